@@ -1,0 +1,37 @@
+"""What can go wrong that the user can mend: one sentence each, exit code 2, no traceback."""
+
+
+class ArcError(Exception):
+    """Base of every error whose message is meant for the user.
+
+    The message is one sentence that names the file, key or value and says what is allowed.
+    Anything else that is raised is a bug and keeps its traceback.
+    """
+
+
+class ConfigError(ArcError):
+    """A setting that is unknown, of the wrong type or outside its range."""
+
+
+class DataError(ArcError):
+    """A dataset that cannot be read; names file, task and cell."""
+
+
+class GridSizeError(DataError):
+    """A grid side outside 1..30."""
+
+
+class LanguageModelError(ArcError):
+    """A language model that cannot be found, loaded or trained as asked."""
+
+
+class RunError(ArcError):
+    """A run directory that cannot be created, opened or locked."""
+
+
+class CheckpointError(ArcError):
+    """A checkpoint that is missing, incomplete or does not fit the model."""
+
+
+class PreflightError(ArcError):
+    """The run needs more memory or disk than there is."""
