@@ -1,0 +1,133 @@
+"""What a run will need of memory and disk, told before it starts, and refused where it cannot fit."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+
+from arc_core.agent import ARCPromptGuidedAgentGPU
+from arc_core.config import TrainConfig
+from arc_core.errors import PreflightError
+from arc_core.language_model import estimate_parameters
+from arc_core.loss import EFELoss
+from arc_core.memory import PermanentSolver
+from arc_core.policy import PolicyRefinedAgent, PolicyRefinedConfig
+
+GIGABYTE = 1e9
+RUNTIME_BYTES = 600_000_000
+"""What Python, torch and transformers take before the first parameter (measured: 0.55 GB)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What lies ahead of a run.
+
+    Attributes:
+        pairs: Training pairs an epoch.
+        batches_per_epoch: Batches an epoch.
+        total_steps: Steps of the whole run.
+        parameters: Of all models.
+        trainable_parameters: Those that learn.
+        memory_bytes: Estimate of what training takes on its device.
+        checkpoint_bytes: Size of one checkpoint.
+        disk_bytes: Of all checkpoints kept at once, and the one being written.
+        threads: Of torch on the CPU.
+        device: Where it runs.
+    """
+
+    pairs: int
+    batches_per_epoch: int
+    total_steps: int
+    parameters: int
+    trainable_parameters: int
+    memory_bytes: int
+    checkpoint_bytes: int
+    disk_bytes: int
+    threads: int
+    device: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan for run.json, with its sentence under `summary`."""
+        return asdict(self) | {"summary": self.summary()}
+
+    def summary(self) -> str:
+        """One line for the user."""
+        return (
+            f"{self.pairs:,} pairs in {self.batches_per_epoch:,} batches an epoch, {self.total_steps:,} steps; "
+            f"{self.parameters / 1e6:,.1f} M parameters; about {self.memory_bytes / GIGABYTE:.1f} GB of memory "
+            f"on {self.device} and {self.disk_bytes / GIGABYTE:.2f} GB of disk"
+        )
+
+
+def plan_run(
+    config: TrainConfig, pairs: int, batches_per_epoch: int, device: torch.device, threads: int
+) -> Plan:
+    """Estimate from the configuration alone; nothing is loaded.
+
+    Raises:
+        LanguageModelError: If the language model's configuration cannot be read.
+    """
+    with torch.device("meta"):
+        ours: list[nn.Module] = [
+            ARCPromptGuidedAgentGPU(
+                hidden_dim=config.hidden_dim, prompt_dim=config.prompt_dim, max_steps=config.max_steps
+            ),
+            EFELoss(prompt_dim=config.prompt_dim),
+            PermanentSolver(config.prompt_dim, capacity=config.memory_capacity),
+        ]
+    policy = PolicyRefinedAgent(
+        PolicyRefinedConfig(rl_prompt_dim=config.prompt_dim, rl_ctrl_dim=config.prompt_dim), device="meta"
+    )
+    own = sum(p.numel() for module in [*ours, policy] for p in module.parameters())
+    buffers = sum(b.numel() * b.element_size() for module in ours for b in module.buffers())
+    language = estimate_parameters(config.lm)
+    trained = own + (language if config.lm_train == "full" else 0)
+    weight = 2 if config.lm_dtype == "bfloat16" else 4
+    # Weight, gradient and two moments of each trained parameter; the weight alone of a frozen one.
+    states = 16 * own + language * (4 * weight if config.lm_train == "full" else weight) + buffers
+    # Per cell: what the backward pass keeps of encoder and heads, in float32.
+    per_cell = 4 * config.hidden_dim * (4 + 5 * config.max_steps)
+    activations = config.batch_size * 900 * per_cell
+    checkpoint = own * 12 + language * (3 * weight if config.lm_train == "full" else weight) + buffers
+    return Plan(
+        pairs=pairs,
+        batches_per_epoch=batches_per_epoch,
+        total_steps=batches_per_epoch * config.epochs,
+        parameters=own + language,
+        trainable_parameters=trained,
+        memory_bytes=states + activations + RUNTIME_BYTES,
+        checkpoint_bytes=checkpoint,
+        disk_bytes=checkpoint * (config.keep_checkpoints + 2),
+        threads=threads,
+        device=str(device),
+    )
+
+
+def refuse_what_cannot_fit(plan: Plan, device: torch.device, directory: Path) -> None:
+    """Hold a plan against the machine.
+
+    Raises:
+        PreflightError: If memory or disk is too small; says how much is needed and how much there is.
+    """
+    if device.type == "cuda":
+        free_memory = torch.cuda.mem_get_info(device)[0]
+    else:
+        free_memory = psutil.virtual_memory().available
+    if plan.memory_bytes > free_memory:
+        raise PreflightError(
+            f"Training needs about {plan.memory_bytes / GIGABYTE:.1f} GB of memory on {plan.device} and "
+            f"{free_memory / GIGABYTE:.1f} GB are free: take a smaller batch_size, lm or hidden_dim, or "
+            f"lm_train lora or frozen."
+        )
+    free_disk = shutil.disk_usage(directory).free
+    if plan.disk_bytes > free_disk:
+        raise PreflightError(
+            f"The checkpoints need {plan.disk_bytes / GIGABYTE:.1f} GB of disk in {directory} and "
+            f"{free_disk / GIGABYTE:.1f} GB are free: keep fewer (keep_checkpoints) or take another runs_dir."
+        )

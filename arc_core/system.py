@@ -1,0 +1,197 @@
+"""Phase 2: all models of a run, built from its configuration, and how a batch flows through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from arc_core.agent import AgentOutput, ARCPromptGuidedAgentGPU
+from arc_core.batch import Batch, GridBatch
+from arc_core.config import TrainConfig
+from arc_core.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
+from arc_core.language_model import LanguageModel
+from arc_core.loss import EFELoss
+from arc_core.memory import PermanentSolver
+from arc_core.optimizer import Component, MixedPrecision, Schedule, make_optimizer
+from arc_core.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
+from arc_core.prompt import QwenHybridPrompt
+from arc_core.resize import resize_logits, size_mask
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the agent predicts for a batch.
+
+    Attributes:
+        logits: [B, T, H, W, C] on the inputs' canvas.
+        output: Features and size.
+    """
+
+    logits: Tensor
+    output: AgentOutput
+
+    def on(self, inputs: GridBatch, sizes: Tensor, canvas: tuple[int, int], steps: slice) -> Tensor:
+        """Resample some planning steps onto other sizes, [B, steps, *canvas, C]."""
+        return resize_logits(self.logits[:, steps], inputs.sizes, sizes, canvas)
+
+    def final(self, inputs: GridBatch) -> tuple[Tensor, Tensor]:
+        """The last step on the predicted sizes: logits [B, h, w, C] and mask [B, h, w]."""
+        sizes = self.output.sizes
+        height, width = sizes.amax(dim=0).tolist()
+        logits = self.on(inputs, sizes, (height, width), slice(-1, None))[:, 0]
+        return logits, size_mask(sizes, height, width)
+
+    def grids(self, inputs: GridBatch) -> list[Tensor]:
+        """The predicted grids, each [h, w] colours on the host."""
+        logits, _ = self.final(inputs)
+        cells = logits.argmax(dim=-1).cpu()
+        return [
+            grid[:height, :width]
+            for grid, (height, width) in zip(cells, self.output.sizes.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Steps 2 to 5 of a batch.
+
+    Attributes:
+        base_prompt: [B, P] with what the memory adds.
+        prompt: [B, P] refined.
+        refine_info: What the policy needs for its update.
+        before: Prediction under the base prompt, without gradient.
+        after: Prediction under the refined prompt.
+        memory_hits: [B] entries read.
+    """
+
+    base_prompt: Tensor
+    prompt: Tensor
+    refine_info: RefineInfo
+    before: Prediction
+    after: Prediction
+    memory_hits: Tensor
+
+
+class ArcSystem:
+    """The seed's five models, two curricula, optimizer and scaler.
+
+    Args:
+        config: The run's settings.
+        device: Where the models live.
+        total_steps: Steps of the whole run, for the schedule.
+        language_model: An already loaded one, as when a run is resumed from a checkpoint.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: torch.device,
+        total_steps: int = 1,
+        language_model: LanguageModel | None = None,
+    ) -> None:
+        self.config = config
+        self.device = device
+        self.qwen = QwenHybridPrompt(
+            config.lm,
+            prompt_dim=config.prompt_dim,
+            lm_train=config.lm_train,
+            lm_dtype=config.lm_dtype,
+            language_model=language_model,
+        ).to(device)
+        self.agent = ARCPromptGuidedAgentGPU(
+            hidden_dim=config.hidden_dim, prompt_dim=config.prompt_dim, max_steps=config.max_steps
+        ).to(device)
+        self.efe_loss = EFELoss(
+            lambda_risk=config.lambda_risk,
+            lambda_amb=config.lambda_amb,
+            lambda_step=config.lambda_step,
+            lambda_cons=config.lambda_cons,
+            lambda_bi=config.lambda_bi,
+            lambda_z=config.lambda_z,
+            lambda_prompt=config.lambda_prompt,
+            lambda_size=config.lambda_size,
+            prompt_dim=config.prompt_dim,
+        ).to(device)
+        self.policy = PolicyRefinedAgent(
+            PolicyRefinedConfig(
+                rl_prompt_dim=config.prompt_dim, rl_ctrl_dim=config.prompt_dim, rl_lr=config.policy_lr
+            ),
+            device=device,
+        )
+        self.memory = PermanentSolver(config.prompt_dim, capacity=config.memory_capacity).to(device)
+        self.size_warmup = SizeWarmupCurriculum()
+        self.memory_threshold = DynamicMemoryThreshold()
+        self.precision = MixedPrecision(device, config.amp)
+        self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
+        self.components = self._components()
+        # The prompt's own layers are clipped apart, so that the reported norm is the LM's alone.
+        rates = {
+            "agent": config.agent_lr,
+            "memory": config.agent_lr * 2.0,
+            "efe_loss": config.agent_lr * 0.5,
+            "lm": config.qwen_lr,
+            "prompt": config.qwen_lr,
+        }
+        self.optimizer = make_optimizer(
+            [(component, rates[component.name]) for component in self.components],
+            config.optimizer,
+            config.weight_decay,
+        )
+
+    def _components(self) -> tuple[Component, ...]:
+        return (
+            Component.of("agent", self.agent.parameters()),
+            Component.of("memory", self.memory.parameters()),
+            Component.of("efe_loss", self.efe_loss.parameters()),
+            Component.of("lm", self.qwen.language_model.parameters()),
+            Component.of("prompt", self.qwen.head_parameters()),
+        )
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """Every module by the name of its part of a checkpoint."""
+        return {
+            "agent": self.agent,
+            "policy": self.policy,
+            "memory": self.memory,
+            "efe_loss": self.efe_loss,
+            "prompt": self.qwen,
+        }
+
+    def flow(self, batch: Batch, *, explore: bool) -> Flow:
+        """Run steps 2 to 5.
+
+        Args:
+            batch: On the system's device.
+            explore: Draw the policy's action; its mean is taken otherwise, as in validation.
+        """
+        with self.precision.autocast():
+            pack = self.qwen.encode(batch.prompt_inputs, self.config.control_weight)
+        summary = batch.prompt_inputs.summary
+        if self.config.memory:
+            recall = self.memory.recall(summary, batch.task_ids)
+            base_prompt, hits = pack.prompt_embedding + recall.addition, recall.hits
+        else:
+            base_prompt, hits = pack.prompt_embedding, batch.inputs.sizes.new_zeros(len(batch))
+        inputs = batch.inputs
+        with self.precision.autocast():
+            features = self.agent.encode(inputs.cells, inputs.mask)
+            with torch.no_grad():  # step 3: the baseline shares the encoder's work
+                before = self.agent.plan(features, base_prompt, inputs.mask, inputs.sizes)
+        prompt, info = self.policy.refine_prompt(
+            base_prompt, pack.control_vector, summary, deterministic=not explore
+        )
+        if not self.config.refine:
+            prompt = base_prompt
+        with self.precision.autocast():
+            after = self.agent.plan(features, prompt, inputs.mask, inputs.sizes)
+        return Flow(base_prompt, prompt, info, Prediction(*before), Prediction(*after), hits)
+
+    def set_agent_rate(self, rate: float) -> None:
+        """Move the groups that are defined by the agent's rate: 1x, memory 2x, EFE 0.5x."""
+        factors = {"agent": 1.0, "memory": 2.0, "efe_loss": 0.5}
+        for group in self.optimizer.param_groups:
+            if group["name"] in factors:
+                group["base_lr"] = rate * factors[group["name"]]

@@ -1,0 +1,37 @@
+"""Text from a run, made safe to print: names and messages are data, never terminal commands."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories that move the cursor, reverse the reading order, or show nothing."""
+
+
+def is_printable(text: str) -> bool:
+    """Whether `text` holds no control, format (bidirectional) or surrogate character."""
+    if text.isascii():
+        return text.isprintable()
+    return not any(unicodedata.category(c) in _HIDDEN for c in text)
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    r"""Return `text` with every character that a terminal would obey written as an escape.
+
+    Args:
+        text: Anything that came from a file, a task, a tensor or a library.
+        limit: Longest result in characters; a longer one is cut and ends in "...".
+
+    Returns:
+        The same text with control, bidirectional, surrogate and line-separating characters
+        spelled as `\x1b`, `\u202e` and the like.
+    """
+    if not is_printable(text):
+        text = "".join(_escaped(c) if unicodedata.category(c) in _HIDDEN else c for c in text)
+    if limit is not None and len(text) > limit:
+        return text[: max(limit - 3, 0)] + "..."
+    return text
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,129 @@
+"""The command line: `arc-tui train`, `config`, `fetch-lm`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn, cast
+
+import typer
+
+from arc_core.config import settings, to_toml
+from arc_core.errors import ArcError
+from arc_core.options import canonical, nearest
+from arc_core.text import printable
+from arc_tui.flags import FLAGS, Given, takes_options
+from arc_tui.launch import configuration, train
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def _hyphenated(token: str) -> str:
+    """Return the one spelling of a flag or command: the seed writes them with underscores."""
+    return token.replace("_", "-")
+
+
+app = typer.Typer(
+    name="arc-tui",
+    help="Train an ARC-AGI agent and watch it.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": _hyphenated,
+    },
+)
+
+_CLICK_ERROR = cast(
+    "type[Exception]",
+    next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"),
+)
+"""The base of what Typer's parser raises; Typer exports only this one of its children."""
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"arc-tui {importlib.metadata.version('arc-tui')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def arc_tui(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train an ARC-AGI agent and watch it."""
+    del version
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def train_command(given: Given) -> None:
+    """Train a run: make its directory, start the training process and follow it to its end."""
+    raise typer.Exit(train(given.flags, given.file, sys.argv, _show_error))
+
+
+def config_command(given: Given) -> None:
+    """Print the configuration as `train` would take it, every option explained, as a config file."""
+    typer.echo(to_toml(configuration(given.flags, given.file)), nl=False)
+
+
+app.command("train")(takes_options(train_command))
+app.command("config")(takes_options(config_command))
+
+
+@app.command("fetch-lm")
+def fetch_lm(
+    name: Annotated[str, typer.Argument(help="The language model to fetch, as --lm names it: smollm2.")],
+) -> None:
+    """Fetch a language model into the user's cache, so that --lm finds it."""
+    done = subprocess.run([sys.executable, "-m", "arc_core.fetch_lm", name], check=False)
+    raise typer.Exit(done.returncode if done.returncode >= 0 else 1)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 crashed, 2 bad input told in one sentence."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code: object = app(args=arguments, standalone_mode=False)
+    except ArcError as error:
+        _show_error(f"Error: {printable(str(error))}")
+        sys.exit(BAD_INPUT)
+    except _CLICK_ERROR as error:
+        _show_error(f"Error: {_usage_problem(error)}")
+        sys.exit(BAD_INPUT)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_problem(error: BaseException) -> str:
+    """Return what is wrong with the command line as one sentence, with the nearest right name."""
+    if type(error).__name__ != "NoSuchOption":
+        return printable(cast(Any, error).format_message())
+    flag = cast(str, cast(Any, error).option_name)
+    shown, name = printable(flag, 60), canonical(flag.lstrip("-"))
+    if name in settings():
+        return f"{shown} is not a flag of this command; use --set {name}=VALUE."
+    near = nearest(name, FLAGS) or nearest(name, settings())
+    if near is None:
+        return f"There is no flag {shown}."
+    hint = f"--{near.replace('_', '-')}" if near in FLAGS else f"--set {near}=VALUE"
+    return f"There is no flag {shown}; did you mean {hint}?"
+
+
+def _show_error(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+if __name__ == "__main__":
+    main()

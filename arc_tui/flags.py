@@ -1,0 +1,106 @@
+"""Turns options of the configuration into flags, so that their words and limits are written once."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from arc_core.config import settings
+from arc_core.errors import ConfigError
+from arc_core.options import Setting, canonical
+
+FLAGS = (
+    "epochs",
+    "agent_lr",
+    "qwen_lr",
+    "device",
+    "seed",
+    "max_batches",
+    "batch_size",
+    "dataset",
+    "solutions",
+    "skip_bad_tasks",
+    "augment",
+    "lm",
+    "lm_train",
+    "validate_on",
+    "checkpoint_every",
+    "preset",
+    "name",
+    "runs_dir",
+    "headless",
+    "resume",
+)
+"""Options with a flag of their own; every other is given by --set key=value or in the config file."""
+
+_METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
+_OWN_METAVARS = {"resume": "RUN|latest", "runs_dir": "FOLDER", "device": "auto|cpu|cuda[:N]"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What stood on the command line: options by name, and the config file."""
+
+    flags: dict[str, object]
+    file: Path | None
+
+
+def takes_options(command: Callable[[Given], None]) -> Callable[..., None]:
+    """Give a command the flags of `FLAGS`, `--config` and `--set`.
+
+    Values arrive as text and are checked with the rest of the configuration, so that a wrong one is
+    refused with the same sentence wherever it stands.
+
+    Args:
+        command: Is called with what was given.
+
+    Returns:
+        A function that Typer can register.
+    """
+    known = settings()
+
+    def run(**values: Any) -> None:
+        flags: dict[str, object] = {name: values[name] for name in FLAGS if values[name] is not None}
+        for pair in cast("list[str] | None", values["assignments"]) or []:
+            key, separator, value = pair.partition("=")
+            if not separator:
+                raise ConfigError(f"--set takes key=value, not {pair}.")
+            name = canonical(key.strip())
+            if name in flags:
+                raise ConfigError(f"{name} is given twice on the command line.")
+            flags[name] = value.strip()
+        command(Given(flags, cast("Path | None", values["config"])))
+
+    parameters = [_parameter(known[name]) for name in FLAGS]
+    parameters += [
+        _keyword("config", Path | None, typer.Option("--config", metavar="FILE.toml", help="A config file.")),
+        _keyword(
+            "assignments",
+            list[str] | None,
+            typer.Option("--set", metavar="KEY=VALUE", help="Any other option by its name; may be repeated."),
+        ),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    flag = f"--{setting.name.replace('_', '-')}"
+    if setting.kind is bool:
+        both = f"{flag}/--no-{setting.name.replace('_', '-')}"
+        return _keyword(setting.name, bool | None, typer.Option(both, help=setting.help))
+    metavar = _OWN_METAVARS.get(setting.name, "|".join(setting.choices) or _METAVARS[setting.kind])
+    help_text = setting.help if setting.default is None else f"{setting.help} [default: {setting.default}]"
+    return _keyword(setting.name, str | None, typer.Option(flag, metavar=metavar, help=help_text))
+
+
+def _keyword(name: str, kind: object, flag: object) -> inspect.Parameter:
+    annotation = Annotated[kind, flag]  # pyright: ignore[reportInvalidTypeForm]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

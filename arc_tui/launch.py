@@ -1,0 +1,196 @@
+"""What `arc-tui train` does: make or reopen a run, start its training process, follow it to its end."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from arc_core.config import LAUNCH_OPTIONS, TrainConfig, explicit_values, resolve
+from arc_core.errors import ConfigError, RunError
+from arc_core.events import Event
+from arc_core.options import Value
+from arc_core.provenance import describe_run
+from arc_core.rundir import RunDirectory, create_run, open_run, refuse_if_alive
+from arc_core.text import printable
+from arc_tui.headless import HeadlessReporter, open_output
+from arc_tui.runner import Engine, Outcome, engine_command, last_lines, supervise
+from arc_tui.themes import load_theme
+
+BUILT_IN = ("arcagi1", "arcagi2", "tiny", "smollm2")
+"""Datasets and language models that are not looked for in the file system."""
+
+DYING_HOLDER_SECONDS = 10.0
+
+
+@dataclasses.dataclass
+class Launch:
+    """A run that is ready to be started, and how to undo that if its input is refused."""
+
+    run: RunDirectory
+    config: TrainConfig
+    resumed: bool
+    undo: Callable[[], None]
+
+
+def configuration(flags: Mapping[str, object], file: Path | None) -> TrainConfig:
+    """Resolve the configuration as `train` would take it: a resumed run's own, with what was given over it.
+
+    Raises:
+        ConfigError: If a value is refused.
+        RunError: If the run to resume cannot be found.
+    """
+    config = resolve(flags, file)
+    return config if config.resume is None else _reopened(flags, file, config.resume)[1]
+
+
+def train(
+    flags: Mapping[str, object],
+    file: Path | None,
+    argv: Sequence[str],
+    show_error: Callable[[str], None],
+    engine: Engine = engine_command,
+) -> int:
+    """Train a run to its end.
+
+    Args:
+        flags: The options given on the command line.
+        file: The config file, if one was given.
+        argv: The command line, for run.json.
+        show_error: Shows a line to the user on standard error.
+        engine: Gives the command line of the training process.
+
+    Returns:
+        The exit code: 0 if the run ended as it should, 1 if its process crashed.
+
+    Raises:
+        ArcError: If anything about the input is refused, here or by the training process; a new run
+            directory is gone again then.
+    """
+    colours = load_theme().status
+    config = resolve(flags, file)
+    launch = _create(config, argv) if config.resume is None else _reopen(flags, file, config.resume)
+    reporter = HeadlessReporter(launch.config, open_output(colours), lambda: planned_batches(launch.run))
+    ending: list[Event] = []
+
+    def on_events(events: list[Event]) -> None:
+        ending.extend(event for event in events if event["type"] == "run_finished")
+        reporter.handle([event for event in events if event["type"] != "run_finished"])
+
+    def on_stop_request(times: int) -> None:
+        first = "Stopping: the run is saved first."
+        reporter.notice(
+            first if times == 1 else "Still saving; the run ends as soon as its checkpoint is written."
+        )
+
+    try:
+        reporter.notice(
+            f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}"
+        )
+        outcome = supervise(launch.run, on_events, on_stop_request, engine)
+        if outcome.refusal is None:
+            reporter.handle(ending)
+    finally:
+        reporter.close()
+    return _conclude(launch, outcome, show_error)
+
+
+def planned_batches(run: RunDirectory) -> int | None:
+    """Return the batches of an epoch: `plan.batches_per_epoch`, noted in run.json by the training process."""
+    plan: object = run.read().get("plan")
+    batches = cast("dict[str, object]", plan).get("batches_per_epoch") if isinstance(plan, dict) else None
+    return batches if isinstance(batches, int) and batches > 0 else None
+
+
+def _create(config: TrainConfig, argv: Sequence[str]) -> Launch:
+    config = dataclasses.replace(
+        config,
+        dataset=_anchored(config.dataset),
+        lm=_anchored(config.lm),
+        solutions=_anchored(config.solutions) if config.solutions else None,
+    )
+    run = create_run(Path(config.runs_dir), config.name, describe_run(config, argv))
+    return Launch(run, config, resumed=False, undo=run.remove)
+
+
+def _reopen(flags: Mapping[str, object], file: Path | None, reference: str) -> Launch:
+    run, config, changes = _reopened(flags, file, reference)
+    refuse_if_alive(run, DYING_HOLDER_SECONDS)
+    before = run.read()
+    if changes:
+        history = [*before.get("changes", []), *changes]
+        run.write(before | {"config": config.to_dict(), "changes": history})
+    return Launch(run, config, resumed=True, undo=lambda: run.write(before))
+
+
+def _reopened(
+    flags: Mapping[str, object], file: Path | None, reference: str
+) -> tuple[RunDirectory, TrainConfig, list[dict[str, Any]]]:
+    """Return a run with its own configuration and what was given over it, and the list of changes."""
+    given = explicit_values(flags, file)
+    runs_dir = cast(str, given.get("runs_dir", TrainConfig().runs_dir))
+    run = open_run(Path(runs_dir), reference)
+    stored: object = run.read().get("config")
+    if not isinstance(stored, dict):
+        raise RunError(f"{printable(str(run.run_json))} is damaged: it holds no config.")
+    try:
+        old = TrainConfig.from_dict(cast("dict[str, object]", stored))
+    except ConfigError as error:
+        raise RunError(f"{printable(str(run.run_json))} is damaged: {error}") from None
+    for key, own in (("preset", old.preset), ("name", run.name)):
+        if given.get(key, own) != own:
+            raise ConfigError(f"The resumed run has the {key} {own}; it cannot become {given[key]}.")
+    new: dict[str, Value] = {
+        key: value for key, value in given.items() if key not in LAUNCH_OPTIONS and value != getattr(old, key)
+    }
+    now = time.time()
+    changes = [{"time": now, "key": k, "old": getattr(old, k), "new": v} for k, v in new.items()]
+    config = TrainConfig.from_mapping(old.to_dict() | new | {"runs_dir": runs_dir})
+    return run, config, changes
+
+
+def _conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None]) -> int:
+    if outcome.refusal is not None:
+        if outcome.steps == 0:
+            launch.undo()
+        raise RunError(outcome.refusal)
+    if not outcome.crashed:
+        return 0
+    again = f"To go on: {_resume_command(launch)}"
+    if outcome.stop_requests and outcome.returncode == -signal.SIGTERM:
+        show_error("The run was stopped before it could save its state.")
+        show_error(again)
+        return 1
+    show_error(f"Error: The training process ended unexpectedly, {_cause(outcome.returncode)}.")
+    lines = last_lines(launch.run)
+    if lines:
+        show_error(f"The last lines of {printable(str(launch.run.engine_log))}:")
+    for line in lines:
+        show_error(f"  {line}")
+    show_error(again)
+    return 1
+
+
+def _cause(returncode: int) -> str:
+    if returncode >= 0:
+        return f"with exit code {returncode}"
+    known = {int(number): number.name for number in signal.Signals}
+    name = known.get(-returncode, str(-returncode))
+    return f"killed by {name}" + (", perhaps for want of memory" if -returncode == signal.SIGKILL else "")
+
+
+def _resume_command(launch: Launch) -> str:
+    words = ["arc-tui", "train", "--resume", launch.run.name]
+    if launch.config.runs_dir != TrainConfig().runs_dir:
+        words += ["--runs-dir", launch.config.runs_dir]
+    return printable(shlex.join(words))
+
+
+def _anchored(value: str) -> str:
+    """Make a path absolute, so that the run can be resumed from another folder; names stay names."""
+    path = Path(value).expanduser()
+    return str(path.absolute()) if value not in BUILT_IN and path.exists() else value
