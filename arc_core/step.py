@@ -17,7 +17,7 @@ from arc_core.batch import Batch, GridBatch
 from arc_core.loss import TERMS, cell_mean, hard_cell_weights
 from arc_core.optimizer import apply_schedule, backward_and_step
 from arc_core.resize import resize_logits
-from arc_core.reward import Scores, score_batch
+from arc_core.reward import Scores, score_batch, straight_through
 from arc_core.system import ArcSystem, Flow, Prediction
 
 Numbers = dict[str, float]
@@ -148,7 +148,7 @@ def _scores(
     probabilities = logits.softmax(dim=-1)
     hard = F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).float()
     # Whole colours with the probabilities' gradient: the judge sees what it is shown elsewhere.
-    shown = (hard + probabilities - probabilities.detach()) * mask[..., None]
+    shown = straight_through(hard, probabilities) * mask[..., None]
     judge = system.agent.backward_planner
     frozen = {name: weight.detach() for name, weight in judge.named_parameters()}
     with system.precision.autocast():
