@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
+
 from arc_core.evaluate import Validation
 from arc_core.step import StepResult
 
@@ -83,17 +85,31 @@ class Diagnostics:
         return found
 
     def after_validation(
-        self, epoch: int, size_weight: float, mask_ratio: float, v: Validation
+        self, epoch: int, size_weight: float, mask_ratio: float, found: Validation
     ) -> list[Finding]:
         """Look at a validation at the end of a 0-based epoch."""
-        if not self.refines or abs(v.accuracy_delta) >= FLAT_DELTA:
+        if not self.refines or abs(found.accuracy_delta) >= FLAT_DELTA:
             return []
         return [
             Finding(
                 "accuracy_delta_flat",
-                f"Refining the prompt changes validation accuracy by {v.accuracy_delta:+.5f} "
+                f"Refining the prompt changes validation accuracy by {found.accuracy_delta:+.5f} "
                 f"after epoch {epoch}.",
                 f"Check the size weight ({size_weight:.3f}; 1.0 in epoch 0) and the mask ratio "
                 f"({mask_ratio:.3f}; above 0).",
             )
         ]
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for want of memory, on a GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def out_of_memory(step: int, batch_size: int, lm: str) -> Finding:
+    """The warning for a 1-based step that found no memory."""
+    return Finding(
+        "out_of_memory",
+        f"Out of memory in step {step} with batch_size {batch_size} and lm {lm}.",
+        OUT_OF_MEMORY_ADVICE,
+    )

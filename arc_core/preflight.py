@@ -59,9 +59,10 @@ class Plan:
     def summary(self) -> str:
         """One line for the user."""
         return (
-            f"{self.pairs:,} pairs in {self.batches_per_epoch:,} batches an epoch, {self.total_steps:,} steps; "
-            f"{self.parameters / 1e6:,.1f} M parameters; about {self.memory_bytes / GIGABYTE:.1f} GB of memory "
-            f"on {self.device} and {self.disk_bytes / GIGABYTE:.2f} GB of disk"
+            f"{self.pairs:,} pairs in {self.batches_per_epoch:,} batches an epoch, "
+            f"{self.total_steps:,} steps; {self.parameters / 1e6:,.1f} M parameters; "
+            f"about {self.memory_bytes / GIGABYTE:.1f} GB of memory on {self.device} "
+            f"and {self.disk_bytes / GIGABYTE:.2f} GB of disk"
         )
 
 

@@ -7,11 +7,25 @@ import sys
 from pathlib import Path
 
 from arc_core.config import TrainConfig
-from arc_core.errors import ArcError, PreflightError
+from arc_core.errors import ArcError, PreflightError, RunError
 from arc_core.events import EventWriter, next_seq
 from arc_core.rundir import RunDirectory, RunLock
 
 REFUSED = 2
+
+
+class StopSignal:
+    """Remembers that the process was asked to end; installed before torch's seconds of import."""
+
+    def __init__(self) -> None:
+        self.received = False
+        self.tell = lambda: None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def _receive(self, *_: object) -> None:
+        self.received = True
+        self.tell()
 
 
 def main(path: Path | None) -> int:
@@ -28,35 +42,46 @@ def main(path: Path | None) -> int:
         sys.stderr.write("usage: python -m arc_core RUN_DIR\n")
         return REFUSED
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = StopSignal()
     run = RunDirectory(path.absolute())
     try:
         with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
-            return _train(run, events)
-    except ArcError as error:
+            return _train(run, events, stop)
+    except ArcError as error:  # no lock, no events: whoever holds the run goes on undisturbed
         sys.stderr.write(f"Error: {error}\n")
         return REFUSED
 
 
-def _train(run: RunDirectory, events: EventWriter) -> int:
-    from arc_core.trainer import Trainer, is_out_of_memory, out_of_memory
-
-    trainer: Trainer | None = None
+def _train(run: RunDirectory, events: EventWriter, stop: StopSignal) -> int:
     try:
-        config = TrainConfig.from_dict(run.read()["config"])
-        trainer = Trainer(run, config, events)
-        reason = trainer.train()
+        reason = _run_trainer(run, events, stop)
     except ArcError as error:
         sys.stderr.write(f"Error: {error}\n")
         events.emit("run_finished", reason=str(error))
         return REFUSED
-    except RuntimeError as error:
-        if trainer is None or not is_out_of_memory(error):
-            raise
-        finding = out_of_memory(trainer.position.step, trainer.config)
-        trainer.warn(finding)
-        refusal = PreflightError(f"{finding.message} {finding.advice}")
-        events.emit("run_finished", reason=str(refusal))
-        return REFUSED
     events.emit("run_finished", reason=reason)
     events.sync()
     return 0
+
+
+def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> str:
+    stored = run.read().get("config")
+    if not isinstance(stored, dict):
+        raise RunError(f"{run.run_json} holds no config")
+    config = TrainConfig.from_dict(stored)
+
+    from arc_core.diagnostics import is_out_of_memory, out_of_memory
+    from arc_core.trainer import Trainer
+
+    trainer = Trainer(run, config, events)
+    stop.tell = lambda: trainer.control.ask_to_stop("stopped by a signal")
+    if stop.received:
+        stop.tell()
+    try:
+        return trainer.train()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        finding = out_of_memory(trainer.progress.step + 1, config.batch_size, config.lm)
+        trainer.warn(finding)
+        raise PreflightError(f"{finding.message} {finding.advice}") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +13,22 @@ from arc_core.agent import AgentOutput, ARCPromptGuidedAgentGPU
 from arc_core.batch import Batch, GridBatch
 from arc_core.config import TrainConfig
 from arc_core.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
-from arc_core.language_model import LanguageModel
+from arc_core.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
-from arc_core.optimizer import Component, MixedPrecision, Schedule, make_optimizer
+from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule, make_optimizer
 from arc_core.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
 from arc_core.prompt import QwenHybridPrompt
 from arc_core.resize import resize_logits, size_mask
+
+RATES = {
+    "agent": ("agent_lr", 1.0),
+    "memory": ("agent_lr", 2.0),
+    "efe_loss": ("agent_lr", 0.5),
+    "lm": ("qwen_lr", 1.0),
+    "prompt": ("qwen_lr", 1.0),
+}
+"""The setting that each optimizer group's rate is defined by, and its factor (seed, phase 2f)."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +107,8 @@ class ArcSystem:
         self.qwen = QwenHybridPrompt(
             config.lm,
             prompt_dim=config.prompt_dim,
-            lm_train=config.lm_train,
-            lm_dtype=config.lm_dtype,
+            lm_train=cast(TrainMode, config.lm_train),
+            lm_dtype=cast(Dtype, config.lm_dtype),
             language_model=language_model,
         ).to(device)
         self.agent = ARCPromptGuidedAgentGPU(
@@ -123,17 +134,11 @@ class ArcSystem:
         self.memory = PermanentSolver(config.prompt_dim, capacity=config.memory_capacity).to(device)
         self.size_warmup = SizeWarmupCurriculum()
         self.memory_threshold = DynamicMemoryThreshold()
-        self.precision = MixedPrecision(device, config.amp)
+        self.precision = MixedPrecision(device, cast(Precision, config.amp))
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
         self.components = self._components()
-        # The prompt's own layers are clipped apart, so that the reported norm is the LM's alone.
-        rates = {
-            "agent": config.agent_lr,
-            "memory": config.agent_lr * 2.0,
-            "efe_loss": config.agent_lr * 0.5,
-            "lm": config.qwen_lr,
-            "prompt": config.qwen_lr,
-        }
+        given = {"agent_lr": config.agent_lr, "qwen_lr": config.qwen_lr}
+        rates = {name: given[setting] * factor for name, (setting, factor) in RATES.items()}
         self.optimizer = make_optimizer(
             [(component, rates[component.name]) for component in self.components],
             config.optimizer,
@@ -141,6 +146,7 @@ class ArcSystem:
         )
 
     def _components(self) -> tuple[Component, ...]:
+        # The prompt's own layers are clipped apart, so that the reported norm is the LM's alone.
         return (
             Component.of("agent", self.agent.parameters()),
             Component.of("memory", self.memory.parameters()),
@@ -189,9 +195,40 @@ class ArcSystem:
             after = self.agent.plan(features, prompt, inputs.mask, inputs.sizes)
         return Flow(base_prompt, prompt, info, Prediction(*before), Prediction(*after), hits)
 
-    def set_agent_rate(self, rate: float) -> None:
-        """Move the groups that are defined by the agent's rate: 1x, memory 2x, EFE 0.5x."""
-        factors = {"agent": 1.0, "memory": 2.0, "efe_loss": 0.5}
+    def base_rates(self) -> dict[str, float]:
+        """The learning rates by the names of their settings, before the schedule."""
+        groups = {group["name"]: group["base_lr"] for group in self.optimizer.param_groups}
+        return {
+            "agent_lr": groups["agent"],
+            "qwen_lr": groups["lm"],
+            "policy_lr": self.policy.optimizer.param_groups[0]["lr"],
+        }
+
+    def set_base_rate(self, name: str, rate: float) -> None:
+        """Set a learning rate by its setting's name, with every group that is defined by it."""
         for group in self.optimizer.param_groups:
-            if group["name"] in factors:
-                group["base_lr"] = rate * factors[group["name"]]
+            setting, factor = RATES[group["name"]]
+            if setting == name:
+                group["base_lr"] = rate * factor
+        if name == "policy_lr":
+            self.policy.optimizer.param_groups[0]["lr"] = rate
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it beside the models and optimizers."""
+        return {
+            "memory_ema": self.memory_threshold.ema,
+            "skipped_steps": self.precision.skipped_steps,
+            "amp_dtype": self.precision.dtype_name,
+            "scaler": self.precision.scaler.state_dict(),
+        }
+
+    def restore_state(self, saved: Mapping[str, Any]) -> None:
+        """Take back what `state` gave.
+
+        Raises:
+            KeyError: If something is missing.
+        """
+        self.memory_threshold.ema = float(saved["memory_ema"])
+        self.precision.skipped_steps = int(saved["skipped_steps"])
+        if self.precision.scaler.is_enabled():
+            self.precision.scaler.load_state_dict(saved["scaler"])

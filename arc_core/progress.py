@@ -1,0 +1,92 @@
+"""How far a run is: what a checkpoint's state.json keeps beside the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from arc_core.errors import CheckpointError
+from arc_core.telemetry import EpochMeans
+
+
+@dataclass
+class Progress:
+    """The loop's own state.
+
+    Attributes:
+        checkpoint_every: Steps between checkpoints; may be changed while training.
+        step: Steps taken.
+        epoch: 0-based epoch of the next step.
+        batch: 0-based batch of the next step in its epoch.
+        means: Running means of the epoch.
+        best: The best validation's (exact inputs, cell accuracy); empty before the first.
+        validated_at: Step of the last validation; None before the first.
+        skipped_in_a_row: Steps that were skipped for a number that is not finite, up to now.
+    """
+
+    checkpoint_every: int
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    means: EpochMeans = field(default_factory=EpochMeans)
+    best: tuple[float, ...] = ()
+    validated_at: int | None = None
+    skipped_in_a_row: int = 0
+
+    @property
+    def position(self) -> dict[str, int]:
+        """Where the next step is."""
+        return {"step": self.step, "epoch": self.epoch, "batch": self.batch}
+
+    def next_epoch(self) -> None:
+        """Go to the first batch of the next epoch."""
+        self.epoch, self.batch, self.means = self.epoch + 1, 0, EpochMeans()
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "position": self.position,
+            "means": self.means.state(),
+            "best": list(self.best),
+            "validated_at": self.validated_at,
+            "checkpoint_every": self.checkpoint_every,
+            "skipped_in_a_row": self.skipped_in_a_row,
+        }
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> Progress:
+        """From a checkpoint.
+
+        Raises:
+            CheckpointError: If anything is missing or of another kind.
+        """
+        try:
+            at = state["validated_at"]
+            return cls(
+                **{name: int(value) for name, value in state["position"].items()},
+                means=EpochMeans.restored(state["means"]),
+                best=tuple(float(value) for value in state["best"]),
+                validated_at=None if at is None else int(at),
+                checkpoint_every=int(state["checkpoint_every"]),
+                skipped_in_a_row=int(state["skipped_in_a_row"]),
+            )
+        except KeyError as error:
+            raise CheckpointError(f"state.json lacks {error.args[0]}") from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"state.json is damaged: {error}") from None
+
+    def metrics(self) -> dict[str, Any]:
+        """What is shown beside a checkpoint."""
+        metrics: dict[str, Any] = {"step": self.step}
+        if self.means.count:
+            means = self.means.means()
+            metrics |= {
+                "loss": means["loss"]["combined"],
+                "reward": means["reward"]["total"],
+                "cell_accuracy": means["accuracy"]["cell"],
+                "exact": means["accuracy"]["exact"],
+            }
+        if self.best:
+            metrics |= {"best_validation_exact": self.best[0], "best_validation_cell_accuracy": self.best[1]}
+        return metrics
