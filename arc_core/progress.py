@@ -23,6 +23,7 @@ class Progress:
         best: The best validation's (exact inputs, cell accuracy); empty before the first.
         validated_at: Step of the last validation; None before the first.
         skipped_in_a_row: Steps that were skipped for a number that is not finite, up to now.
+        epoch_began: Seconds that the run had been trained for when the epoch began.
     """
 
     checkpoint_every: int
@@ -33,15 +34,17 @@ class Progress:
     best: tuple[float, ...] = ()
     validated_at: int | None = None
     skipped_in_a_row: int = 0
+    epoch_began: float = 0.0
 
     @property
     def position(self) -> dict[str, int]:
         """Where the next step is."""
         return {"step": self.step, "epoch": self.epoch, "batch": self.batch}
 
-    def next_epoch(self) -> None:
+    def next_epoch(self, elapsed_seconds: float) -> None:
         """Go to the first batch of the next epoch."""
         self.epoch, self.batch, self.means = self.epoch + 1, 0, EpochMeans()
+        self.epoch_began = elapsed_seconds
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -52,6 +55,7 @@ class Progress:
             "validated_at": self.validated_at,
             "checkpoint_every": self.checkpoint_every,
             "skipped_in_a_row": self.skipped_in_a_row,
+            "epoch_began": self.epoch_began,
         }
 
     @classmethod
@@ -70,6 +74,7 @@ class Progress:
                 validated_at=None if at is None else int(at),
                 checkpoint_every=int(state["checkpoint_every"]),
                 skipped_in_a_row=int(state["skipped_in_a_row"]),
+                epoch_began=float(state["epoch_began"]),
             )
         except KeyError as error:
             raise CheckpointError(f"state.json lacks {error.args[0]}") from None

@@ -83,7 +83,6 @@ class Trainer:
 
     def _epoch(self) -> None:
         progress = self.progress
-        started = self.pace.elapsed_seconds
         batches = plan_batches(
             self.dataset,
             self.config.batch_size,
@@ -101,10 +100,10 @@ class Trainer:
                 if progress.step % progress.checkpoint_every == 0:
                     self._save("interval")
                 self._check_in()
-        seconds = self.pace.elapsed_seconds - started
+        seconds = self.pace.elapsed_seconds - progress.epoch_began
         self.events.emit("epoch", epoch=progress.epoch, seconds=seconds, **progress.means.means())
         improved = self._validate(mask_ratio)
-        progress.next_epoch()
+        progress.next_epoch(self.pace.elapsed_seconds)
         self._save("epoch", best=improved)
         self._check_in()
 

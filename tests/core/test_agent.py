@@ -88,10 +88,11 @@ def test_every_step_works_on_what_the_one_before_left(
     with torch.no_grad():
         before, _ = agent(batch.cells, prompts, batch.mask)
         for changed in range(STEPS):
-            bias = agent.forward_planner.heads[changed].get_submodule("conv").bias
+            bias = agent.forward_planner.heads[changed].conv.bias
+            kept = bias.clone()
             bias += 0.5
             after, _ = agent(batch.cells, prompts, batch.mask)
-            bias -= 0.5
+            bias.copy_(kept)
             moved = [(after[:, step] != before[:, step]).any().item() for step in range(STEPS)]
             assert moved == [step >= changed for step in range(STEPS)]
 
