@@ -82,7 +82,8 @@ class Planner(nn.Module):
         keep = mask[:, None]
         for layer in self.encoder:
             # The padding is zeroed after each layer, so it looks the same as a grid's own border.
-            features = F.gelu(layer(features)) * keep.to(features.dtype)
+            features = F.gelu(layer(features))
+            features = features * keep.to(features.dtype)  # of the layer's dtype, not of its input's
         return features.permute(0, 2, 3, 1)
 
     def plan(self, features: Tensor, prompt: Tensor, mask: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -43,6 +43,7 @@ TINY = "tiny"
 TINY_PAD, TINY_END = "<pad>", "<eos>"
 DEFAULT_MAX_TOKENS = 512
 CACHED_TEXTS = 8192
+NARROW = 256
 LORA_RANK = 16
 LORA_ALPHA = 32
 
@@ -165,7 +166,8 @@ class LanguageModel(nn.Module):
         unique = list(dict.fromkeys(texts))
         ids_UL, mask_UL = self._tokenize(unique)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.train_mode != "frozen"):
-            output = self.backbone(input_ids=ids_UL, attention_mask=mask_UL, use_cache=False)
+            with self._own_precision():
+                output = self.backbone(input_ids=ids_UL, attention_mask=mask_UL, use_cache=False)
             kept_UL1 = mask_UL.unsqueeze(-1)
             total_UC = output.last_hidden_state.float().masked_fill(kept_UL1 == 0, 0.0).sum(dim=1)
             mean_UC = total_UC / kept_UL1.sum(dim=1)
@@ -173,6 +175,15 @@ class LanguageModel(nn.Module):
                 return mean_UC
             rows = {text: row for row, text in enumerate(unique)}
             return mean_UC[torch.tensor([rows[text] for text in texts], device=mean_UC.device)]  # [B, C]
+
+    def _own_precision(self) -> AbstractContextManager[object]:
+        """Leave a narrow model on the CPU out of autocast: its casts cost more than they save.
+
+        Measured for `tiny`, two threads, 8 texts, forward and backward: 7.5 ms without, 20 ms and more with.
+        """
+        if self.backbone.device.type == "cpu" and self.hidden_size < NARROW:
+            return torch.autocast("cpu", enabled=False)
+        return nullcontext()
 
     def _tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Encode texts as [U, L] ids, padded on the right, and their [U, L] mask of ones and zeros."""
@@ -269,10 +280,19 @@ def estimate_parameters(name: str) -> int:
     Raises:
         LanguageModelError: If the configuration cannot be found, reached or read.
     """
-    config = _tiny_config() if name == TINY else _read_config(name, find_model(name, weights=False).folder)
+    config = _config_of(name)
     with transformers_errors(name, "build this model"), torch.device("meta"):
         backbone = AutoModel.from_config(config, trust_remote_code=False)
     return sum(value.numel() for value in backbone.parameters())
+
+
+def estimate_hidden_size(name: str) -> int:
+    """Read a model's width from its configuration; arguments and errors as of `estimate_parameters`."""
+    return _config_of(name).get_text_config().hidden_size
+
+
+def _config_of(name: str) -> PreTrainedConfig:
+    return _tiny_config() if name == TINY else _read_config(name, find_model(name, weights=False).folder)
 
 
 def _tiny_config() -> Qwen2Config:

@@ -24,6 +24,9 @@ from arc_core.grids import MAX_SIDE, NUM_COLORS
 
 TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
 
+SAME_OUTCOME = 0.99
+"""Cosine of two embeddings from which their outcomes are taken to be the same."""
+
 
 def cell_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over the cells of each grid: [B, H, W] and its mask to [B]."""
@@ -102,20 +105,43 @@ def kl_term(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
-def prompt_term(prompt: Tensor, outcome: Tensor, temperature: float = 0.1) -> Tensor:
-    """Pull each prompt towards its own outcome and away from the batch's others (fix 6), [B].
+def centred_outcomes(outcome: Tensor, past: Tensor) -> Tensor:
+    """Take away what all outcomes have in common, so that a cosine tells them apart.
 
-    One minus the cosine, plus InfoNCE over the batch (van den Oord et al. 2018), which is 0 for a
-    single pair.
+    Fresh embeddings of grids have cosines of 0.7 to 0.9 among each other: a pull towards one of them
+    would be a pull towards all.
+
+    Args:
+        outcome: [B, P] embeddings of the batch's outcomes.
+        past: [N, P] embeddings of earlier ones; N may be 0.
+
+    Returns:
+        [B + N, P], the batch's first; a lone outcome is returned as it is.
+    """
+    every = torch.cat([outcome, past])
+    return every - every.mean(dim=0) if len(every) > 1 else every
+
+
+def prompt_term(prompt: Tensor, outcome: Tensor, past: Tensor, temperature: float = 0.1) -> Tensor:
+    """Pull each prompt towards its own outcome and away from the others (fix 6), [B].
+
+    One minus the cosine, plus InfoNCE (van den Oord et al. 2018) over the batch's outcomes and the past
+    ones, which give a batch of one pair something to be told apart from. An outcome that looks the same
+    as a pair's own, such as that of an earlier epoch, is none of its others.
 
     Args:
         prompt: [B, P].
         outcome: [B, P] embedding of each pair's outcome.
+        past: [N, P] embeddings of earlier outcomes, without gradient.
         temperature: Of InfoNCE.
     """
-    cosine = F.normalize(prompt, dim=-1) @ F.normalize(outcome, dim=-1).T
-    own = torch.arange(len(cosine), device=cosine.device)
-    return 1.0 - cosine.diagonal() + F.cross_entropy(cosine / temperature, own, reduction="none")
+    every = F.normalize(centred_outcomes(outcome, past), dim=-1)
+    cosine = F.normalize(prompt, dim=-1) @ every.T
+    own = torch.arange(len(prompt), device=cosine.device)
+    same = every[: len(prompt)].detach() @ every.detach().T > SAME_OUTCOME
+    same[own, own] = False
+    scores = (cosine / temperature).masked_fill(same, -torch.inf)
+    return 1.0 - cosine.diagonal() + F.cross_entropy(scores, own, reduction="none")
 
 
 def size_term(size_logits: Tensor, target_sizes: Tensor) -> Tensor:
@@ -144,7 +170,7 @@ class EFELoss(nn.Module):
     """The loss of phase 2c, with the size term.
 
     Its parameters are the colour preferences C (a base c, and what the prompt adds to it) and the
-    encoder of outcomes; its buffer is the anchor Ĉ.
+    encoder of outcomes; its buffers are the anchor Ĉ and the last outcomes' embeddings.
 
     Args:
         lambda_risk: Weight of the risk.
@@ -159,9 +185,12 @@ class EFELoss(nn.Module):
         prompt_dim: Width of the prompt.
         lambda_size: Weight of the size term, times the curriculum's.
         anchor_momentum: Weight of a stored pair's histogram in Ĉ.
+        past_outcomes: Earlier outcomes that a prompt is told apart from.
     """
 
     anchor: Tensor
+    past: Tensor
+    past_seen: Tensor
 
     def __init__(
         self,
@@ -177,6 +206,7 @@ class EFELoss(nn.Module):
         prompt_dim: int = 256,
         lambda_size: float = 1.0,
         anchor_momentum: float = 0.01,
+        past_outcomes: int = 64,
     ) -> None:
         super().__init__()
         self.weights = dict(
@@ -196,6 +226,8 @@ class EFELoss(nn.Module):
         self.preference_of_prompt = nn.Linear(prompt_dim, num_colors, bias=False)
         self.outcome = OutcomeEncoder(num_colors, prompt_dim)
         self.register_buffer("anchor", torch.full((num_colors,), 1.0 / num_colors))
+        self.register_buffer("past", torch.zeros(past_outcomes, prompt_dim))
+        self.register_buffer("past_seen", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
     def set_anchor(self, shares: Tensor) -> None:
@@ -207,6 +239,14 @@ class EFELoss(nn.Module):
     def move_anchor(self, shares: Tensor) -> None:
         """Move Ĉ a little towards the colour shares [C] of a pair that was stored."""
         self.anchor.lerp_(shares.to(self.anchor), self.anchor_momentum)
+
+    @torch.no_grad()
+    def remember_outcomes(self, target: Tensor, mask: Tensor) -> None:
+        """Keep the embeddings of a batch's outcomes, [B, H, W] colours, over the oldest ones kept."""
+        fresh = self.outcome(one_hot(target, mask, self.num_colors), mask)[-len(self.past) :]
+        where = (self.past_seen + torch.arange(len(fresh), device=fresh.device)) % len(self.past)
+        self.past[where] = fresh.to(self.past)
+        self.past_seen += len(fresh)
 
     def log_preferences(self, prompt: Tensor | None, batch: int) -> Tensor:
         """Preferred colours C as log-probabilities [B, C]; the base alone without a prompt."""
@@ -306,7 +346,11 @@ class EFELoss(nn.Module):
             "z_anchor": anchored + fit,
             "prompt": zero
             if prompt_embedding is None
-            else prompt_term(prompt_embedding, self.outcome(truth, mask)),
+            else prompt_term(
+                prompt_embedding,
+                self.outcome(truth, mask),
+                self.past[: min(int(self.past_seen), len(self.past))],
+            ),
             "size": zero
             if size_logits is None or target_sizes is None
             else size_weight * size_term(size_logits, target_sizes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import torch
@@ -14,10 +14,11 @@ from torch import nn
 from arc_core.agent import ARCPromptGuidedAgentGPU
 from arc_core.config import TrainConfig
 from arc_core.errors import PreflightError
-from arc_core.language_model import estimate_parameters
+from arc_core.language_model import LanguageModel, estimate_hidden_size, estimate_parameters
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
 from arc_core.policy import PolicyRefinedAgent, PolicyRefinedConfig
+from arc_core.prompt import QwenHybridPrompt
 
 GIGABYTE = 1e9
 RUNTIME_BYTES = 600_000_000
@@ -66,6 +67,14 @@ class Plan:
         )
 
 
+class _Unloaded(nn.Module):
+    """Stands for a language model of which only the width is known."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+
+
 def plan_run(
     config: TrainConfig, pairs: int, batches_per_epoch: int, device: torch.device, threads: int
 ) -> Plan:
@@ -81,11 +90,16 @@ def plan_run(
             ),
             EFELoss(prompt_dim=config.prompt_dim),
             PermanentSolver(config.prompt_dim, capacity=config.memory_capacity),
+            QwenHybridPrompt(
+                prompt_dim=config.prompt_dim,
+                language_model=cast(LanguageModel, _Unloaded(estimate_hidden_size(config.lm))),
+            ),
+            PolicyRefinedAgent(
+                PolicyRefinedConfig(rl_prompt_dim=config.prompt_dim, rl_ctrl_dim=config.prompt_dim),
+                device="meta",
+            ),
         ]
-    policy = PolicyRefinedAgent(
-        PolicyRefinedConfig(rl_prompt_dim=config.prompt_dim, rl_ctrl_dim=config.prompt_dim), device="meta"
-    )
-    own = sum(p.numel() for module in [*ours, policy] for p in module.parameters())
+    own = sum(p.numel() for module in ours for p in module.parameters())
     buffers = sum(b.numel() * b.element_size() for module in ours for b in module.buffers())
     language = estimate_parameters(config.lm)
     trained = own + (language if config.lm_train == "full" else 0)

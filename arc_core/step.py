@@ -118,6 +118,7 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
     numbers, accuracies, exacts = host
     memory = _remember(system, flow, batch, target, accuracies) if applied else _memory_state(system, 0)
     if applied:
+        system.efe_loss.remember_outcomes(target.cells, target.mask)
         system.memory_threshold.update(sum(accuracies) / len(accuracies))
     rates = {group["name"]: float(group["lr"]) for group in system.optimizer.param_groups}
     return StepResult(

@@ -127,7 +127,10 @@ class ArcSystem:
         ).to(device)
         self.policy = PolicyRefinedAgent(
             PolicyRefinedConfig(
-                rl_prompt_dim=config.prompt_dim, rl_ctrl_dim=config.prompt_dim, rl_lr=config.policy_lr
+                rl_prompt_dim=config.prompt_dim,
+                rl_ctrl_dim=config.prompt_dim,
+                rl_lr=config.policy_lr,
+                rl_clip_norm=config.clip_norm,
             ),
             device=device,
         )

@@ -59,13 +59,13 @@ class EpochMeans:
         self.sums: Nested = {}
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """Take in a step event; numbers that were not finite (None) are left out of the sum."""
+        """Take in a step event; a number that was not finite (None) is left out of its mean."""
         self.count += 1
         _accumulate(self.sums, {name: event[name] for name in MEAN_FIELDS})
 
     def means(self) -> Nested:
-        """Mean of every number."""
-        return _divide(self.sums, max(self.count, 1))
+        """Mean of every number; 0 for one that was never finite."""
+        return _divide(self.sums)
 
     def state(self) -> Nested:
         """For a checkpoint."""
@@ -142,15 +142,19 @@ def sample_fields(result: StepResult, batch: Batch, index: int = 0) -> Nested:
 
 
 def _accumulate(sums: Nested, values: Mapping[str, Any]) -> None:
+    """Add numbers to sums of the same names, each a list of the sum and how many were added."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             _accumulate(sums.setdefault(name, {}), value)
         else:
-            sums[name] = sums.get(name, 0.0) + (0.0 if value is None else value)
+            pair = sums.setdefault(name, [0.0, 0])
+            if value is not None:
+                pair[0] += value
+                pair[1] += 1
 
 
-def _divide(sums: Nested, count: int) -> Nested:
+def _divide(sums: Nested) -> Nested:
     return {
-        name: _divide(value, count) if isinstance(value, dict) else value / count
+        name: _divide(value) if isinstance(value, dict) else value[0] / max(value[1], 1)
         for name, value in sums.items()
     }

@@ -79,6 +79,8 @@ def train(
 
     def on_events(events: list[Event]) -> None:
         ending.extend(event for event in events if event["type"] == "run_finished")
+        if any(event["type"] in ("run_started", "resumed") for event in events):
+            reporter.notice(printable(str(_plan(launch.run).get("summary", "The plan is not known."))))
         reporter.handle([event for event in events if event["type"] != "run_finished"])
 
     def on_stop_request(times: int) -> None:
@@ -101,9 +103,14 @@ def train(
 
 def planned_batches(run: RunDirectory) -> int | None:
     """Return the batches of an epoch: `plan.batches_per_epoch`, noted in run.json by the training process."""
-    plan: object = run.read().get("plan")
-    batches = cast("dict[str, object]", plan).get("batches_per_epoch") if isinstance(plan, dict) else None
+    batches = _plan(run).get("batches_per_epoch")
     return batches if isinstance(batches, int) and batches > 0 else None
+
+
+def _plan(run: RunDirectory) -> dict[str, object]:
+    """Return what the training process noted of the work ahead; empty before it has."""
+    plan: object = run.read().get("plan")
+    return cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
 
 
 def _create(config: TrainConfig, argv: Sequence[str]) -> Launch:

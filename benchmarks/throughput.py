@@ -1,0 +1,139 @@
+"""Pairs per second of our step beside the seed's step written naively, in one process on the same pairs.
+
+    python -m benchmarks.throughput [--pairs 240] [--batch-sizes 1,8,32] [--rounds 3]
+
+Machines are shared and noisy, so what counts is the ratio: both are timed in turns, each on pairs that it
+has seen once before (a convolution compiles a kernel for each new grid size), and the median round counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from arc_core.batch import Batch, collate
+from arc_core.config import TrainConfig
+from arc_core.data import ARCDataset, plan_batches
+from arc_core.step import training_step
+from arc_core.system import ArcSystem
+from benchmarks.naive import naive_step
+
+MATRIX_SIDE = 2048
+
+
+class OperationCounter(TorchDispatchMode):
+    """Counts the floating-point operations of products and convolutions, forward and backward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation and count it by torch's own table."""
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+def matrix_rate(dtype: torch.dtype) -> float:
+    """FLOP/s of this machine's matrix product."""
+    a = torch.randn(MATRIX_SIDE, MATRIX_SIDE, dtype=dtype)
+    b = torch.randn(MATRIX_SIDE, MATRIX_SIDE, dtype=dtype)
+    a @ b
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - began)
+    return 2 * MATRIX_SIDE**3 / statistics.median(seconds)
+
+
+def batches_of(dataset: ARCDataset, indices: list[int], size: int) -> list[Batch]:
+    """The chosen pairs in batches of like-sized ones."""
+    chosen = set(indices)
+    planned = [i for batch in plan_batches(dataset, size, seed=42, epoch=0) for i in batch if i in chosen]
+    shapes = dataset.shapes()
+    planned.sort(key=lambda i: (shapes[i].max(), *shapes[i]))
+    return [collate([dataset[i] for i in planned[k : k + size]]) for k in range(0, len(planned), size)]
+
+
+def timed(run: Callable[[], None]) -> float:
+    """Seconds of one call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=240)
+    parser.add_argument("--batch-sizes", default="1,8,32")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    dataset = ARCDataset(augment=True)
+    stride = len(dataset) // arguments.pairs
+    indices = list(range(0, stride * arguments.pairs, stride))
+    cells = sum(dataset[i].input.size for i in indices) / len(indices)
+    rates = {"float32": matrix_rate(torch.float32), "bfloat16": matrix_rate(torch.bfloat16)}
+    print(f"{len(indices)} pairs, {cells:.0f} input cells on average, {arguments.threads} threads")
+    print("matrix product: " + ", ".join(f"{rate / 1e9:.0f} GFLOP/s {name}" for name, rate in rates.items()))
+
+    runs: dict[str, tuple[Callable[[], None], str]] = {}
+    singles = batches_of(dataset, indices, 1)
+    naive = ArcSystem(TrainConfig(amp="off"), torch.device("cpu"))
+
+    def run_naively() -> None:
+        for batch in singles:
+            naive_step(naive, batch)
+
+    runs["naive, batch 1, float32"] = (run_naively, "float32")
+    for name, amp in (("float32", "off"), ("bfloat16", "bfloat16")):
+        for size in map(int, arguments.batch_sizes.split(",")):
+            system = ArcSystem(TrainConfig(amp=amp, batch_size=size), torch.device("cpu"))
+            batches = batches_of(dataset, indices, size)
+
+            def run(system: ArcSystem = system, batches: list[Batch] = batches) -> None:
+                for step, batch in enumerate(batches):
+                    training_step(system, batch, epoch=0, step=step + 1)
+
+            runs[f"ours, batch {size}, {name}"] = (run, name)
+
+    operations: dict[str, float] = {}
+    for label, (run, _) in runs.items():
+        with OperationCounter() as counter:  # also the first, untimed look at every size
+            run()
+        operations[label] = counter.total / len(indices)
+    seconds: dict[str, list[float]] = {label: [] for label in runs}
+    for _ in range(arguments.rounds):
+        for label, (run, _) in runs.items():
+            seconds[label].append(timed(run))
+
+    base = statistics.median(seconds["naive, batch 1, float32"])
+    print(f"{'':28}{'pairs/s':>9}{'ratio':>8}{'GFLOP/pair':>12}{'GFLOP/s':>9}{'of matrix rate':>16}")
+    for label, (_, dtype) in runs.items():
+        median = statistics.median(seconds[label])
+        rate = len(indices) / median
+        achieved = rate * operations[label]
+        print(
+            f"{label:28}{rate:9.1f}{base / median:8.2f}{operations[label] / 1e9:12.2f}"
+            f"{achieved / 1e9:9.0f}{achieved / rates[dtype]:16.0%}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What the sources never do, held on to by reading and importing them."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import arc_core
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted([*(ROOT / "arc_core").rglob("*.py"), *(ROOT / "arc_tui").rglob("*.py")])
+NAMES = [path.relative_to(ROOT).as_posix() for path in SOURCES]
+
+PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+BANNED_MODULES = PICKLES | {"multiprocessing"}
+BANNED_ATTRIBUTES = {
+    ("torch", "load"),
+    ("torch", "save"),
+    ("torch", "hub"),
+    ("os", "system"),
+    ("os", "popen"),
+}
+BANNED_CALLS = {"eval", "exec", "compile", "__import__", "globals"}
+BANNED_KEYWORDS = {"trust_remote_code", "allow_pickle", "shell"}
+
+SEED_NAMES = {
+    "QwenHybridPrompt",
+    "ARCPromptGuidedAgentGPU",
+    "EFELoss",
+    "PolicyRefinedConfig",
+    "PolicyRefinedAgent",
+    "PermanentSolver",
+    "ModelPersistence",
+    "SizeWarmupCurriculum",
+    "DynamicMemoryThreshold",
+    "GradientMonitor",
+    "ARCDataset",
+}
+
+
+def violations(source: str) -> list[str]:
+    """What a source does that none may do, each with its line."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found += [(node.lineno, a.name) for a in names if a.name.split(".")[0] in BANNED_MODULES]
+            case ast.ImportFrom(module=str(module), names=names):
+                if module.split(".")[0] in BANNED_MODULES:
+                    found.append((node.lineno, module))
+                found += [
+                    (node.lineno, f"{module}.{a.name}")
+                    for a in names
+                    if (module, a.name) in BANNED_ATTRIBUTES
+                ]
+            case ast.Attribute(value=ast.Name(id=name), attr=attribute) if (
+                name,
+                attribute,
+            ) in BANNED_ATTRIBUTES:
+                found.append((node.lineno, f"{name}.{attribute}"))
+            case ast.Call(func=ast.Name(id=name)) if name in BANNED_CALLS:
+                found.append((node.lineno, name))
+            case _:
+                pass
+        if isinstance(node, ast.Call):
+            for keyword in node.keywords:
+                off = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+                if keyword.arg in BANNED_KEYWORDS and not off:
+                    found.append((node.lineno, str(keyword.arg)))
+    return [f"line {line}: {what}" for line, what in sorted(found)]
+
+
+def undocumented(source: str) -> list[str]:
+    """Public modules, classes and functions of a source without a docstring."""
+    tree = ast.parse(source)
+    missing = [] if ast.get_docstring(tree) or not tree.body else ["the module"]
+    pending: list[tuple[str, ast.AST]] = [("", tree)]
+    while pending:
+        prefix, parent = pending.pop()
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, ast.If | ast.Try):
+                pending.append((prefix, node))
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if node.name.startswith("_"):
+                continue
+            if not ast.get_docstring(node):
+                missing.append(f"{prefix}{node.name}")
+            if isinstance(node, ast.ClassDef):
+                pending.append((f"{prefix}{node.name}.", node))
+    return missing
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_source_has_no_pickle_no_foreign_code_and_no_fork(path: Path):
+    assert violations(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_everything_public_says_what_it_is(path: Path):
+    assert undocumented(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "import multiprocessing.pool",
+        "from pickle import loads",
+        "from torch import load",
+        "import torch\ntorch.save({}, 'x')",
+        "numpy.load('x', allow_pickle=True)",
+        "AutoModel.from_pretrained('x', trust_remote_code=True)",
+        "AutoModel.from_pretrained('x', trust_remote_code=trusted)",
+        "subprocess.run('ls', shell=True)",
+        "eval('1')",
+        "exec('x = 1')",
+    ],
+)
+def test_scan_finds_what_is_banned(source: str):
+    assert len(violations(source)) == 1
+
+
+def test_scan_leaves_alone_what_only_looks_banned():
+    source = "model.eval()\nsafetensors.torch.load_file('x')\nre.compile('x')\nf(trust_remote_code=False)"
+    assert violations(source) == []
+
+
+def test_scan_finds_what_is_undocumented():
+    source = '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self): ...\n    def _g(self): ...\ndef h(): ...'
+    assert undocumented(source) == ["h", "A.f"]
+
+
+@pytest.mark.parametrize(
+    "module", ["events", "commands", "rundir", "checkpoint_index", "config", "data", "features", "provenance"]
+)
+def test_boundary_is_imported_without_torch(module: str):
+    script = (
+        f"import sys, arc_core.{module}\n"
+        "heavy = {'torch', 'transformers', 'safetensors', 'textual', 'rich', 'typer'} & set(sys.modules)\n"
+        "sys.exit(f'imports {sorted(heavy)}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_are_the_seeds_and_can_be_imported():
+    assert set(arc_core.__all__) == SEED_NAMES
+    for name in SEED_NAMES:
+        assert getattr(arc_core, name).__name__ == name
+    with pytest.raises(AttributeError, match="NoSuchName"):
+        arc_core.NoSuchName  # noqa: B018
