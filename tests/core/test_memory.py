@@ -104,6 +104,7 @@ def test_an_evicted_pair_can_come_back(memory: PermanentSolver) -> None:
     put(memory, "e", 0.4)
     assert "b" not in tasks(memory)
     assert put(memory, "b", 0.8)
+    assert "b" in tasks(memory)
     assert put(memory, "b", 0.9)
     assert len(memory) == len(set(memory.keys)) == 4
 
