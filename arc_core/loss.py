@@ -24,8 +24,8 @@ from arc_core.grids import MAX_SIDE, NUM_COLORS
 
 TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
 
-SAME_OUTCOME = 0.99
-"""Cosine of two embeddings from which their outcomes are taken to be the same."""
+SAME_OUTCOME = 0.1
+"""Distance of two embeddings, in their lengths, below which their outcomes are taken to be the same."""
 
 
 def cell_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -66,7 +66,8 @@ def risk_term(log_predicted: Tensor, log_preference: Tensor, mask: Tensor) -> Te
 
 def ambiguity_term(observed: Tensor, mask: Tensor) -> Tensor:
     """Expected entropy of the observation in each cell, [B], from probabilities [B, T, H, W, C]."""
-    entropy = -torch.xlogy(observed, observed).sum(dim=-1).mean(dim=1)
+    # Off zero inside the logarithm alone: its gradient at a probability of exactly 0 would be NaN.
+    entropy = -torch.xlogy(observed, observed.clamp_min(1e-12)).sum(dim=-1).mean(dim=1)
     return cell_mean(entropy, mask)
 
 
@@ -105,7 +106,7 @@ def kl_term(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
-def centred_outcomes(outcome: Tensor, past: Tensor) -> Tensor:
+def centred_outcomes(outcome: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
     """Take away what all outcomes have in common, so that a cosine tells them apart.
 
     Fresh embeddings of grids have cosines of 0.7 to 0.9 among each other: a pull towards one of them
@@ -116,18 +117,23 @@ def centred_outcomes(outcome: Tensor, past: Tensor) -> Tensor:
         past: [N, P] embeddings of earlier ones; N may be 0.
 
     Returns:
-        [B + N, P], the batch's first; a lone outcome is returned as it is.
+        Directions [B + N, P], the batch's first, of length 1 but for those that hardly differ from the
+        common part, which are shorter instead of blown up; a lone outcome keeps its own direction.
+        And [B, B + N], whether two outcomes are the same.
     """
     every = torch.cat([outcome, past])
-    return every - every.mean(dim=0) if len(every) > 1 else every
+    least = SAME_OUTCOME * every.detach().norm(dim=-1).mean()
+    same = torch.cdist(outcome.detach(), every.detach()) < least
+    centred = every - every.mean(dim=0) if len(every) > 1 else every
+    return centred / centred.norm(dim=-1, keepdim=True).clamp_min(least), same
 
 
 def prompt_term(prompt: Tensor, outcome: Tensor, past: Tensor, temperature: float = 0.1) -> Tensor:
     """Pull each prompt towards its own outcome and away from the others (fix 6), [B].
 
     One minus the cosine, plus InfoNCE (van den Oord et al. 2018) over the batch's outcomes and the past
-    ones, which give a batch of one pair something to be told apart from. An outcome that looks the same
-    as a pair's own, such as that of an earlier epoch, is none of its others.
+    ones, which give a batch of one pair something to be told apart from. An outcome that is the same as
+    a pair's own, such as that of an earlier epoch, is none of its others.
 
     Args:
         prompt: [B, P].
@@ -135,10 +141,9 @@ def prompt_term(prompt: Tensor, outcome: Tensor, past: Tensor, temperature: floa
         past: [N, P] embeddings of earlier outcomes, without gradient.
         temperature: Of InfoNCE.
     """
-    every = F.normalize(centred_outcomes(outcome, past), dim=-1)
-    cosine = F.normalize(prompt, dim=-1) @ every.T
+    directions, same = centred_outcomes(outcome, past)
+    cosine = F.normalize(prompt, dim=-1) @ directions.T
     own = torch.arange(len(prompt), device=cosine.device)
-    same = every[: len(prompt)].detach() @ every.detach().T > SAME_OUTCOME
     same[own, own] = False
     scores = (cosine / temperature).masked_fill(same, -torch.inf)
     return 1.0 - cosine.diagonal() + F.cross_entropy(scores, own, reduction="none")

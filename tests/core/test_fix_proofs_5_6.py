@@ -175,7 +175,7 @@ def outcomes_of(system: ArcSystem, batch: Batch) -> Tensor:
         outcome = system.efe_loss.outcome(
             one_hot(batch.targets.cells, batch.targets.mask), batch.targets.mask
         )
-        return loss_module.centred_outcomes(outcome, outcome[:0])
+        return loss_module.centred_outcomes(outcome, outcome[:0])[0]
 
 
 def rises_of_a_step_down_the_prompts_gradient(seed: int) -> tuple[Tensor, Tensor]:

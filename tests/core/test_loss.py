@@ -303,6 +303,18 @@ def test_ambiguitys_gradient_sharpens_the_observation(call: Call) -> None:
     assert after < before
 
 
+def test_ambiguitys_gradient_is_finite_where_a_probability_is_exactly_zero() -> None:
+    logits = torch.zeros(1, 1, 2, 2, 10)
+    logits[..., 0] = 200.0
+    logits.requires_grad_()
+    probabilities = logits.softmax(dim=-1)
+    assert (probabilities == 0).any()
+    entropy = ambiguity_term(probabilities, torch.ones(1, 2, 2)).sum()
+    assert entropy == 0.0
+    entropy.backward()
+    assert torch.isfinite(logits.grad).all()
+
+
 def test_no_term_moves_what_stands_in_the_padding(call: Call, full_loss: EFELoss) -> None:
     names = ("forward_preds", "backward_preds", "obs_probs", "final_pred")
     for name in names:
@@ -363,7 +375,7 @@ def test_the_anchor_starts_off_zero_and_moves_by_its_momentum() -> None:
 def test_a_step_on_the_prompt_term_raises_each_cosine_with_its_own_outcome() -> None:
     prompt, outcome = torch.randn(4, PROMPT, requires_grad=True), torch.randn(4, PROMPT)
     none = outcome[:0]
-    own = centred_outcomes(outcome, none)
+    own = centred_outcomes(outcome, none)[0]
     before = F.cosine_similarity(prompt, own).detach()
     descend(prompt, lambda: prompt_term(prompt, outcome, none).sum())
     assert (F.cosine_similarity(prompt, own) > before).all()
@@ -386,6 +398,14 @@ def test_an_outcome_that_is_the_same_again_is_no_negative() -> None:
     cosine = F.cosine_similarity(prompt, every - every.mean(dim=0))[:-1]
     expected = 1.0 - cosine[0] - (cosine / 0.1).log_softmax(dim=0)[0]
     torch.testing.assert_close(prompt_term(prompt, outcome, again)[0], expected)
+
+
+def test_outcomes_that_are_all_the_same_leave_the_gradient_small() -> None:
+    outcome = torch.randn(1, PROMPT).repeat(3, 1).requires_grad_()
+    prompt = torch.randn(3, PROMPT)
+    prompt_term(prompt, outcome, outcome[:1].detach()).sum().backward()
+    assert outcome.grad is not None
+    assert outcome.grad.norm() < 10.0
 
 
 def test_the_last_outcomes_are_remembered_and_the_oldest_forgotten() -> None:
