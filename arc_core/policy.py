@@ -147,7 +147,8 @@ class PolicyRefinedAgent(nn.Module):
             after: The same under the refined one.
             target: The true output.
             inputs: The input.
-            reconstruct: Finds the input [h, w] again from an output; d_rev is 0 without it.
+            reconstruct: From an output [h, w], the colours' probabilities [h', w', C] in each cell of
+                the input; d_rev is 0 without it.
 
         Returns:
             The total, and {d_acc, d_size, d_color, d_rev}.
@@ -166,7 +167,7 @@ class PolicyRefinedAgent(nn.Module):
             "d_color": gain(lambda grid: metrics.color_similarity(grid, target)),
             "d_rev": 0.0
             if reconstruct is None
-            else gain(lambda grid: metrics.per_cell_accuracy(reconstruct(grid), inputs)),
+            else gain(lambda grid: metrics.expected_accuracy(reconstruct(grid), inputs)),
         }
         return float(metrics.combine(breakdown)), breakdown
 

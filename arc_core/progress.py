@@ -23,6 +23,7 @@ class Progress:
         best: The best validation's (exact inputs, cell accuracy); empty before the first.
         validated_at: Step of the last validation; None before the first.
         skipped_in_a_row: Steps that were skipped for a number that is not finite, up to now.
+        epoch_told: Whether the epoch's event has been sent; it may end by a stop while it is validated.
         epoch_began: Seconds that the run had been trained for when the epoch began.
     """
 
@@ -34,6 +35,7 @@ class Progress:
     best: tuple[float, ...] = ()
     validated_at: int | None = None
     skipped_in_a_row: int = 0
+    epoch_told: bool = False
     epoch_began: float = 0.0
 
     @property
@@ -44,7 +46,7 @@ class Progress:
     def next_epoch(self, elapsed_seconds: float) -> None:
         """Go to the first batch of the next epoch."""
         self.epoch, self.batch, self.means = self.epoch + 1, 0, EpochMeans()
-        self.epoch_began = elapsed_seconds
+        self.epoch_told, self.epoch_began = False, elapsed_seconds
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -55,6 +57,7 @@ class Progress:
             "validated_at": self.validated_at,
             "checkpoint_every": self.checkpoint_every,
             "skipped_in_a_row": self.skipped_in_a_row,
+            "epoch_told": self.epoch_told,
             "epoch_began": self.epoch_began,
         }
 
@@ -74,6 +77,7 @@ class Progress:
                 validated_at=None if at is None else int(at),
                 checkpoint_every=int(state["checkpoint_every"]),
                 skipped_in_a_row=int(state["skipped_in_a_row"]),
+                epoch_told=bool(state["epoch_told"]),
                 epoch_began=float(state["epoch_began"]),
             )
         except KeyError as error:

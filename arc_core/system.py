@@ -184,18 +184,19 @@ class ArcSystem:
             base_prompt, hits = pack.prompt_embedding + recall.addition, recall.hits
         else:
             base_prompt, hits = pack.prompt_embedding, batch.inputs.sizes.new_zeros(len(batch))
-        inputs = batch.inputs
-        with self.precision.autocast():
-            features = self.agent.encode(inputs.cells, inputs.mask)
-            with torch.no_grad():  # step 3: the baseline shares the encoder's work
-                before = self.agent.plan(features, base_prompt, inputs.mask, inputs.sizes)
         prompt, info = self.policy.refine_prompt(
             base_prompt, pack.control_vector, summary, deterministic=not explore
         )
         if not self.config.refine:
             prompt = base_prompt
+        inputs = batch.inputs
         with self.precision.autocast():
+            features = self.agent.encode(inputs.cells, inputs.mask)
             after = self.agent.plan(features, prompt, inputs.mask, inputs.sizes)
+            # The baseline comes second and shares the encoder's work and autocast's copies of the weights.
+            # The other way round those copies would be made without gradient, and the agent have none.
+            with torch.no_grad():
+                before = self.agent.plan(features, base_prompt, inputs.mask, inputs.sizes)
         return Flow(base_prompt, prompt, info, Prediction(*before), Prediction(*after), hits)
 
     def base_rates(self) -> dict[str, float]:

@@ -19,7 +19,7 @@ from arc_core.preflight import plan_run, refuse_what_cannot_fit
 from arc_core.rundir import RunDirectory
 from arc_core.saving import Saver
 from arc_core.startup import choose_device, load_data, start_or_resume
-from arc_core.step import StepResult, training_step
+from arc_core.step import training_step
 from arc_core.telemetry import Pace, sample_fields, step_fields
 
 PAUSE_POLL_SECONDS = 0.05
@@ -90,24 +90,25 @@ class Trainer:
             epoch=progress.epoch,
             max_batches=self.config.max_batches,
         )
-        mask_ratio = 0.0
         while progress.batch < len(batches):
             chosen = batches[progress.batch]
-            result = self._step([self.dataset.example(index, progress.epoch) for index in chosen])
-            mask_ratio = result.mask_ratio
+            self._step([self.dataset.example(index, progress.epoch) for index in chosen])
             # The last batch's checkpoint is the epoch's, which follows its validation.
             if progress.batch < len(batches):
                 if progress.step % progress.checkpoint_every == 0:
                     self._save("interval")
                 self._check_in()
-        seconds = self.pace.elapsed_seconds - progress.epoch_began
-        self.events.emit("epoch", epoch=progress.epoch, seconds=seconds, **progress.means.means())
-        improved = self._validate(mask_ratio)
+        means = progress.means.means()
+        if not progress.epoch_told:
+            seconds = self.pace.elapsed_seconds - progress.epoch_began
+            self.events.emit("epoch", epoch=progress.epoch, seconds=seconds, **means)
+            progress.epoch_told = True
+        improved = self._validate(means["hard_cells"]["mask_ratio"])
         progress.next_epoch(self.pace.elapsed_seconds)
         self._save("epoch", best=improved)
         self._check_in()
 
-    def _step(self, examples: list[Example]) -> StepResult:
+    def _step(self, examples: list[Example]) -> None:
         progress = self.progress
         batch = collate(examples).to(self.system.device)
         result = training_step(self.system, batch, progress.epoch, progress.step + 1)
@@ -126,13 +127,12 @@ class Trainer:
         progress.skipped_in_a_row = 0 if result.applied else progress.skipped_in_a_row + 1
         if progress.skipped_in_a_row >= self.config.nan_patience:
             self.control.ask_to_stop(f"{progress.skipped_in_a_row} steps in a row were not finite")
-        return result
 
     def _validate(self, mask_ratio: float | None = None) -> bool:
         """Validate, and say whether it is the best so far.
 
         Args:
-            mask_ratio: Of the epoch's last step, for the advice at its end; None at other times.
+            mask_ratio: Mean of the epoch, for the advice at its end; None at other times.
         """
         if not self.validation_set:
             return False

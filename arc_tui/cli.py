@@ -96,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code: object = app(args=arguments, standalone_mode=False)
     except ArcError as error:
-        _show_error(f"Error: {printable(str(error))}")
+        sentence = printable(str(error))
+        _show_error(f"Error: {sentence}" + ("" if sentence.endswith((".", "?")) else "."))
         sys.exit(BAD_INPUT)
     except _CLICK_ERROR as error:
         _show_error(f"Error: {_usage_problem(error)}")

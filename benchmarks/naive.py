@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from arc_core.agent import Planner, one_hot
 from arc_core.batch import Batch
+from arc_core.config import TrainConfig
 from arc_core.loss import TERMS, hard_cell_weights
 from arc_core.reward import per_cell_accuracy, score_batch
 from arc_core.system import ArcSystem
@@ -48,6 +49,15 @@ def resize_naively(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """The seed's step 9: [T, H, W, C] resized bilinearly."""
     moved = logits.permute(0, 3, 1, 2)
     return F.interpolate(moved, size=size, mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+
+
+def naive_system() -> ArcSystem:
+    """The models with the seed's optimizer call and torch's ordinary memory layout, in float32."""
+    system = ArcSystem(TrainConfig(amp="off"), torch.device("cpu"))
+    system.agent.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+    groups = [{"params": group["params"], "lr": group["lr"]} for group in system.optimizer.param_groups]
+    system.optimizer = torch.optim.Adam(groups, weight_decay=1e-6)
+    return system
 
 
 def naive_step(system: ArcSystem, batch: Batch) -> dict[str, float]:
@@ -92,7 +102,7 @@ def naive_step(system: ArcSystem, batch: Batch) -> dict[str, float]:
     before, after = before_final.argmax(dim=-1), after_final.argmax(dim=-1)
     with torch.no_grad():
         reward, breakdown = policy.compute_reward(
-            before, after, out, inp, lambda grid: reconstruct(F.one_hot(grid, 10).float()).argmax(dim=-1)
+            before, after, out, inp, lambda grid: reconstruct(F.one_hot(grid, 10).float()).softmax(dim=-1)
         )
         info.outcome = torch.zeros(1, policy.config.rl_feat_dim)
     policy_numbers = policy.update(info, reward)

@@ -26,7 +26,7 @@ from arc_core.config import TrainConfig
 from arc_core.data import ARCDataset, plan_batches
 from arc_core.step import training_step
 from arc_core.system import ArcSystem
-from benchmarks.naive import naive_step
+from benchmarks.naive import naive_step, naive_system
 
 MATRIX_SIDE = 2048
 
@@ -95,7 +95,7 @@ def main() -> None:
 
     runs: dict[str, tuple[Callable[[], None], str]] = {}
     singles = batches_of(dataset, indices, 1)
-    naive = ArcSystem(TrainConfig(amp="off"), torch.device("cpu"))
+    naive = naive_system()
 
     def run_naively() -> None:
         for batch in singles:

@@ -196,7 +196,8 @@ def test_reward_that_trains_has_the_value_of_the_seeds_metrics(same_size: bool):
         def reconstruct(grid: Tensor, index: int = index, h: int = h, w: int = w) -> Tensor:
             shown, mask = F.one_hot(grid, 10).float()[None], torch.ones(1, *grid.shape)
             plan = system.agent.backward_planner(shown, flow.base_prompt[index][None], mask)
-            return F.interpolate(plan[:, -1].permute(0, 3, 1, 2), (h, w), mode="bilinear")[0].argmax(dim=0)
+            resized = F.interpolate(plan[:, -1].permute(0, 3, 1, 2), (h, w), mode="bilinear")[0]
+            return resized.permute(1, 2, 0).softmax(dim=-1)
 
         total, breakdown = system.policy.compute_reward(
             before,

@@ -20,6 +20,7 @@ from arc_core.reward import (
     Scores,
     color_similarity,
     combine,
+    expected_accuracy,
     expected_size_similarity,
     per_cell_accuracy,
     score_batch,
@@ -142,7 +143,8 @@ def test_a_padded_batch_scores_as_the_single_grids_do(draw_grids: DrawGrids, see
     # Half of the targets have the prediction's size.
     targets = [*recoloured(predictions, seed)[: count // 2], *grids[2 * count : 3 * count]][:count]
     found_again = recoloured(inputs, seed)
-    scores = score_batch(**arguments_of(predictions, targets, inputs, found_again))
+    arguments = arguments_of(predictions, targets, inputs, found_again)
+    scores = score_batch(**arguments)
     as_tensors = [[torch.from_numpy(g).long() for g in each] for each in (predictions, targets)]
     for index, (prediction, target) in enumerate(zip(*as_tensors, strict=True)):
         accuracy = per_cell_accuracy(prediction, target)
@@ -151,8 +153,10 @@ def test_a_padded_batch_scores_as_the_single_grids_do(draw_grids: DrawGrids, see
         assert scores.size[index].item() == pytest.approx(size, rel=1e-6)
         color = color_similarity(prediction, target)
         assert scores.color[index].item() == pytest.approx(color, abs=1e-6)
-        again, truth = (torch.from_numpy(g[index]) for g in (found_again, inputs))
-        assert scores.reversibility[index] == torch.tensor(per_cell_accuracy(again, truth))
+        height, width = inputs[index].shape
+        found = arguments["reconstruction"][index, :height, :width].softmax(dim=-1)
+        again = expected_accuracy(found, torch.from_numpy(inputs[index]))
+        assert scores.reversibility[index].item() == pytest.approx(again, abs=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -161,9 +165,15 @@ def test_a_perfect_prediction_scores_exactly_one(
     draw_grids: DrawGrids, seed: int, count: int, high: int
 ) -> None:
     targets, inputs = draw_grids(count, seed, high=high), draw_grids(count, seed + 1, high=high)
-    scores = score_batch(**arguments_of(targets, targets, inputs, inputs))
+    scores = score_batch(**arguments_of(targets, targets, inputs, inputs, certainty=200.0))
     for name in METRICS:
         assert (getattr(scores, name) == 1.0).all(), name
+
+
+def test_expected_accuracy_is_the_mean_probability_of_the_right_colours() -> None:
+    probabilities = torch.zeros(1, 3, 10)
+    probabilities[0, :, 4] = torch.tensor([1.0, 0.5, 0.0])
+    assert expected_accuracy(probabilities, grid("444")) == pytest.approx(0.5)
 
 
 def test_without_a_reconstruction_reversibility_is_zero(draw_grids: DrawGrids) -> None:
@@ -175,13 +185,17 @@ def test_compute_reward_is_the_gain_of_every_metric_and_agrees_with_the_batch(dr
     policy = PolicyRefinedAgent(PolicyRefinedConfig(rl_prompt_dim=8, rl_ctrl_dim=8))
     before, after, target, query = (torch.from_numpy(g).long() for g in draw_grids(4, seed=9))
 
-    def reconstruct(output: Tensor) -> Tensor:
+    def found(output: Tensor) -> Tensor:
         return torch.full_like(query, int(output[0, 0]))
+
+    def reconstruct(output: Tensor) -> Tensor:
+        return F.one_hot(found(output), 10).float()
 
     total, breakdown = policy.compute_reward(before, after, target, query, reconstruct)
     arrays = [[g.numpy()] for g in (target, query)]
     batched = [
-        score_batch(**arguments_of([g.numpy()], *arrays, [reconstruct(g).numpy()])) for g in (after, before)
+        score_batch(**arguments_of([g.numpy()], *arrays, [found(g).numpy()], certainty=200.0))
+        for g in (after, before)
     ]
     gains = batched[0].gain_over(batched[1])
     for name, value in ({"total": total} | breakdown).items():
