@@ -34,7 +34,7 @@ from transformers import (
 )
 
 from arc_core.errors import LanguageModelError
-from arc_core.fetch_lm import ModelFiles, find_model, first_line, quiet
+from arc_core.model_files import ModelFiles, find_model, first_line, quiet
 
 TrainMode = Literal["full", "lora", "frozen"]
 Dtype = Literal["float32", "bfloat16"]

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from arc_core import fetch_lm
+from arc_core import fetch_lm, model_files
 from arc_core.errors import LanguageModelError
 from arc_core.language_model import LanguageModel, estimate_parameters
 
@@ -251,7 +251,7 @@ def test_an_unreachable_hub_is_one_prompt_sentence(tmp_path, monkeypatch, listen
     constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(fetch_lm, "HUB_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(model_files, "HUB_TIMEOUT_SECONDS", 0.2)
     with socket.socket() as hub:
         hub.bind(("127.0.0.1", 0))
         if listens:  # connections are taken and never answered
@@ -359,13 +359,13 @@ def test_fetching_says_in_one_sentence_what_is_missing(tmp_path, monkeypatch, ca
 
 @pytest.mark.slow
 def test_smollm2_knows_a_capital_and_trains_in_every_layer():
-    if not fetch_lm.cached_model().is_dir() and not os.environ.get("CI"):
+    if not model_files.cached_model().is_dir() and not os.environ.get("CI"):
         pytest.skip("smollm2 is not fetched: run `arc-tui fetch-lm smollm2`")
     model = LanguageModel.load("smollm2")
     assert model.identity["parameters"] == estimate_parameters("smollm2") == 134_515_008
     loss(model).backward()
     assert [name for name, value in model.named_parameters() if not value.grad.norm() > 0] == []
-    whole = AutoModelForCausalLM.from_pretrained(fetch_lm.cached_model())
+    whole = AutoModelForCausalLM.from_pretrained(model_files.cached_model())
     question = model.tokenizer("The capital of France is", return_tensors="pt")
     answer = whole(**question).logits[0, -1].argmax()
     assert model.tokenizer.decode(answer) == " Paris"

@@ -20,8 +20,8 @@ from arc_core.checkpoint_index import list_checkpoints, problems_of, read_manife
 from arc_core.curriculum import DynamicMemoryThreshold
 from arc_core.data import load_tasks
 from arc_core.events import Event, validate_event
-from arc_core.fetch_lm import cached_model
 from arc_core.grids import to_rows
+from arc_core.model_files import cached_model
 
 TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
 PARTS = {"agent", "policy", "memory", "efe_loss", "optimizer", "rng", "prompt"}

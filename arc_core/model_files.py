@@ -1,0 +1,205 @@
+"""Where a language model's files are: the user's cache, a folder, the hub's cache or the hub itself.
+
+Importing this module imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from arc_core.errors import LanguageModelError
+
+SMOLLM2 = "smollm2"
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+HUB_TIMEOUT_SECONDS = 10.0
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class ModelFiles(NamedTuple):
+    """A folder in Hugging Face layout, and the hub's commit where it came from the hub."""
+
+    folder: Path
+    commit: str | None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the progress bars and advice of transformers and the hub off the output, for a while."""
+    import huggingface_hub.utils.logging as hub_logging
+    from transformers.utils import logging
+
+    verbosity, hub_verbosity = logging.get_verbosity(), hub_logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
+    if bars:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def first_line(error: BaseException) -> str:
+    """Say what a library complained about in at most 200 characters of one line."""
+    lines = str(error).strip().splitlines()
+    return (lines[0][:200] if lines else type(error).__name__).rstrip(".")
+
+
+def cached_model(name: str = SMOLLM2) -> Path:
+    """Return the folder in the user's cache where a fetched model lies, whether or not it is there."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return cache / "arc-tui" / "lm" / name
+
+
+def find_model(name: str, *, weights: bool = True) -> ModelFiles:
+    """Find a model's folder and check that what is in it can be read without running its code.
+
+    Args:
+        name: `smollm2`, a folder, or a hub name such as `Qwen/Qwen2.5-1.5B`. A hub model that is in
+            the local cache is used as it is; otherwise it is downloaded.
+        weights: False asks for the configuration alone.
+
+    Returns:
+        The folder, with a hub model's commit.
+
+    Raises:
+        LanguageModelError: If it cannot be found, reached or read; one sentence that says what to do.
+    """
+    if name == SMOLLM2:
+        files = ModelFiles(cached_model(), None)
+        if not files.folder.is_dir():
+            raise LanguageModelError(f"{name} is not fetched yet: run `arc-tui fetch-lm {name}`")
+    elif Path(name).expanduser().is_dir():
+        files = ModelFiles(Path(name).expanduser(), None)
+    elif Path(name).expanduser().exists():
+        raise LanguageModelError(f"{name} is a file: name the folder that holds config.json and the weights")
+    elif HUB_NAME.fullmatch(name) and not name.startswith("."):
+        files = _hub_snapshot(name, weights=weights)
+    else:
+        raise LanguageModelError(
+            f"there is no language model {name!r}: give tiny, smollm2, an existing folder "
+            "or a hub name such as Qwen/Qwen2.5-1.5B"
+        )
+    _check_config(name, files.folder)
+    if weights:
+        _check_weights(name, files.folder)
+    return files
+
+
+def _hub_snapshot(name: str, *, weights: bool) -> ModelFiles:
+    """Take a hub model from the local cache, or download it when the cache lacks a part of it."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]  # httpx's or httpx2's, by the hub's version
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"] if weights else [CONFIG]
+    # Some repositories carry the same weights again, in subfolders or as consolidated.safetensors.
+    skipped = ["*/*", "consolidated*"]
+
+    def snapshot(*, local: bool) -> Path:
+        found = snapshot_download(
+            name, allow_patterns=patterns, ignore_patterns=skipped, local_files_only=local
+        )
+        return Path(found)
+
+    # The cache first: the model does not change under the user, and no network is needed.
+    try:
+        folder = snapshot(local=True)
+        if (folder / CONFIG).is_file() and (not weights or not _missing_weights(folder)):
+            return ModelFiles(folder, folder.name)
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        with quiet():
+            # A download has no time limit of its own, so a network that swallows packets shows here.
+            HfApi().model_info(name, timeout=HUB_TIMEOUT_SECONDS)
+            folder = snapshot(local=False)
+    except (OSError, HTTPError, ValueError, RuntimeError) as error:
+        reason = (isinstance(error, LocalEntryNotFoundError) and error.__cause__) or error
+        if isinstance(reason, GatedRepoError):
+            what = "the hub wants its terms accepted first: do that on its page, then `hf auth login`"
+        elif isinstance(reason, RepositoryNotFoundError):
+            what = "the hub knows no such model, or it is private"
+        else:
+            what = f"it is not in the local cache and the hub cannot be reached ({first_line(reason)})"
+        raise LanguageModelError(f"{name}: no folder has this name, and {what}") from error
+    return ModelFiles(folder, folder.name)
+
+
+def _read_json(name: str, file: Path) -> dict[str, Any]:
+    """Read a JSON object or say which file is damaged."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LanguageModelError(f"{name}: {file.name} cannot be read ({first_line(error)})") from error
+    if not isinstance(value, dict):
+        raise LanguageModelError(f"{name}: {file.name} must hold a JSON object")
+    return value
+
+
+def _check_config(name: str, folder: Path) -> None:
+    """Refuse a folder without a configuration, and one whose model is code that it brings along."""
+    if not (folder / CONFIG).is_file():
+        raise LanguageModelError(f"{name} is not a model folder: there is no config.json in {folder}")
+    config = _read_json(name, folder / CONFIG)
+    if not isinstance(config.get("model_type"), str):
+        raise LanguageModelError(f"{name}: config.json names no model_type")
+    if "auto_map" in config:
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+        if config["model_type"] not in CONFIG_MAPPING:
+            raise LanguageModelError(
+                f"{name} needs Python code of its own (auto_map in config.json), which is never run: "
+                "choose a model type that transformers knows"
+            )
+
+
+def _check_weights(name: str, folder: Path) -> None:
+    """Refuse pickled, missing and damaged weights, and a folder without a tokenizer."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in (INDEX, "tokenizer.json", "tokenizer_config.json"):
+        if (folder / file).is_file():
+            _read_json(name, folder / file)
+    if missing := _missing_weights(folder):
+        if any(file.suffix in {".bin", ".pt", ".pth"} for file in folder.iterdir()):
+            raise LanguageModelError(
+                f"{name} holds only pickled weights, which are never read: where you trust it, convert it "
+                "with transformers' AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            )
+        raise LanguageModelError(f"{name}: there is no {missing} in {folder}")
+    for file in sorted(folder.glob("*.safetensors")):
+        try:
+            with safe_open(file, "numpy"):
+                pass
+        except (OSError, SafetensorError) as error:
+            raise LanguageModelError(f"{name}: {file.name} is damaged ({first_line(error)})") from error
+    # Without it transformers may make up an empty tokenizer, to which every text is the same.
+    if not (folder / "tokenizer.json").is_file():
+        raise LanguageModelError(
+            f"{name}: there is no tokenizer.json in {folder}: save the model's fast tokenizer there"
+        )
+
+
+def _missing_weights(folder: Path) -> str | None:
+    """Return the first weight file that the folder should have and has not, or None."""
+    if (folder / INDEX).is_file():
+        shards = set(_read_json(folder.name, folder / INDEX).get("weight_map", {}).values())
+        return next((shard for shard in sorted(shards) if not (folder / shard).is_file()), None)
+    return None if (folder / "model.safetensors").is_file() else "model.safetensors"
