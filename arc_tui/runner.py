@@ -20,7 +20,7 @@ from arc_tui.tail import follow
 REFUSED_INPUT = 2
 """Exit code of a training process that refuses what it was given, having said why."""
 
-_LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
+LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
 """Processes that go on without this one; kept, as a dropped handle warns of a process not waited for."""
 
 Engine = Callable[[RunDirectory], Sequence[str]]
@@ -109,7 +109,7 @@ def supervise(
                     outcome.reason = str(event.get("reason"))
             on_events(events)
             if detach and any(event["type"] in ("run_started", "resumed") for event in events):
-                _LEFT_RUNNING.append(process)
+                LEFT_RUNNING.append(process)
                 outcome.left_running = True
                 return outcome
             while told < len(requests):

@@ -15,7 +15,7 @@ from arc_core.commands import TOO_OLD
 from arc_core.config import TrainConfig
 from arc_core.events import EventReader, EventWriter, read_events
 from arc_core.rundir import RunDirectory, RunLock, create_run, is_alive
-from arc_tui import cli, launch, run_commands
+from arc_tui import cli, launch, run_commands, runner
 from arc_tui.runner import engine_command
 
 FAKE = str(Path(__file__).with_name("fake_engine.py"))
@@ -25,6 +25,9 @@ FAKE = str(Path(__file__).with_name("fake_engine.py"))
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    yield
+    while runner.LEFT_RUNNING:
+        assert runner.LEFT_RUNNING.pop().wait(20) == 0
 
 
 def _main(*arguments: str) -> int:
