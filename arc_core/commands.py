@@ -29,6 +29,9 @@ COMMANDS = ("pause", "resume", "checkpoint", "validate", "stop", "set")
 SETTABLE = ("agent_lr", "qwen_lr", "policy_lr", "checkpoint_every")
 """Settings that `set` may change while training goes on."""
 
+TOO_OLD = "The command is older than the training process."
+"""Why a command is rejected that was sent to a process which has ended since, or had not begun."""
+
 LARGEST_COMMAND = 16_384
 MOST_IN_ONE_POLL = 256
 SETTLED_NANOSECONDS = 2_000_000_000
@@ -181,7 +184,7 @@ def _read(identity: str, raw: bytes, started_at: float) -> Command:
         raise ConfigError("The command file has a field of the wrong type.")
     when = float(cast(float, sent))
     if when < started_at:
-        raise ConfigError("The command is older than the training process.")
+        raise ConfigError(TOO_OLD)
     return Command(identity, command, check_command(command, cast("dict[str, object]", args)), when)
 
 

@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Value]] = {
 }
 """What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command."""
 
-LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "resume")
+LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "detach", "resume")
 """Options that say how a run is started rather than what it computes."""
 
 WITH_MAX_BATCHES = 64
@@ -158,6 +158,7 @@ class TrainConfig:
     name: str | None = option(None, "Name of the run; none names it after the time.")
     runs_dir: str = option("runs", "The folder that holds the runs.")
     headless: bool = option(False, "Print progress lines instead of opening the console.")
+    detach: bool = option(False, "Leave the run training in the background once it has begun.")
     resume: str | None = option(None, "Go on with this run: its name, the start of its name, or latest.")
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "drop_superseded",
     "next_seq",
     "read_events",
+    "read_tail",
     "validate_event",
 ]
 
@@ -159,6 +160,19 @@ class EventReader:
                     events.append(event)
         return events
 
+    def skip_to_tail(self, limit: int) -> None:
+        """Leave out all but the whole lines in the last `limit` bytes."""
+        try:
+            fd = open_regular(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        with os.fdopen(fd, "rb") as file:
+            start = os.fstat(fd).st_size - limit
+            if start > self._offset:
+                file.seek(start - 1)  # a line that begins exactly there is whole
+                file.readline()
+                self._offset = file.tell()
+
     def _next_lines(self) -> list[bytes]:
         try:
             if self.path.lstat().st_size <= self._offset:
@@ -183,6 +197,20 @@ def read_events(path: Path) -> list[Event]:
         RunError: If the log is a symbolic link or no regular file.
     """
     reader = EventReader(path)
+    events: list[Event] = []
+    while batch := reader.poll():
+        events += batch
+    return events
+
+
+def read_tail(path: Path, limit: int) -> list[Event]:
+    """Read the events in the last `limit` bytes of a log, so that a long one costs no more than a short one.
+
+    Raises:
+        RunError: If the log is a symbolic link or no regular file.
+    """
+    reader = EventReader(path)
+    reader.skip_to_tail(limit)
     events: list[Event] = []
     while batch := reader.poll():
         events += batch

@@ -34,6 +34,7 @@ FLAGS = (
     "name",
     "runs_dir",
     "headless",
+    "detach",
     "resume",
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""

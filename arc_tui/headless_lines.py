@@ -14,7 +14,10 @@ def number(event: Event, dotted: str) -> float:
     value: object = event
     for part in dotted.split("."):
         value = cast("dict[str, object]", value).get(part) if isinstance(value, dict) else None
-    return float(value) if isinstance(value, int | float) else math.nan
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # a damaged log may hold an integer of any length
+        return math.nan
 
 
 def whole(event: Event, dotted: str) -> int:

@@ -1,4 +1,4 @@
-"""What `arc-tui train` does: make or reopen a run, start its training process, follow it to its end."""
+"""What `arc-tui train` does: make or reopen a run, start its training process, follow or leave it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def train(
     show_error: Callable[[str], None],
     engine: Engine = engine_command,
 ) -> int:
-    """Train a run to its end.
+    """Train a run to its end, or with `detach` until it has begun.
 
     Args:
         flags: The options given on the command line.
@@ -93,12 +93,23 @@ def train(
         reporter.notice(
             f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}"
         )
-        outcome = supervise(launch.run, on_events, on_stop_request, engine)
+        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=config.detach)
         if outcome.refusal is None:
             reporter.handle(ending)
+        if outcome.left_running:
+            for line in _how_to_go_on(launch):
+                reporter.notice(line)
     finally:
         reporter.close()
     return _conclude(launch, outcome, show_error)
+
+
+def start_again(
+    name: str, runs_dir: str, show_error: Callable[[str], None], engine: Engine | None = None
+) -> int:
+    """Start the training process of a run again and leave it running once it has resumed."""
+    flags: dict[str, object] = {"resume": name, "runs_dir": runs_dir, "detach": True}
+    return train(flags, None, [], show_error, engine or engine_command)
 
 
 def planned_batches(run: RunDirectory) -> int | None:
@@ -191,10 +202,25 @@ def _cause(returncode: int) -> str:
 
 
 def _resume_command(launch: Launch) -> str:
-    words = ["arc-tui", "train", "--resume", launch.run.name]
-    if launch.config.runs_dir != TrainConfig().runs_dir:
-        words += ["--runs-dir", launch.config.runs_dir]
-    return printable(shlex.join(words))
+    return command_line(launch.config.runs_dir, "train", "--resume", launch.run.name)
+
+
+def _how_to_go_on(launch: Launch) -> list[str]:
+    def line(*words: str) -> str:
+        return command_line(launch.config.runs_dir, *words)
+
+    name = launch.run.name
+    return [
+        f"Run {name} goes on in the background.",
+        f"To watch it: {line('logs', name, '--follow')}",
+        f"To stop it: {line('stop', name)}",
+    ]
+
+
+def command_line(runs_dir: str, *words: str) -> str:
+    """Return a command of arc-tui as the user would type it, safe to print."""
+    place = [] if runs_dir == TrainConfig().runs_dir else ["--runs-dir", runs_dir]
+    return printable(shlex.join(["arc-tui", *words, *place]))
 
 
 def _anchored(value: str) -> str:

@@ -20,6 +20,9 @@ from arc_tui.tail import follow
 REFUSED_INPUT = 2
 """Exit code of a training process that refuses what it was given, having said why."""
 
+LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
+"""Processes that go on without this one; kept, as a dropped handle warns of a process not waited for."""
+
 Engine = Callable[[RunDirectory], Sequence[str]]
 """Gives the command line of the process that trains a run."""
 
@@ -35,6 +38,8 @@ class Outcome:
     """Steps that it took."""
     stop_requests: int = 0
     """How often the user asked it to stop."""
+    left_running: bool = False
+    """Whether it goes on by itself."""
 
     @property
     def refusal(self) -> str | None:
@@ -77,6 +82,8 @@ def supervise(
     on_events: Callable[[list[Event]], None],
     on_stop_request: Callable[[int], None],
     engine: Engine = engine_command,
+    *,
+    detach: bool = False,
 ) -> Outcome:
     """Start the training process and follow its events until it has ended.
 
@@ -88,6 +95,7 @@ def supervise(
         on_events: Is given what is new; possibly an empty list.
         on_stop_request: Is told how often the user has asked to stop, once for each time.
         engine: Gives the command line to start for it.
+        detach: Follow it only until it has begun to train, and leave it running then.
     """
     outcome = Outcome()
     told = 0
@@ -100,6 +108,10 @@ def supervise(
                 if event["type"] == "run_finished":
                     outcome.reason = str(event.get("reason"))
             on_events(events)
+            if detach and any(event["type"] in ("run_started", "resumed") for event in events):
+                LEFT_RUNNING.append(process)
+                outcome.left_running = True
+                return outcome
             while told < len(requests):
                 told += 1
                 if process.poll() is None:

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+from arc_core.commands import CommandInbox
 from arc_core.events import EventWriter, next_seq
 from arc_core.rundir import RunDirectory, RunLock
 
@@ -40,6 +41,10 @@ def epoch_end(writer: EventWriter, epoch: int, last_step: int) -> None:
         curriculum={"size_weight": 1.0},
         memory={"threshold": 0.22},
     )
+    validation(writer, last_step)
+
+
+def validation(writer: EventWriter, last_step: int) -> None:
     writer.emit(
         "validation",
         step=last_step,
@@ -62,6 +67,48 @@ def wait_for_stop(times: int) -> None:
         time.sleep(0.01)
 
 
+def checkpoint(writer: EventWriter, number: int) -> None:
+    for phase in ("requested", "saved", "failed" if BEHAVIOUR == "obey-full-disk" else "verified"):
+        writer.emit(
+            "checkpoint", id=3, step=number, phase=phase, reason="No space left", bytes=1_200_000, seconds=0.5
+        )
+
+
+def obey(writer: EventWriter) -> int:
+    """Take commands as the real one does, a step every 10 ms, for 20 s at most."""
+    inbox, paused, number = CommandInbox(RUN.commands, time.time()), False, 0
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and not STOPPED:
+        for command in inbox.poll():
+            if BEHAVIOUR == "obey-not":
+                return 3
+            if command.reason or (command.command == "pause" and paused):
+                writer.emit(
+                    "command_rejected", id=command.id, reason=command.reason or "Paused\x1b[2J already."
+                )
+                continue
+            old = dict.fromkeys(command.args, 0.5)
+            writer.emit(
+                "command_applied", id=command.id, command=command.command, old=old, new=command.args or None
+            )
+            if command.command in ("pause", "resume"):
+                paused = command.command == "pause"
+                writer.emit("paused" if paused else "unpaused", step=number)
+            elif command.command == "checkpoint":
+                checkpoint(writer, number)
+            elif command.command == "validate":
+                validation(writer, number)
+            elif command.command == "stop":
+                writer.emit("run_finished", reason="stopped by a command")
+                return 0
+        if not paused:
+            number += 1
+            step(writer, number, 20)
+        time.sleep(0.01)
+    writer.emit("run_finished", reason="stopped by a signal")
+    return 0
+
+
 def main() -> int:
     if BEHAVIOUR != "deaf":
         signal.signal(signal.SIGTERM, lambda number, frame: STOPPED.append(number))
@@ -70,6 +117,12 @@ def main() -> int:
         if BEHAVIOUR == "refuse":
             writer.emit("run_finished", reason="The dataset nowhere is neither a name\x1b[2J nor a folder.")
             return 2
+        if BEHAVIOUR.startswith("obey"):
+            again = next_seq(RUN.events) > 1
+            writer.emit("resumed", step=0, checkpoint=None, supersedes=0) if again else writer.emit(
+                "run_started", step=0
+            )
+            return obey(writer)
         writer.emit("run_started", step=0)
         if BEHAVIOUR == "crash":
             sys.stderr.write("Traceback: boom\n")

@@ -1,0 +1,177 @@
+"""The runs of a folder and what each is doing, cheaply: of each log only the end is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from arc_core.checkpoint_index import list_checkpoints, read_state
+from arc_core.errors import ArcError
+from arc_core.events import read_events, read_tail
+from arc_core.rundir import RunDirectory, is_alive
+from arc_core.text import printable
+from arc_tui.headless_lines import number, size
+from arc_tui.run_commands import TAIL_BYTES
+from arc_tui.run_state import RunState, Validation, initial, observed, reduce
+
+STARTING_SECONDS = 60.0
+"""A run made so lately that has no events yet is taken to be starting."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in the list; `problem` says why it cannot be read, and the rest is empty then."""
+
+    name: str
+    state: str
+    problem: str | None = None
+    epoch: int | None = None
+    step: int | None = None
+    best_exact: int | None = None
+    best_inputs: int | None = None
+    best_cell_accuracy: float | None = None
+    bytes: int | None = None
+    created: float | None = None
+    age_seconds: float | None = None
+
+
+def read_run(run: RunDirectory, run_json: dict[str, Any], *, whole_log: bool, now: float) -> RunState:
+    """Return what a run is doing.
+
+    Args:
+        run: The run.
+        run_json: What its run.json holds.
+        whole_log: Whether to read all of its log; else its end, which tells all but old validations.
+        now: Seconds since the epoch.
+    """
+    alive = is_alive(run)  # before the log, so that the end of a run that just ended is in it
+    events = read_events(run.events) if whole_log else read_tail(run.events, TAIL_BYTES)
+    state = reduce(events, initial(run_json))
+    if not events and not alive and now - number(run_json, "created") < STARTING_SECONDS:
+        return state
+    return observed(state, alive=alive)
+
+
+def list_rows(runs_dir: Path, now: float | None = None) -> list[Row]:
+    """List everything in a folder of runs, the newest first, what is no run last."""
+    at = time.time() if now is None else now
+    if not runs_dir.is_dir():
+        return []
+    rows = [_row(entry, at) for entry in sorted(runs_dir.iterdir()) if not entry.name.startswith(".")]
+    return sorted(rows, key=lambda row: (row.problem is not None, -(row.created or 0.0), row.name))
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Write the list as aligned lines."""
+    heads = ("NAME", "STATE", "EPOCH", "STEP", "BEST VALIDATION", "SIZE", "AGE")
+    lines = [heads, *(_cells(row) for row in rows)]
+    widths = [
+        max((len(line[i]) for line in lines if len(line) > i + 1), default=0) for i in range(len(heads))
+    ]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(c, widths, strict=False)).rstrip() for c in lines
+    ]
+
+
+def age(seconds: float) -> str:
+    """Write a time span by its largest unit: 45 s, 12 min, 3 h, 5 d."""
+    for limit, unit, name in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
+        if seconds < limit:
+            return f"{max(0, int(seconds // unit))} {name}"
+    return f"{int(seconds // 86_400)} d"
+
+
+def best_text(found: Validation | None) -> str:
+    """Write a validation in a few words."""
+    if found is None:
+        return "-"
+    share = f"{found.cell_accuracy:.4f} of cells"
+    return f"{found.exact}/{found.inputs} exact, {share}" if found.inputs else f"{found.exact} exact, {share}"
+
+
+def disk_usage(folder: Path) -> int:
+    """Return the bytes of all files below a folder, linked ones once; links are not followed."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                found = os.lstat(Path(where, name))
+            except FileNotFoundError:  # a checkpoint is being renamed or pruned
+                continue
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                total += found.st_size
+    return total
+
+
+def _row(path: Path, now: float) -> Row:
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            return Row(path.name, "not read", "a symbolic link")
+        if not stat.S_ISDIR(mode):
+            return Row(path.name, "not read", "no folder")
+        run = RunDirectory(path.absolute())
+        if not os.path.lexists(run.run_json):
+            return Row(path.name, "no run", "it has no run.json", bytes=disk_usage(path))
+        run_json = run.read()
+        created = number(run_json, "created")
+        created = created if math.isfinite(created) else path.stat().st_mtime
+        state = read_run(run, run_json, whole_log=False, now=now)
+        best = max(
+            filter(None, (state.best_validation, _noted_best(run))), key=lambda v: v.mark, default=None
+        )
+        return Row(
+            path.name,
+            state.phase.value,
+            epoch=state.epoch,
+            step=state.step,
+            best_exact=best.exact if best else None,
+            best_inputs=best.inputs or None if best else None,
+            best_cell_accuracy=best.cell_accuracy if best else None,
+            bytes=disk_usage(path),
+            created=created,
+            age_seconds=max(0.0, now - created),
+        )
+    except ArcError as error:
+        return Row(path.name, "damaged", str(error))
+    except OSError as error:
+        return Row(path.name, "not read", error.strerror)
+
+
+def _noted_best(run: RunDirectory) -> Validation | None:
+    """Return the best validation that the newest checkpoint knows of; the log's end may lie after it."""
+    checkpoints = list_checkpoints(run.checkpoints)
+    try:
+        best: object = read_state(checkpoints[-1]).get("best") if checkpoints else None
+    except ArcError:
+        return None
+    match best:
+        case [int() | float() as exact, int() | float() as cells]:
+            return Validation(0, int(exact), 0, float(cells))
+        case _:
+            return None
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    name = printable(row.name, 60)
+    if row.problem is not None:
+        return name, f"{row.state}: {printable(row.problem, 200)}"
+    weight = "-" if row.bytes is None else size(row.bytes)
+    best = None
+    if row.best_exact is not None and row.best_cell_accuracy is not None:
+        best = Validation(0, row.best_exact, row.best_inputs or 0, row.best_cell_accuracy)
+    since = "-" if row.age_seconds is None else age(row.age_seconds)
+    return name, row.state, str(row.epoch), str(row.step), best_text(best), weight, since
+
+
+def as_json(rows: list[Row]) -> list[dict[str, Any]]:
+    """Return the list as JSON writes it."""
+    return [dataclasses.asdict(row) for row in rows]
