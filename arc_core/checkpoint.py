@@ -1,46 +1,69 @@
-"""Step 11: checkpoints of everything that the next step depends on, as safetensors and JSON.
+"""Step 11: checkpoints, written so that whatever happens on the way they are there whole or not at all.
 
-A checkpoint is written under a temporary name, synced, given its manifest, renamed into place and read
-back. No pickle in any form.
+The order is the promise: every file is written and synced, then the manifest with the digests of what was
+meant to be written, then the folder; the folder is renamed into place and the rename synced; then it is
+read back from the disk. Only after that is it called verified, and only then are older ones removed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from arc_core.agent import ARCPromptGuidedAgentGPU
 from arc_core.checkpoint_index import (
     MANIFEST,
-    STATE,
     TEMPORARY_PREFIX,
+    FileEntry,
     checkpoint_id,
     checkpoint_name,
-    describe_files,
     list_checkpoints,
     next_id,
     problems_of,
+    read_hint,
+    read_manifest,
     read_state,
+)
+from arc_core.durable import (
+    forget_cached,
+    link_file,
+    publish,
+    remove_folder,
+    replace_file,
+    sync_folder,
+    write_file,
 )
 from arc_core.errors import CheckpointError
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
 from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
+from arc_core.snapshot import (
+    ALIASES,
+    FORMAT,
+    LANGUAGE_MODEL,
+    OPTIMIZER,
+    RNG,
+    Models,
+    Snapshot,
+    SnapshotTaker,
+    module_tensors,
+    restore_optimizers,
+    restore_rng,
+    rng_tensors,
+)
 
-FORMAT = 1
-LANGUAGE_MODEL = "lm"
-_BACKBONE = "language_model."
-_NUMBER = (int, float, bool, str, type(None), list, tuple)
+SPARE_BYTES = 16 << 20
+"""Disk that a checkpoint leaves free, so that the event log can still grow."""
 
 
 class ModelPersistence:
@@ -54,6 +77,8 @@ class ModelPersistence:
     def __init__(self, directory: Path | str = "checkpoints", keep: int = 5) -> None:
         self.directory = Path(directory)
         self.keep = keep
+        self._previous: Path | None = None
+        """The last checkpoint that this object wrote: unchanging files are linked from it."""
 
     def save_checkpoint(
         self,
@@ -69,7 +94,7 @@ class ModelPersistence:
         state: Mapping[str, Any] | None = None,
         on_saved: Callable[[Path], None] | None = None,
     ) -> Path:
-        """Save a checkpoint (the seed's call; `state` adds what else the next step depends on).
+        """Save a checkpoint and wait for it (the seed's call; the trainer writes beside the training).
 
         Args:
             agent: The agent.
@@ -81,60 +106,63 @@ class ModelPersistence:
             epoch: 0-based.
             batch: 0-based in the epoch; the one that was trained last.
             metrics: Numbers to show beside the checkpoint.
-            state: JSON-able state of the loop.
+            state: JSON-able state of the loop, whatever else the next step depends on.
+            on_saved: As for `write`.
+
+        Returns:
+            The checkpoint's folder, after it was read back.
+
+        Raises:
+            CheckpointError: As `write` does.
+            OSError: As `write` does.
+        """
+        taker = SnapshotTaker(Models(agent, qwen, solver, efe_loss, policy, optimizer))
+        snapshot = taker.take(next_id(self.directory), epoch, batch, metrics, state or {}, copy=False)
+        return self.write(snapshot, on_saved)
+
+    def write(self, snapshot: Snapshot, on_saved: Callable[[Path], None] | None = None) -> Path:
+        """Write a snapshot as the checkpoint of its number.
+
+        Args:
+            snapshot: What to write.
             on_saved: Told of the folder once it is in place and before it is read back.
 
         Returns:
             The checkpoint's folder, after it was read back.
 
         Raises:
-            CheckpointError: If what is read back is not what was written.
+            CheckpointError: If the snapshot holds a tensor that is not finite, the disk has too little
+                room, or what is read back is not what was written. No checkpoint is left behind.
             OSError: If it cannot be written; nothing of it is left then.
         """
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = next_id(self.directory)
-        final = self.directory / checkpoint_name(number)
+        if name := snapshot.first_nonfinite():
+            raise CheckpointError(f"The state is not worth keeping: {name} is not finite")
+        self._make_directory()
+        linked = self._linkable(snapshot)
+        self._refuse_too_little_room(snapshot, linked)
+        final = self.directory / checkpoint_name(snapshot.number)
         folder = self.directory / f"{TEMPORARY_PREFIX}{final.name}"
-        modules = _parts(agent, qwen, solver, efe_loss, policy)
         folder.mkdir(mode=0o700)
         try:
-            for name, module in modules.items():
-                _save(folder / f"{name}.safetensors", _module_tensors(name, module))
-            _save(folder / "optimizer.safetensors", _optimizer_tensors(modules, optimizer, policy))
-            _save(folder / "rng.safetensors", rng_tensors())
-            qwen.language_model.save(folder / LANGUAGE_MODEL)
-            _write_json(
-                folder / STATE,
-                {
-                    "format": FORMAT,
-                    "id": number,
-                    "epoch": epoch,
-                    "batch": batch,
-                    "metrics": dict(metrics),
-                    "memory": solver.bookkeeping,
-                    "optimizer": {"main": _groups(optimizer), "policy": _groups(policy.optimizer)},
-                    **(state or {}),
-                },
-            )
-            for path in folder.rglob("*"):
-                if path.is_file():
-                    path.chmod(0o600)
-                _sync(path)
-            files = [vars(entry) for entry in describe_files(folder)]
-            _write_json(folder / MANIFEST, {"format": FORMAT, "files": files})
-            _sync(folder / MANIFEST)
-            _sync(folder)
-            folder.rename(final)
+            linked = self._fill(folder, snapshot, linked)
+            publish(folder, final)
+            if on_saved is not None:
+                on_saved(final)
+            self._read_back(final, linked)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            for place in (folder, final):
+                if place.is_dir():
+                    with contextlib.suppress(OSError):
+                        remove_folder(place)
             raise
-        _sync(self.directory)
-        if on_saved is not None:
-            on_saved(final)
-        if problems := problems_of(final):
-            raise CheckpointError(f"{final.name} did not read back: {'; '.join(problems)}")
-        self._hint("latest", final.name)
+        self._previous = final
+        with contextlib.suppress(OSError):  # a hint, not worth losing a good checkpoint for
+            self._hint("latest", final.name)
         return final
+
+    def link_from(self, path: Path) -> None:
+        """Take a checkpoint that the models were restored from as the one to link unchanging files from."""
+        self._previous = path
 
     def mark_best(self, path: Path) -> None:
         """Note a checkpoint as the best one, which is never pruned."""
@@ -142,20 +170,20 @@ class ModelPersistence:
 
     def prune(self) -> list[Path]:
         """Remove all but the newest `keep` and the best; return what was removed."""
-        best = self.directory / "best"
-        kept = best.read_text(encoding="utf-8").strip() if best.is_file() else ""
+        kept = read_hint(self.directory, "best")
         old = [path for path in list_checkpoints(self.directory)[: -self.keep] if path.name != kept]
         for path in old:
-            # A half-removed checkpoint must not look like one.
-            doomed = path.with_name(f"{TEMPORARY_PREFIX}{path.name}")
-            path.rename(doomed)
-            shutil.rmtree(doomed)
+            remove_folder(path)
         return old
 
-    def _hint(self, name: str, value: str) -> None:
-        temporary = self.directory / f"{TEMPORARY_PREFIX}{name}"
-        temporary.write_text(value + "\n", encoding="utf-8")
-        temporary.replace(self.directory / name)
+    def clean(self) -> None:
+        """Remove what a killed process left unfinished. The caller holds the run's lock."""
+        if self.directory.is_dir() and not self.directory.is_symlink():
+            for path in self.directory.glob(f"{TEMPORARY_PREFIX}*"):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
     def load_checkpoint(
         self,
@@ -175,148 +203,102 @@ class ModelPersistence:
             state.json.
 
         Raises:
-            CheckpointError: If anything is missing or does not fit.
+            CheckpointError: If anything is missing or does not fit; names it.
         """
+        models = Models(agent, qwen, solver, efe_loss, policy, optimizer)
         state = read_state(path)
         if state.get("format") != FORMAT:
             raise CheckpointError(
                 f"{path.name} has format {state.get('format')!r}; this version reads {FORMAT}"
             )
-        modules = _parts(agent, qwen, solver, efe_loss, policy)
-        for name, module in modules.items():
-            _restore(path / f"{name}.safetensors", _module_tensors(name, module))
+        for name, module in models.parts.items():
+            _restore(path / f"{name}.safetensors", module_tensors(name, module))
+        for key in ("id", "epoch", "batch", "metrics", "memory", "optimizer"):
+            if key not in state:
+                raise CheckpointError(f"{path.name}: {key} is missing from its state")
         try:
             solver.restore_bookkeeping(state["memory"])
-            groups = state["optimizer"]
-            tensors = _read(path / "optimizer.safetensors")
-            _restore_optimizer("main", optimizer, groups["main"], tensors, modules)
-            _restore_optimizer("policy", policy.optimizer, groups["policy"], tensors, modules)
         except KeyError as error:
-            raise CheckpointError(f"{path.name}: {error.args[0]} is missing from its state") from None
-        restore_rng(_read(path / "rng.safetensors"))
+            raise CheckpointError(f"{path.name}: memory.{error.args[0]} is missing from its state") from None
+        restore_optimizers(models, state["optimizer"], _read(path / OPTIMIZER)[0])
+        restore_rng(_read(path / RNG)[0])
         return state
 
+    def _make_directory(self) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.directory.is_symlink():
+            raise CheckpointError(f"{self.directory} is a symbolic link: checkpoints go into a real folder")
 
-def rng_tensors() -> dict[str, Tensor]:
-    """State of every random generator that training draws from."""
-    tensors = {"torch_cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors.update({f"cuda_{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())})
-    return tensors
+    def _linkable(self, snapshot: Snapshot) -> dict[str, FileEntry]:
+        """Files of the previous checkpoint that this one shares, by path."""
+        if self._previous is None or not snapshot.unchanging:
+            return {}
+        try:
+            entries = read_manifest(self._previous)
+        except CheckpointError:
+            return {}
+        return {entry.name: entry for entry in entries if entry.name in snapshot.unchanging}
 
+    def _refuse_too_little_room(self, snapshot: Snapshot, linked: Mapping[str, FileEntry]) -> None:
+        needed = sum(content.bytes for path, content in snapshot.files.items() if path not in linked)
+        free = shutil.disk_usage(self.directory).free
+        if needed + SPARE_BYTES > free:
+            raise CheckpointError(
+                f"It needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB of disk are free in {self.directory}"
+            )
 
-def restore_rng(tensors: Mapping[str, Tensor]) -> None:
-    """Set every random generator.
+    def _fill(self, folder: Path, snapshot: Snapshot, linked: Mapping[str, FileEntry]) -> frozenset[str]:
+        """Write all files, then the manifest, each synced; return the paths that were linked."""
+        entries: list[FileEntry] = []
+        shared: set[str] = set()
+        folders = {folder}
+        for path, content in snapshot.files.items():
+            target = folder / PurePosixPath(path)
+            if target.parent not in folders:
+                target.parent.mkdir(mode=0o700)
+                folders.add(target.parent)
+            entry = linked.get(path)
+            if entry is not None and self._previous is not None and link_file(self._previous / path, target):
+                shared.add(path)
+                entries.append(entry)
+            else:
+                entries.append(FileEntry(path, *write_file(target, content.pieces())))
+        listed = [vars(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
+        manifest = json.dumps({"format": FORMAT, "files": listed}, indent=1) + "\n"
+        write_file(folder / MANIFEST, [manifest.encode()])
+        for place in sorted(folders, key=lambda place: len(place.parts), reverse=True):
+            sync_folder(place)
+        return frozenset(shared)
 
-    Raises:
-        CheckpointError: If a generator's state is missing.
-    """
-    for name in rng_tensors():
-        if name not in tensors:
-            raise CheckpointError(f"rng.safetensors: the state of {name} is missing")
-    torch.set_rng_state(tensors["torch_cpu"])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([tensors[f"cuda_{i}"] for i in range(torch.cuda.device_count())])
+    def _read_back(self, final: Path, linked: frozenset[str]) -> None:
+        for place, _, names in os.walk(final):
+            for name in names:
+                forget_cached(Path(place, name))
+        if problems := problems_of(final, unread=linked):
+            raise CheckpointError(f"{final.name} did not read back: {'; '.join(problems)}")
 
-
-def _parts(
-    agent: nn.Module, qwen: nn.Module, solver: nn.Module, efe_loss: nn.Module, policy: nn.Module
-) -> dict[str, nn.Module]:
-    return {"agent": agent, "policy": policy, "memory": solver, "efe_loss": efe_loss, "prompt": qwen}
-
-
-def _module_tensors(part: str, module: nn.Module) -> dict[str, Tensor]:
-    """A module's live tensors; of the prompt without the backbone, which `lm/` holds."""
-    tensors = dict(module.state_dict(keep_vars=False))
-    if part == "prompt":
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_BACKBONE)}
-        adapters = cast(QwenHybridPrompt, module).language_model.adapter_state()
-        tensors.update({f"adapter.{name}": tensor for name, tensor in adapters.items()})
-    return tensors
-
-
-def _names(modules: Mapping[str, nn.Module]) -> dict[int, str]:
-    """Each parameter's name, `part.path`, by identity."""
-    return {
-        id(parameter): f"{part}.{name}"
-        for part, module in modules.items()
-        for name, parameter in module.named_parameters()
-    }
-
-
-def _slots(
-    label: str, optimizer: torch.optim.Optimizer, modules: Mapping[str, nn.Module]
-) -> Iterator[tuple[str, nn.Parameter]]:
-    names = _names(modules)
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            yield f"{label}/{names[id(parameter)]}", parameter
-
-
-def _optimizer_tensors(
-    modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, policy: PolicyRefinedAgent
-) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for label, one in (("main", optimizer), ("policy", policy.optimizer)):
-        for name, parameter in _slots(label, one, modules):
-            for slot, value in one.state.get(parameter, {}).items():
-                tensors[f"{name}:{slot}"] = value
-    return tensors
+    def _hint(self, name: str, value: str) -> None:
+        replace_file(self.directory / name, f"{value}\n".encode())
 
 
-def _groups(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
-    """Each group's settings without its parameters."""
-    return [
-        {key: value for key, value in group.items() if key != "params" and isinstance(value, _NUMBER)}
-        for group in optimizer.param_groups
-    ]
-
-
-def _restore_optimizer(
-    label: str,
-    optimizer: torch.optim.Optimizer,
-    groups: list[dict[str, Any]],
-    tensors: Mapping[str, Tensor],
-    modules: Mapping[str, nn.Module],
-) -> None:
-    if len(groups) != len(optimizer.param_groups):
-        raise CheckpointError(
-            f"the checkpoint's {label} optimizer has {len(groups)} groups, not {len(optimizer.param_groups)}"
-        )
-    for group, saved in zip(optimizer.param_groups, groups, strict=True):
-        group.update({key: tuple(v) if isinstance(v, list) else v for key, v in saved.items()})
-    by_parameter: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        name, slot = key.rsplit(":", 1)
-        by_parameter.setdefault(name, {})[slot] = tensor
-    for name, parameter in _slots(label, optimizer, modules):
-        slots = by_parameter.get(name)
-        if slots is None:
-            continue  # a parameter that has not had a gradient yet has no moments
-        optimizer.state[parameter] = {
-            # Moments take the parameter's own memory layout, which the fused step relies on.
-            slot: tensor.clone() if tensor.dim() == 0 else torch.empty_like(parameter).copy_(tensor)
-            for slot, tensor in slots.items()
-        }
-
-
-def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a file's tensors, and its aliases."""
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            aliases = json.loads((file.metadata() or {}).get(ALIASES, "{}"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing") from None
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
+    return tensors, {str(name): str(target) for name, target in aliases.items()}
 
 
 @torch.no_grad()
 def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
     """Copy a file's tensors into live ones of the same names and shapes."""
-    saved = _read(path)
+    saved, aliases = _read(path)
+    saved |= {name: saved[target] for name, target in aliases.items() if target in saved}
     if missing := sorted(live.keys() - saved.keys()):
         raise CheckpointError(f"{path}: {missing[0]} is missing")
     if foreign := sorted(saved.keys() - live.keys()):
@@ -327,19 +309,6 @@ def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
                 f"{path}: {name} has shape {tuple(saved[name].shape)}, not {tuple(tensor.shape)}"
             )
         tensor.copy_(saved[name])
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    path.chmod(0o600)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 __all__ = ["FORMAT", "LANGUAGE_MODEL", "ModelPersistence", "checkpoint_id", "restore_rng", "rng_tensors"]

@@ -7,20 +7,24 @@ size and sha256. A folder whose name starts with `.tmp-` was never finished.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from arc_core.errors import CheckpointError
+from arc_core.errors import CheckpointError, RunError
+from arc_core.safe_files import open_regular, read_json_object, read_limited
+from arc_core.text import printable
 
 MANIFEST = "MANIFEST.json"
 STATE = "state.json"
 TEMPORARY_PREFIX = ".tmp-"
 _NAME = re.compile(r"checkpoint_(\d{5,})")
 _BLOCK = 1 << 20
+LARGEST_STATE = 256 << 20
+"""A state.json or manifest above this is refused rather than read."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ def checkpoint_id(path: Path) -> int:
 
 
 def list_checkpoints(directory: Path) -> list[Path]:
-    """Finished checkpoint folders, oldest first."""
-    if not directory.is_dir():
+    """Finished checkpoint folders, oldest first; none where the folder itself is a symbolic link."""
+    if not directory.is_dir() or directory.is_symlink():
         return []
     found = [p for p in directory.iterdir() if _NAME.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
     return sorted(found, key=checkpoint_id)
@@ -73,18 +77,17 @@ def next_id(directory: Path) -> int:
 
 
 def digest(path: Path) -> str:
-    """Sha256 of a file, read in pieces."""
+    """Sha256 of a file, read in pieces.
+
+    Raises:
+        OSError: If it cannot be read.
+        RunError: If it is a symbolic link or no regular file.
+    """
     sha = hashlib.sha256()
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb", buffering=0) as file:
         while block := file.read(_BLOCK):
             sha.update(block)
     return sha.hexdigest()
-
-
-def describe_files(folder: Path) -> list[FileEntry]:
-    """Entries for every file below a folder except the manifest itself."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
-    return [FileEntry(p.relative_to(folder).as_posix(), p.stat().st_size, digest(p)) for p in files]
 
 
 def read_manifest(folder: Path) -> list[FileEntry]:
@@ -111,41 +114,110 @@ def read_manifest(folder: Path) -> list[FileEntry]:
     return found
 
 
-def problems_of(folder: Path) -> list[str]:
+def problems_of(folder: Path, *, unread: Collection[str] = ()) -> list[str]:
     """Hold every file against the manifest.
 
+    Args:
+        folder: The checkpoint.
+        unread: Names whose content is not read, only their size: files shared with a checkpoint that was.
+
     Returns:
-        One phrase for each file that is missing, foreign, of another size or of other content; empty
-        for a checkpoint that is as it was written.
+        One phrase for each file that is missing, foreign, a link, of another size or of other content;
+        empty for a checkpoint that is as it was written.
     """
     try:
         entries = read_manifest(folder)
     except CheckpointError as error:
         return [str(error)]
-    problems: list[str] = []
+    files, links = _files_below(folder)
+    problems = [f"{name} is a symbolic link" for name in sorted(links)]
     for entry in entries:
-        path = folder / entry.name
-        if path.is_symlink() or not path.is_file():
+        size = files.get(entry.name)
+        if entry.name in links:
+            continue  # told already
+        if size is None:
             problems.append(f"{entry.name} is missing")
-        elif path.stat().st_size != entry.bytes:
-            problems.append(f"{entry.name} has {path.stat().st_size} bytes, not {entry.bytes}")
-        elif digest(path) != entry.sha256:
-            problems.append(f"{entry.name} is damaged: its sha256 is not the manifest's")
+        elif size != entry.bytes:
+            problems.append(f"{entry.name} has {size} bytes, not {entry.bytes}")
+        elif entry.name not in unread and (problem := _content_problem(folder, entry)):
+            problems.append(problem)
     known = {entry.name for entry in entries} | {MANIFEST}
-    here = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
-    problems.extend(f"{name} is not in the manifest" for name in sorted(here - known))
+    problems.extend(f"{name} is not in the manifest" for name in sorted(files.keys() - known))
     return problems
 
 
-def newest_intact(directory: Path) -> tuple[Path | None, list[tuple[Path, list[str]]]]:
-    """Newest checkpoint that verifies, and the newer ones that were rejected with their problems."""
+def _content_problem(folder: Path, entry: FileEntry) -> str | None:
+    try:
+        same = digest(folder / entry.name) == entry.sha256
+    except (OSError, RunError) as error:
+        return f"{entry.name} cannot be read: {error}"
+    return None if same else f"{entry.name} is damaged: its sha256 is not the manifest's"
+
+
+def _files_below(folder: Path) -> tuple[dict[str, int], set[str]]:
+    """Size of every file below a folder by its path there, and the paths of links, which are not followed."""
+    files: dict[str, int] = {}
+    links: set[str] = set()
+    pending = [folder]
+    while pending:
+        place = pending.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                name = Path(entry.path).relative_to(folder).as_posix()
+                if entry.is_symlink():
+                    links.add(name)
+                elif entry.is_dir(follow_symlinks=False):
+                    pending.append(Path(entry.path))
+                else:
+                    files[name] = entry.stat(follow_symlinks=False).st_size
+    return files, links
+
+
+def newest_intact(
+    directory: Path, leave_out: Collection[int] = ()
+) -> tuple[Path | None, list[tuple[Path, list[str]]]]:
+    """Find the newest checkpoint that verifies.
+
+    Args:
+        directory: The run's folder of checkpoints.
+        leave_out: Ids that are not looked at, as of a timeline that was given up.
+
+    Returns:
+        Its folder or None, and the newer ones that were rejected with their problems.
+    """
     rejected: list[tuple[Path, list[str]]] = []
     for path in reversed(list_checkpoints(directory)):
+        if checkpoint_id(path) in leave_out:
+            continue
         problems = problems_of(path)
         if not problems:
             return path, rejected
         rejected.append((path, problems))
     return None, rejected
+
+
+def find_checkpoint(directory: Path, number: int) -> Path:
+    """Return the checkpoint of an id, verified.
+
+    Raises:
+        CheckpointError: If there is none, or it does not verify; names those there are.
+    """
+    found = {checkpoint_id(path): path for path in list_checkpoints(directory)}
+    if number not in found:
+        there = ", ".join(str(known) for known in sorted(found)) or "none"
+        raise CheckpointError(f"There is no checkpoint {number}; there is {there}")
+    if problems := problems_of(found[number]):
+        raise CheckpointError(f"{found[number].name} cannot be used: {'; '.join(problems)}")
+    return found[number]
+
+
+def read_hint(directory: Path, name: str) -> str | None:
+    """Return the checkpoint's name that `best` or `latest` holds; None if it holds none."""
+    try:
+        value = read_limited(directory / name, 4096).decode("ascii", "replace").strip()
+    except RunError:
+        return None
+    return value if _NAME.fullmatch(value) else None
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -163,12 +235,11 @@ def size_of(folder: Path) -> int:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
+    if path.parent.is_symlink():
+        raise CheckpointError(f"{printable(str(path.parent))} is a symbolic link: it is not read")
+    if not path.exists():
+        raise CheckpointError(f"{printable(str(path))} is missing")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} must hold a JSON object")
-    return cast("dict[str, Any]", content)
+        return read_json_object(path, LARGEST_STATE)
+    except RunError as error:
+        raise CheckpointError(str(error).rstrip(".")) from None

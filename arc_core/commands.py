@@ -26,7 +26,7 @@ from arc_core.safe_files import open_regular, read_limited
 from arc_core.text import printable
 
 COMMANDS = ("pause", "resume", "checkpoint", "validate", "stop", "set")
-SETTABLE = ("agent_lr", "qwen_lr", "policy_lr", "checkpoint_every")
+SETTABLE = ("agent_lr", "qwen_lr", "policy_lr", "checkpoint_every", "checkpoint_minutes")
 """Settings that `set` may change while training goes on."""
 
 TOO_OLD = "The command is older than the training process."

@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Value]] = {
 }
 """What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command."""
 
-LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "detach", "resume")
+LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "detach", "resume", "checkpoint", "branch")
 """Options that say how a run is started rather than what it computes."""
 
 WITH_MAX_BATCHES = 64
@@ -139,6 +139,9 @@ class TrainConfig:
 
     # Records
     checkpoint_every: int = option(50, "Steps between checkpoints.", low=1, high=10**9)
+    checkpoint_minutes: float | None = option(
+        None, "Minutes between checkpoints, instead of steps; none counts steps.", low=1e-3, high=1e6
+    )
     keep_checkpoints: int = option(5, "Newest checkpoints kept, beside the best.", low=1, high=10_000)
     sample_every: int = option(10, "Steps between the grids shown as samples.", low=1, high=10**9)
     validate_on: str = option(
@@ -160,6 +163,12 @@ class TrainConfig:
     headless: bool = option(False, "Print progress lines instead of opening the console.")
     detach: bool = option(False, "Leave the run training in the background once it has begun.")
     resume: str | None = option(None, "Go on with this run: its name, the start of its name, or latest.")
+    checkpoint: int | None = option(
+        None, "With resume: the checkpoint to go on from; none is the newest.", low=0, high=10**9
+    )
+    branch: str | None = option(
+        None, "With resume: go on in a new run of this name and leave the old one as it is."
+    )
 
     def __post_init__(self) -> None:
         self.validate()

@@ -14,7 +14,7 @@ from arc_core.system import ArcSystem
 
 
 def apply_settings(system: ArcSystem, progress: Progress, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Set learning rates and the checkpoint interval.
+    """Set learning rates and the checkpoint interval, in steps or minutes.
 
     Args:
         system: Whose optimizers are set.
@@ -29,8 +29,9 @@ def apply_settings(system: ArcSystem, progress: Progress, values: Mapping[str, A
         if name in ("agent_lr", "qwen_lr", "policy_lr"):
             old[name] = system.base_rates()[name]
             system.set_base_rate(name, value)
-        elif name == "checkpoint_every":
-            old[name], progress.checkpoint_every = progress.checkpoint_every, value
+        elif name in ("checkpoint_every", "checkpoint_minutes"):
+            old[name] = getattr(progress, name)
+            setattr(progress, name, value)
     return old
 
 

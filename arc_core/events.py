@@ -8,18 +8,14 @@ damaged.
 
 from __future__ import annotations
 
-import errno
 import json
-import math
 import os
-import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NoReturn, Self, cast
+from typing import NoReturn, cast
 
 from arc_core.event_types import EVENT_TYPES, Event, validate_event
+from arc_core.event_writer import EventWriter
 from arc_core.safe_files import open_regular
 
 __all__ = [
@@ -28,6 +24,7 @@ __all__ = [
     "EventReader",
     "EventWriter",
     "drop_superseded",
+    "events_after",
     "next_seq",
     "read_events",
     "read_tail",
@@ -37,88 +34,11 @@ __all__ = [
 CHUNK_BYTES = 4 << 20
 """Most that one poll reads, unless a single line is longer."""
 
+TAIL_BYTES = 1 << 20
+"""First part of a log's end that is read where only the end matters."""
+
 _OF_A_STEP = frozenset({"step", "sample", "validation", "epoch", "paused", "unpaused"})
 """Events that tell of training itself, which a resume takes back."""
-
-
-class EventWriter:
-    """Appends events to a log; may be shared by threads.
-
-    A torn last line, left by a process that was killed within a write, is cut off first: no reader
-    has taken it. The caller holds the run's lock.
-    """
-
-    def __init__(self, path: Path, start_seq: int = 1, clock: Callable[[], float] = time.time) -> None:
-        """Open the log, and create it if need be (mode 0600).
-
-        Args:
-            path: The run's events.jsonl.
-            start_seq: Number of the first event written; `next_seq(path)` for a log that goes on.
-            clock: Tells the seconds since the epoch.
-
-        Raises:
-            RunError: If the path is a symbolic link or no regular file.
-        """
-        self._seq = start_seq - 1
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._fd = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        _cut_torn_line(self._fd)
-
-    @property
-    def last_seq(self) -> int:
-        """Number of the last event written."""
-        return self._seq
-
-    def emit(self, kind: str, /, **values: Any) -> Event:
-        """Write one event.
-
-        Args:
-            kind: Its type.
-            values: Its fields, of JSON types; numbers that are not finite become null and are named
-                in `nonfinite`.
-
-        Returns:
-            The event as written.
-
-        Raises:
-            ValueError: If a field has a name that the writer itself fills.
-            OSError: If the log cannot be written; nothing is left behind and no number is used up.
-        """
-        reserved = values.keys() & {"type", "seq", "time", "nonfinite"}
-        if reserved:
-            raise ValueError(f"the writer fills {sorted(reserved)}")
-        nonfinite: list[str] = []
-        body = {name: _finite(value, name, nonfinite) for name, value in values.items()}
-        if nonfinite or kind == "step":
-            body["nonfinite"] = nonfinite
-        with self._lock:
-            event: Event = {"type": kind, "seq": self._seq + 1, "time": self._clock(), **body}
-            line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
-            written = os.write(self._fd, line)
-            if written != len(line):
-                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
-                raise OSError(errno.ENOSPC, "The event log has no room for another event")
-            self._seq += 1
-        return event
-
-    def sync(self) -> None:
-        """Wait until everything written is on the disk."""
-        os.fsync(self._fd)
-
-    def close(self) -> None:
-        """Close the log; emitting afterwards is an error."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class EventReader:
@@ -218,8 +138,23 @@ def read_tail(path: Path, limit: int) -> list[Event]:
 
 
 def next_seq(path: Path) -> int:
-    """Return the number that the next event of this log gets."""
-    return max((event["seq"] for event in read_events(path)), default=0) + 1
+    """Return the number that the next event of this log gets; reads its end alone."""
+    limit = TAIL_BYTES
+    while True:
+        events = read_tail(path, limit)
+        if events or not path.exists() or limit >= path.stat().st_size:
+            return max((event["seq"] for event in events), default=0) + 1
+        limit *= 4
+
+
+def events_after(path: Path, seq: int) -> list[Event]:
+    """Read the events with a number above `seq`, which costs no more than what is read."""
+    limit = TAIL_BYTES
+    while True:
+        events = read_tail(path, limit)
+        if not path.exists() or limit >= path.stat().st_size or (events and events[0]["seq"] <= seq):
+            return [event for event in events if event["seq"] > seq]
+        limit *= 4
 
 
 def drop_superseded(events: Iterable[Event]) -> list[Event]:
@@ -243,20 +178,6 @@ def _is_superseded(event: Event, resumed: Event) -> bool:
     return event["type"] in _OF_A_STEP and event["seq"] > resumed["supersedes"]
 
 
-def _finite(value: object, name: str, nonfinite: list[str]) -> object:
-    """Return `value` with every number that is not finite replaced by None and its name noted."""
-    if isinstance(value, float) and not math.isfinite(value):
-        nonfinite.append(name)
-        return None
-    if isinstance(value, dict):
-        items = cast("dict[str, object]", value).items()
-        return {key: _finite(item, f"{name}.{key}", nonfinite) for key, item in items}
-    if isinstance(value, list | tuple):
-        items = enumerate(cast("list[object]", value))
-        return [_finite(item, f"{name}.{index}", nonfinite) for index, item in items]
-    return value
-
-
 def _parse(line: bytes) -> Event | None:
     try:
         event: object = json.loads(line, parse_constant=_refuse_constant)
@@ -271,16 +192,3 @@ def _parse(line: bytes) -> Event | None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
-
-
-def _cut_torn_line(fd: int) -> None:
-    size = end = os.fstat(fd).st_size
-    while end > 0:
-        start = max(end - 65_536, 0)
-        newline = os.pread(fd, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < size:
-        os.ftruncate(fd, end)

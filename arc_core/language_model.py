@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
@@ -199,6 +200,30 @@ class LanguageModel(nn.Module):
             self.backbone.eval()
         return self
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the backbone's live tensors by the names that transformers reads; LoRA's are left out.
+
+        Of the names that share a tensor (tied weights) it is the one that transformers ties the others to.
+        """
+        tied = getattr(self.backbone, "all_tied_weights_keys", None) or {}
+        named = self.backbone.state_dict(keep_vars=True)
+        return {
+            name.replace(".base_layer.", "."): tensor
+            for name, tensor in named.items()
+            if ".lora_" not in name and not (name in tied and tensor is named.get(tied[name]))
+        }
+
+    def layout_files(self) -> dict[str, bytes]:
+        """Return what stands beside the weights in Hugging Face layout: configuration and tokenizer."""
+        with tempfile.TemporaryDirectory() as folder, quiet():
+            self.backbone.save_pretrained(folder, state_dict={})
+            self.tokenizer.save_pretrained(folder, save_jinja_files=False)
+            return {
+                path.name: path.read_bytes()
+                for path in sorted(Path(folder).iterdir())
+                if path.suffix != ".safetensors"
+            }
+
     def save(self, directory: Path) -> None:
         """Write weights, configuration and tokenizer so that transformers' Auto classes read them.
 
@@ -210,13 +235,8 @@ class LanguageModel(nn.Module):
         Raises:
             OSError: If it cannot be written.
         """
-        weights = {
-            name.replace(".base_layer.", "."): tensor
-            for name, tensor in self.backbone.state_dict().items()
-            if ".lora_" not in name
-        }
         with quiet():
-            self.backbone.save_pretrained(directory, state_dict=weights)
+            self.backbone.save_pretrained(directory, state_dict=self.weights())
             self.tokenizer.save_pretrained(directory, save_jinja_files=False)
 
     def _adapters(self) -> dict[str, nn.Parameter]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from arc_core.config import TrainConfig
 from arc_core.errors import ArcError, PreflightError, RunError
 from arc_core.events import EventWriter, next_seq
-from arc_core.rundir import RunDirectory, RunLock
+from arc_core.rundir import RunDirectory, RunLock, trusted_run
 
 REFUSED = 2
 
@@ -43,9 +43,10 @@ def main(path: Path | None) -> int:
         return REFUSED
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     stop = StopSignal()
-    run = RunDirectory(path.absolute())
     try:
+        run = trusted_run(path)
         with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
+            events.keep_synced()
             return _train(run, events, stop)
     except ArcError as error:  # no lock, no events: whoever holds the run goes on undisturbed
         sys.stderr.write(f"Error: {error}\n")

@@ -16,6 +16,7 @@ class Progress:
 
     Attributes:
         checkpoint_every: Steps between checkpoints; may be changed while training.
+        checkpoint_minutes: Minutes between checkpoints, instead of steps; None counts steps.
         step: Steps taken.
         epoch: 0-based epoch of the next step.
         batch: 0-based batch of the next step in its epoch.
@@ -37,6 +38,7 @@ class Progress:
     skipped_in_a_row: int = 0
     epoch_told: bool = False
     epoch_began: float = 0.0
+    checkpoint_minutes: float | None = None
 
     @property
     def position(self) -> dict[str, int]:
@@ -56,6 +58,7 @@ class Progress:
             "best": list(self.best),
             "validated_at": self.validated_at,
             "checkpoint_every": self.checkpoint_every,
+            "checkpoint_minutes": self.checkpoint_minutes,
             "skipped_in_a_row": self.skipped_in_a_row,
             "epoch_told": self.epoch_told,
             "epoch_began": self.epoch_began,
@@ -69,13 +72,14 @@ class Progress:
             CheckpointError: If anything is missing or of another kind.
         """
         try:
-            at = state["validated_at"]
+            at, minutes = state["validated_at"], state["checkpoint_minutes"]
             return cls(
                 **{name: int(value) for name, value in state["position"].items()},
                 means=EpochMeans.restored(state["means"]),
                 best=tuple(float(value) for value in state["best"]),
                 validated_at=None if at is None else int(at),
                 checkpoint_every=int(state["checkpoint_every"]),
+                checkpoint_minutes=None if minutes is None else float(minutes),
                 skipped_in_a_row=int(state["skipped_in_a_row"]),
                 epoch_told=bool(state["epoch_told"]),
                 epoch_began=float(state["epoch_began"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import subprocess
@@ -46,6 +47,22 @@ def versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = None
     return found
+
+
+@functools.cache
+def describe_build() -> dict[str, str | None]:
+    """Return what a resume must find again to be exact to the bit, beside the number of threads."""
+    found = {name: versions()[name] for name in ("torch", "transformers", "numpy")}
+    return {**found, "machine": platform.machine(), "processor": _processor()}
+
+
+def _processor() -> str:
+    """Name of the processor; empty where the system does not tell it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
 def git_revision(folder: Path) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ __all__ = [
     "lock_holder",
     "open_run",
     "refuse_if_alive",
+    "trusted_run",
     "write_json_atomic",
 ]
 
@@ -245,17 +246,41 @@ def open_run(runs_dir: Path, reference: str = LATEST) -> RunDirectory:
     if name == LATEST:
         if not runs:
             raise RunError(f"There is no run in {where}.")
-        return runs[0]
+        return trusted_run(runs[0].path)
     exact = runs_dir / name
     if exact.is_symlink() or exact.is_dir():
-        return _trusted(exact)
+        return trusted_run(exact)
     matches = sorted(run.name for run in runs if run.name.startswith(name))
     if len(matches) == 1:
-        return _trusted(runs_dir / matches[0])
+        return trusted_run(runs_dir / matches[0])
     if matches:
         raise RunError(f"{name} is the start of several runs: {_some(matches)}.")
     known = f"there are {_some([run.name for run in runs])}" if runs else "there is none"
     raise RunError(f"There is no run {name} in {where}; {known}.")
+
+
+def trusted_run(path: Path) -> RunDirectory:
+    """Return the run in a directory.
+
+    Raises:
+        RunError: If it is a symbolic link, writable by everyone, holds a folder that is a link, or is no run.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError as error:
+        raise RunError(f"Cannot open the run {printable(str(path))}: {error.strerror}.") from None
+    shown = printable(str(path))
+    if stat.S_ISLNK(mode):
+        raise RunError(f"{shown} is a symbolic link: a run directory must be a real one.")
+    if mode & stat.S_IWOTH:
+        raise RunError(f"{shown} is writable by everyone: remove that permission to use the run.")
+    run = RunDirectory(path.absolute())
+    if not run.run_json.is_file():
+        raise RunError(f"{shown} is no run: it has no run.json.")
+    for folder in (run.commands, run.checkpoints):
+        if folder.is_symlink():
+            raise RunError(f"{printable(str(folder))} is a symbolic link: a run's folders must be real ones.")
+    return run
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
@@ -300,19 +325,6 @@ def _name_problem(name: str) -> str | None:
     if name.startswith((".", "-")) or name != name.strip():
         return "a name starts with neither a point, a hyphen nor a space"
     return "that word stands for the newest run" if name == LATEST else None
-
-
-def _trusted(path: Path) -> RunDirectory:
-    mode = path.lstat().st_mode
-    shown = printable(str(path))
-    if stat.S_ISLNK(mode):
-        raise RunError(f"{shown} is a symbolic link: a run directory must be a real one.")
-    if mode & stat.S_IWOTH:
-        raise RunError(f"{shown} is writable by everyone: remove that permission to use the run.")
-    run = RunDirectory(path.absolute())
-    if not run.run_json.is_file():
-        raise RunError(f"{shown} is no run: it has no run.json.")
-    return run
 
 
 def _created(run: RunDirectory) -> float:

@@ -1,19 +1,39 @@
-"""Step 11 as the trainer uses it: a checkpoint with its events; a failure is told and training goes on."""
+"""Step 11 as the trainer uses it: a snapshot at a step boundary, written beside the training.
+
+Taking the snapshot is all that training waits for. A thread writes, verifies and prunes; its writes and
+digests run outside Python's lock. A failure is told as an event, and training goes on.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from arc_core.checkpoint import ModelPersistence
-from arc_core.checkpoint_index import list_checkpoints, next_id, read_state, size_of
+from arc_core.checkpoint_index import next_id, size_of
 from arc_core.diagnostics import Finding
 from arc_core.errors import CheckpointError
 from arc_core.events import EventWriter
 from arc_core.progress import Progress
+from arc_core.provenance import describe_build
+from arc_core.snapshot import Models, Snapshot, SnapshotTaker
 from arc_core.startup import Warn
 from arc_core.system import ArcSystem
 from arc_core.telemetry import Pace
+
+LARGEST_COPY = 0.5
+"""Share of the free memory that a snapshot may take; training waits for the writing of a larger one."""
+
+WRITER_NICENESS = 5
+"""How much the writing thread stands back behind training, where the system has that for threads."""
 
 
 class Saver:
@@ -21,77 +41,173 @@ class Saver:
 
     Args:
         persistence: Where and how many.
+        system: What is saved.
         events: Where each phase is told.
         threads: Of torch, recorded for an exact resume.
-        warn: Tells a warning.
+        warn: Tells a warning; may be called by the writing thread.
+        held: Position of the checkpoint that the run was resumed from; None if it was not.
     """
 
-    def __init__(self, persistence: ModelPersistence, events: EventWriter, threads: int, warn: Warn) -> None:
+    def __init__(
+        self,
+        persistence: ModelPersistence,
+        system: ArcSystem,
+        events: EventWriter,
+        threads: int,
+        warn: Warn,
+        held: Mapping[str, int] | None = None,
+    ) -> None:
         self._persistence = persistence
+        self._system = system
         self._events = events
         self._threads = threads
         self._warn = warn
+        self._held = held
+        self._taker = SnapshotTaker(
+            Models(system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer)
+        )
+        self._writer = ThreadPoolExecutor(1, "checkpoint", _stand_back)
+        self._writing: Future[None] | None = None
+        self._owed = False
+        self._last = time.monotonic()
 
     def holds(self, progress: Progress) -> bool:
-        """Whether the newest checkpoint is of this very position."""
-        saved = list_checkpoints(self._persistence.directory)
-        return bool(saved) and read_state(saved[-1]).get("position") == progress.position
+        """Whether a checkpoint of this very position is on the disk; waits for one that is being written."""
+        self.wait()
+        return self._held == progress.position
 
-    def save(self, system: ArcSystem, progress: Progress, pace: Pace, reason: str, *, best: bool) -> None:
-        """Save, verify and prune.
+    def is_due(self, progress: Progress) -> bool:
+        """Whether the interval is over; while a checkpoint is still being written the next one waits."""
+        if progress.checkpoint_minutes is not None:
+            self._owed |= time.monotonic() - self._last >= 60.0 * progress.checkpoint_minutes
+        else:
+            self._owed |= progress.step % progress.checkpoint_every == 0
+        return self._owed and (self._writing is None or self._writing.done())
+
+    def save(self, progress: Progress, pace: Pace, reason: str, *, best: bool = False) -> None:
+        """Take a snapshot and have it written; waits for an earlier one to be written first.
 
         Args:
-            system: The models.
             progress: The loop's state.
             pace: Knows the seconds trained.
-            reason: `interval`, `epoch`, `command` or `stop`, for the event.
+            reason: `interval`, `epoch`, `command` or `stop`, for the events.
             best: Whether to keep it as the best.
         """
+        self.wait()
+        self._owed, self._last = False, time.monotonic()
         number = next_id(self._persistence.directory)
-        last_seq = self._events.last_seq
-        began = time.monotonic()
-
-        def tell(phase: str, why: str = reason, size: int | None = None) -> None:
-            seconds = None if phase == "requested" else time.monotonic() - began
-            self._events.emit(
-                "checkpoint",
-                id=number,
-                step=progress.step,
-                phase=phase,
-                reason=why,
-                bytes=size,
-                seconds=seconds,
-            )
-
-        def saved(path: Path) -> None:
-            self._events.sync()  # what the checkpoint follows on must not be lost after it
-            tell("saved", size=size_of(path))
-
-        tell("requested")
+        job = _Job(self._events, self._persistence, self._warn, number, progress.step, reason, best)
         state = {
             **progress.state(),
-            "system": system.state(),
+            "system": self._system.state(),
             "elapsed_seconds": pace.elapsed_seconds,
             "threads": self._threads,
+            "build": describe_build(),
             "saved_at": time.time(),
-            "last_seq": last_seq,
+            "last_seq": self._events.last_seq,
         }
-        models = (system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer)
+        job.tell("requested")
+        copied = self._taker.bytes < LARGEST_COPY * psutil.virtual_memory().available
         try:
-            path = self._persistence.save_checkpoint(
-                *models, progress.epoch, progress.batch, progress.metrics(), state, saved
+            snapshot = self._taker.take(
+                number, progress.epoch, progress.batch, progress.metrics(), state, copy=copied
             )
+        except CheckpointError as error:
+            job.fail(error)
+            return
+        position = progress.position
+
+        def write() -> None:
+            if job.run(snapshot):
+                self._held = position
+
+        self._writing = self._writer.submit(write)
+        if not copied:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait for the checkpoint that is being written; a bug that it met is raised here."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def close(self) -> None:
+        """Wait for what is being written and end the writing thread."""
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One checkpoint on its way, told phase by phase."""
+
+    events: EventWriter
+    persistence: ModelPersistence
+    warn: Warn
+    number: int
+    step: int
+    reason: str
+    best: bool
+    began: float = field(default_factory=time.monotonic)
+
+    def tell(self, phase: str, reason: str | None = None, size: int | None = None) -> None:
+        """Emit the event of a phase."""
+        self.events.emit(
+            "checkpoint",
+            id=self.number,
+            step=self.step,
+            phase=phase,
+            reason=reason or self.reason,
+            bytes=size,
+            seconds=None if phase == "requested" else time.monotonic() - self.began,
+        )
+
+    def run(self, snapshot: Snapshot) -> bool:
+        """Write, verify and prune; whether the checkpoint is on the disk and verified."""
+
+        def saved(path: Path) -> None:
+            self.events.sync()  # what the checkpoint follows on must not be lost after it
+            self.tell("saved", size=size_of(path))
+
+        try:
+            path = self.persistence.write(snapshot, saved)
         except (OSError, CheckpointError) as error:
-            tell("failed", why=str(error))
-            self._warn(
+            self.fail(error)
+            return False
+        self.tell("verified", size=size_of(path))
+        self._tidy(lambda: self.persistence.mark_best(path) if self.best else None)
+        self._tidy(self.persistence.prune)
+        return True
+
+    def fail(self, error: Exception) -> None:
+        """Tell that it came to nothing."""
+        self.tell("failed", str(error))
+        self.warn(
+            Finding(
+                "checkpoint_failed",
+                f"Checkpoint {self.number} of step {self.step} could not be saved: {error}.",
+                "Training goes on and the last good checkpoint stays; see to the room on the disk.",
+            )
+        )
+
+    def _tidy(self, work: Callable[[], object]) -> None:
+        """Do what comes after a good checkpoint; its failure costs only disk space."""
+        try:
+            work()
+        except OSError as error:
+            self.warn(
                 Finding(
-                    "checkpoint_failed",
-                    f"Checkpoint {number} of step {progress.step} could not be saved: {error}.",
-                    "Training goes on and the last good checkpoint stays; make room on the disk.",
+                    "checkpoint_untidy",
+                    f"Checkpoint {self.number} is saved, but tidying up after it failed: {error}.",
+                    "Older checkpoints may take up room; nothing is lost.",
                 )
             )
-            return
-        tell("verified", size=size_of(path))
-        if best:
-            self._persistence.mark_best(path)
-        self._persistence.prune()
+
+
+def _stand_back() -> None:
+    with suppress(OSError, AttributeError):
+        # On Linux a thread has a niceness of its own; elsewhere this would be the whole process's.
+        if os.uname().sysname == "Linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), WRITER_NICENESS)

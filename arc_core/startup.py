@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from arc_core.checkpoint import LANGUAGE_MODEL, ModelPersistence
-from arc_core.checkpoint_index import checkpoint_id, newest_intact, read_state
+from arc_core.checkpoint_index import checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.config import TrainConfig
 from arc_core.control import apply_settings
 from arc_core.data import ARCDataset, Example, load_tasks
 from arc_core.diagnostics import Finding
 from arc_core.errors import CheckpointError, DataError, PreflightError, RunError
 from arc_core.evaluate import choose_inputs
-from arc_core.events import EventWriter, read_events
+from arc_core.events import EventWriter, events_after, read_events
 from arc_core.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.progress import Progress
+from arc_core.provenance import describe_build
 from arc_core.rundir import RunDirectory
 from arc_core.system import ArcSystem
+from arc_core.timeline import Timeline, give_up_what_follows
 
 MOST_LISTED = 10
 
@@ -102,6 +105,23 @@ def color_shares(dataset: ARCDataset) -> torch.Tensor:
     return counts / counts.sum()
 
 
+@dataclass(frozen=True)
+class Start:
+    """Where a process begins.
+
+    Attributes:
+        system: The models, fresh or restored.
+        progress: How far the run is.
+        elapsed_seconds: That it has been trained for.
+        checkpoint: What it was restored from; None at step 0.
+    """
+
+    system: ArcSystem
+    progress: Progress
+    elapsed_seconds: float = 0.0
+    checkpoint: Path | None = None
+
+
 def start_or_resume(
     run: RunDirectory,
     config: TrainConfig,
@@ -111,18 +131,35 @@ def start_or_resume(
     total_steps: int,
     events: EventWriter,
     warn: Warn,
-) -> tuple[ArcSystem, Progress, float]:
-    """Build the models, fresh or from the newest checkpoint that verifies.
-
-    Returns:
-        The models, how far the run is, and the seconds that it has been trained.
+) -> Start:
+    """Build the models, fresh or from a checkpoint: the one asked for, else the newest that verifies.
 
     Raises:
-        CheckpointError: If there are checkpoints and none can be used.
+        CheckpointError: If there are checkpoints and none can be used, or not the one asked for.
         RunError: If the run was trained with another number of threads and nothing was said of it.
     """
     torch.manual_seed(config.seed)
-    path, rejected = newest_intact(run.checkpoints)
+    timeline = Timeline.of(run)
+    if timeline.go_on_from is not None:
+        path = find_checkpoint(run.checkpoints, timeline.go_on_from)
+    else:
+        path = _newest(run, timeline, warn)
+    if path is not None:
+        return _resume(path, run, config, device, threads, total_steps, events, warn)
+    system = ArcSystem(config, device, total_steps)
+    system.efe_loss.set_anchor(color_shares(dataset))
+    progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
+    trained_before = any(event["type"] in ("run_started", "resumed") for event in read_events(run.events))
+    _replay_settings(run, system, progress, after=0)
+    if trained_before:
+        events.emit("resumed", step=0, checkpoint=None, supersedes=0)
+    else:
+        events.emit("run_started", step=0)
+    return Start(system, progress)
+
+
+def _newest(run: RunDirectory, timeline: Timeline, warn: Warn) -> Path | None:
+    path, rejected = newest_intact(run.checkpoints, timeline.given_up_checkpoints(run.checkpoints))
     for bad, problems in rejected:
         warn(
             Finding(
@@ -131,23 +168,12 @@ def start_or_resume(
                 "An older checkpoint is taken instead.",
             )
         )
-    if path is not None:
-        return _resume(path, run, config, device, threads, total_steps, events)
-    if rejected:
+    if path is None and rejected:
         raise CheckpointError(
             f"No checkpoint of {run.name} is intact: all {len(rejected)} were rejected, "
             f"{rejected[0][0].name} because {rejected[0][1][0]}"
         )
-    trained_before = any(event["type"] in ("run_started", "resumed") for event in read_events(run.events))
-    system = ArcSystem(config, device, total_steps)
-    system.efe_loss.set_anchor(color_shares(dataset))
-    progress = Progress(config.checkpoint_every)
-    _replay_settings(run, system, progress, since=0.0)
-    if trained_before:
-        events.emit("resumed", step=0, checkpoint=None, supersedes=0)
-    else:
-        events.emit("run_started", step=0)
-    return system, progress, 0.0
+    return path
 
 
 def _resume(
@@ -158,14 +184,10 @@ def _resume(
     threads: int,
     total_steps: int,
     events: EventWriter,
-) -> tuple[ArcSystem, Progress, float]:
+    warn: Warn,
+) -> Start:
     state = read_state(path)
-    if state.get("threads") != threads and config.threads is None:
-        raise RunError(
-            f"{run.name} was trained with {state.get('threads')} threads and would go on with {threads}, "
-            f"which changes its numbers: give --set threads={state.get('threads')} to keep them, or "
-            f"--set threads={threads} to go on all the same"
-        )
+    _check_build(run, state, threads, config, warn)
     language_model = LanguageModel.load(
         str(path / LANGUAGE_MODEL),
         train=cast(TrainMode, config.lm_train),
@@ -178,25 +200,53 @@ def _resume(
     progress = Progress.restored(state)
     try:
         system.restore_state(state["system"])
-        elapsed, saved_at = float(state["elapsed_seconds"]), float(state["saved_at"])
-        last_seq = int(state["last_seq"])
+        elapsed, last_seq = float(state["elapsed_seconds"]), int(state["last_seq"])
     except KeyError as error:
         raise CheckpointError(f"{path.name}: state.json lacks {error.args[0]}") from None
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path.name}: state.json is damaged: {error}") from None
-    _replay_settings(run, system, progress, since=saved_at)
+    give_up_what_follows(run, path, last_seq, events.last_seq)
+    _replay_settings(run, system, progress, after=last_seq)
     events.emit("resumed", step=progress.step, checkpoint=checkpoint_id(path), supersedes=last_seq)
-    return system, progress, elapsed
+    return Start(system, progress, elapsed, path)
 
 
-def _replay_settings(run: RunDirectory, system: ArcSystem, progress: Progress, since: float) -> None:
-    """Apply what was set after the checkpoint: by commands, and by flags given on resuming."""
-    changes: list[tuple[float, dict[str, Any]]] = [
-        (event["time"], event["new"])
-        for event in read_events(run.events)
+def _check_build(
+    run: RunDirectory, state: Mapping[str, Any], threads: int, config: TrainConfig, warn: Warn
+) -> None:
+    """Refuse another number of threads unless it was asked for; tell of anything else that differs."""
+    for key in ("threads", "build"):
+        if key not in state:
+            raise CheckpointError(f"state.json lacks {key}")
+    if state["threads"] != threads and config.threads is None:
+        raise RunError(
+            f"{run.name} was trained with {state['threads']} threads and would go on with {threads}, "
+            f"which changes its numbers: give --set threads={state['threads']} to keep them, or "
+            f"--set threads={threads} to go on all the same"
+        )
+    saved, here = state["build"], describe_build()
+    changed = [f"{k} {saved.get(k)} is now {v}" for k, v in here.items() if saved.get(k) != v]
+    if changed:
+        warn(
+            Finding(
+                "another_build",
+                f"The run goes on with another build or machine: {'; '.join(changed)}.",
+                "Its numbers may differ in their last digits from those of an uninterrupted run.",
+            )
+        )
+
+
+def _replay_settings(run: RunDirectory, system: ArcSystem, progress: Progress, after: int) -> None:
+    """Apply what was set after the event `after`: by commands, and by flags given on resuming."""
+    timeline = Timeline.of(run)
+    changes: list[tuple[int, Mapping[str, Any]]] = [
+        (event["seq"], event["new"])
+        for event in events_after(run.events, after)
         if event["type"] == "command_applied" and event["command"] == "set"
     ]
-    changes += [(change["time"], {change["key"]: change["new"]}) for change in run.read().get("changes", [])]
-    for at, values in sorted(changes, key=lambda change: change[0]):
-        if at > since:
+    # A change by a flag bears the number of the event that followed it.
+    flags = [(int(c["seq"]), {c["key"]: c["new"]}) for c in run.read().get("changes", []) if "seq" in c]
+    changes += [change for change in flags if change[0] > after]
+    for seq, values in sorted(changes, key=lambda change: change[0]):
+        if not timeline.is_given_up(seq):
             apply_settings(system, progress, values)

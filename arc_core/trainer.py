@@ -51,19 +51,25 @@ class Trainer:
         plan = plan_run(config, len(self.dataset), batches, device, threads)
         refuse_what_cannot_fit(plan, device, run.path)
         run.update(plan=plan.as_dict())
-        self.system, self.progress, elapsed = start_or_resume(
+        persistence = ModelPersistence(run.checkpoints, keep=config.keep_checkpoints)
+        persistence.clean()
+        start = start_or_resume(
             run, config, self.dataset, device, threads, plan.total_steps, events, self.warn
         )
+        self.system, self.progress = start.system, start.progress
         tasks = self.dataset.tasks
         run.update(
             dataset={"name": tasks.name, "tasks": len(tasks), "sha256": tasks.sha256},
             language_model=self.system.qwen.language_model.identity,
         )
-        persistence = ModelPersistence(run.checkpoints, keep=config.keep_checkpoints)
-        self.saver = Saver(persistence, events, threads, self.warn)
+        held = None
+        if start.checkpoint is not None:
+            persistence.link_from(start.checkpoint)
+            held = self.progress.position
+        self.saver = Saver(persistence, self.system, events, threads, self.warn, held)
         self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)
         self.control = Control(run, events, self.system, self.progress, validates=bool(self.validation_set))
-        self.pace = Pace(elapsed)
+        self.pace = Pace(start.elapsed_seconds)
 
     def train(self) -> str:
         """Train to the end, or to where it is told to stop; returns the reason for `run_finished`."""
@@ -71,11 +77,14 @@ class Trainer:
             self._check_in()
             while self.progress.epoch < self.config.epochs:
                 self._epoch()
+            reason = "completed"
         except StopRequested:
             if not self.saver.holds(self.progress):
                 self._save("stop")
-            return self.control.stop_reason or "stopped"
-        return "completed"
+            reason = self.control.stop_reason or "stopped"
+        finally:
+            self.saver.close()
+        return reason
 
     def warn(self, finding: Finding) -> None:
         """Tell a warning with its advice."""
@@ -95,7 +104,7 @@ class Trainer:
             self._step([self.dataset.example(index, progress.epoch) for index in chosen])
             # The last batch's checkpoint is the epoch's, which follows its validation.
             if progress.batch < len(batches):
-                if progress.step % progress.checkpoint_every == 0:
+                if self.saver.is_due(progress):
                     self._save("interval")
                 self._check_in()
         means = progress.means.means()
@@ -161,7 +170,7 @@ class Trainer:
         return self.control.stop_reason is None
 
     def _save(self, reason: str, *, best: bool = False) -> None:
-        self.saver.save(self.system, self.progress, self.pace, reason, best=best)
+        self.saver.save(self.progress, self.pace, reason, best=best)
 
     def _check_in(self) -> None:
         """Obey signals and commands at a step boundary, and stand still while paused."""

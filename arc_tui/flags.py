@@ -36,11 +36,19 @@ FLAGS = (
     "headless",
     "detach",
     "resume",
+    "checkpoint",
+    "branch",
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
 _METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
-_OWN_METAVARS = {"resume": "RUN|latest", "runs_dir": "FOLDER", "device": "auto|cpu|cuda[:N]"}
+_OWN_METAVARS = {
+    "resume": "RUN|latest",
+    "checkpoint": "ID",
+    "branch": "NAME",
+    "runs_dir": "FOLDER",
+    "device": "auto|cpu|cuda[:N]",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from arc_core.branch import find_source, make_branch
+from arc_core.checkpoint_index import checkpoint_id, find_checkpoint
 from arc_core.config import LAUNCH_OPTIONS, TrainConfig, explicit_values, resolve
 from arc_core.errors import ConfigError, RunError
-from arc_core.events import Event
+from arc_core.events import Event, next_seq
 from arc_core.options import Value
 from arc_core.provenance import describe_run
 from arc_core.rundir import RunDirectory, create_run, open_run, refuse_if_alive
 from arc_core.text import printable
+from arc_core.timeline import GO_ON_FROM
 from arc_tui.headless import HeadlessReporter, open_output
 from arc_tui.runner import Engine, Outcome, engine_command, last_lines, supervise
 from arc_tui.themes import load_theme
@@ -73,7 +76,7 @@ def train(
     """
     colours = load_theme().status
     config = resolve(flags, file)
-    launch = _create(config, argv) if config.resume is None else _reopen(flags, file, config.resume)
+    launch = prepare(config, flags, file, argv)
     reporter = HeadlessReporter(launch.config, open_output(colours), lambda: planned_batches(launch.run))
     ending: list[Event] = []
 
@@ -124,6 +127,30 @@ def _plan(run: RunDirectory) -> dict[str, object]:
     return cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
 
 
+def prepare(
+    config: TrainConfig, flags: Mapping[str, object], file: Path | None, argv: Sequence[str]
+) -> Launch:
+    """Make the run directory that `train` was asked for, or reopen one.
+
+    Args:
+        config: What flags and file resolve to.
+        flags: The options given on the command line.
+        file: The config file, if one was given.
+        argv: The command line, for run.json.
+
+    Raises:
+        ArcError: If anything about it is refused; nothing has changed then.
+    """
+    if config.resume is None:
+        for name in ("checkpoint", "branch"):
+            if getattr(config, name) is not None:
+                raise ConfigError(f"{name} goes with resume: name the run by --resume RUN.")
+        return _create(config, argv)
+    if config.branch is not None:
+        return _branch(config, flags, file, argv)
+    return _reopen(config, flags, file)
+
+
 def _create(config: TrainConfig, argv: Sequence[str]) -> Launch:
     config = dataclasses.replace(
         config,
@@ -135,14 +162,35 @@ def _create(config: TrainConfig, argv: Sequence[str]) -> Launch:
     return Launch(run, config, resumed=False, undo=run.remove)
 
 
-def _reopen(flags: Mapping[str, object], file: Path | None, reference: str) -> Launch:
-    run, config, changes = _reopened(flags, file, reference)
+def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) -> Launch:
+    run, config, changes = _reopened(flags, file, cast(str, asked.resume))
     refuse_if_alive(run, DYING_HOLDER_SECONDS)
     before = run.read()
+    after = {key: value for key, value in before.items() if key != GO_ON_FROM}
+    if asked.checkpoint is not None:
+        after[GO_ON_FROM] = checkpoint_id(find_checkpoint(run.checkpoints, asked.checkpoint))
     if changes:
-        history = [*before.get("changes", []), *changes]
-        run.write(before | {"config": config.to_dict(), "changes": history})
+        numbered = _numbered(changes, next_seq(run.events))
+        after |= {"config": config.to_dict(), "changes": [*before.get("changes", []), *numbered]}
+    if after != before:
+        run.write(after)
     return Launch(run, config, resumed=True, undo=lambda: run.write(before))
+
+
+def _branch(
+    asked: TrainConfig, flags: Mapping[str, object], file: Path | None, argv: Sequence[str]
+) -> Launch:
+    old, config, changes = _reopened(flags, file, cast(str, asked.resume))
+    source = find_source(old, asked.checkpoint)
+    config = dataclasses.replace(config, name=asked.branch, resume=None, checkpoint=None, branch=None)
+    made = describe_run(config, argv) | {"changes": _numbered(changes, source.last_seq + 1)}
+    run = make_branch(old, source, Path(config.runs_dir), cast(str, asked.branch), made)
+    return Launch(run, config, resumed=True, undo=run.remove)
+
+
+def _numbered(changes: list[dict[str, Any]], seq: int) -> list[dict[str, Any]]:
+    """Give changes the number of the event that will follow them, which orders them among the events."""
+    return [change | {"seq": seq} for change in changes]
 
 
 def _reopened(

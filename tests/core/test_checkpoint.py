@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -312,14 +313,14 @@ def test_a_file_that_became_a_link_is_no_file_of_the_checkpoint(checkpoint: Path
     elsewhere = tmp_path / "agent.safetensors"
     (checkpoint / "agent.safetensors").rename(elsewhere)
     (checkpoint / "agent.safetensors").symlink_to(elsewhere)
-    assert problems_of(checkpoint) == ["agent.safetensors is missing"]
+    assert problems_of(checkpoint) == ["agent.safetensors is a symbolic link"]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "cannot be read"),
-        ("[]", "must hold a JSON object"),
+        ("", "is not JSON"),
+        ("[]", "is not a JSON object"),
         ("{}", "no list 'files'"),
         ('{"files": [{"name": "a"}]}', "needs name, bytes and sha256"),
         ('{"files": [7]}', "needs name, bytes and sha256"),
@@ -408,11 +409,11 @@ def test_a_failed_save_leaves_nothing_and_takes_no_id(
 ) -> None:
     system = make_system()
 
-    def full(_: Path) -> None:
+    def full(fd: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(system.qwen.language_model, "save", full)
+        patched.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
             save(system, tmp_path)
     assert list(tmp_path.iterdir()) == []

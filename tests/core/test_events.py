@@ -5,16 +5,25 @@ import json
 import math
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arc_core import event_writer
 from arc_core import events as events_module
 from arc_core.errors import RunError
 from arc_core.event_types import validate_event
-from arc_core.events import EventReader, EventWriter, drop_superseded, next_seq, read_events
+from arc_core.events import (
+    EventReader,
+    EventWriter,
+    drop_superseded,
+    events_after,
+    next_seq,
+    read_events,
+)
 
 GROUPS = {"agent": 1.0, "lm": 1.0, "memory": 1.0, "efe_loss": 1.0, "policy": 1.0}
 LOSS_TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
@@ -119,21 +128,127 @@ def test_log_is_private_and_numbers_rise(tmp_path: Path):
     assert next_seq(path) == 4
 
 
-def test_short_write_leaves_nothing_behind_and_uses_no_number(
+def _short_writes(patch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    patch.setattr(events_module.os, "write", lambda fd, data: real(fd, data[:5]))
+
+
+def test_event_that_finds_no_room_waits_and_is_written_before_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "e"
     _write(path, 1)
     before = path.read_bytes()
-    real = os.write
     with EventWriter(path, next_seq(path)) as writer:
         with monkeypatch.context() as patch:
-            patch.setattr(events_module.os, "write", lambda fd, data: real(fd, data[:5]))
+            _short_writes(patch)
+            assert writer.emit("paused", step=2)["seq"] == 2
+            assert path.read_bytes() == before, "nothing torn is left behind"
             with pytest.raises(OSError, match="no room") as caught:
-                writer.emit("paused", step=2)
-        assert caught.value.errno == errno.ENOSPC
-        assert path.read_bytes() == before
-        assert writer.emit("paused", step=2)["seq"] == 2
+                writer.sync()
+            assert caught.value.errno == errno.ENOSPC
+        assert writer.emit("unpaused", step=2)["seq"] == 3
+        writer.sync()
+    assert [(event["seq"], event["type"]) for event in read_events(path)][1:] == [
+        (2, "paused"),
+        (3, "unpaused"),
+    ]
+
+
+def test_event_that_waits_is_written_at_the_latest_when_the_log_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    writer = EventWriter(tmp_path / "e")
+    with monkeypatch.context() as patch:
+        _short_writes(patch)
+        writer.emit("paused", step=2)
+    writer.close()
+    assert [event["type"] for event in read_events(tmp_path / "e")] == ["paused"]
+
+
+def test_part_of_a_line_that_cannot_be_taken_back_is_a_damaged_line_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(fd: int, size: int) -> None:
+        raise OSError(errno.EIO, "I/O error")
+
+    with EventWriter(tmp_path / "e") as writer:
+        writer.emit("paused", step=1)
+        with monkeypatch.context() as patch:
+            _short_writes(patch)
+            patch.setattr(events_module.os, "ftruncate", refuse)
+            writer.emit("paused", step=2)
+        writer.emit("paused", step=3)
+    reader = EventReader(tmp_path / "e")
+    assert [event["step"] for event in reader.poll()] == [1, 2, 3]
+    assert reader.damaged == 1
+
+
+def test_log_that_cannot_be_written_for_too_long_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(event_writer, "MOST_WAITING_BYTES", 100)
+    with EventWriter(tmp_path / "e") as writer, monkeypatch.context() as patch:
+        _short_writes(patch)
+        writer.emit("paused", step=1)
+        writer.emit("paused", step=2)
+        with pytest.raises(OSError, match="no room"):
+            writer.emit("paused", step=3)
+
+
+def test_log_is_synced_once_in_a_while_off_the_writing_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    synced = threading.Event()
+    threads: list[int] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        threads.append(threading.get_ident())
+        real(fd)
+        synced.set()
+
+    monkeypatch.setattr(events_module.os, "fsync", fsync)
+    with EventWriter(tmp_path / "e") as writer:
+        writer.keep_synced(0.001)
+        writer.emit("paused", step=1)
+        assert synced.wait(20)
+    assert threading.get_ident() not in threads
+    assert len(threads) == 1, "what has not changed is not synced again"
+
+
+def test_sync_that_failed_unseen_is_told_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    failed = threading.Event()
+
+    def fsync(fd: int) -> None:
+        failed.set()
+        raise OSError(errno.EIO, "I/O error")
+
+    with EventWriter(tmp_path / "e") as writer:
+        with monkeypatch.context() as patch:
+            patch.setattr(events_module.os, "fsync", fsync)
+            writer.keep_synced(0.001)
+            writer.emit("paused", step=1)
+            assert failed.wait(20)
+            writer.close_syncer()
+        with pytest.raises(OSError, match="I/O error"):
+            writer.sync()
+        writer.sync()
+
+
+def test_end_of_a_long_log_is_found_without_reading_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events_module, "TAIL_BYTES", 300)
+    path = tmp_path / "e"
+    with EventWriter(path) as writer:
+        for step in range(1, 101):
+            writer.emit("paused", step=step)
+    whole = read_events(path)
+    read: list[int] = []
+    real = events_module.read_tail
+    monkeypatch.setattr(events_module, "read_tail", lambda p, limit: (read.append(limit), real(p, limit))[1])
+    assert next_seq(path) == 101
+    assert events_after(path, 90) == whole[90:]
+    assert max(read) < path.stat().st_size / 2
+    assert events_after(path, 0) == whole
+    assert events_after(path, 100) == []
 
 
 def test_writer_refuses_the_fields_that_it_fills(tmp_path: Path):
