@@ -185,7 +185,7 @@ def test_part_of_a_line_that_cannot_be_taken_back_is_a_damaged_line_of_its_own(
 
 
 def test_log_that_cannot_be_written_for_too_long_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(event_writer, "MOST_WAITING_BYTES", 100)
+    monkeypatch.setattr(event_writer, "MOST_WAITING_BYTES", 150)
     with EventWriter(tmp_path / "e") as writer, monkeypatch.context() as patch:
         _short_writes(patch)
         writer.emit("paused", step=1)
