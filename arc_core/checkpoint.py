@@ -21,12 +21,14 @@ from torch import Tensor
 
 from arc_core.agent import ARCPromptGuidedAgentGPU
 from arc_core.checkpoint_index import (
+    FORMAT,
     MANIFEST,
     TEMPORARY_PREFIX,
     FileEntry,
     checkpoint_id,
     checkpoint_name,
     list_checkpoints,
+    manifest_text,
     next_id,
     problems_of,
     read_hint,
@@ -49,7 +51,6 @@ from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
 from arc_core.snapshot import (
     ALIASES,
-    FORMAT,
     LANGUAGE_MODEL,
     OPTIMIZER,
     RNG,
@@ -263,9 +264,7 @@ class ModelPersistence:
                 entries.append(entry)
             else:
                 entries.append(FileEntry(path, *write_file(target, content.pieces())))
-        listed = [vars(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
-        manifest = json.dumps({"format": FORMAT, "files": listed}, indent=1) + "\n"
-        write_file(folder / MANIFEST, [manifest.encode()])
+        write_file(folder / MANIFEST, [manifest_text(entries)])
         for place in sorted(folders, key=lambda place: len(place.parts), reverse=True):
             sync_folder(place)
         return frozenset(shared)

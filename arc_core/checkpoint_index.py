@@ -7,9 +7,10 @@ size and sha256. A folder whose name starts with `.tmp-` was never finished.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,9 @@ from typing import Any, cast
 from arc_core.errors import CheckpointError, RunError
 from arc_core.safe_files import open_regular, read_json_object, read_limited
 from arc_core.text import printable
+
+FORMAT = 1
+"""Of manifest and state.json; another one is refused."""
 
 MANIFEST = "MANIFEST.json"
 STATE = "state.json"
@@ -90,11 +94,18 @@ def digest(path: Path) -> str:
     return sha.hexdigest()
 
 
+def manifest_text(entries: Iterable[FileEntry]) -> bytes:
+    """Write a manifest: the one way to write these entries, so that any other byte in it is damage."""
+    listed = [vars(entry) for entry in sorted(entries, key=lambda entry: entry.name)]
+    return (json.dumps({"format": FORMAT, "files": listed}, indent=1) + "\n").encode("ascii")
+
+
 def read_manifest(folder: Path) -> list[FileEntry]:
     """Read a checkpoint's manifest.
 
     Raises:
-        CheckpointError: If it is missing or not a manifest, or names a file outside its folder.
+        CheckpointError: If it is missing, not byte for byte what `manifest_text` writes, or names a file
+            outside its folder.
     """
     path = folder / MANIFEST
     content = _read_object(path)
@@ -111,6 +122,10 @@ def read_manifest(folder: Path) -> list[FileEntry]:
         if ".." in parts or "" in parts or "\\" in file.name:
             raise CheckpointError(f"{path} names {file.name!r}, which is outside its folder")
         found.append(file)
+    if content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} has format {content.get('format')!r}; this version reads {FORMAT}")
+    if read_limited(path, LARGEST_STATE) != manifest_text(found):
+        raise CheckpointError(f"{path} is damaged: it is not as a manifest is written")
     return found
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.agent import ARCPromptGuidedAgentGPU
-from arc_core.checkpoint_index import STATE
+from arc_core.checkpoint_index import FORMAT, STATE
 from arc_core.errors import CheckpointError
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
@@ -23,7 +23,6 @@ from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
 from arc_core.tensor_file import encode, size_in_bytes, split_aliases
 
-FORMAT = 1
 LANGUAGE_MODEL = "lm"
 OPTIMIZER = "optimizer.safetensors"
 RNG = "rng.safetensors"

@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from arc_core.config import TrainConfig
@@ -19,9 +20,10 @@ from arc_core.safe_files import open_regular
 from arc_core.text import printable
 from arc_tui.headless import HeadlessReporter, Output
 from arc_tui.headless_lines import number, size
-from arc_tui.launch import planned_batches
+from arc_tui.launch import command_line, planned_batches
 from arc_tui.run_list import best_text, read_run
-from arc_tui.run_state import RunState
+from arc_tui.run_state import Phase, RunState
+from arc_tui.runner import last_lines
 from arc_tui.tail import POLL_SECONDS, follow
 
 BLOCK_BYTES = 1 << 20
@@ -95,7 +97,23 @@ def status_lines(run: RunDirectory, now: float | None = None) -> list[str]:
         lines.append(
             f"Note: {cast(Mapping[str, object], note).get('text') if isinstance(note, dict) else note}"
         )
+    if state.phase is Phase.CRASHED:
+        lines += crash_lines(run)
     return [printable(line, LONGEST_LINE) for line in lines]
+
+
+def crash_lines(run: RunDirectory) -> list[str]:
+    """Write why the training process of a run may have ended without a word, and how to go on."""
+    said = last_lines(run)
+    usual = TrainConfig().runs_dir
+    at_home = run.path.parent == Path(usual).absolute()
+    again = command_line(usual if at_home else str(run.path.parent), "train", "--resume", run.name)
+    return [
+        "The training process ended without saying why"
+        + (f"; the last lines of {printable(str(run.engine_log))}:" if said else "."),
+        *(f"  {line}" for line in said),
+        f"To go on: {again}",
+    ]
 
 
 def _step_lines(state: RunState) -> list[str]:
@@ -149,6 +167,9 @@ def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
     if reader.damaged:
         reporter.notice(f"{reader.damaged} damaged lines of the log are left out.")
     reporter.close()
+    if read_run(run, run.read(), whole_log=False, now=time.time()).phase is Phase.CRASHED:
+        for line in crash_lines(run):
+            output.line(line, "error")
 
 
 def show_engine_log(

@@ -179,6 +179,21 @@ def test_logs_show_the_headless_lines_without_superseded_steps(capsys: pytest.Ca
     assert lines[-1] == "1 damaged lines of the log are left out."
 
 
+def test_crashed_run_shows_the_end_of_its_engine_log_and_how_to_go_on(capsys: pytest.CaptureFixture[str]):
+    run = _recorded()
+    ended = [
+        line for line in run.events.read_bytes().splitlines(keepends=True) if b"run_finished" not in line
+    ]
+    run.events.write_bytes(b"".join(ended))
+    run.engine_log.write_text("early\n" + "line\n" * 20 + "Segmentation fault\x1b[2J\n")
+    for command in ("status", "logs"):
+        assert _main(command) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[-2:] == ["  Segmentation fault\\x1b[2J", "To go on: arc-tui train --resume demo"]
+        assert any("ended without saying why" in line for line in said)
+        assert "  early" not in said
+
+
 def test_engine_log_is_shown_escaped(capsys: pytest.CaptureFixture[str]):
     run = _recorded()
     assert _main("logs", "--engine") == 0
