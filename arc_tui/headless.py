@@ -15,6 +15,7 @@ from rich.text import Text
 from arc_core.config import TrainConfig
 from arc_core.events import Event
 from arc_tui.headless_lines import (
+    applied_lines,
     batch_line,
     checkpoint_line,
     duration,
@@ -260,13 +261,8 @@ def _life_line(event: Event) -> tuple[str, str] | None:
             return f"Paused at {step}", "paused"
         case "unpaused":
             return f"Going on at {step}", "running"
-        case "command_applied" if event.get("new") is not None:
-            return (
-                f"Command {text(event, 'command')}: {text(event, 'old')} is now {text(event, 'new')}",
-                "good",
-            )
         case "command_applied":
-            return f"Command {text(event, 'command')} applied", "good"
+            return "; ".join(applied_lines(event)), "good"
         case "command_rejected":
             return f"Command rejected: {text(event, 'reason')}", "warning"
         case "run_finished":

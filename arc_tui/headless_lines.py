@@ -76,6 +76,18 @@ def checkpoint_line(checkpoint: Event) -> str:
     return f"{name} {text(checkpoint, 'phase')} at step {whole(checkpoint, 'step')} ({cost})"
 
 
+def applied_lines(event: Event) -> list[str]:
+    """Write the answer to a command; one line for each setting that it changed."""
+    old, new = event.get("old"), event.get("new")
+    if not isinstance(new, dict):
+        return [f"Command {text(event, 'command')} applied"]
+    before = cast("dict[str, object]", old) if isinstance(old, dict) else {}
+    return [
+        printable(f"{name}: {before.get(name, 'unknown')} is now {value}", 500)
+        for name, value in cast("dict[str, object]", new).items()
+    ]
+
+
 def text(event: Event, name: str) -> str:
     """Return a text field of an event, safe to print."""
     return printable(str(event.get(name, "")), 2000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
 
 from arc_core.commands import SETTABLE, TOO_OLD, send
 from arc_core.config import settings
@@ -12,7 +11,7 @@ from arc_core.events import Event, EventReader, read_tail
 from arc_core.options import canonical, unknown_key
 from arc_core.rundir import RunDirectory, is_alive
 from arc_core.text import printable
-from arc_tui.headless_lines import checkpoint_line, text, validation_lines, whole
+from arc_tui.headless_lines import applied_lines, checkpoint_line, text, validation_lines, whole
 from arc_tui.launch import command_line
 from arc_tui.run_state import Phase, observed, reduce
 from arc_tui.tail import follow
@@ -149,18 +148,6 @@ def _carried_out(
         (run.commands / f"{identity}.json").unlink(missing_ok=True)
     did = "did what was asked" if answered else "answered"
     raise RunError(f"The training process of {run.name} ended before it {did}. To start it again: {again}.")
-
-
-def applied_lines(event: Event) -> list[str]:
-    """Write the answer to a command; one line for each setting that it changed."""
-    old, new = event.get("old"), event.get("new")
-    if not isinstance(new, dict):
-        return [f"Command {text(event, 'command')} applied"]
-    before = cast("dict[str, object]", old) if isinstance(old, dict) else {}
-    return [
-        printable(f"{name}: {before.get(name, 'unknown')} is now {value}", 500)
-        for name, value in cast("dict[str, object]", new).items()
-    ]
 
 
 def _done_lines(event: Event) -> list[str]:

@@ -89,7 +89,7 @@ def status_lines(run: RunDirectory, now: float | None = None) -> list[str]:
     lines += _step_lines(state)
     lines.append(f"Best validation: {best_text(state.best_validation)}")
     lines.append(f"Last checkpoint: {_checkpoint_text(state)}")
-    settings = ", ".join(f"{name} {value}" for name, value in state.settings.items())
+    settings = ", ".join(f"{name} {value}" for name, value in state.settings.items() if value is not None)
     lines.append(f"Settings: {settings or '-'}")
     lines += [f"Warning: {warning.message} Advice: {warning.advice}" for warning in state.warnings[-5:]]
     notes = known["notes"]
