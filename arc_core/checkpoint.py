@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +23,7 @@ from arc_core.agent import ARCPromptGuidedAgentGPU
 from arc_core.checkpoint_index import (
     FORMAT,
     MANIFEST,
+    STATE,
     TEMPORARY_PREFIX,
     FileEntry,
     checkpoint_id,
@@ -47,21 +48,23 @@ from arc_core.durable import (
 from arc_core.errors import CheckpointError
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
+from arc_core.optimizer_state import OPTIMIZER, restore_optimizers
 from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
 from arc_core.snapshot import (
     ALIASES,
     LANGUAGE_MODEL,
-    OPTIMIZER,
     RNG,
+    STATE_FORM,
     Models,
     Snapshot,
     SnapshotTaker,
     module_tensors,
-    restore_optimizers,
     restore_rng,
     rng_tensors,
 )
+from arc_core.state_form import require_form
+from arc_core.text import printable
 
 SPARE_BYTES = 16 << 20
 """Disk that a checkpoint leaves free, so that the event log can still grow."""
@@ -212,16 +215,15 @@ class ModelPersistence:
             raise CheckpointError(
                 f"{path.name} has format {state.get('format')!r}; this version reads {FORMAT}"
             )
+        require_form(state, STATE_FORM, f"{path.name}/{STATE}")
+        _require_files(path, cast("list[object]", state["files"]))
         for name, module in models.parts.items():
             _restore(path / f"{name}.safetensors", module_tensors(name, module))
-        for key in ("id", "epoch", "batch", "metrics", "memory", "optimizer"):
-            if key not in state:
-                raise CheckpointError(f"{path.name}: {key} is missing from its state")
         try:
             solver.restore_bookkeeping(state["memory"])
-        except KeyError as error:
-            raise CheckpointError(f"{path.name}: memory.{error.args[0]} is missing from its state") from None
-        restore_optimizers(models, state["optimizer"], _read(path / OPTIMIZER)[0])
+        except ValueError as error:
+            raise CheckpointError(f"{path.name}/{STATE}: {error}") from None
+        restore_optimizers(models.optimizers, models.parts, state["optimizer"], _read(path / OPTIMIZER)[0])
         restore_rng(_read(path / RNG)[0])
         return state
 
@@ -280,6 +282,16 @@ class ModelPersistence:
         replace_file(self.directory / name, f"{value}\n".encode())
 
 
+def _require_files(path: Path, listed: list[object]) -> None:
+    """Hold what state.json says of the files beside it against the manifest and the folder."""
+    there = {entry.name for entry in read_manifest(path)} - {STATE}
+    if foreign := sorted(there - set(map(str, listed))):
+        raise CheckpointError(f"{path.name}/{STATE}: {printable(foreign[0])} is missing from files")
+    for name in map(str, listed):
+        if name not in there or not (path / PurePosixPath(name)).is_file():
+            raise CheckpointError(f"{path.name}: {printable(name)} is missing")
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a file's tensors, and its aliases."""
     try:
@@ -307,6 +319,8 @@ def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
             raise CheckpointError(
                 f"{path}: {name} has shape {tuple(saved[name].shape)}, not {tuple(tensor.shape)}"
             )
+        if saved[name].dtype != tensor.dtype:
+            raise CheckpointError(f"{path}: {name} holds {saved[name].dtype}, not {tensor.dtype}")
         tensor.copy_(saved[name])
 
 

@@ -123,7 +123,8 @@ def read_manifest(folder: Path) -> list[FileEntry]:
             raise CheckpointError(f"{path} names {file.name!r}, which is outside its folder")
         found.append(file)
     if content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {content.get('format')!r}; this version reads {FORMAT}")
+        found_format = printable(repr(content.get("format")), 60)
+        raise CheckpointError(f"{path} has format {found_format}; this version reads {FORMAT}")
     if read_limited(path, LARGEST_STATE) != manifest_text(found):
         raise CheckpointError(f"{path} is damaged: it is not as a manifest is written")
     return found

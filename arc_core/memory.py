@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -84,12 +85,22 @@ class PermanentSolver(nn.Module):
         return {"keys": [list(key) for key in self.keys], "stored_ever": self._stored_ever}
 
     def restore_bookkeeping(self, saved: dict[str, object]) -> None:
-        """Take back what `bookkeeping` gave."""
-        keys = saved["keys"]
-        stored = saved["stored_ever"]
-        assert isinstance(keys, list)
-        assert isinstance(stored, int)
-        self.keys = [(str(task), int(pair)) for task, pair in keys]
+        """Take back what `bookkeeping` gave, after the buffers have been restored.
+
+        Raises:
+            ValueError: If it does not fit the buffers or is of another form.
+        """
+        keys, stored = saved["keys"], saved["stored_ever"]
+        if not isinstance(keys, list) or not isinstance(stored, int):
+            raise ValueError("memory.keys must be a list and memory.stored_ever a number")
+        try:
+            restored = [(str(task), int(pair)) for task, pair in cast("list[Any]", keys)]
+        except (TypeError, ValueError):
+            raise ValueError("memory.keys must hold pairs of a task and a number") from None
+        filled = int((self.sizes[:, 0] > 0).sum())
+        if len(set(restored)) != filled or len(restored) != filled:
+            raise ValueError(f"memory.keys has {len(set(restored))} entries, not {filled}")
+        self.keys = restored
         self._slots = {key: slot for slot, key in enumerate(self.keys)}
         self._stored_ever = stored
 

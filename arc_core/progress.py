@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from arc_core.checkpoint_index import STATE
 from arc_core.errors import CheckpointError
+from arc_core.state_form import require_form
 from arc_core.telemetry import EpochMeans
 
 
@@ -71,6 +73,10 @@ class Progress:
         Raises:
             CheckpointError: If anything is missing or of another kind.
         """
+        require_form(state, cls(1).state(), STATE)
+        require_form(state["means"]["sums"], EpochMeans.form() if state["means"]["count"] else {}, STATE)
+        if len(state["best"]) not in (0, 2):
+            raise CheckpointError(f"{STATE}: best has {len(state['best'])} entries, not 2")
         try:
             at, minutes = state["validated_at"], state["checkpoint_minutes"]
             return cls(
@@ -84,10 +90,8 @@ class Progress:
                 epoch_told=bool(state["epoch_told"]),
                 epoch_began=float(state["epoch_began"]),
             )
-        except KeyError as error:
-            raise CheckpointError(f"state.json lacks {error.args[0]}") from None
-        except (TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"state.json is damaged: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{STATE} is damaged: {error}") from None
 
     def metrics(self) -> dict[str, Any]:
         """What is shown beside a checkpoint."""

@@ -19,18 +19,29 @@ from arc_core.checkpoint_index import FORMAT, STATE
 from arc_core.errors import CheckpointError
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
+from arc_core.optimizer_state import OPTIMIZER, optimizer_groups, optimizer_tensors
 from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
 from arc_core.tensor_file import encode, size_in_bytes, split_aliases
 
 LANGUAGE_MODEL = "lm"
-OPTIMIZER = "optimizer.safetensors"
 RNG = "rng.safetensors"
 ALIASES = "aliases"
 """Header entry of a file with tied tensors: JSON from each further name to the one that is written."""
 
+STATE_FORM = {
+    "format": FORMAT,
+    "id": 0,
+    "epoch": 0,
+    "batch": 0,
+    "metrics": {},
+    "files": [],
+    "memory": {"keys": [], "stored_ever": 0},
+    "optimizer": {"main": [], "policy": []},
+}
+"""What state.json holds whoever saves it, as `require_form` takes it; the loop's own state lies beside it."""
+
 _BACKBONE = "language_model."
-_NUMBER = (int, float, bool, str, type(None), list, tuple)
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,11 @@ class Models:
             "efe_loss": self.efe_loss,
             "prompt": self.qwen,
         }
+
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimizers by their label in a checkpoint."""
+        return {"main": self.optimizer, "policy": self.policy.optimizer}
 
 
 @dataclass(frozen=True)
@@ -179,10 +195,11 @@ class SnapshotTaker:
             "epoch": epoch,
             "batch": batch,
             "metrics": dict(metrics),
+            "files": sorted(files),
             "memory": models.solver.bookkeeping,
             "optimizer": {
-                "main": _groups(models.optimizer, models.parts),
-                "policy": _groups(models.policy.optimizer, models.parts),
+                label: optimizer_groups(optimizer, models.parts)
+                for label, optimizer in models.optimizers.items()
             },
             **state,
         }
@@ -205,7 +222,7 @@ class SnapshotTaker:
         models = self._models
         return {
             **{f"{part}.safetensors": module_tensors(part, m) for part, m in models.parts.items()},
-            OPTIMIZER: _optimizer_tensors(models),
+            OPTIMIZER: optimizer_tensors(models.optimizers, models.parts),
             RNG: rng_tensors(),
             f"{LANGUAGE_MODEL}/model.safetensors": models.qwen.language_model.weights(),
         }
@@ -240,107 +257,14 @@ def restore_rng(tensors: Mapping[str, Tensor]) -> None:
     """Set every random generator.
 
     Raises:
-        CheckpointError: If a generator's state is missing.
+        CheckpointError: If a generator's state is missing or none.
     """
     for name in rng_tensors():
         if name not in tensors:
             raise CheckpointError(f"{RNG}: the state of {name} is missing")
-    torch.set_rng_state(tensors["torch_cpu"])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([tensors[f"cuda_{i}"] for i in range(torch.cuda.device_count())])
-
-
-def restore_optimizers(models: Models, saved: object, tensors: Mapping[str, Tensor]) -> None:
-    """Give both optimizers their groups' settings and their moments back.
-
-    Args:
-        models: Whose optimizers are set.
-        saved: What state.json holds under `optimizer`.
-        tensors: Of optimizer.safetensors.
-
-    Raises:
-        CheckpointError: If anything is missing or does not fit; names it.
-    """
-    if not isinstance(saved, dict):
-        raise CheckpointError(f"{STATE}: optimizer is no object")
-    groups = cast("dict[str, Any]", saved)
-    slots: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        name, _, slot = key.rpartition(":")
-        slots.setdefault(name, {})[slot] = tensor
-    for label, optimizer in (("main", models.optimizer), ("policy", models.policy.optimizer)):
-        if label not in groups:
-            raise CheckpointError(f"{STATE}: optimizer lacks {label}")
-        _restore_optimizer(label, optimizer, groups[label], slots, models.parts)
-    if slots:
-        raise CheckpointError(f"{OPTIMIZER}: {next(iter(slots))} does not belong to this configuration")
-
-
-def _parameter_names(optimizer: torch.optim.Optimizer, parts: Mapping[str, nn.Module]) -> list[list[str]]:
-    """For each group the names `part.path` of its parameters, in its order."""
-    names = {
-        id(parameter): f"{part}.{name}"
-        for part, module in parts.items()
-        for name, parameter in module.named_parameters()
-    }
-    return [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
-
-
-def _optimizer_tensors(models: Models) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for label, optimizer in (("main", models.optimizer), ("policy", models.policy.optimizer)):
-        for group, names in zip(
-            optimizer.param_groups, _parameter_names(optimizer, models.parts), strict=True
-        ):
-            for parameter, name in zip(group["params"], names, strict=True):
-                for slot, value in optimizer.state.get(parameter, {}).items():
-                    tensors[f"{label}/{name}:{slot}"] = value
-    return tensors
-
-
-def _groups(optimizer: torch.optim.Optimizer, parts: Mapping[str, nn.Module]) -> list[dict[str, Any]]:
-    """Each group's settings, and which moments each of its parameters has by now."""
-    found: list[dict[str, Any]] = []
-    for group, names in zip(optimizer.param_groups, _parameter_names(optimizer, parts), strict=True):
-        settings = {k: v for k, v in group.items() if k != "params" and isinstance(v, _NUMBER)}
-        moments = {
-            name: sorted(optimizer.state.get(parameter, {}))
-            for name, parameter in zip(names, group["params"], strict=True)
-        }
-        found.append({**settings, "moments": moments})
-    return found
-
-
-def _restore_optimizer(
-    label: str,
-    optimizer: torch.optim.Optimizer,
-    saved: object,
-    slots: dict[str, dict[str, Tensor]],
-    parts: Mapping[str, nn.Module],
-) -> None:
-    where = f"{STATE}: the {label} optimizer"
-    if not isinstance(saved, list) or len(cast("list[Any]", saved)) != len(optimizer.param_groups):
-        raise CheckpointError(f"{where} does not have {len(optimizer.param_groups)} groups")
-    names = _parameter_names(optimizer, parts)
-    for number, (group, own) in enumerate(zip(optimizer.param_groups, names, strict=True)):
-        entry = cast("list[Any]", saved)[number]
-        if not isinstance(entry, dict) or not isinstance(cast("dict[str, Any]", entry).get("moments"), dict):
-            raise CheckpointError(f"{where}: group {number} lacks its moments")
-        settings = dict(cast("dict[str, Any]", entry))
-        moments = cast("dict[str, list[str]]", settings.pop("moments"))
-        expected = {k for k, v in group.items() if k != "params" and isinstance(v, _NUMBER)}
-        if missing := sorted(expected - settings.keys()):
-            raise CheckpointError(f"{where}: group {number} lacks {missing[0]}")
-        if missing := sorted(set(own) - moments.keys()):
-            raise CheckpointError(f"{where}: group {number} lacks the moments of {missing[0]}")
-        group.update({k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
-        for parameter, name in zip(group["params"], own, strict=True):
-            found = slots.pop(f"{label}/{name}", {})
-            if missing := sorted(set(moments[name]) - found.keys()):
-                raise CheckpointError(f"{OPTIMIZER}: {missing[0]} of {label}/{name} is missing")
-            if found:
-                optimizer.state[parameter] = {
-                    # Moments take the parameter's own memory layout, which the fused step relies on.
-                    slot: tensor.clone() if tensor.dim() == 0 else torch.empty_like(parameter).copy_(tensor)
-                    for slot, tensor in found.items()
-                }
+    try:
+        torch.set_rng_state(tensors["torch_cpu"])
+        if torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([tensors[f"cuda_{i}"] for i in range(torch.cuda.device_count())])
+    except (RuntimeError, TypeError):  # of another length or kind
+        raise CheckpointError(f"{RNG} does not hold the state of this build's random generators") from None

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from arc_core.checkpoint import LANGUAGE_MODEL, ModelPersistence
-from arc_core.checkpoint_index import checkpoint_id, find_checkpoint, newest_intact, read_state
+from arc_core.checkpoint_index import STATE, checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.config import TrainConfig
 from arc_core.control import apply_settings
 from arc_core.data import ARCDataset, Example, load_tasks
@@ -22,10 +22,14 @@ from arc_core.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.progress import Progress
 from arc_core.provenance import describe_build
 from arc_core.rundir import RunDirectory
+from arc_core.state_form import require_form
 from arc_core.system import ArcSystem
 from arc_core.timeline import Timeline, give_up_what_follows
 
 MOST_LISTED = 10
+
+LOOP_FORM = {"system": {}, "elapsed_seconds": 0.0, "threads": 0, "saved_at": 0.0, "last_seq": 0}
+"""What the loop adds to state.json beside its progress and build, as `require_form` takes it."""
 
 Warn = Callable[[Finding], None]
 
@@ -186,7 +190,8 @@ def _resume(
     events: EventWriter,
     warn: Warn,
 ) -> Start:
-    state = read_state(path)
+    state, where = read_state(path), f"{path.name}/{STATE}"
+    require_form(state, LOOP_FORM | {"build": describe_build()}, where)
     _check_build(run, state, threads, config, warn)
     language_model = LanguageModel.load(
         str(path / LANGUAGE_MODEL),
@@ -198,13 +203,9 @@ def _resume(
         path, system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer
     )
     progress = Progress.restored(state)
-    try:
-        system.restore_state(state["system"])
-        elapsed, last_seq = float(state["elapsed_seconds"]), int(state["last_seq"])
-    except KeyError as error:
-        raise CheckpointError(f"{path.name}: state.json lacks {error.args[0]}") from None
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path.name}: state.json is damaged: {error}") from None
+    require_form(state["metrics"], progress.metrics(), where, "metrics")
+    system.restore_state(state["system"])
+    elapsed, last_seq = float(state["elapsed_seconds"]), int(state["last_seq"])
     give_up_what_follows(run, path, last_seq, events.last_seq)
     _replay_settings(run, system, progress, after=last_seq)
     events.emit("resumed", step=progress.step, checkpoint=checkpoint_id(path), supersedes=last_seq)
@@ -215,9 +216,6 @@ def _check_build(
     run: RunDirectory, state: Mapping[str, Any], threads: int, config: TrainConfig, warn: Warn
 ) -> None:
     """Refuse another number of threads unless it was asked for; tell of anything else that differs."""
-    for key in ("threads", "build"):
-        if key not in state:
-            raise CheckpointError(f"state.json lacks {key}")
     if state["threads"] != threads and config.threads is None:
         raise RunError(
             f"{run.name} was trained with {state['threads']} threads and would go on with {threads}, "

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from arc_core.agent import AgentOutput, ARCPromptGuidedAgentGPU
 from arc_core.batch import Batch, GridBatch
+from arc_core.checkpoint_index import STATE
 from arc_core.config import TrainConfig
 from arc_core.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_core.language_model import Dtype, LanguageModel, TrainMode
@@ -20,6 +21,7 @@ from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule, m
 from arc_core.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
 from arc_core.prompt import QwenHybridPrompt
 from arc_core.resize import resize_logits, size_mask
+from arc_core.state_form import require_form
 
 RATES = {
     "agent": ("agent_lr", 1.0),
@@ -230,9 +232,13 @@ class ArcSystem:
         """Take back what `state` gave.
 
         Raises:
-            KeyError: If something is missing.
+            CheckpointError: If something is missing or of another kind; names it.
         """
+        form = self.state()
+        # A run that goes on in float16 after another precision starts a scale of its own.
+        has_scale = saved.get("amp_dtype") == self.precision.dtype_name
+        require_form(saved, form if has_scale else form | {"scaler": {}}, STATE, "system")
         self.memory_threshold.ema = float(saved["memory_ema"])
         self.precision.skipped_steps = int(saved["skipped_steps"])
-        if self.precision.scaler.is_enabled():
+        if self.precision.scaler.is_enabled() and has_scale:
             self.precision.scaler.load_state_dict(saved["scaler"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import typing
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from arc_core.batch import Batch
+from arc_core.event_types import StepEvent
 from arc_core.grids import to_rows
 from arc_core.optimizer import MixedPrecision
 from arc_core.step import StepResult
@@ -78,6 +80,17 @@ class EpochMeans:
         means.count = int(state["count"])
         means.sums = dict(state["sums"])
         return means
+
+    @staticmethod
+    def form() -> Nested:
+        """What the sums of at least one step look like, as `require_form` takes it."""
+        hints = typing.get_type_hints(StepEvent)
+        return {
+            name: {part: [0.0, 0] for part in typing.get_type_hints(hints[name])}
+            if typing.is_typeddict(hints[name])
+            else [0.0, 0]
+            for name in MEAN_FIELDS
+        }
 
 
 MEAN_FIELDS = (
