@@ -212,17 +212,15 @@ class ModelPersistence:
         models = Models(agent, qwen, solver, efe_loss, policy, optimizer)
         state = read_state(path)
         if state.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{path.name} has format {state.get('format')!r}; this version reads {FORMAT}"
-            )
-        require_form(state, STATE_FORM, f"{path.name}/{STATE}")
+            raise CheckpointError(f"{STATE} has format {state.get('format')!r}; this version reads {FORMAT}")
+        require_form(state, STATE_FORM, STATE)
         _require_files(path, cast("list[object]", state["files"]))
         for name, module in models.parts.items():
             _restore(path / f"{name}.safetensors", module_tensors(name, module))
         try:
             solver.restore_bookkeeping(state["memory"])
         except ValueError as error:
-            raise CheckpointError(f"{path.name}/{STATE}: {error}") from None
+            raise CheckpointError(f"{STATE}: {error}") from None
         restore_optimizers(models.optimizers, models.parts, state["optimizer"], _read(path / OPTIMIZER)[0])
         restore_rng(_read(path / RNG)[0])
         return state
@@ -286,10 +284,10 @@ def _require_files(path: Path, listed: list[object]) -> None:
     """Hold what state.json says of the files beside it against the manifest and the folder."""
     there = {entry.name for entry in read_manifest(path)} - {STATE}
     if foreign := sorted(there - set(map(str, listed))):
-        raise CheckpointError(f"{path.name}/{STATE}: {printable(foreign[0])} is missing from files")
+        raise CheckpointError(f"{STATE}: {printable(foreign[0])} is missing from files")
     for name in map(str, listed):
         if name not in there or not (path / PurePosixPath(name)).is_file():
-            raise CheckpointError(f"{path.name}: {printable(name)} is missing")
+            raise CheckpointError(f"{printable(name)} is missing")
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -102,13 +102,13 @@ def _restore_optimizer(
     ]
     require_form(groups, form, where)
     for group, own, entry in zip(optimizer.param_groups, names, groups, strict=True):
-        moments = entry["moments"]
+        moments = {name: set(map(str, slots_of)) for name, slots_of in entry["moments"].items()}
         group.update({k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k != "moments"})
         for parameter, name in zip(group["params"], own, strict=True):
             found = slots.pop(f"{label}/{name}", {})
-            if missing := sorted(set(moments[name]) - found.keys()):
+            if missing := sorted(moments[name] - found.keys()):
                 raise CheckpointError(f"{OPTIMIZER}: {missing[0]} of {label}/{name} is missing")
-            if missing := sorted(found.keys() - set(moments[name])):
+            if missing := sorted(found.keys() - moments[name]):
                 raise CheckpointError(f"{where}: {missing[0]} is missing from the moments of {name}")
             optimizer.state.pop(parameter, None)
             if found:
