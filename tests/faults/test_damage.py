@@ -61,8 +61,6 @@ def test_every_flipped_byte_in_every_region_is_found_and_the_older_checkpoint_ta
     older, newer = list_checkpoints(run.checkpoints)
     regions = regions_of(newer)
     assert {"agent.safetensors, header length", "state.json, JSON", "lm/config.json, JSON"} <= {*regions}
-        *regions
-    }
     chance = random.Random(20)
     names = sorted(regions)
     for trial in range(TRIALS):
