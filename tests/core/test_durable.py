@@ -79,9 +79,7 @@ def test_a_checkpoint_is_written_in_the_promised_order(tmp_path: Path, calls: Ca
         calls.append(("saved", path.name))
 
     files = {"a.json": Text(b"aaa"), "lm/b.json": Text(b"bb"), "state.json": Text(b"{}")}
-    ModelPersistence(tmp_path).write(
-        Snapshot(7, files, frozenset()), lambda path: calls.append(("saved", ""))
-    )
+    ModelPersistence(tmp_path).write(Snapshot(7, files, frozenset()), note)
     new = ".tmp-checkpoint_00007"
     expected = [
         *(f"{what} {new}/{name}" for name in (*files, "MANIFEST.json") for what in ("write", "fsync")),
