@@ -4,7 +4,7 @@ What each phase and step of the seed document became:
 
 | seed | what | module |
 |---|---|---|
-| 1 | options, presets, run directory | `config`, `rundir`, `provenance` |
+| 1 | options, presets, run directory | `config`, `rundir`, `provenance`, `environment` |
 | 2a, step 2 | prompt embedding | `prompt`, `language_model`, `model_files`, `features`, `rules` |
 | 2b, steps 3 and 5 | the agent's plans and its size head | `agent` |
 | 2c, step 9 | Expected Free Energy loss | `loss` |

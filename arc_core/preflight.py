@@ -108,8 +108,12 @@ def plan_run(
     states = 16 * own + language * (4 * weight if config.lm_train == "full" else weight) + buffers
     # Per cell: what the backward pass keeps of encoder and heads, in float32.
     per_cell = 4 * config.hidden_dim * (4 + 5 * config.max_steps)
-    activations = config.batch_size * 900 * per_cell
+    activations = min(config.batch_size, pairs) * 900 * per_cell
     checkpoint = own * 12 + language * (3 * weight if config.lm_train == "full" else weight) + buffers
+    # Every so many steps and at the end of each epoch; one more may be asked for. Of these remain the
+    # newest ones and the best, beside the one that is being written.
+    written = config.epochs * (batches_per_epoch // config.checkpoint_every + 1) + 1
+    on_disk = min(written, config.keep_checkpoints + 2)
     return Plan(
         pairs=pairs,
         batches_per_epoch=batches_per_epoch,
@@ -118,7 +122,7 @@ def plan_run(
         trainable_parameters=trained,
         memory_bytes=states + activations + RUNTIME_BYTES,
         checkpoint_bytes=checkpoint,
-        disk_bytes=checkpoint * (config.keep_checkpoints + 2),
+        disk_bytes=checkpoint * on_disk,
         threads=threads,
         device=str(device),
     )

@@ -68,6 +68,29 @@ def test_every_estimate_is_positive_and_the_disk_holds_all_checkpoints(
 
 
 @pytest.mark.parametrize(
+    ("changes", "checkpoints"),
+    [
+        ({"epochs": 1}, 2),  # the epoch's, and one that a command may ask for
+        ({"epochs": 1, "checkpoint_every": 5}, 4),  # of steps 5 and 10, of the epoch, of a command
+        ({"epochs": 3, "checkpoint_every": 5}, 7),
+        ({"epochs": 3, "keep_checkpoints": 10_000}, 4),
+    ],
+)
+def test_a_short_run_needs_no_disk_for_checkpoints_that_it_never_writes(
+    small_config: Config, changes: dict[str, Any], checkpoints: int
+) -> None:
+    plan = plan_of(small_config(**changes))
+    assert plan.disk_bytes == checkpoints * plan.checkpoint_bytes
+
+
+def test_a_batch_larger_than_the_data_needs_no_more_memory_than_the_data(small_config: Config) -> None:
+    assert (
+        plan_of(small_config(batch_size=100)).memory_bytes
+        == plan_of(small_config(batch_size=60_000)).memory_bytes
+    )
+
+
+@pytest.mark.parametrize(
     "changes",
     [{"hidden_dim": 64}, {"prompt_dim": 64}, {"batch_size": 16}, {"max_steps": 9}, {"memory_capacity": 4096}],
 )
