@@ -17,7 +17,7 @@ What each phase and step of the seed document became:
 | steps 1 to 10 | one training step | `step` |
 | step 11 | checkpoints and resuming | `checkpoint`, `checkpoint_index` |
 | 3b, 4 | epochs, commands, events; validation | `trainer`, `telemetry`, `evaluate` |
-| potential issues | warnings with advice; preflight | `diagnostics`, `preflight` |
+| potential issues | warnings with advice; preflight | `diagnostics`, `preflight`, `model_estimate` |
 
 The seed's public names are exposed here and imported on first use, so that the boundary (`events`,
 `commands`, `rundir`, `checkpoint_index`) is there without torch.
