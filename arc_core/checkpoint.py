@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -76,11 +76,15 @@ class ModelPersistence:
     Args:
         directory: The folder; made on the first save.
         keep: Newest checkpoints kept, beside the best.
+
+    Attributes:
+        given_up: Ids of a course that the run no longer follows; they take no other's place when pruning.
     """
 
     def __init__(self, directory: Path | str = "checkpoints", keep: int = 5) -> None:
         self.directory = Path(directory)
         self.keep = keep
+        self.given_up: Collection[int] = ()
         self._previous: Path | None = None
         """The last checkpoint that this object wrote: unchanging files are linked from it."""
 
@@ -174,8 +178,11 @@ class ModelPersistence:
 
     def prune(self) -> list[Path]:
         """Remove all but the newest `keep` and the best; return what was removed."""
-        kept = read_hint(self.directory, "best")
-        old = [path for path in list_checkpoints(self.directory)[: -self.keep] if path.name != kept]
+        found = list_checkpoints(self.directory)
+        counted = [path for path in found if checkpoint_id(path) not in self.given_up]
+        kept = {*found[-self.keep :], *counted[-self.keep :]}
+        best = read_hint(self.directory, "best")
+        old = [path for path in found if path not in kept and path.name != best]
         for path in old:
             remove_folder(path)
         return old

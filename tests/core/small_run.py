@@ -8,6 +8,7 @@ from typing import Any
 
 from arc_core.config import TrainConfig
 from arc_core.events import Event, EventWriter, next_seq, read_events
+from arc_core.progress import Progress
 from arc_core.provenance import describe_run
 from arc_core.rundir import RunDirectory, RunLock, create_run
 from arc_core.trainer import Trainer
@@ -50,10 +51,20 @@ def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
 
 @contextlib.contextmanager
 def opened(run: RunDirectory) -> Iterator[Trainer]:
-    """The run's trainer, at step 0 or resumed, while the lock is held."""
+    """The run's trainer, at step 0 or resumed, while the lock is held.
+
+    The steps are so quick that checkpoints would be owed; here each is written before the next step.
+    """
     config = TrainConfig.from_dict(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
         trainer = Trainer(run, config, events)
+        is_due = trainer.saver.is_due
+
+        def punctual(progress: Progress) -> bool:
+            trainer.saver.wait()
+            return is_due(progress)
+
+        vars(trainer.saver)["is_due"] = punctual
         try:
             yield trainer
         finally:
