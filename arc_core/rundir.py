@@ -90,8 +90,15 @@ class RunDirectory:
         return read_json_object(self.run_json)
 
     def write(self, content: dict[str, Any]) -> None:
-        """Replace run.json as a whole."""
-        write_json_atomic(self.run_json, content)
+        """Replace run.json as a whole.
+
+        Raises:
+            RunError: If it cannot be written; it is the old one or the new one then, whole.
+        """
+        try:
+            write_json_atomic(self.run_json, content)
+        except OSError as error:
+            raise RunError(f"Cannot write {printable(str(self.run_json))}: {error.strerror}.") from None
 
     def update(self, **values: Any) -> None:
         """Set top-level entries of run.json and keep the others."""
@@ -133,16 +140,20 @@ class RunLock:
                 os.close(fd)
                 raise RunError(f"{_holder_sentence(self._run)}.")
             time.sleep(0.02)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+        self._name_holder(f"{os.getpid()}\n")
 
     def release(self) -> None:
         """Let go of the lock; the file stays."""
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
+            self._name_holder("")
             os.close(self._fd)
             self._fd = -1
+
+    def _name_holder(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the lock holds without it, on a full disk too
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text.encode(), 0)
 
     def __enter__(self) -> Self:
         self.acquire()
