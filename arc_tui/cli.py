@@ -1,4 +1,4 @@
-"""The command line: `arc-tui train`, `config`, `fetch-lm`, and the commands of `run_cli`."""
+"""The command line: `arc-tui train`, `config`, `fetch-lm`, `themes`, and the commands of `run_cli`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from arc_core.text import printable
 from arc_tui.flags import FLAGS, Given, takes_options
 from arc_tui.launch import configuration, train
 from arc_tui.run_cli import register
+from arc_tui.theme_cli import themes
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -79,6 +80,7 @@ def config_command(given: Given) -> None:
 app.command("train")(takes_options(train_command))
 app.command("config")(takes_options(config_command))
 register(app)
+app.command("themes")(themes)
 
 
 @app.command("fetch-lm")
