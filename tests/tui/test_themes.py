@@ -193,7 +193,7 @@ def test_textual_gets_our_colours():
     assert converted.dark is False
     assert variables["background"].lower() == theme.surface.background
     assert converted.variables["state-paused"] == theme.status.paused
-    assert variables["error"].lower() == theme.status.error
+    assert converted.error == theme.status.error
 
 
 def edit(path: Path, old: str, new: str) -> None:
