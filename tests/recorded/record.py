@@ -144,7 +144,8 @@ def described(run: RunDirectory) -> dict[str, Any]:
     content = run.read()
     content["argv"] = ["arc-tui", "train", *OPTIONS, "--name", NAME]
     content["git"] = {"revision": None, "modified": None}
-    content["config"] |= {"runs_dir": "runs"}
+    content["config"]["runs_dir"] = "runs"
+    content["language_model"]["name"] = content["config"]["lm"]
     return content
 
 
