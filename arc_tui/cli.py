@@ -18,6 +18,7 @@ from arc_core.text import printable
 from arc_tui.flags import FLAGS, Given, takes_options
 from arc_tui.launch import configuration, train
 from arc_tui.run_cli import register
+from arc_tui.theme_cli import settings as console_settings
 from arc_tui.theme_cli import themes
 
 BAD_INPUT = 2
@@ -81,6 +82,7 @@ app.command("train")(takes_options(train_command))
 app.command("config")(takes_options(config_command))
 register(app)
 app.command("themes")(themes)
+app.command("settings")(console_settings)
 
 
 @app.command("fetch-lm")

@@ -1,4 +1,4 @@
-"""`arc-tui themes`: lists the themes there are, shows one in its colours, and checks a file."""
+"""`arc-tui themes` lists and checks themes; `arc-tui settings` explains what a user can set."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from arc_core.errors import ConfigError
 from arc_core.text import printable
+from arc_tui.settings import example
 from arc_tui.styles import GRID_COLOURS, PALETTE_COLOURS
 from arc_tui.themes import Theme, read_theme, theme_paths, user_theme_folder
 
@@ -50,3 +51,8 @@ def _swatches(theme: Theme) -> Text:
         line.append(word, theme.style(f"state.{word}"))
         line.append(" ")
     return line
+
+
+def settings() -> None:
+    """Print a config file for the console with every setting and key, explained, as it is by default."""
+    typer.echo(example(), nl=False)
