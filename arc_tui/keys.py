@@ -42,7 +42,7 @@ class Action:
         group: Heading of the help screen.
         scope: Where its keys are heard.
         call: The action as Textual calls it.
-        footer: Place in the footer, smallest first; None leaves it to help and palette.
+        footer: Rank for a place in the footer, smallest first; None leaves it to help and palette.
         steers: Whether it changes the run, which `--read-only` forbids.
     """
 
@@ -104,14 +104,22 @@ def _chart(identity: str, keys: str, label: str, text: str) -> Action:
 
 
 ACTIONS: tuple[Action, ...] = (
-    _main("pause", "p", "pause", "Pause training, or go on.", RUN, footer=1, steers=True),
+    _main(
+        "pause",
+        "p",
+        "pause",
+        "Pause training, or go on; start a run again that has no process.",
+        RUN,
+        footer=1,
+        steers=True,
+    ),
     _main("checkpoint", "c", "checkpoint", "Save a checkpoint now.", RUN, footer=2, steers=True),
     _main("validate", "v", "validate", "Validate now.", RUN, footer=3, steers=True),
     _main(
-        "edit", "e", "edit", "Edit a learning rate or the checkpoint interval.", RUN, footer=4, steers=True
+        "edit", "e", "edit", "Edit a learning rate or the checkpoint interval.", RUN, footer=6, steers=True
     ),
-    _main("stop", "s", "stop", "Save a checkpoint and end the run; asks first.", RUN, footer=12, steers=True),
-    _app("detach", "q d ctrl+q ctrl+c", "detach", "Leave the console; the run goes on.", RUN, footer=10),
+    _main("stop", "s", "stop", "Save a checkpoint and end the run; asks first.", RUN, footer=8, steers=True),
+    _app("detach", "q d ctrl+q ctrl+c", "detach", "Leave the console; the run goes on.", RUN, footer=5),
     *(
         Action(
             f"panel_{digit}",
@@ -130,12 +138,12 @@ ACTIONS: tuple[Action, ...] = (
         "enlarge",
         "Let the focused panel fill the screen, or shrink it.",
         PANELS,
-        footer=6,
+        footer=7,
     ),
     _main("back", "escape", "back", "Leave what is enlarged, filtered or pointed at.", PANELS),
-    _main("older_sample", "[", "older", "Show an older sample's grids.", VIEW, footer=5),
+    _main("older_sample", "[", "older", "Show an older sample's grids.", VIEW, footer=9),
     _main("newer_sample", "]", "newer", "Show a newer sample's grids.", VIEW),
-    _main("live", "l", "live", "Follow the newest numbers and grids again.", VIEW, footer=9),
+    _main("live", "l", "live", "Follow the newest numbers and grids again.", VIEW, footer=12),
     _main("log_scale", "y", "log scale", "Draw the charts on a logarithmic scale, or a linear one.", VIEW),
     _main("grid_digits", "g", "digits", "Write the digit into each cell of a grid, or leave it out.", VIEW),
     _main("filter", "/", "filter", "Filter the log by a word.", VIEW),
@@ -146,11 +154,11 @@ ACTIONS: tuple[Action, ...] = (
     _chart("cursor_end", "end", "last step", "Move the chart's cursor to the last step shown."),
     _chart("zoom_in", ".", "closer", "Show fewer steps in the chart."),
     _chart("zoom_out", ",", "wider", "Show more steps in the chart."),
-    _app("theme", "t", "theme", "Take the next theme.", VIEW, footer=8),
+    _app("theme", "t", "theme", "Take the next theme.", VIEW, footer=11),
     _app("screenshot", "ctrl+s", "screenshot", "Save the screen as an SVG file.", VIEW),
-    _app("runs", "r", "runs", "Browse, attach to, resume and compare runs.", SCREENS, footer=11),
+    _app("runs", "r", "runs", "Browse, attach to, resume and compare runs.", SCREENS, footer=10),
     _app("timeline", "k", "checkpoints", "Show the checkpoints of this run.", SCREENS),
-    _app("help", "?", "help", "Show all keys.", SCREENS, footer=7),
+    _app("help", "?", "help", "Show all keys.", SCREENS, footer=4),
     _app("palette", "ctrl+p", "palette", "Find any action by its words.", SCREENS, call="command_palette"),
 )
 """All actions, in the order of the help screen."""
