@@ -17,6 +17,7 @@ from arc_core.options import canonical, nearest
 from arc_core.text import printable
 from arc_tui.flags import FLAGS, Given, takes_options
 from arc_tui.launch import configuration, train
+from arc_tui.report_cli import report
 from arc_tui.run_cli import register
 from arc_tui.theme_cli import settings as console_settings
 from arc_tui.theme_cli import themes
@@ -81,6 +82,7 @@ def config_command(given: Given) -> None:
 app.command("train")(takes_options(train_command))
 app.command("config")(takes_options(config_command))
 register(app)
+app.command("report")(report)
 app.command("themes")(themes)
 app.command("settings")(console_settings)
 
