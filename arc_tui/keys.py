@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from textual.binding import Binding
 from textual.keys import KEY_NAME_REPLACEMENTS
 
 from arc_core.errors import ConfigError
@@ -202,19 +201,14 @@ def keymap(overrides: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]
     return result
 
 
-def bindings(scope: Scope, keys: Mapping[str, Sequence[str]]) -> list[Binding]:
-    """Return the bindings of a scope.
+def by_key(scope: Scope, keys: Mapping[str, Sequence[str]]) -> dict[str, Action]:
+    """Return the actions of a scope by the names that Textual has for their keys.
 
     Args:
         scope: Where the keys are heard.
         keys: Keys of every action, as `keymap` returns them.
     """
-    return [
-        Binding(key_name(key), action.call, action.help, id=action.id, show=False, system=True)
-        for action in ACTIONS
-        if action.scope is scope
-        for key in keys[action.id]
-    ]
+    return {key_name(key): action for action in ACTIONS if action.scope is scope for key in keys[action.id]}
 
 
 def shown(keys: Sequence[str]) -> str:

@@ -36,6 +36,11 @@ class Header(RowsView):
         self._message: Run = ("", "")
         self._view: View | None = None
 
+    @property
+    def message(self) -> str:
+        """The message that is shown; empty while none is."""
+        return self._message[0]
+
     def show_message(self, text: str, style: str = "accent") -> None:
         """Show what came of what was asked last; an empty text clears it."""
         self._message = (printable(text), style)
