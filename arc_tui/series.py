@@ -59,7 +59,7 @@ class Window:
 def columns_of(steps: NDArray[Any] | int, first: float, last: float, columns: int) -> NDArray[np.int64]:
     """Return the column of each step; the first step is in the first column, the last in the last."""
     span = max(last - first, 1)
-    return np.rint((np.asarray(steps) - first) * ((columns - 1) / span)).astype(np.int64)
+    return np.floor((np.asarray(steps) - first) * ((columns - 1) / span) + 0.5).astype(np.int64)
 
 
 class SeriesStore:
