@@ -27,6 +27,12 @@ class Scope(enum.StrEnum):
     """On the main screen."""
     CHART = "chart"
     """In a focused chart."""
+    RUNS = "runs"
+    """On the screen of runs."""
+    COMPARE = "compare"
+    """On the screen that compares two runs."""
+    TIMELINE = "timeline"
+    """On the screen of a run's checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Action:
 
 
 RUN, PANELS, VIEW, SCREENS = "The run", "Panels", "What is shown", "Screens"
+RUNS, COMPARISON, CHECKPOINTS = "On the screen of runs", "Comparing two runs", "On the screen of checkpoints"
 
 PANEL_NAMES = {
     1: "Loss",
@@ -100,6 +107,20 @@ def _app(
 
 def _chart(identity: str, keys: str, label: str, text: str) -> Action:
     return Action(identity, tuple(keys.split()), label, text, VIEW, Scope.CHART, identity)
+
+
+def _on(
+    scope: Scope,
+    identity: str,
+    keys: str,
+    label: str,
+    text: str,
+    *,
+    footer: int | None = None,
+    steers: bool = False,
+) -> Action:
+    group = {Scope.RUNS: RUNS, Scope.COMPARE: COMPARISON, Scope.TIMELINE: CHECKPOINTS}[scope]
+    return Action(identity, tuple(keys.split()), label, text, group, scope, identity, footer, steers)
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -159,6 +180,72 @@ ACTIONS: tuple[Action, ...] = (
     _app("timeline", "k", "checkpoints", "Show the checkpoints of this run.", SCREENS),
     _app("help", "?", "help", "Show all keys.", SCREENS, footer=4),
     _app("palette", "ctrl+p", "palette", "Find any action by its words.", SCREENS, call="command_palette"),
+    _on(Scope.RUNS, "runs_attach", "enter", "attach", "Show the chosen run.", footer=1),
+    _on(
+        Scope.RUNS, "runs_mark", "space", "mark", "Mark a run for comparison, or take the mark off.", footer=2
+    ),
+    _on(
+        Scope.RUNS,
+        "runs_compare",
+        "c",
+        "compare",
+        "Compare the two marked runs, or the chosen one with the one shown.",
+        footer=3,
+    ),
+    _on(
+        Scope.RUNS,
+        "runs_go_on",
+        "o",
+        "go on",
+        "Start a run again that has no process; asks first.",
+        footer=4,
+        steers=True,
+    ),
+    _on(Scope.RUNS, "runs_filter", "/", "filter", "Show only runs whose name holds a word.", footer=5),
+    _on(Scope.COMPARE, "compare_previous", "[", "previous", "Compare by the previous number.", footer=1),
+    _on(Scope.COMPARE, "compare_next", "]", "next number", "Compare by the next number.", footer=2),
+    _on(
+        Scope.COMPARE,
+        "compare_log_scale",
+        "y",
+        "log scale",
+        "Draw on a logarithmic scale, or a linear one.",
+        footer=3,
+    ),
+    _on(
+        Scope.TIMELINE,
+        "timeline_verify",
+        "enter",
+        "verify",
+        "Hold the files of the checkpoint against its manifest.",
+        footer=1,
+    ),
+    _on(
+        Scope.TIMELINE,
+        "timeline_resume",
+        "o",
+        "go on",
+        "Go on with the run from this checkpoint; asks first.",
+        footer=2,
+        steers=True,
+    ),
+    _on(
+        Scope.TIMELINE,
+        "timeline_branch",
+        "b",
+        "branch",
+        "Begin a new run from this checkpoint; asks for its name.",
+        footer=3,
+        steers=True,
+    ),
+    _on(
+        Scope.TIMELINE,
+        "timeline_log_scale",
+        "y",
+        "log scale",
+        "Draw on a logarithmic scale, or a linear one.",
+        footer=4,
+    ),
 )
 """All actions, in the order of the help screen."""
 
@@ -186,19 +273,23 @@ def keymap(overrides: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]
         if identity not in BY_ID:
             raise unknown_key(identity, BY_ID, "action")
     result = {action.id: tuple(overrides.get(action.id, action.keys)) for action in ACTIONS}
-    taken: dict[tuple[str, bool], str] = {}
+    taken: dict[tuple[str, Scope], str] = {}
     for action in ACTIONS:
         for key in result[action.id]:
             if not key or key != key.strip() or "," in key[1:]:
                 raise ConfigError(f'keys.{action.id} has "{printable(key, 20)}", which is no key.')
-            place = (key_name(key), action.scope is Scope.CHART)
-            if place in taken:
-                raise ConfigError(
-                    f"The key {printable(key, 20)} is given to {taken[place]} and to {action.id}; "
-                    "each key can do one thing."
-                )
-            taken[place] = action.id
+            for place in _HEARD.get(action.scope, (action.scope,)):
+                other = taken.setdefault((key_name(key), place), action.id)
+                if other != action.id:
+                    raise ConfigError(
+                        f"The key {printable(key, 20)} is given to {other} and to {action.id}; "
+                        "each key can do one thing."
+                    )
     return result
+
+
+_HEARD = {Scope.APP: (Scope.MAIN, Scope.RUNS, Scope.COMPARE, Scope.TIMELINE)}
+"""Screens on which the keys of a scope are heard, where they are more than its own."""
 
 
 def by_key(scope: Scope, keys: Mapping[str, Sequence[str]]) -> dict[str, Action]:

@@ -15,26 +15,26 @@ class ActionProvider(Provider):
 
     async def discover(self) -> Hits:
         """Offer all of them before anything is typed."""
-        for action in _offered():
+        for action in self._offered():
             yield DiscoveryHit(Content(action.help), partial(self._run, action), help=_group(action))
 
     async def search(self, query: str) -> Hits:
         """Offer those that hold what was typed."""
         matcher = self.matcher(query)
-        for action in _offered():
+        for action in self._offered():
             score = matcher.match(action.help)
             if score > 0:
                 highlighted = matcher.highlight(action.help)
                 yield Hit(score, highlighted, partial(self._run, action), help=_group(action))
 
+    def _offered(self) -> list[Action]:
+        """Return what can be called from this screen: not the palette itself, and not a chart's own keys."""
+        here = (Scope.APP, getattr(self.screen, "SCOPE", Scope.MAIN))
+        return [action for action in ACTIONS if action.scope in here and action.id != "palette"]
+
     async def _run(self, action: Action) -> None:
         screen = self.screen
         await screen.run_action(action.call)
-
-
-def _offered() -> list[Action]:
-    """Return what can be called from here: not the palette itself, and not a chart's own keys."""
-    return [action for action in ACTIONS if action.scope is not Scope.CHART and action.id != "palette"]
 
 
 def _group(action: Action) -> str:
