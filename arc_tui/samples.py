@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import cast
@@ -64,6 +65,32 @@ def sample_of(event: Event, rule: str | None) -> Sample:
         rule,
         *(grid_of(event.get(name)) for name in ("input", "before", "after", "target")),
     )
+
+
+def cell_accuracy(grid: Grid, target: Grid) -> float:
+    """Return the share of cells that are right, as the engine counts: cells outside either grid are wrong.
+
+    Args:
+        grid: A prediction.
+        target: The solution; both are laid corner on corner.
+
+    Returns:
+        0 to 1; NaN if both are empty.
+    """
+    (rows, columns), (target_rows, target_columns) = size_of(grid), size_of(target)
+    either = rows * columns + target_rows * target_columns
+    either -= min(rows, target_rows) * min(columns, target_columns)
+    right = sum(
+        cell == wanted and cell != UNKNOWN
+        for row, wanted_row in zip(grid, target, strict=False)
+        for cell, wanted in zip(row, wanted_row, strict=False)
+    )
+    return right / either if either else math.nan
+
+
+def size_of(grid: Grid) -> tuple[int, int]:
+    """Return rows and columns of a grid."""
+    return len(grid), len(grid[0]) if grid else 0
 
 
 def grid_of(rows: object) -> Grid:

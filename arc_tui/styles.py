@@ -21,12 +21,14 @@ colour alone.
 | `mark.nan mark.clipped` | numbers that were not finite, or not drawable on a log scale |
 | `grid.0` ... `grid.9`, `grid.wrong grid.outside` | cells of a grid: digits on their colour |
 | `half.0` ... `half.9` | the colours of cells as foreground, for half blocks and swatches |
+| `pair.0.0` ... `pair.9.9` | two cells above each other in one: the upper's colour on the lower's |
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -188,6 +190,9 @@ def styles(
         else:
             found[f"grid.{digit}"] = Style(color=ink_on(colour), bgcolor=colour)
             found[f"half.{digit}"] = Style(color=colour)
+    for upper, lower in itertools.product(range(GRID_COLOURS), repeat=2):
+        pair = Style() if colourless else Style(color=grid[upper], bgcolor=grid[lower])
+        found[f"pair.{upper}.{lower}"] = pair
     return found
 
 
