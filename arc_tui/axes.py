@@ -9,13 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from arc_tui.braille import DOT_ROWS
 from arc_tui.report.axis import nice_step, written
 from arc_tui.series import columns_of
 
 Values = NDArray[np.float64]
 
 ROWS_PER_TICK = 4
-CELLS_PER_TICK = 14
+CELLS_PER_TICK = 12
+LEAST_TICKS = 8
+"""Two ticks are looked for until so many would be wanted."""
+
 LABEL_CELLS = 7
 """Longest text of a tick beside the chart."""
 
@@ -79,29 +83,36 @@ def ticks_of(scale: Scale, lines: int) -> list[float]:
         scale: The scale.
         lines: Rows of cells that it takes.
     """
-    count = max(lines / ROWS_PER_TICK, 1.5)
     if scale.log and math.log10(scale.high / scale.low) > FEW_DECADES:
-        first, last = math.ceil(math.log10(scale.low)), math.floor(math.log10(scale.high))
-        factors = (
-            (1, 2, 5)
-            if (last - first + 1) * 3 <= count * 1.5
-            else (1, 3)
-            if last - first < count / 2
-            else (1,)
-        )
-        stride = max(1, math.ceil((last - first + 1) / max(count, 1)))
-        powers = range(first - 1, last + 1, 1) if len(factors) > 1 else range(first, last + 1, stride)
-        found = [factor * 10.0**power for power in powers for factor in factors]
+        found = _log_ticks(scale, lines)
     else:
-        step = nice_step((scale.high - scale.low) / count)
-        found = [n * step for n in range(math.ceil(scale.low / step), math.floor(scale.high / step) + 1)]
+        found = _even_ticks(scale, lines / ROWS_PER_TICK)
     return [value for value in found if scale.low <= value <= scale.high]
+
+
+def _log_ticks(scale: Scale, lines: int) -> list[float]:
+    """Return powers of ten, and with room 3 or 2 and 5 times them too."""
+    first, last = math.floor(math.log10(scale.low)), math.floor(math.log10(scale.high))
+    per_decade = lines / ROWS_PER_TICK / math.log10(scale.high / scale.low)
+    factors = (1, 2, 5) if per_decade >= 2 else (1, 3) if per_decade >= 1.2 else (1,)
+    stride = 1 if len(factors) > 1 else max(1, math.ceil(1 / max(per_decade, 1e-3)))
+    return [factor * 10.0**power for power in range(first, last + 1, stride) for factor in factors]
+
+
+def _even_ticks(scale: Scale, count: float) -> list[float]:
+    """Return multiples of a round number, at least two of them on the scale."""
+    while True:
+        step = nice_step((scale.high - scale.low) / max(count, 1.5))
+        first, last = math.ceil(scale.low / step), math.floor(scale.high / step)
+        if last > first or count > LEAST_TICKS:
+            return [n * step for n in range(first, last + 1)]
+        count = max(count, 1.5) * 1.5
 
 
 def value_labels(scale: Scale, lines: int) -> dict[int, str]:
     """Return the text of each tick by the row of cells that it stands in, from 0 at the top."""
     ticks = ticks_of(scale, lines)
-    rows = np.rint(scale.rows(np.asarray(ticks, dtype=float), lines)).astype(int)
+    rows = np.rint(scale.rows(np.asarray(ticks, dtype=float), DOT_ROWS * lines)).astype(int) // DOT_ROWS
     labels: dict[int, str] = {}
     for row, value in zip(rows.tolist(), ticks, strict=True):
         labels.setdefault(row, _short(value))

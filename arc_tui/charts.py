@@ -141,10 +141,10 @@ def draw(plot: Plot, width: int, height: int) -> list[Row]:
         canvas.dotted(row, plain=plot.plain)
     for place in reversed(range(len(plot.curves))):
         _draw_envelope(canvas, plot, place, scale)
+    _draw_cursor(canvas, plot)
     for place in reversed(range(len(plot.curves))):
         _draw_line(canvas, plot, place, scale)
     _draw_clipped(canvas, plot, scale)
-    _draw_cursor(canvas, plot)
     _draw_nonfinite(canvas, plot)
     body = canvas.rows()
     steps = axes.step_labels(plot.first, plot.last, cells)
@@ -200,9 +200,8 @@ class _Canvas:
         return bool(np.isin(self._codes[line, first : last + 1], _GROUND).all())
 
     def column(self, cell: int, character: str, style: str) -> None:
-        """Draw a line from top to bottom behind what is there, all of it in this style."""
-        free = self._codes[:, cell] == braille.BLANK
-        self._codes[free, cell] = ord(character)
+        """Draw a line from top to bottom in place of what is there."""
+        self._codes[:, cell] = ord(character)
         self._styles[:, cell] = self._style(style)
 
     def dotted(self, line: int, *, plain: bool) -> None:
@@ -286,7 +285,7 @@ def _draw_clipped(canvas: _Canvas, plot: Plot, scale: axes.Scale) -> None:
 def _draw_cursor(canvas: _Canvas, plot: Plot) -> None:
     if plot.cursor is not None and plot.first <= plot.cursor <= plot.last:
         cell = axes.cell_of(plot.cursor, plot.first, plot.last, canvas.cells)
-        canvas.column(cell, ":" if plot.plain else "┊", "cursor")
+        canvas.column(cell, "|" if plot.plain else "│", "cursor")
 
 
 def _draw_nonfinite(canvas: _Canvas, plot: Plot) -> None:

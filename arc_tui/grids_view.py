@@ -119,9 +119,9 @@ def lay_out(
     everything, pair, single = tuple(pictures), tuple(pictures[-2:]), tuple(pictures[-2:-1])
     whole = digits or plain
     sizes = (*SCALED, SINGLE) if whole else (*SCALED, HALF)
-    arrangements = [(everything, 4), (everything, 2), (pair, 2), (everything, 1), (pair, 1), (single, 1)]
-    for shown, across in arrangements:
-        for size in sizes:
+    # All four before fewer, and larger cells before more of them in one line.
+    for shown, ways in ((everything, (4, 2, 1)), (pair, (2, 1)), (single, (1,))):
+        for size, across in itertools.product(sizes, ways):
             found = _layout(shown, across, size)
             if found.columns <= cells and found.rows <= lines:
                 return found
