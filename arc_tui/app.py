@@ -6,7 +6,6 @@ never its own: the console may be left, killed or opened again at any time.
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +15,7 @@ from textual.app import App
 from textual.screen import ModalScreen, Screen
 
 from arc_core.errors import ArcError
-from arc_core.rundir import RunDirectory, lock_holder
+from arc_core.rundir import RunDirectory, lock_holder, open_run
 from arc_tui.console_options import Ending, Options
 from arc_tui.crash_report import write_report
 from arc_tui.feed import Batch, Source
@@ -31,6 +30,7 @@ from arc_tui.screens.crash import CrashScreen
 from arc_tui.screens.help import HelpScreen
 from arc_tui.screens.main import MainScreen
 from arc_tui.screens.palette import ActionProvider
+from arc_tui.screens.runs import RunChoice, RunsScreen, Wanted
 from arc_tui.session import News, Session
 from arc_tui.signals import Signals
 from arc_tui.supervisor import Supervisor, cause
@@ -225,7 +225,11 @@ class ConsoleApp(App[None], inherit_bindings=False):
         told = cause(self.supervisor.returncode or 0) if own else ""
         again = command_line(self.options.runs_dir, "train", "--resume", run.name)
         dialog = CrashScreen(told, last_lines(run), again, read_only=self.options.read_only)
-        self.push_screen(dialog, lambda wanted: self.main.post_message(MainScreen.StartAgain()) if wanted else None)
+        self.push_screen(dialog, self._again_wanted)
+
+    def _again_wanted(self, wanted: bool | None) -> None:
+        if wanted:
+            self.start_again_asked()
 
     @on(MainScreen.StartAgain)
     def start_again_asked(self) -> None:
@@ -311,11 +315,30 @@ class ConsoleApp(App[None], inherit_bindings=False):
         """Save the screen as an SVG file in the folder where the console was opened."""
         name = filename or time.strftime(f"{self.session.run.name}_%Y%m%d_%H%M%S.svg")
         try:
-            saved = self.save_screenshot(name, path or os.getcwd())
+            saved = self.save_screenshot(name, path or str(Path.cwd()))
         except OSError as error:
             self.main.tell(f"✗ Cannot save the screenshot: {error.strerror}", "error")
             return
         self.main.tell(f"✓ Saved {Path(saved).name}", "good")
+
+    def action_runs(self) -> None:
+        """Browse the runs of the folder."""
+        screen = RunsScreen(
+            self.keys, self.options.runs_dir, self.session.run.name, read_only=self.options.read_only
+        )
+        self.push_screen(screen, self._run_chosen)
+
+    def _run_chosen(self, choice: RunChoice | None) -> None:
+        if choice is None:
+            return
+        try:
+            run = open_run(Path(self.options.runs_dir), choice.name)
+            if choice.wanted is Wanted.GO_ON:
+                self.start_again(run)
+            elif run != self.session.run:
+                self.attach(run)
+        except ArcError as error:
+            self.main.tell(f"✗ {error}", "error", None)
 
     def action_help(self) -> None:
         """Show all keys."""

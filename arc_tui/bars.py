@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from arc_tui.rows import Row
 
-BLOCKS = np.array(list("▁▂▃▄▅▆▇█ "))
-"""The last one stands for a number that was not finite, or is not there."""
+BLOCKS = np.array(list("▁▂▃▄▅▆▇ "))
+"""Never a full cell, so that lines below each other stay apart. The last one stands for a number that was
+not finite, or is not there."""
 
 
 def sparkline(values: NDArray[np.float64], cells: int) -> str:
@@ -50,3 +51,9 @@ def signed_bar(value: float, scale: float, cells: int) -> Row:
         return [(" " * (side - full - half), ""), bar, (zero, "axis"), (" " * (side + rest), "")]
     bar = ("━" * full + "╸" * half, "positive")
     return [(" " * side, ""), (zero, "axis"), bar, (" " * (side + rest - full - half), "")]
+
+
+def share_bar(share: float, cells: int) -> str:
+    """Draw a share from 0 to 1 as a line that grows by half cells."""
+    full, half = divmod(round(max(0.0, min(share, 1.0)) * cells * 2), 2)
+    return ("━" * full + "╸" * half).ljust(cells)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -110,6 +112,11 @@ def start_again(
     """Start the training process of a run again and leave it running once it has resumed."""
     flags: dict[str, object] = {"resume": name, "runs_dir": runs_dir, "detach": True}
     return train(flags, None, [], show_error, engine or engine_command)
+
+
+def has_terminal() -> bool:
+    """Whether there is a terminal that a console can be drawn on and typed into."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str]) -> Launch:

@@ -18,8 +18,8 @@ MEDIUM = (110, 34)
 """The same for two columns."""
 
 FIXES_WIDTH = 30
-LOSS_WIDTH = 44
-FOUR_GRIDS_WIDTH = 127
+LOSS_WIDTH = 42
+FOUR_GRIDS_WIDTH = 128
 """Four grids of 30 cells beside each other, and the panel's frame."""
 
 SIDE = (CURRICULUM, MACHINE, LOG)

@@ -13,14 +13,17 @@ from textual.widgets import Input
 from arc_core.errors import ArcError
 from arc_tui.keys import Scope, by_key
 from arc_tui.machine import MachineSample
-from arc_tui.places import GRIDS, LOG, LOSS, MACHINE
+from arc_tui.places import CURRICULUM, GRADIENTS, GRIDS, LOG, LOSS, MACHINE, REWARD
 from arc_tui.run_state import Phase
 from arc_tui.screens.confirm import confirm_start, confirm_stop
 from arc_tui.screens.edit import EditScreen
 from arc_tui.session import Session
 from arc_tui.steering import Request, Stage
 from arc_tui.widgets.banner import Banner
+from arc_tui.widgets.chart import Chart
+from arc_tui.widgets.chart_panel import ChartPanel
 from arc_tui.widgets.footer import Footer
+from arc_tui.widgets.grids import GridsPanel
 from arc_tui.widgets.header import Header
 from arc_tui.widgets.log import LogPanel
 from arc_tui.widgets.machine import MachinePanel
@@ -163,7 +166,12 @@ class MainScreen(Screen[None]):
         if isinstance(self.focused, Input) and event.key != "escape":
             return
         action = self._actions.get(event.key)
-        if action is not None:
+        on_chart = self._chart_actions.get(event.key)
+        if on_chart is not None and isinstance(self.focused, Chart):
+            event.stop()
+            event.prevent_default()
+            self.call_next(self.focused.run_action, on_chart.call)
+        elif action is not None:
             event.stop()
             event.prevent_default()
             self.call_next(self.run_action, action.call)
@@ -177,6 +185,11 @@ class MainScreen(Screen[None]):
     async def run_chosen(self, message: Footer.Chosen) -> None:
         """Do what was clicked in the footer."""
         await self.run_action(message.action.call)
+
+    @on(Chart.CursorMoved)
+    def follow_cursor(self, message: Chart.CursorMoved) -> None:
+        """Let the grids and the other charts follow the cursor of one."""
+        self.point_at(message.step)
 
     @on(Panel.Enlarge)
     def enlarge_clicked(self, message: Panel.Enlarge) -> None:
@@ -314,7 +327,7 @@ class MainScreen(Screen[None]):
     def point_at(self, step: int | None) -> None:
         """Let charts and grids be at a step; None lets them follow the newest."""
         self.cursor = step
-        self._panels.stale(LOSS, GRIDS)
+        self._panels.stale(LOSS, REWARD, GRIDS, CURRICULUM, GRADIENTS)
         self.redraw()
 
     def action_log_scale(self) -> None:
@@ -341,5 +354,8 @@ class MainScreen(Screen[None]):
         self.redraw()
 
     def _apply_looks(self) -> None:
-        self._panels.stale(LOSS, GRIDS)
+        for panel in self._panels.query(ChartPanel):
+            panel.log_scale = self._log_scale
+        self._panels.query_one(GridsPanel).grid_digits = self._grid_digits
+        self._panels.stale()
         self.redraw()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from arc_core.event_types import Loss
-from arc_tui.bars import sparkline
+from arc_tui.bars import share_bar, sparkline
 from arc_tui.rows import Row, cut
 from arc_tui.view import View
 
@@ -31,8 +31,9 @@ def contribution_rows(view: View, cells: int, lines: int) -> list[Row]:
     whole = sum(abs(value) for value in values.values() if math.isfinite(value))
     if lines < len(COMPONENTS):
         return _paired(values, whole, cells)[:lines]
-    spark = max(0, min((cells - LABEL - NUMBER - SHARE) // 2, 30))
-    bar = max(0, min(cells - LABEL - NUMBER - SHARE - spark - 2, 40))
+    room = max(cells - LABEL - NUMBER - SHARE, 0)
+    spark = min(room if room < 2 * LEAST_BAR else room // 2, 30)
+    bar = min(max(room - spark - 1, 0), 40)
     rows: list[Row] = []
     for name, value in values.items():
         share = abs(value) / whole if whole and math.isfinite(value) else 0.0
@@ -41,7 +42,7 @@ def contribution_rows(view: View, cells: int, lines: int) -> list[Row]:
         if spark:
             row += [(sparkline(view.history.recent(f"loss.{name}", LOOK_BACK, spark), spark), f"loss.{name}")]
         if bar >= LEAST_BAR:
-            row += [(" ", ""), (_share_bar(share, bar), f"loss.{name}")]
+            row += [(" ", ""), (share_bar(share, bar), f"loss.{name}")]
         rows.append(cut(row, cells))
     if lines >= len(COMPONENTS) + len(TOTALS):
         total = view.latest("loss.efe_total")
@@ -70,10 +71,3 @@ def _paired(values: dict[str, float], whole: float, cells: int) -> list[Row]:
 
 def _number(value: float) -> tuple[str, str]:
     return f"{value:{NUMBER}.4f}", "" if math.isfinite(value) else "mark.nan"
-
-
-def _share_bar(share: float, cells: int) -> str:
-    """Draw a share as a block bar by eighths of a cell."""
-    eighths = round(max(0.0, min(share, 1.0)) * cells * 8)
-    full, part = divmod(eighths, 8)
-    return ("█" * full + ("" if part == 0 else "▏▎▍▌▋▊▉"[part - 1])).ljust(cells)

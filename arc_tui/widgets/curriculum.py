@@ -8,7 +8,8 @@ from arc_core.curriculum import SizeWarmupCurriculum
 from arc_tui.bars import sparkline
 from arc_tui.rows import Row, cut
 from arc_tui.view import View
-from arc_tui.widgets.panel import RowsPanel
+from arc_tui.widgets.chart import Series
+from arc_tui.widgets.chart_panel import ChartPanel
 
 LABEL = 11
 LOOK_BACK = 1000
@@ -21,15 +22,25 @@ CURVES = {
 """Numbers over time, and what they are called here."""
 
 
-class CurriculumPanel(RowsPanel):
+class CurriculumPanel(ChartPanel):
     """What the curriculum and the memory are at."""
 
     DIGIT = 4
+    SERIES = (
+        Series("memory.threshold", "threshold", "memory.threshold", smooth=False),
+        Series("accuracy.cell", "accuracy", "accuracy.cell"),
+    )
+    LEAST = (0.0,)
+
+    def rows_wanted(self, cells: int, lines: int) -> int:
+        """Have the schedule, a gap and the memory."""
+        del cells, lines
+        return len(CURVES) + 4
 
     def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw both."""
         weight = view.latest("curriculum.size_weight")
-        headline: Row = [(f"weight {weight:.3f}", "")] if math.isfinite(weight) else []
+        headline: Row = [(f"{weight:.3f}", "")] if math.isfinite(weight) else []
         return headline, curriculum_rows(view, cells, lines)
 
 
@@ -77,5 +88,5 @@ def schedule_rows(epoch: int, epochs: int | None, cells: int) -> list[Row]:
         text = f" {schedule.get_size_loss_weight(number):.3f}"
         row.append((text, "accent" if number == epoch else "muted"))
     place = min(max(epoch - first, 0), shown - 1)
-    under = [(" " * (LABEL + 6 * place), ""), (f"  ▲ now, epoch {epoch + 1}", "accent")]
+    under = [(" " * (LABEL + 6 * place), ""), ("  ▲ now", "accent")]
     return [cut(row, cells), cut(under, cells)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from textual import events
 from textual.message import Message
 
-from arc_tui.keys import ACTIONS, Action, shown
+from arc_tui.keys import ACTIONS, Action, Scope, shown
 from arc_tui.rows import Row, width
 from arc_tui.run_state import Phase
 from arc_tui.view import View
@@ -78,7 +78,7 @@ def footer_row(
 
 
 def _is_offered(action: Action, view: View, read_only: bool) -> bool:
-    if action.footer is None:
+    if action.footer is None or action.scope not in (Scope.APP, Scope.MAIN):
         return False
     if not action.steers:
         return True

@@ -7,7 +7,8 @@ import math
 from arc_tui.bars import sparkline
 from arc_tui.rows import Row, cut
 from arc_tui.view import View
-from arc_tui.widgets.panel import RowsPanel
+from arc_tui.widgets.chart import Series
+from arc_tui.widgets.chart_panel import ChartPanel
 
 GROUPS = ("agent", "lm", "memory", "efe_loss", "policy")
 """Parameter groups, as the events name them."""
@@ -18,10 +19,19 @@ OFTEN_CLIPPED = 0.9
 """A component whose gradient is clipped in more of the steps than this is marked."""
 
 
-class GradientsPanel(RowsPanel):
+class GradientsPanel(ChartPanel):
     """A line for each parameter group."""
 
     DIGIT = 6
+    SERIES = tuple(
+        Series(f"grad_norm.{group}", group.replace("_", " "), f"grad_norm.{group}") for group in GROUPS[:4]
+    )
+    SCALES = True
+
+    def rows_wanted(self, cells: int, lines: int) -> int:
+        """Have a head above the groups, and mixed precision below them."""
+        del cells, lines
+        return len(GROUPS) + 2
 
     def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the groups."""
@@ -57,7 +67,7 @@ def gradient_rows(view: View, cells: int, lines: int) -> list[Row]:
         if spark:
             row += [(sparkline(view.history.recent(name, LOOK_BACK, spark), spark), name), (" ", "")]
         sign = "!" if share > OFTEN_CLIPPED else " "
-        row += [(f"{clipped}{sign}", "warning" if sign == "!" else "muted"), (f" {rate:8.1e}", "")]
+        row += [(f"{clipped}{sign}", "muted"), (f" {rate:8.1e}", "")]
         rows.append(cut(row, cells))
     rows.append(cut(_amp_row(view), cells))
     return rows
@@ -71,5 +81,7 @@ def _head(spark: int) -> Row:
 def _amp_row(view: View) -> Row:
     scale, skipped = view.latest("amp.scale"), view.count("amp.skipped_steps")
     row: Row = [("amp".ljust(LABEL), ""), (f"scale {scale:g}", "")]
-    row.append((f"  {skipped:,} steps skipped", "warning" if skipped else "muted"))
+    row.append(
+        (f"  {skipped:,} step{'' if skipped == 1 else 's'} skipped", "warning" if skipped else "muted")
+    )
     return row

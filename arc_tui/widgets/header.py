@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arc_core.text import printable
+from arc_tui.bars import share_bar
 from arc_tui.headless_lines import duration, whole
 from arc_tui.rows import Row, Run, cut, spread, width
 from arc_tui.run_state import Phase
@@ -119,7 +120,6 @@ def progress_bar(share: float, cells: int) -> Row:
     """Draw a share from 0 to 1 as a line that grows by half cells."""
     if cells <= 0:
         return []
-    halves = round(max(0.0, min(share, 1.0)) * cells * 2)
-    full, half = divmod(halves, 2)
-    rest = cells - full - half
-    return [("━" * full + "╸" * half, "state.running"), ("─" * rest, "bar.track")]
+    bar = share_bar(share, cells)
+    done = len(bar.rstrip())
+    return [(bar[:done], "state.running"), ("─" * (cells - done), "bar.track")]

@@ -7,7 +7,8 @@ import math
 from arc_tui.bars import signed_bar, sparkline
 from arc_tui.rows import Row, cut
 from arc_tui.view import View
-from arc_tui.widgets.panel import RowsPanel
+from arc_tui.widgets.chart import Series
+from arc_tui.widgets.chart_panel import ChartPanel
 
 METRICS = {
     "reward.total": ("total", 1.0),
@@ -25,10 +26,17 @@ LOOK_BACK = 400
 SMALLEST_SCALE = 0.1
 
 
-class RewardPanel(RowsPanel):
+class RewardPanel(ChartPanel):
     """The total and what adds up to it."""
 
     DIGIT = 2
+    SERIES = (Series("reward.total", "reward", "ema", "raw"),)
+    LEAST = (0.0,)
+
+    def rows_wanted(self, cells: int, lines: int) -> int:
+        """Leave a line between bars and chart."""
+        del cells, lines
+        return len(METRICS)
 
     def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the metrics."""
