@@ -8,6 +8,7 @@ the stretches they come in, the history ends up the same. What a resume took bac
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -35,6 +36,9 @@ CLIP_STEPS = 200
 
 _OF_A_STEP = frozenset({MarkKind.NAN, MarkKind.VALIDATION, MarkKind.EPOCH})
 """Marks of training itself, which a resume takes back."""
+
+_BETWEEN_STEPS = frozenset({MarkKind.RATE, MarkKind.WARNING})
+"""Marks of what stays when steps are taken back: it came before the steps that took their place."""
 
 
 class _Kept(NamedTuple):
@@ -214,6 +218,8 @@ class History:
             self._series.truncate(resume.step)
             for kind, marks in self._marks.items():
                 marks.drop(lambda seq, mark, kind=kind, by=resume: _superseded(kind, seq, mark.step, by))
+                if kind in _BETWEEN_STEPS:
+                    marks.change(lambda mark, by=resume: _brought_back(mark, by.step))
             self._samples.drop(lambda seq, sample, by=resume: seq > by.supersedes)
 
     def _kept_steps(self, digest: Digest, *, older: bool) -> NDArray[np.bool_]:
@@ -237,8 +243,12 @@ class History:
         return not (older and _superseded(kind, seq, step, known))
 
     def _add_mark(self, mark: Mark, resumes: Sequence[Resume], *, older: bool) -> None:
-        if self._counts(mark.kind, mark.seq, mark.step, resumes, older):
-            self._marks[mark.kind].add(mark.seq, mark)
+        if not self._counts(mark.kind, mark.seq, mark.step, resumes, older):
+            return
+        if mark.kind in _BETWEEN_STEPS:
+            known = [resume.step for resume in resumes if mark.seq < resume.seq]
+            mark = _brought_back(mark, min([*known, self._taken_back_step if older else math.inf]))
+        self._marks[mark.kind].add(mark.seq, mark)
 
     def _add_entries(self, told: Sequence[Told], *, older: bool) -> None:
         if older and len(self._entries) >= NEWEST_ENTRIES:
@@ -256,6 +266,11 @@ class History:
                 self._samples.add(seq, _Kept(step, event, place.rule if place.step == step else None))
         elif (mark := mark_of(event, place.step)) is not None:
             self._add_mark(mark, resumes, older=older)
+
+
+def _brought_back(mark: Mark, step: float) -> Mark:
+    """Return a mark, at a step that the run was set back to if it stood after that."""
+    return dataclasses.replace(mark, step=int(step)) if mark.step > step else mark
 
 
 def _superseded(kind: MarkKind | None, seq: int, step: int, resume: Resume) -> bool:

@@ -51,6 +51,10 @@ class Thinned(Generic[T]):
         if len(kept) < len(self._items):
             self._items, self._sorted = kept, None
 
+    def change(self, changed: Callable[[T], T]) -> None:
+        """Put something in the place of every item."""
+        self._items = {seq: changed(item) for seq, item in self._items.items()}
+
     def _order(self) -> list[int]:
         if self._sorted is None:
             self._sorted = self._thin()
