@@ -7,6 +7,7 @@ never its own: the console may be left, killed or opened again at any time.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,6 +32,7 @@ from arc_tui.screens.help import HelpScreen
 from arc_tui.screens.main import MainScreen
 from arc_tui.screens.palette import ActionProvider
 from arc_tui.screens.runs import RunChoice, RunsScreen, Wanted
+from arc_tui.screens.timeline import TimelineChoice, TimelineScreen
 from arc_tui.session import News, Session
 from arc_tui.signals import Signals
 from arc_tui.supervisor import Supervisor, cause
@@ -146,13 +148,19 @@ class ConsoleApp(App[None], inherit_bindings=False):
         self.main.attach(session)
         self._start_source()
 
-    def start_again(self, run: RunDirectory) -> None:
+    def start_again(self, run: RunDirectory, origin: Mapping[str, object] | None = None) -> None:
         """Start the training process of a run that has none, and show it.
+
+        Args:
+            run: The run.
+            origin: Options of `train` that say where it goes on, such as a checkpoint and the name of a
+                branch; None takes the newest checkpoint that verifies.
 
         Raises:
             ArcError: If it cannot be resumed.
         """
-        launch = prepare({"resume": run.name, "runs_dir": self.options.runs_dir}, None, [])
+        flags = {"resume": run.name, "runs_dir": self.options.runs_dir, **(origin or {})}
+        launch = prepare(flags, None, [])
         self.supervisor.start(launch.run)
         self.attach(launch.run)
 
@@ -337,6 +345,25 @@ class ConsoleApp(App[None], inherit_bindings=False):
                 self.start_again(run)
             elif run != self.session.run:
                 self.attach(run)
+        except ArcError as error:
+            self.main.tell(f"✗ {error}", "error", None)
+
+    def action_timeline(self) -> None:
+        """Show the checkpoints of the run."""
+        session = self.session
+        screen = TimelineScreen(
+            self.keys, session.run, session.view, read_only=self.options.read_only or session.replay
+        )
+        self.push_screen(screen, self._checkpoint_chosen)
+
+    def _checkpoint_chosen(self, choice: TimelineChoice | None) -> None:
+        if choice is None:
+            return
+        origin: dict[str, object] = {"checkpoint": str(choice.checkpoint)}
+        if choice.name is not None:
+            origin["branch"] = choice.name
+        try:
+            self.start_again(self.session.run, origin)
         except ArcError as error:
             self.main.tell(f"✗ {error}", "error", None)
 

@@ -23,8 +23,8 @@ def columns(texts: Sequence[Run], widths: Sequence[int], cells: int) -> Row:
 
     Args:
         texts: What stands in each, with its style.
-        widths: Cells of each column, one of them a gap at its right; negative where the text is flush right, 0
-            for the one that takes what the others leave.
+        widths: Cells of each column, one of them a gap at its right; negative where the text is flush
+            right, 0 for the column that takes what the others leave.
         cells: Width of the row.
     """
     rest = max(cells - sum(map(abs, widths)), LEAST_REST)
