@@ -17,7 +17,7 @@ from typing import Protocol
 from arc_core.errors import ArcError
 from arc_core.events import Event, EventReader, parse_event
 from arc_core.rundir import RunDirectory, is_alive
-from arc_tui.backward import blocks_before, outline
+from arc_tui.backward import BLOCK_BYTES, blocks_before, outline
 from arc_tui.digest import Digest, DigestBuilder, digested
 from arc_tui.headless_lines import number
 from arc_tui.run_list import STARTING_SECONDS
@@ -83,14 +83,24 @@ class Feed:
 
     Args:
         run: The run; its log need not exist yet.
-        on_batch: Called with each batch, on the feed's thread.
+        on_batch: Called with each batch, on the feed's thread. It must not wait for the thread that stops
+            the feed.
         clock: Seconds since the epoch.
+        tail_bytes: How much of the log's end comes first.
+        block_bytes: How much earlier log is handed over at a time.
     """
 
     def __init__(
-        self, run: RunDirectory, on_batch: Callable[[Batch], None], clock: Callable[[], float] = time.time
+        self,
+        run: RunDirectory,
+        on_batch: Callable[[Batch], None],
+        clock: Callable[[], float] = time.time,
+        *,
+        tail_bytes: int = TAIL_BYTES,
+        block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._run = run
+        self._tail_bytes, self._block_bytes = tail_bytes, block_bytes
         self._on_batch = on_batch
         self._clock = clock
         self._stopped = threading.Event()
@@ -129,7 +139,7 @@ class Feed:
         self._created = number(run_json, "created")
         start = initial(run_json)
         self._look()
-        self._reader.skip_to_tail(TAIL_BYTES)
+        self._reader.skip_to_tail(self._tail_bytes)
         end = self._reader.offset
         events = self._poll()
         self._complete = end == 0
@@ -140,7 +150,7 @@ class Feed:
 
     def _read_older(self, end: int, start: RunState) -> None:
         outlines: list[list[Event]] = []
-        for at, lines in blocks_before(self._run.events, end):
+        for at, lines in blocks_before(self._run.events, end, self._block_bytes):
             digest, events, damaged = self._digest(lines)
             if self._stopped.is_set():
                 return
