@@ -9,7 +9,7 @@ from pathlib import Path
 from arc_core.events import Event
 from arc_core.safe_files import open_regular
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 """How much of a log is read at a time."""
 
 

@@ -6,7 +6,6 @@ it is given columns, two for each cell, in which the history has summed up its s
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arc_tui import axes, braille
+from arc_tui.canvas import Canvas
 from arc_tui.marks import GLYPHS, PLAIN_GLYPHS, Mark, MarkKind
 from arc_tui.rows import Row
 from arc_tui.series import Window, columns_of
@@ -86,25 +86,22 @@ PLAIN_RAW = "':..:"
 PLAIN_SIGNS = ("-", "*", "o", "+")
 
 _ON_AXIS = (
-    MarkKind.EPOCH,
-    MarkKind.CHECKPOINT,
-    MarkKind.VALIDATION,
-    MarkKind.WARNING,
-    MarkKind.RATE,
-    MarkKind.RESUME,
-    MarkKind.CHECKPOINT_FAILED,
     MarkKind.NAN,
+    MarkKind.CHECKPOINT_FAILED,
+    MarkKind.RESUME,
+    MarkKind.RATE,
+    MarkKind.WARNING,
+    MarkKind.VALIDATION,
+    MarkKind.CHECKPOINT,
+    MarkKind.EPOCH,
 )
-"""Kinds of marks, the ones that matter most last: where several fall into one cell, they are seen."""
+"""Kinds of marks, the ones that matter most first."""
 
 MARK = "mark."
 """What the names of the marks' styles begin with."""
 
 _REGULAR = frozenset({MarkKind.EPOCH, MarkKind.CHECKPOINT, MarkKind.VALIDATION, MarkKind.WARNING})
 """Kinds that say nothing more by their place once they are everywhere."""
-
-_GROUND = np.array([braille.BLANK, ord("."), ord("·")], np.uint32)
-"""What a cell may hold before anything is drawn into it."""
 
 _CLIPPED, _PLAIN_CLIPPED = "▾", "v"
 
@@ -135,7 +132,7 @@ def draw(plot: Plot, width: int, height: int) -> list[Row]:
         rows[lines // 2].append((f" {plot.empty}"[:cells], "muted"))
         return [*rows, _axis_row(plot, cells, {}), []]
     scale = scale_of(plot)
-    canvas = _Canvas(lines, cells)
+    canvas = Canvas(lines, cells)
     labels = axes.value_labels(scale, lines)
     for row in labels:
         canvas.dotted(row, plain=plot.plain)
@@ -167,66 +164,7 @@ def clipped_columns(curve: Curve) -> int:
     return int(np.count_nonzero(curve.window.low <= 0))
 
 
-class _Canvas:
-    """Cells with a character and a style each."""
-
-    def __init__(self, lines: int, cells: int) -> None:
-        self.lines, self.cells = lines, cells
-        self._codes = np.full((lines, cells), braille.BLANK, np.uint32)
-        self._styles = np.zeros((lines, cells), np.uint8)
-        self._names = [""]
-
-    @property
-    def dot_rows(self) -> int:
-        return self.lines * braille.DOT_ROWS
-
-    def paint(self, codes: braille.Codes, style: str) -> None:
-        """Put characters over what is there, except where they are blank."""
-        where = codes != braille.BLANK
-        self._codes[where] = codes[where]
-        self._styles[where] = self._style(style)
-
-    def put(self, line: int, cell: int, text: str, style: str) -> None:
-        """Write a short text."""
-        for offset, character in enumerate(text):
-            if 0 <= cell + offset < self.cells:
-                self._codes[line, cell + offset] = ord(character)
-                self._styles[line, cell + offset] = self._style(style)
-
-    def is_free(self, line: int, first: int, last: int) -> bool:
-        """Whether cells exist and nothing but the ground is in them."""
-        if first < 0 or last >= self.cells:
-            return False
-        return bool(np.isin(self._codes[line, first : last + 1], _GROUND).all())
-
-    def column(self, cell: int, character: str, style: str) -> None:
-        """Draw a line from top to bottom in place of what is there."""
-        self._codes[:, cell] = ord(character)
-        self._styles[:, cell] = self._style(style)
-
-    def dotted(self, line: int, *, plain: bool) -> None:
-        """Draw a faint line from left to right."""
-        self._codes[line, ::2] = _GROUND[1 if plain else 2]
-        self._styles[line, :] = self._style("grid_line")
-
-    def rows(self) -> list[Row]:
-        """Return what was drawn, as runs of one style."""
-        found: list[Row] = []
-        for codes, styles in zip(self._codes, self._styles, strict=True):
-            text = braille.text_of(codes)
-            cuts = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), len(text)]
-            found.append(
-                [(text[begin:end], self._names[styles[begin]]) for begin, end in itertools.pairwise(cuts)]
-            )
-        return found
-
-    def _style(self, name: str) -> int:
-        if name not in self._names:
-            self._names.append(name)
-        return self._names.index(name)
-
-
-def _draw_envelope(canvas: _Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+def _draw_envelope(canvas: Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
     curve = plot.curves[place]
     if not curve.raw:
         return
@@ -239,7 +177,7 @@ def _draw_envelope(canvas: _Canvas, plot: Plot, place: int, scale: axes.Scale) -
     canvas.paint(braille.in_ascii(dots, PLAIN_RAW) if plot.plain else braille.braille(dots), curve.raw)
 
 
-def _draw_line(canvas: _Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+def _draw_line(canvas: Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
     curve = plot.curves[place]
     values = curve.window.mean if curve.smooth is None else curve.smooth
     if plot.log:
@@ -273,7 +211,7 @@ def bridged(values: Values, window: Window) -> Values:
     return filled
 
 
-def _draw_clipped(canvas: _Canvas, plot: Plot, scale: axes.Scale) -> None:
+def _draw_clipped(canvas: Canvas, plot: Plot, scale: axes.Scale) -> None:
     """Mark at the bottom where a logarithmic scale cannot show a value."""
     if not scale.log:
         return
@@ -282,13 +220,13 @@ def _draw_clipped(canvas: _Canvas, plot: Plot, scale: axes.Scale) -> None:
             canvas.put(canvas.lines - 1, cell, _PLAIN_CLIPPED if plot.plain else _CLIPPED, "mark.clipped")
 
 
-def _draw_cursor(canvas: _Canvas, plot: Plot) -> None:
+def _draw_cursor(canvas: Canvas, plot: Plot) -> None:
     if plot.cursor is not None and plot.first <= plot.cursor <= plot.last:
         cell = axes.cell_of(plot.cursor, plot.first, plot.last, canvas.cells)
         canvas.column(cell, "|" if plot.plain else "│", "cursor")
 
 
-def _draw_nonfinite(canvas: _Canvas, plot: Plot) -> None:
+def _draw_nonfinite(canvas: Canvas, plot: Plot) -> None:
     """Pin what was not finite to the top, with its step where there is room."""
     marked = [mark.step for mark in plot.marks if mark.kind is MarkKind.NAN]
     columns = [np.flatnonzero(curve.window.bad > 0) for curve in plot.curves]
@@ -313,11 +251,20 @@ def _gutter(label: str | None, *, plain: bool) -> Row:
 
 def _axis_row(plot: Plot, cells: int, steps: dict[int, str]) -> Row:
     """Draw the line below the plot with the marks on it."""
-    canvas = _Canvas(1, cells)
+    canvas = Canvas(1, cells)
     canvas.put(0, 0, ("-" if plot.plain else "─") * cells, "axis")
     for cell in steps:
         canvas.put(0, cell, "+" if plot.plain else "┴", "axis")
     glyphs = PLAIN_GLYPHS if plot.plain else GLYPHS
+    for cell, kind in _marked_cells(plot, cells).items():
+        canvas.put(0, cell, glyphs[kind], MARK + kind)
+    corner = [(" " * (GUTTER - 1), ""), ("+" if plot.plain else "└", "axis")]
+    return [*corner, *canvas.rows()[0]]
+
+
+def _marked_cells(plot: Plot, cells: int) -> dict[int, MarkKind]:
+    """Return the kind of mark that each cell shows; a lesser one gives way by a cell, or is left out."""
+    shown: dict[int, MarkKind] = {}
     for kind in _ON_AXIS:
         at = {
             axes.cell_of(mark.step, plot.first, plot.last, cells)
@@ -326,10 +273,12 @@ def _axis_row(plot: Plot, cells: int, steps: dict[int, str]) -> Row:
         }
         if kind in _REGULAR and len(at) > cells // 4:
             continue
-        for cell in at:
-            canvas.put(0, cell, glyphs[kind], MARK + kind)
-    corner = [(" " * (GUTTER - 1), ""), ("+" if plot.plain else "└", "axis")]
-    return [*corner, *canvas.rows()[0]]
+        for cell in sorted(at):
+            places = (cell,) if kind is MarkKind.EPOCH else (cell, cell - 1, cell + 1)
+            place = next((p for p in places if p not in shown and 0 <= p < cells), None)
+            if place is not None:
+                shown[place] = kind
+    return shown
 
 
 def _step_row(steps: dict[int, str], cells: int) -> Row:

@@ -32,6 +32,9 @@ BATCH_SECONDS = 0.1
 ALIVE_SECONDS = 0.5
 """How often the run's lock is looked at."""
 
+HEAD_START_SECONDS = 0.2
+"""Earlier log waits so long, so that the console can paint its first frame undisturbed."""
+
 PIECE_EVENTS = 128
 REST_SECONDS = 0.0005
 """Earlier log is read so many events at a time, and then other threads have their turn."""
@@ -145,7 +148,7 @@ class Feed:
         self._complete = end == 0
         self._state = reduce(events, start)
         self._give(events)
-        if end:
+        if end and not self._stopped.wait(HEAD_START_SECONDS):
             self._read_older(end, start)
 
     def _read_older(self, end: int, start: RunState) -> None:
