@@ -115,8 +115,9 @@ def start_again(
 
 
 def has_terminal() -> bool:
-    """Whether there is a terminal that a console can be drawn on and typed into."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    """Whether there is a terminal to type into and to draw on; Textual draws on standard error."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str]) -> Launch:

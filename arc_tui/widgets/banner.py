@@ -66,8 +66,9 @@ def banner_rows(
 
 
 def _paused(view: View, keys: Mapping[str, Sequence[str]]) -> str:
-    since = time.strftime("%H:%M:%S", time.localtime(view.state.updated)) if view.state.updated else ""
-    return f"  ‖ PAUSED at step {view.state.step:,} since {since}: {_key(keys, 'pause')} goes on"
+    at = view.state.paused_at
+    since = f" since {time.strftime('%H:%M:%S', time.localtime(at))}" if at is not None else ""
+    return f"  ‖ PAUSED at step {view.state.step:,}{since}: {_key(keys, 'pause')} goes on"
 
 
 def _warnings(
