@@ -212,9 +212,10 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         chosen = self.chosen
         rows: list[Row] = []
         if chosen is not None and chosen.path is not None:
-            best = f", best validation {chosen.best_exact} exact" if chosen.best_exact is not None else ""
-            share = f", {chosen.best_cells:.4f} of cells" if chosen.best_cells is not None else ""
-            rows.append([(printable(str(chosen.path), 200), "muted"), (f"{best}{share}", "text")])
+            if chosen.best_exact is not None and chosen.best_cells is not None:
+                best = f"{chosen.best_exact} exact, {chosen.best_cells:.4f} of cells"
+                rows.append([("best validation by then ", "muted"), (best, "text")])
+            rows.append([(printable(str(chosen.path), 200), "muted")])
         if self._told is not None:
             rows.append([self._told])
         changed = len(rows) != len(view.rows)
