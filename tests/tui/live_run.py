@@ -1,0 +1,40 @@
+"""A run that a test trains by hand: its lock is held, its events are written one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from recordings import events_until_step, make_run
+
+from arc_core.commands import Command, CommandInbox
+from arc_core.events import Event, EventWriter, next_seq
+from arc_core.rundir import RunDirectory, RunLock
+
+
+class LiveRun:
+    """Stands in for the training process of a run."""
+
+    def __init__(self, run: RunDirectory, writer: EventWriter) -> None:
+        self.run = run
+        self.emit = writer.emit
+        self._inbox = CommandInbox(run.commands, started_at=time.time() - 60)
+
+    def commands(self) -> list[Command]:
+        """Take what a console has asked."""
+        return self._inbox.poll()
+
+    def step(self, like: Event, **changes: object) -> Event:
+        """Write a step like another one."""
+        fields = {k: v for k, v in like.items() if k not in ("type", "seq", "time", "nonfinite")}
+        return self.emit("step", **(fields | changes))
+
+
+@contextlib.contextmanager
+def living(folder: Path, events: list[Event] | None = None, name: str = "recorded") -> Iterator[LiveRun]:
+    """Make a run that a process trains; up to step 40 unless other events are given."""
+    run = make_run(folder, events if events is not None else events_until_step(40), name)
+    with RunLock(run), EventWriter(run.events, next_seq(run.events)) as writer:
+        yield LiveRun(run, writer)
