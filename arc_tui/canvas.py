@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
 from arc_tui import braille
 from arc_tui.rows import Row
 
-_GROUND = np.array([braille.BLANK, ord("."), ord("·")], np.uint32)
+_DOT, _PLAIN_DOT = ord("·"), ord(".")
+_GROUND = frozenset({braille.BLANK, _DOT, _PLAIN_DOT})
 """What a cell may hold before anything is drawn into it."""
 
 
@@ -45,11 +47,16 @@ class Canvas:
                 self._codes[line, cell + offset] = ord(character)
                 self._styles[line, cell + offset] = self._style(style)
 
+    def put_at(self, line: int, cells: Sequence[int], character: str, style: str) -> None:
+        """Write one character into several cells of a line."""
+        self._codes[line, cells] = ord(character)
+        self._styles[line, cells] = self._style(style)
+
     def is_free(self, line: int, first: int, last: int) -> bool:
         """Whether cells exist and nothing but the ground is in them."""
         if first < 0 or last >= self.cells:
             return False
-        return bool(np.isin(self._codes[line, first : last + 1], _GROUND).all())
+        return _GROUND.issuperset(self._codes[line, first : last + 1].tolist())
 
     def column(self, cell: int, character: str, style: str) -> None:
         """Draw a line from top to bottom in place of what is there."""
@@ -58,7 +65,7 @@ class Canvas:
 
     def dotted(self, line: int, *, plain: bool) -> None:
         """Draw a faint line from left to right."""
-        self._codes[line, ::2] = _GROUND[1 if plain else 2]
+        self._codes[line, ::2] = _PLAIN_DOT if plain else _DOT
         self._styles[line, :] = self._style("grid_line")
 
     def rows(self) -> list[Row]:

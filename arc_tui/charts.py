@@ -6,15 +6,15 @@ it is given columns, two for each cell, in which the history has summed up its s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arc_tui import axes, braille
 from arc_tui.canvas import Canvas
-from arc_tui.marks import GLYPHS, PLAIN_GLYPHS, Mark, MarkKind
+from arc_tui.marks import GLYPHS, PLAIN_GLYPHS, MarkKind
 from arc_tui.rows import Row
 from arc_tui.series import Window, columns_of
 
@@ -27,6 +27,7 @@ BELOW = 2
 LEAST_WIDTH, LEAST_HEIGHT = GUTTER + 4, BELOW + 2
 
 Values = NDArray[np.float64]
+Steps = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Plot:
         first: The step at the left end.
         last: The step at the right end.
         curves: Its lines; those that come first lie on top.
-        marks: What happened.
+        marks: Steps at which something happened, by its kind (`History.mark_steps`).
         log: Whether equal ratios are equally far apart.
         cursor: The step that the cursor is at; None without one.
         least: Values that are shown in any case.
@@ -67,7 +68,7 @@ class Plot:
     first: int
     last: int
     curves: Sequence[Curve]
-    marks: Sequence[Mark] = ()
+    marks: Mapping[MarkKind, Steps] = field(default_factory=dict[MarkKind, Steps])
     log: bool = False
     cursor: int | None = None
     least: tuple[float, ...] = ()
@@ -102,6 +103,9 @@ MARK = "mark."
 
 _REGULAR = frozenset({MarkKind.EPOCH, MarkKind.CHECKPOINT, MarkKind.VALIDATION, MarkKind.WARNING})
 """Kinds that say nothing more by their place once they are everywhere."""
+
+MOST_LABELS = 8
+"""So many of the last numbers that were not finite have their step beside them."""
 
 _CLIPPED, _PLAIN_CLIPPED = "▾", "v"
 
@@ -216,8 +220,8 @@ def _draw_clipped(canvas: Canvas, plot: Plot, scale: axes.Scale) -> None:
     if not scale.log:
         return
     for curve in plot.curves:
-        for cell in np.unique(np.flatnonzero(curve.window.low <= 0) // 2).tolist():
-            canvas.put(canvas.lines - 1, cell, _PLAIN_CLIPPED if plot.plain else _CLIPPED, "mark.clipped")
+        cells = (np.flatnonzero(curve.window.low <= 0) // 2).tolist()
+        canvas.put_at(canvas.lines - 1, cells, _PLAIN_CLIPPED if plot.plain else _CLIPPED, "mark.clipped")
 
 
 def _draw_cursor(canvas: Canvas, plot: Plot) -> None:
@@ -228,19 +232,24 @@ def _draw_cursor(canvas: Canvas, plot: Plot) -> None:
 
 def _draw_nonfinite(canvas: Canvas, plot: Plot) -> None:
     """Pin what was not finite to the top, with its step where there is room."""
-    marked = [mark.step for mark in plot.marks if mark.kind is MarkKind.NAN]
-    columns = [np.flatnonzero(curve.window.bad > 0) for curve in plot.curves]
-    inside = np.array([step for step in marked if plot.first <= step <= plot.last], dtype=np.int64)
-    columns.append(columns_of(inside, plot.first, plot.last, 2 * canvas.cells))
+    at = _cells_of(plot, MarkKind.NAN, canvas.cells)
+    columns = [np.flatnonzero(curve.window.bad > 0) // 2 for curve in plot.curves]
     glyph = (PLAIN_GLYPHS if plot.plain else GLYPHS)[MarkKind.NAN]
-    for cell in np.unique(np.concatenate(columns) // 2).tolist():
-        canvas.put(0, cell, glyph, MARK + MarkKind.NAN)
-    for step in inside[::-1].tolist():
-        cell, text = axes.cell_of(step, plot.first, plot.last, canvas.cells), f"{step:,}"
+    canvas.put_at(0, np.concatenate([*columns, list(at)]).astype(int).tolist(), glyph, MARK + MarkKind.NAN)
+    for cell, step in sorted(at.items(), reverse=True)[:MOST_LABELS]:
+        text = f"{step:,}"
         for begin in (cell + 1, cell - len(text)):
             if canvas.is_free(0, begin, begin + len(text) - 1):
                 canvas.put(0, begin, text, MARK + MarkKind.NAN)
                 break
+
+
+def _cells_of(plot: Plot, kind: MarkKind, cells: int) -> dict[int, int]:
+    """Return the cells in which marks of a kind fall, each with the step of the last of them."""
+    steps = plot.marks.get(kind, np.zeros(0, np.int64))
+    steps = steps[(plot.first <= steps) & (steps <= plot.last)]
+    at = columns_of(steps, plot.first, plot.last, 2 * cells) // 2
+    return dict(zip(at.tolist(), steps.tolist(), strict=True))
 
 
 def _gutter(label: str | None, *, plain: bool) -> Row:
@@ -266,11 +275,7 @@ def _marked_cells(plot: Plot, cells: int) -> dict[int, MarkKind]:
     """Return the kind of mark that each cell shows; a lesser one gives way by a cell, or is left out."""
     shown: dict[int, MarkKind] = {}
     for kind in _ON_AXIS:
-        at = {
-            axes.cell_of(mark.step, plot.first, plot.last, cells)
-            for mark in plot.marks
-            if mark.kind is kind and plot.first <= mark.step <= plot.last
-        }
+        at = _cells_of(plot, kind, cells)
         if kind in _REGULAR and len(at) > cells // 4:
             continue
         for cell in sorted(at):

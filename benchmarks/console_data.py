@@ -28,13 +28,15 @@ import numpy as np
 from arc_core.rundir import RunDirectory, create_run
 from arc_tui import charts
 from arc_tui.charts import Curve, Plot
-from arc_tui.digest import Digest
+from arc_tui.digest import Digest, Place, Told
 from arc_tui.feed import Batch, Feed
 from arc_tui.history import History
+from arc_tui.marks import Mark, MarkKind
 from arc_tui.step_table import StepTable, step_table
 
 SAMPLE_EVERY = 100
-CHECKPOINT_EVERY = 1000
+CHECKPOINT_EVERY = 50
+NOT_FINITE_EVERY = 97
 STEPS_PER_EPOCH = 3232
 WIDTH, HEIGHT = 160, 45
 PATIENCE_SECONDS = 600.0
@@ -167,19 +169,27 @@ def attach(run: RunDirectory) -> tuple[Attached, History]:
 
 
 def filled_history(steps: int) -> History:
-    """Return the history of a run of so many steps."""
+    """Return the history of a run of so many steps, with as many marks as it can keep."""
     history, rng = History(), random.Random(0)
     events = [{"type": "step", "seq": n, "step": n, **step_fields(n, rng)} for n in range(1, _VARIANTS + 1)]
     table = step_table(events)
     for first in range(0, steps, 50_000):
         numbers = np.arange(first, min(first + 50_000, steps))
-        part = table.select(numbers % len(table))
-        history.add(_digest(dataclasses.replace(part, steps=numbers + 1, seqs=numbers + 1)))
+        part = dataclasses.replace(table.select(numbers % len(table)), steps=numbers + 1, seqs=numbers + 1)
+        history.add(Digest(part, tuple(_not_finite(part)), tuple(_told(part)), (), None))
     return history
 
 
-def _digest(table: StepTable) -> Digest:
-    return Digest(table, (), (), (), None)
+def _not_finite(table: StepTable) -> Iterator[Mark]:
+    for step in table.steps[table.steps % NOT_FINITE_EVERY == 0].tolist():
+        yield Mark(MarkKind.NAN, step, step, 0.0, "not finite: loss.risk", ("loss.risk",))
+
+
+def _told(table: StepTable) -> Iterator[Told]:
+    for step in table.steps[table.steps % CHECKPOINT_EVERY == 0].tolist():
+        common = {"seq": step, "time": 0.0, "step": step}
+        yield Told({"type": "checkpoint", "id": step, "phase": "verified", **common}, Place(step, None))
+        yield Told({"type": "validation", "exact": 1, "inputs": 2, **common}, Place(step, None))
 
 
 def draw_loss(history: History, width: int = WIDTH, height: int = HEIGHT) -> int:
@@ -190,7 +200,7 @@ def draw_loss(history: History, width: int = WIDTH, height: int = HEIGHT) -> int
         window = history.window(name, first, last, 2 * charts.plot_cells(width))
         smooth = history.smoothed(name, window, max((last - first) / 50, 3.0))
         curves.append(Curve(name, window, smooth, line, raw))
-    rows = charts.draw(Plot(first, last, curves, history.marks(first, last)), width, height)
+    rows = charts.draw(Plot(first, last, curves, history.mark_steps(first, last)), width, height)
     return sum(map(len, rows))
 
 

@@ -37,7 +37,7 @@ def _plot(values: list, *, smooth: bool = False, raw: str = "raw", **parts: obje
     first, last = history.first_step, history.last_step
     window = history.window(LOSS, first, last, 2 * (WIDTH - GUTTER))
     line = history.smoothed(LOSS, window, 3.0) if smooth else None
-    parts = {"marks": history.marks()} | parts
+    parts = {"marks": history.mark_steps(first, last)} | parts
     return Plot(first, last, [Curve("combined", window, line, "ema", raw)], **parts)
 
 
@@ -96,9 +96,9 @@ def test_spike_of_one_step_among_many_reaches_the_top():
 
 
 def test_few_steps_are_joined_and_a_number_that_was_not_finite_leaves_a_hole():
-    whole = _dots(_plot_area(_text(_plot([1.0, 2.0, 1.0, 2.0, 1.0], raw="", marks=()))))
+    whole = _dots(_plot_area(_text(_plot([1.0, 2.0, 1.0, 2.0, 1.0], raw="", marks={}))))
     assert whole.any(axis=0).all()
-    holed = _dots(_plot_area(_text(_plot([1.0, 2.0, None, 2.0, 1.0], raw="", marks=()))))
+    holed = _dots(_plot_area(_text(_plot([1.0, 2.0, None, 2.0, 1.0], raw="", marks={}))))
     assert not holed.any(axis=0)[25:55].any()
     assert holed.any(axis=0)[:20].all()
     assert holed.any(axis=0)[60:].all()
@@ -112,14 +112,14 @@ def test_number_that_was_not_finite_is_pinned_with_its_step():
 
 
 def test_number_that_was_not_finite_is_pinned_even_when_its_mark_is_no_longer_kept():
-    rows = _text(_plot([1.0] * 60 + [None] + [1.0] * 39, marks=()))
+    rows = _text(_plot([1.0] * 60 + [None] + [1.0] * 39, marks={}))
     assert rows[0][GUTTER + 24] == "×"
 
 
 @pytest.mark.parametrize(("is_plain", "glyphs"), [(False, GLYPHS), (True, PLAIN_GLYPHS)])
 def test_each_kind_of_mark_has_a_glyph_and_a_style_of_its_own(is_plain: bool, glyphs: dict):
     assert len({*glyphs.values()}) == len(MarkKind)
-    marks = [Mark(kind, 5 + 10 * at, at, 0.0, "") for at, kind in enumerate(MarkKind)]
+    marks = {kind: np.array([5 + 10 * at]) for at, kind in enumerate(MarkKind)}
     rows = charts.draw(_plot([1.0] * 80, marks=marks, plain=is_plain), WIDTH, HEIGHT)
     found = {style: text for text, style in rows[-2] if style.startswith("mark.")}
     assert found == {f"mark.{kind}": glyphs[kind] for kind in MarkKind}
@@ -127,7 +127,7 @@ def test_each_kind_of_mark_has_a_glyph_and_a_style_of_its_own(is_plain: bool, gl
 
 
 def test_of_marks_at_one_step_the_worst_is_in_its_cell_and_the_next_two_beside_it():
-    marks = [Mark(kind, 41, at, 0.0, "") for at, kind in enumerate(MarkKind)]
+    marks = {kind: np.array([41]) for kind in MarkKind}
     row = _text(_plot([1.0] * 80, marks=marks))[-2]
     cell = GUTTER + axes.cell_of(41, 1, 80, WIDTH - GUTTER)
     worst = (MarkKind.CHECKPOINT_FAILED, MarkKind.NAN, MarkKind.RESUME)
@@ -136,10 +136,10 @@ def test_of_marks_at_one_step_the_worst_is_in_its_cell_and_the_next_two_beside_i
 
 
 def test_marks_that_are_everywhere_are_left_out_but_not_those_that_warn_of_numbers():
-    marks = [Mark(kind, n, n, 0.0, "") for kind in (MarkKind.CHECKPOINT, MarkKind.NAN) for n in range(1, 81)]
-    row = _text(_plot([1.0] * 80, marks=marks[:80]))[-2]
+    everywhere = np.arange(1, 81)
+    row = _text(_plot([1.0] * 80, marks={MarkKind.CHECKPOINT: everywhere}))[-2]
     assert GLYPHS[MarkKind.CHECKPOINT] not in row
-    row = _text(_plot([1.0] * 80, marks=marks[80:]))[-2]
+    row = _text(_plot([1.0] * 80, marks={MarkKind.NAN: everywhere}))[-2]
     assert row.count(GLYPHS[MarkKind.NAN]) == WIDTH - GUTTER
 
 
@@ -215,7 +215,7 @@ def test_any_numbers_at_any_size_fill_exactly_the_space_given(
     columns = 2 * charts.plot_cells(cells)
     window = history.window(LOSS, history.first_step, history.last_step, columns)
     curve = Curve("x", window, history.smoothed(LOSS, window, 3.0), "ema", "raw")
-    plot = Plot(history.first_step, history.last_step, [curve], history.marks(), log, cursor)
+    plot = Plot(history.first_step, history.last_step, [curve], history.mark_steps(1, 100), log, cursor)
     rows = charts.draw(plot, cells, lines)
     assert len(rows) == lines
     assert all(width(row) <= cells for row in rows)
@@ -311,7 +311,7 @@ def test_readout_tells_step_values_and_what_happened_there():
     text = plain(row)
     assert text.startswith("step 11,108  ━ combined 1.0000")
     assert "(0.5000 – 2.2500)" in text
-    assert "mean 1.5000" in text
+    assert "EMA 1.5000" in text
     assert text.index("× not finite: loss.risk") < text.index("◆ checkpoint 00002")
 
 

@@ -51,6 +51,7 @@ def _content(history: History) -> dict:
         "count": [window.count.tolist() for window in windows],
         "bad": [window.bad.tolist() for window in windows],
         "marks": history.marks(),
+        "mark steps": {kind: steps.tolist() for kind, steps in history.mark_steps(1, last).items()},
         "samples": [history.sample_at(step) for step in history.sample_steps],
         "entries": history.entries,
     }
@@ -124,6 +125,17 @@ def test_recorded_run_is_told_as_it_was():
         assert [mark.seq for mark in history.marks(kinds=[kind])] == seqs
     assert history.sample_steps == [event["step"] for event in events if event["type"] == "sample"]
     assert history.latest("reward.total") == pytest.approx(steps[-1]["reward"]["total"], rel=1e-6)
+
+
+def test_steps_of_marks_are_those_of_the_marks_in_a_stretch():
+    history = _history(console_events())
+    for first, last in ((1, 60), (20, 40), (30, 30)):
+        found = history.mark_steps(first, last)
+        for kind in MarkKind:
+            expected = sorted(mark.step for mark in history.marks(first, last, [kind]))
+            assert found[kind].tolist() == expected
+    history.add([{"type": "warning", "seq": 10**6, "time": 1.0, "code": "x", "message": "", "advice": ""}])
+    assert history.mark_steps(60, 60)[MarkKind.WARNING].tolist()[-1:] == [60]
 
 
 def test_rate_change_is_marked_at_the_step_before_it_even_if_that_comes_later():
