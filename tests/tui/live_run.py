@@ -17,9 +17,10 @@ from arc_core.rundir import RunDirectory, RunLock
 class LiveRun:
     """Stands in for the training process of a run."""
 
-    def __init__(self, run: RunDirectory, writer: EventWriter) -> None:
+    def __init__(self, run: RunDirectory, writer: EventWriter, lock: RunLock) -> None:
         self.run = run
         self.emit = writer.emit
+        self.release = lock.release
         self._inbox = CommandInbox(run.commands, started_at=time.time() - 60)
 
     def commands(self) -> list[Command]:
@@ -36,5 +37,5 @@ class LiveRun:
 def living(folder: Path, events: list[Event] | None = None, name: str = "recorded") -> Iterator[LiveRun]:
     """Make a run that a process trains; up to step 40 unless other events are given."""
     run = make_run(folder, events if events is not None else events_until_step(40), name)
-    with RunLock(run), EventWriter(run.events, next_seq(run.events)) as writer:
-        yield LiveRun(run, writer)
+    with RunLock(run) as lock, EventWriter(run.events, next_seq(run.events)) as writer:
+        yield LiveRun(run, writer, lock)
