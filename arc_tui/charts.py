@@ -82,7 +82,7 @@ DASHES = ("1", "1110", "10", "111010")
 SIGNS = ("━", "╍", "┈", "╌")
 """How the readout shows each of them."""
 
-PLAIN_LINES = ("^~-_|", "***.*", "ooo,o", "+++.+")
+PLAIN_LINES = ("^~-_|", "*****", "ooooo", "+++++")
 PLAIN_RAW = "':..:"
 PLAIN_SIGNS = ("-", "*", "o", "+")
 
