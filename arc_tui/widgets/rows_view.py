@@ -13,6 +13,10 @@ from arc_tui.rows import Row, Run
 from arc_tui.themes import Theme, load_theme
 
 
+_LETTERS = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉━╸╺", "_.,-~=+#||||###=--")
+"""What blocks and bars become in a theme that keeps to plain letters."""
+
+
 def looks(widget: Widget) -> Theme:
     """Return the theme of the app that a widget is in; the default one in any other app."""
     theme = getattr(widget.app, "looks", None)
@@ -58,6 +62,8 @@ class RowsView(Widget, can_focus=False):
 def painted(row: Sequence[Run], widget: Widget) -> Strip:
     """Return a row in the colours of the theme, on the ground of a widget."""
     ground, theme = widget.rich_style, looks(widget)
+    if theme.ascii:
+        row = [(text.translate(_LETTERS), style) for text, style in row]
     return Strip(
         [Segment(text, ground + theme.style(style) if style else ground) for text, style in row if text]
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 from recordings import console_events
 from rich.segment import Segment
@@ -10,6 +11,7 @@ from textual.geometry import Region
 from textual.widget import Widget
 
 from arc_tui import axes
+from arc_tui.bars import signed_bar, sparkline
 from arc_tui.charts import GUTTER, plot_cells
 from arc_tui.history import History
 from arc_tui.rows import plain
@@ -17,6 +19,7 @@ from arc_tui.samples import Sample
 from arc_tui.themes import Theme, load_theme
 from arc_tui.widgets.chart import CLOSEST, Chart, Series
 from arc_tui.widgets.grid import GridView
+from arc_tui.widgets.rows_view import RowsView
 
 SIZE = (GUTTER + 80, 20)
 LOSS = Series("loss.combined", "combined", "ema", "raw")
@@ -255,6 +258,16 @@ async def test_grids_without_colours_show_their_digits():
     async with ChartApp(view, load_theme().without_colour()).run_test(size=(100, 30)):
         view.show_sample(_sample(5))
         assert set("01234") <= set("".join(_text(view)[1:]))
+
+
+async def test_theme_of_plain_letters_has_no_blocks_in_sparklines_and_bars():
+    view = RowsView()
+    async with ChartApp(view, load_theme("plain")).run_test(size=(60, 3)):
+        bar = signed_bar(-0.7, 1.0, 20) + signed_bar(0.45, 1.0, 20)
+        view.show([[(sparkline(np.arange(20.0), 20), "loss.risk")], bar])
+        text = "".join(_painted(view)).replace("│", "")
+        assert text.isascii()
+        assert len(set(text)) >= 8
 
 
 async def test_grids_too_large_even_at_their_smallest_are_scrolled():
