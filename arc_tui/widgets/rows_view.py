@@ -12,7 +12,6 @@ from textual.widget import Widget
 from arc_tui.rows import Row, Run
 from arc_tui.themes import Theme, load_theme
 
-
 _LETTERS = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉━╸╺", "_.,-~=+#||||###=--")
 """What blocks and bars become in a theme that keeps to plain letters."""
 
