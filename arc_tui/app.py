@@ -92,7 +92,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         )
         return self.main
 
-    def on_mount(self) -> None:
+    @on(MainScreen.Ready)
+    def begin(self) -> None:
         """Begin to follow the run."""
         if not self.is_headless:
             self._signals.answer()

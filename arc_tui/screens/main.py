@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from textual import events, on
 from textual.app import ComposeResult
+from textual.message import Message
 from textual.widgets import Input
 
 from arc_tui.keys import Scope, by_key
@@ -38,8 +39,13 @@ class MainScreen(SteersRun):
     """
 
     DEFAULT_CSS = """
-    MainScreen { layout: vertical; background: $surface-background; color: $surface-text; }
+    MainScreen {
+        layout: vertical; overflow: hidden; background: $surface-background; color: $surface-text;
+    }
     """
+
+    class Ready(Message):
+        """The screen can show a run."""
 
     def __init__(
         self,
@@ -68,11 +74,17 @@ class MainScreen(SteersRun):
         """Begin with the loss."""
         self._panels.choose(LOSS)
         self._apply_looks()
+        self.post_message(self.Ready())
 
     def on_resize(self) -> None:
         """Draw everything for the new size."""
         self._panels.stale()
         self.call_after_refresh(self.redraw)
+
+    @on(Panels.Rearranged)
+    def draw_rearranged(self) -> None:
+        """Draw the panels in their new places."""
+        self.redraw()
 
     def on_screen_resume(self) -> None:
         """Draw what has changed while another screen was shown."""
@@ -92,7 +104,7 @@ class MainScreen(SteersRun):
 
     def redraw(self) -> None:
         """Draw what has changed; nothing is painted for what has not."""
-        if not self.is_mounted or not self.size:
+        if not self.can_draw:
             return
         if self.redraw_state():
             self._panels.stale()
@@ -101,10 +113,13 @@ class MainScreen(SteersRun):
 
     def stale(self) -> None:
         """Have all panels drawn anew at the next `redraw`."""
-        self._panels.stale()
+        if self.can_draw:
+            self._panels.stale()
 
     def take_machine(self, sample: MachineSample) -> None:
         """Hand a machine sample to its panel."""
+        if not self.can_draw:
+            return
         panel = self._panels.panel(MACHINE)
         if isinstance(panel, MachinePanel):
             panel.take(sample)

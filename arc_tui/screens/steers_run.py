@@ -48,19 +48,28 @@ class SteersRun(Screen[None]):
         self.cursor: int | None = None
         """The step that charts and grids are at; None while they follow the newest."""
 
+    @property
+    def can_draw(self) -> bool:
+        """Whether the parts of the screen are there: not before it is composed, nor once the console closes."""
+        return self.is_mounted and self.app.is_running
+
     def redraw_state(self) -> bool:
         """Draw header, banner and footer at once: a key press is answered without waiting for the panels.
 
         Returns:
             Whether the banner now takes another number of lines, so that the panels have other places.
         """
+        if not self.can_draw:
+            return False
         view = self.session.view(self.cursor)
         self.query_one(Header).show_view(view)
         self.query_one(Footer).show_view(view, self._keys, read_only=self._read_only)
-        return self.query_one(Banner).show_view(view, self.session.unseen, self._keys, self.size.width)
+        return self.query_one(Banner).show_view(view, self.session.unseen, self._keys, self.size)
 
     def tell(self, text: str, style: str = "accent", seconds: float | None = MESSAGE_SECONDS) -> None:
         """Show a message in the header for a while; None until the next one."""
+        if not self.can_draw:
+            return
         self.query_one(Header).show_message(text, style)
         if seconds is not None:
             self.set_timer(seconds, lambda: self._clear(text))
@@ -72,8 +81,8 @@ class SteersRun(Screen[None]):
         self.tell(text, _STYLES.get(request.stage, "accent"), MESSAGE_SECONDS if done else None)
 
     def _clear(self, text: str) -> None:
-        header = self.query_one(Header)
-        if header.message == text:
+        header = self.query_one(Header) if self.can_draw else None
+        if header is not None and header.message == text:
             header.show_message("")
 
     def action_pause(self) -> None:

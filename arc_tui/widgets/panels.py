@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.geometry import Offset, Size, Spacing
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.message import Message
 from textual.widget import Widget
 
 from arc_tui.places import CURRICULUM, LOSS, SIDE, Places, arrange, columns
@@ -55,6 +56,9 @@ class Panels(Widget):
     DEFAULT_CSS = """
     Panels { height: 1fr; width: 1fr; background: $surface-background; }
     """
+
+    class Rearranged(Message):
+        """The panels have their new places and can be drawn there."""
 
     def __init__(self) -> None:
         super().__init__(id="panels")
@@ -121,8 +125,10 @@ class Panels(Widget):
         """Draw the panels that are shown and are to be drawn anew."""
         places = self.places()
         for digit in sorted(self._stale & places.panels.keys()):
-            self.panel(digit).show_view(view)
-            self._stale.discard(digit)
+            panel = self.panel(digit)
+            if panel.size == places.panels[digit].size:  # else it is about to be laid out
+                panel.show_view(view)
+                self._stale.discard(digit)
         if places.strip is not None and 0 in self._stale:
             self.query_one(FixesStrip).show_view(view)
             self._stale.discard(0)
@@ -140,3 +146,4 @@ class Panels(Widget):
                 child.display = places.strip is not None
         self.stale()
         self.refresh(layout=True)
+        self.call_after_refresh(self.post_message, self.Rearranged())
