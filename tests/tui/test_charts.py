@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from arc_tui import axes, braille, charts
@@ -208,6 +208,8 @@ def test_plain_chart_is_ascii():
     log=st.booleans(),
     cursor=st.none() | st.integers(-5, 100),
 )
+@example(values=[1.0, 5e-324], cells=40, lines=12, log=True, cursor=None)
+@example(values=[5e-324], cells=40, lines=12, log=False, cursor=None)
 def test_any_numbers_at_any_size_fill_exactly_the_space_given(
     values: list, cells: int, lines: int, log: bool, cursor: int | None
 ):

@@ -70,6 +70,16 @@ def test_half_blocks_show_two_cells_above_each_other():
     ]
 
 
+def test_cell_that_is_wrong_keeps_its_colour_in_half_blocks():
+    target = ("11", "11", "11")
+    picture = Picture("after", ("12", "31", "41"), target)
+    rows = picture_rows(picture, HALF, digits=False)[1:]
+    assert [_cells(row) for row in rows] == [
+        [(LOWER_WRONG, "grid.3"), (UPPER_WRONG, "grid.2")],
+        [(UPPER_WRONG, "grid.4"), ("▀", "half.1")],
+    ]
+
+
 def _marked(picture: Picture, cell: object) -> set[tuple[int, int]]:
     """Row and column of the cells that are marked as wrong."""
     found = set()

@@ -175,6 +175,16 @@ def test_resume_takes_back_steps_samples_validations_and_later_checkpoints_but_n
     assert history.window(LOSS, 1, 2, 2).mean.tolist() == [5.0, 4.0]
 
 
+def test_event_that_a_resume_names_as_the_last_that_counts_does_count():
+    steps = _events(_step(1, 5.0), _step(2, 6.0), _step(3, 7.0))
+    resumed = {"type": "resumed", "seq": 4, "time": 1.0, "step": 2, "checkpoint": 0, "supersedes": 2}
+    at_once, later, backwards = _history([*steps, resumed]), _history(steps), _history([resumed])
+    later.add([resumed])
+    backwards.add(steps, older=True)
+    for history in (at_once, later, backwards):
+        assert history.window(LOSS, 1, 3, 3).count.tolist() == [1, 1, 0]
+
+
 def test_resume_that_does_not_say_what_it_supersedes_takes_nothing_back():
     history = _history([*_events(_step(1), _step(2)), {"type": "resumed", "seq": 3, "step": 1}])
     assert history.last_step == 2
@@ -221,7 +231,8 @@ def test_marks_samples_and_entries_stay_bounded_and_the_newest_are_kept():
     assert len(history.sample_steps) < many / 4
     assert len(history.entries) == NEWEST_ENTRIES
     gaps = np.diff([mark.step for mark in marks[:OLDER_MARKS]])
-    assert gaps.max() < 6 * gaps.mean()  # spread over the run
+    assert gaps.max() < 6 * gaps.mean()
+    assert marks[OLDER_MARKS - 1].step - marks[0].step > 0.9 * (many - NEWEST_MARKS)
 
 
 def test_clip_share_is_of_the_last_steps_with_a_finite_norm():
