@@ -50,7 +50,7 @@ class SteersRun(Screen[None]):
 
     @property
     def can_draw(self) -> bool:
-        """Whether the parts of the screen are there: not before it is composed, nor once the console closes."""
+        """Whether the parts of the screen are there: once it is composed and until the console closes."""
         return self.is_mounted and self.app.is_running
 
     def redraw_state(self) -> bool:
