@@ -192,10 +192,11 @@ async def test_only_lines_that_changed_are_painted_again(monkeypatch: pytest.Mon
     async with ChartApp(chart).run_test(size=SIZE):
         history = _history()
         chart.show_history(history)
-        painted: list[Region] = []
+        drawn, painted = chart.rows, list[Region]()
         monkeypatch.setattr(chart, "refresh", lambda *regions, **_: painted.extend(regions))
         chart.show_history(history)
         assert painted == []
+        assert chart.rows is drawn
         chart.show_history(history, cursor=400)
         assert 0 < len(painted) <= SIZE[1]
         chart.show_history(history, cursor=400)

@@ -185,6 +185,21 @@ def test_event_that_a_resume_names_as_the_last_that_counts_does_count():
         assert history.window(LOSS, 1, 3, 3).count.tolist() == [1, 1, 0]
 
 
+def test_steps_are_kept_one_by_one_as_far_back_whichever_way_a_run_with_a_resume_is_read():
+    steps = _events(*(_step(n, float(n)) for n in range(1, 101)))
+    after = [
+        {"type": "resumed", "seq": 101, "time": 1.0, "step": 95, "checkpoint": 0, "supersedes": 95},
+        {**_step(96, 96.0), "seq": 102, "time": 1.0},
+    ]
+    onwards, backwards = History(capacity=16), History(capacity=16)
+    onwards.add([*steps, *after])
+    backwards.add(after)
+    backwards.add(steps, older=True)
+    for step in (80, 84, 85, 96):
+        found = [history.at(LOSS, step) for history in (onwards, backwards)]
+        assert found[0].count.tolist() == found[1].count.tolist() == [4 if step < 85 else 1]
+
+
 def test_resume_that_does_not_say_what_it_supersedes_takes_nothing_back():
     history = _history([*_events(_step(1), _step(2)), {"type": "resumed", "seq": 3, "step": 1}])
     assert history.last_step == 2
