@@ -75,6 +75,7 @@ def train(
             directory is gone again then.
     """
     colours = load_theme().status
+    detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
     launch = prepare(flags, file, argv)
     reporter = HeadlessReporter(launch.config, open_output(colours), lambda: planned_batches(launch.run))
     ending: list[Event] = []
@@ -95,7 +96,7 @@ def train(
         reporter.notice(
             f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}"
         )
-        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=launch.config.detach)
+        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=detach)
         if outcome.refusal is None:
             reporter.handle(ending)
         if outcome.left_running:
