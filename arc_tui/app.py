@@ -52,7 +52,7 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         ArcError: If the run's run.json, the theme or the keys are refused.
     """
 
-    CSS_PATH = None
+    TITLE = "arc-tui"
     COMMANDS: ClassVar = {ActionProvider}
     COMMAND_PALETTE_BINDING = "f20"
     """Textual wants one of its own; ours is in the table of keys."""

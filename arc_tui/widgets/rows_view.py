@@ -9,7 +9,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from arc_tui.rows import Row, Run
+from arc_tui.rows import Row, Run, cut
 from arc_tui.themes import Theme, load_theme
 
 _LETTERS = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉━╸╺", "_.,-~=+#||||###=--")
@@ -54,7 +54,7 @@ class RowsView(Widget, can_focus=False):
 
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
-        row = self._rows[y] if 0 <= y < len(self._rows) else []
+        row = cut(self._rows[y], self.size.width) if 0 <= y < len(self._rows) else []
         return painted(row, self).adjust_cell_length(self.size.width, self.rich_style)
 
 

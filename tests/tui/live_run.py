@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from recordings import events_until_step, make_run
 from arc_core.commands import Command, CommandInbox
 from arc_core.events import Event, EventWriter, next_seq
 from arc_core.rundir import RunDirectory, RunLock
+
+START = 1_800_000_000.0
+"""When a run begins that has no events yet; each event of a test comes a second after the one before."""
 
 
 class LiveRun:
@@ -36,6 +40,8 @@ class LiveRun:
 @contextlib.contextmanager
 def living(folder: Path, events: list[Event] | None = None, name: str = "recorded") -> Iterator[LiveRun]:
     """Make a run that a process trains; up to step 40 unless other events are given."""
-    run = make_run(folder, events if events is not None else events_until_step(40), name)
-    with RunLock(run) as lock, EventWriter(run.events, next_seq(run.events)) as writer:
+    past = events if events is not None else events_until_step(40)
+    run = make_run(folder, past, name)
+    clock = itertools.count(past[-1]["time"] + 1 if past else START)
+    with RunLock(run) as lock, EventWriter(run.events, next_seq(run.events), lambda: next(clock)) as writer:
         yield LiveRun(run, writer, lock)
