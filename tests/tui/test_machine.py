@@ -1,7 +1,6 @@
 """What is told of the machine, with and without a GPU that NVML knows."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +11,7 @@ from arc_tui.machine import Machine
 
 
 @pytest.fixture
-def two_gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """NVML as it answers for one GPU that tells everything and one that tells nothing."""
     calls: list[str] = []
 
@@ -34,7 +33,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     for name, value in answers.items():
         monkeypatch.setattr(pynvml, name, lambda handle, value=value: answer(handle, value))
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTemperature", lambda handle, sensor: answer(handle, 61))
-    yield calls
+    return calls
 
 
 def test_gpu_tells_use_memory_power_and_heat(tmp_path: Path, two_gpus: list[str]):
