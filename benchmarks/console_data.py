@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -272,11 +272,15 @@ def history_memory(steps: int) -> tuple[int, int]:
     return taken, history.bytes
 
 
-def main() -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print.
+
+    Args:
+        arguments: The command line; None takes that of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--steps", type=int, default=1_000_000)
-    steps = parser.parse_args().steps
+    steps = parser.parse_args(arguments).steps
     with tempfile.TemporaryDirectory() as folder:
         run = create_run(Path(folder), "long", {"created": 0.0})
         size = write_log(run.events, steps)

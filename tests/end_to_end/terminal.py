@@ -16,6 +16,7 @@ import pyte
 from command import ARC_TUI, PATIENCE_SECONDS, environment
 
 COLUMNS, LINES = 120, 40
+QUIET_SECONDS = 0.4
 LEAVES_ALTERNATE_SCREEN = b"\x1b[?1049l"
 SHOWS_CURSOR = b"\x1b[?25h"
 STOPS_MOUSE = b"\x1b[?1003l"
@@ -67,8 +68,25 @@ class Terminal:
                 return shown
         raise AssertionError(f"{pattern} never appears:\n{self.look()}")
 
+    def until_gone(self, pattern: str) -> str:
+        """Wait until something no longer stands on the screen; return all of it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            shown = self.look()
+            if not re.search(pattern, shown):
+                return shown
+        raise AssertionError(f"{pattern} stays:\n{self.look()}")
+
+    def settle(self) -> None:
+        """Take in what is written until nothing has come for a moment, as of a run that has ended."""
+        while True:
+            before = len(self.output)
+            self.look(QUIET_SECONDS)
+            if len(self.output) == before:
+                return
+
     def press(self, keys: str) -> None:
-        """Press keys."""
+        """Press keys; after Escape, settle before the next, or it is taken for a key with Alt."""
         self.process.send(keys)
 
     def resize(self, columns: int, lines: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command import PATIENCE_SECONDS, end_engine
+from hostile import hostile_run, hostile_texts, obeyed
 from terminal import Terminal, terminal
 
 from arc_core.checkpoint_index import list_checkpoints, problems_of
@@ -188,11 +189,10 @@ def test_crash_of_the_training_process_is_told_with_the_way_back(tmp_path: Path,
         trainer = lock_holder(run)
         assert trainer is not None
         os.kill(trainer, signal.SIGKILL)
-        shown = opened.until("SIGKILL")
+        shown = opened.until("(?s)SIGKILL.*arc-tui train --resume mine")
         assert "has crashed" in shown
-        assert "arc-tui train --resume mine" in shown
         opened.press("\x1b")
-        opened.until(r"(?i)✗ crashed")
+        opened.until_gone("has crashed")
         opened.press("q")
         assert opened.ended() == 1
         assert opened.is_sane()
@@ -219,3 +219,40 @@ def test_console_survives_any_size_of_its_terminal(tmp_path: Path, run: RunDirec
         assert opened.ended() == 0
     finally:
         opened.end()
+
+
+CONTROL = re.compile(
+    rb"\x1b\[[0-9;]*m"  # colours
+    rb"|\x1b\[[0-9;]*H"  # where to write
+    rb"|\x1b\[\?[0-9;]*[hl]|\x1b\[[<>=?][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p"  # modes, and questions about them
+    rb"|\x1b\[2[23];0t|\x1b\]0;(?:starting|running|stopped|finished)[^\x00-\x1f\x7f]*\x07"  # the title
+    rb"|\x1b\]22;[a-z-]*\x07"  # the form of the pointer
+    rb"|\r|\n"
+)
+"""Everything that the console itself sends beside text."""
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_nothing_of_a_hostile_run_reaches_the_terminal_but_text(tmp_path: Path, size: tuple[int, int]):
+    hostile_run(tmp_path / "runs", hostile_texts(), "mine")
+    hostile_run(tmp_path / "runs", hostile_texts()[250:], "other")
+    with terminal(tmp_path, "attach", "mine", size=size) as opened:
+        opened.until("STOPPED")
+        for key in (*"12345678", "+", "+", *"[]gyw"):
+            opened.press(key)
+            opened.settle()
+        for key, sign in (("?", "─  Keys  ─"), ("r", "Runs in"), ("k", "Checkpoints of")):
+            opened.press(key)
+            opened.until(sign)
+            opened.settle()
+            opened.press("\x1b")
+            opened.until_gone(sign)
+        opened.press("q")
+        assert opened.ended() == 0
+        output = opened.output
+    assert output.count(b"\x1b[?1049l") == 1, "only the console itself leaves its screen"
+    assert b"\\x1b]52;c;" in output, "the texts were shown, spelled out"
+    rest = CONTROL.sub(b"", output).decode("utf-8")
+    at = [rest[max(m.start() - 10, 0) : m.end() + 25] for m in re.finditer("[\x1b\x07]", rest)]
+    assert at == [], at[:5]
+    assert obeyed(rest) == set()
