@@ -32,6 +32,7 @@ ARC_TUI = Path(sys.executable).with_name("arc-tui")
 COLUMNS, LINES = 160, 46
 PATIENCE_SECONDS = 120.0
 NAME = "bench"
+LEAST_STEPS = 8
 SETTLE_SECONDS = 3.0
 """A console has painted itself and read the log by then."""
 
@@ -87,8 +88,9 @@ class Console:
     def leave(self) -> None:
         """Detach."""
         self.process.send("q")
-        with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired, psutil.NoSuchProcess):
-            psutil.Process(self.process.pid).wait(10)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while self.process.isalive() and time.monotonic() < deadline:
+            time.sleep(0.05)
         self.process.close(force=True)
 
 
@@ -108,13 +110,16 @@ def training(folder: Path) -> Iterator[RunDirectory]:
 
 
 def pairs_per_second(reader: EventReader, seconds: float) -> float:
-    """Measure the rate of training over the next seconds."""
-    reader.poll()
-    began = time.time()
-    time.sleep(seconds)
-    steps = [event for event in all_new(reader) if event["type"] == "step" and event["time"] >= began]
-    if len(steps) < 2:
-        raise RuntimeError("no two steps within the time: give --seconds more")
+    """Measure the rate of training over the next seconds, and over `LEAST_STEPS` steps at least."""
+    all_new(reader)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    began = time.monotonic()
+    steps: list[Event] = []
+    while time.monotonic() - began < seconds or len(steps) < LEAST_STEPS:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(steps)} steps in {PATIENCE_SECONDS:.0f} s")
+        time.sleep(0.1)
+        steps += [event for event in all_new(reader) if event["type"] == "step"]
     return sum(step["pairs"] for step in steps[1:]) / (steps[-1]["time"] - steps[0]["time"])
 
 
