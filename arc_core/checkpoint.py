@@ -48,6 +48,7 @@ from arc_core.durable import (
 from arc_core.errors import CheckpointError
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
+from arc_core.model_files import first_line
 from arc_core.optimizer_state import OPTIMIZER, restore_optimizers
 from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
@@ -65,6 +66,9 @@ from arc_core.snapshot import (
 )
 from arc_core.state_form import require_form
 from arc_core.text import printable
+
+PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
+"""How pickles begin, and the zip files that torch puts them into."""
 
 SPARE_BYTES = 16 << 20
 """Disk that a checkpoint leaves free, so that the event log can still grow."""
@@ -306,8 +310,23 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
-    return tensors, {str(name): str(target) for name, target in aliases.items()}
+        if _is_pickle(path):
+            raise CheckpointError(
+                f"{path} is a pickle, which is never read: where you trust it, load its tensors elsewhere "
+                "and write them with safetensors.torch.save_file"
+            ) from None
+        raise CheckpointError(f"{path} cannot be read: {first_line(error)}") from None
+    if not isinstance(aliases, dict):
+        raise CheckpointError(f"{path}: its {ALIASES} are no object")
+    return tensors, {str(name): str(target) for name, target in cast("dict[str, object]", aliases).items()}
+
+
+def _is_pickle(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(2) in PICKLE_STARTS
+    except OSError:
+        return False
 
 
 @torch.no_grad()
@@ -318,7 +337,7 @@ def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
     if missing := sorted(live.keys() - saved.keys()):
         raise CheckpointError(f"{path}: {missing[0]} is missing")
     if foreign := sorted(saved.keys() - live.keys()):
-        raise CheckpointError(f"{path}: {foreign[0]} does not belong to this configuration")
+        raise CheckpointError(f"{path}: {printable(foreign[0], 200)} does not belong to this configuration")
     for name, tensor in live.items():
         if saved[name].shape != tensor.shape:
             raise CheckpointError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from arc_core.checkpoint_index import STATE
 from arc_core.errors import CheckpointError
 from arc_core.state_form import require_form
+from arc_core.text import printable
 
 OPTIMIZER = "optimizer.safetensors"
 
@@ -45,7 +46,8 @@ def restore_optimizers(
     for label, optimizer in optimizers.items():
         _restore_optimizer(label, optimizer, groups[label], slots, parts)
     if slots:
-        raise CheckpointError(f"{OPTIMIZER}: {next(iter(slots))} does not belong to this configuration")
+        foreign = printable(next(iter(slots)), 200)
+        raise CheckpointError(f"{OPTIMIZER}: {foreign} does not belong to this configuration")
 
 
 def _parameter_names(optimizer: torch.optim.Optimizer, parts: Parts) -> list[list[str]]:

@@ -11,6 +11,7 @@ from arc_core.errors import ArcError, PreflightError, RunError
 from arc_core.events import EventWriter, next_seq
 from arc_core.rundir import RunDirectory, RunLock, trusted_run
 from arc_core.safe_files import remove_unfinished
+from arc_core.text import printable
 
 REFUSED = 2
 LOG_NOT_WRITTEN = 1
@@ -53,7 +54,7 @@ def main(path: Path | None) -> int:
             events.keep_synced()
             return _train(run, events, stop)
     except ArcError as error:  # no lock, no events: whoever holds the run goes on undisturbed
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(f"Error: {printable(str(error))}\n")
         return REFUSED
 
 
@@ -61,7 +62,7 @@ def _train(run: RunDirectory, events: EventWriter, stop: StopSignal) -> int:
     try:
         reason = _run_trainer(run, events, stop)
     except ArcError as error:
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(f"Error: {printable(str(error))}\n")
         events.emit("run_finished", reason=str(error))
         return REFUSED
     events.emit("run_finished", reason=reason)

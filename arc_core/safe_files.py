@@ -16,6 +16,9 @@ from arc_core.text import printable
 LARGEST_JSON = 4 << 20
 """No JSON file of a run that is read whole comes near this."""
 
+PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt"})
+"""How the names of files end that are pickles, which may run code when they are read."""
+
 _TEMPORARY = ".tmp-"
 
 

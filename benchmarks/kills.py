@@ -126,6 +126,7 @@ class Campaign:
         self._random = random.Random(seed + tally.total)
         self._occurrences: dict[Situation, Counter[str]] = defaultdict(Counter)
         self._chains = 0
+        self._interrupted = False
         self._dataset = write_dataset(folder / "dataset")
         torch.set_num_threads(1)
         self._expected = {variant: self._uninterrupted(variant) for variant in VARIANTS}
@@ -136,19 +137,24 @@ class Campaign:
         run = make_run(self._folder / "runs", f"uninterrupted-{variant}", self._dataset, **settings)
         with Injector(run.path, lambda *_: None, Settings(run.path) if sets else None) as injector:
             code = process.main(run.path)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        # Not an exception, which would be lost if it came up within a fork.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         assert code == 0
         self._learn((True, variant), injector.counts)
         self._learn((False, variant), injector.counts)
         return Outcome.of(run)
+
+    def _interrupt(self, *_: object) -> None:
+        self._interrupted = True
 
     def run(self, kills: int) -> None:
         """Go on until the tally holds so many kills.
 
         Raises:
             AssertionError: If a promise is broken; the run is left for a look at it.
+            KeyboardInterrupt: If it was interrupted, once the process under way has ended.
         """
         while self._tally.total < kills:
             self._chain(kills)
@@ -169,6 +175,8 @@ class Campaign:
             self._tally.add(what=what, operation=plan.operation, when=plan.when, seconds=seconds)
             self._learn((first, variant), chain.counts)
             first = False
+            if self._interrupted:
+                raise KeyboardInterrupt
         if killed:
             chain.go_on()
         self._tally.add(what="completed", kills=len(chain.kills))

@@ -211,6 +211,7 @@ def start_forked(run: RunDirectory, side: Path, plan: injection.Decide, observe:
         code = 70
         try:
             signal.alarm(LONGEST_SECONDS)
+            os.setsid()  # Ctrl+C is for the one who counts the kills
             log = os.open(run.engine_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             os.dup2(log, 1)
             os.dup2(log, 2)

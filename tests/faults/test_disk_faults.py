@@ -25,11 +25,7 @@ from arc_core.commands import send
 from arc_core.events import Event, EventReader, read_events
 from arc_core.rundir import RunDirectory
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named by /proc"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named by /proc")
 
 FULL, BROKEN = errno.ENOSPC, errno.EIO
 FAULTS_IN_A_RUN = 5
@@ -195,6 +191,8 @@ def check_completed(run: RunDirectory, whole: Whole) -> list[Event]:
     return events
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("variant", ["plain", "frozen"])
 def test_a_fault_at_any_call_of_a_checkpoint_costs_that_checkpoint_at_most(
     tmp_path: Path, dataset: Path, whole: dict[str, Whole], variant: str

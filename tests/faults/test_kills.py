@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -100,14 +102,17 @@ def test_thirty_kills_of_the_real_process_lose_and_change_nothing(tmp_path: Path
         assert sum(pool.map(killed, CHAINS)) == 30
 
 
-def kills(tally: Path, count: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.kills", "--kills", str(count), "--tally", tally],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@contextlib.contextmanager
+def kills(tally: Path, count: int) -> Iterator[subprocess.Popen[str]]:
+    """The script that kills, until there are so many; it is ended at the latest by leaving."""
+    command = [sys.executable, "-m", "benchmarks.kills", "--kills", str(count), "--tally", tally]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.slow
@@ -130,7 +135,9 @@ def test_an_interrupted_count_of_kills_goes_on_where_it_was(tmp_path: Path) -> N
     tally = tmp_path / "tally.jsonl"
     with kills(tally, 1000) as process:
         while not tally.exists() or tally.stat().st_size < 300:
-            assert process.poll() is None, process.communicate()[0]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+            assert process.returncode is None, process.communicate()[0]
         process.send_signal(signal.SIGINT)
         said = process.communicate()[0]
     assert "Interrupted" in said
