@@ -163,18 +163,20 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self.attach(launch.run)
 
     def _session_of(self, run: RunDirectory) -> Session:
-        session = Session(run, replay=self.options.replay, clock=self.options.clock)
-        session.expected_alive = lambda: self.supervisor.run == run and self.supervisor.running
-        return session
+        return Session(run, replay=self.options.replay, clock=self.options.clock)
 
     def _start_source(self) -> None:
+        run = self.session.run
+        if self.supervisor.run == run and self.supervisor.running:
+            self.session.expected_alive = lambda: self.supervisor.run == run and self.supervisor.running
+            self.session.awaited_since = self.supervisor.started_at
         self._generation += 1
         generation = self._generation
 
         def hand_over(batch: Batch) -> None:
             self.post_message(BatchArrived(batch, generation))
 
-        self._source = self.options.source(self.session.run, hand_over)
+        self._source = self.options.source(run, hand_over)
         self._source.start()
 
     def _stop_source(self) -> None:
