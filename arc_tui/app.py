@@ -62,7 +62,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
     ) -> None:
         self.options = options if options is not None else Options()
         self._looks = Looks(self.options.theme or self.options.settings.theme)
-        super().__init__()
+        # Textual's own way without colour still sends greys, unless colours are left to the terminal.
+        super().__init__(ansi_color=True if self._looks.theme.colourless else None)
         self._looks.show(self)
         self.ending = Ending()
         self.supervisor = supervisor if supervisor is not None else Supervisor()
