@@ -191,7 +191,7 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
     @on(BatchArrived)
     def take_batch(self, message: BatchArrived) -> None:
         """Take in what is new; the panels follow at their own pace."""
-        if message.generation != self._generation:
+        if message.generation != self._generation or not self.is_running:
             return
         first = not self.session.known
         phase = self.session.phase
@@ -252,6 +252,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
 
     def _tick(self) -> None:
         """Draw what has changed, less often while nobody looks."""
+        if not self.is_running:  # timers go on for a moment while the console closes
+            return
         self._see_process()
         settings = self.options.settings
         now = time.monotonic()
@@ -293,6 +295,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self.main.take_machine(message.sample)
 
     def _follow_theme(self) -> None:
+        if not self.is_running:
+            return
         problem = self._looks.follow(self)
         if problem is not None:
             self.main.tell(f"▲ {problem}", "warning")
