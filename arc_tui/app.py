@@ -62,7 +62,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
     ) -> None:
         self.options = options if options is not None else Options()
         self._looks = Looks(self.options.theme or self.options.settings.theme)
-        super().__init__()
+        # Textual's own way without colour still sends greys, unless colours are left to the terminal.
+        super().__init__(ansi_color=True if self._looks.theme.colourless else None)
         self._looks.show(self)
         self.ending = Ending()
         self.supervisor = supervisor if supervisor is not None else Supervisor()
@@ -163,18 +164,20 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self.attach(launch.run)
 
     def _session_of(self, run: RunDirectory) -> Session:
-        session = Session(run, replay=self.options.replay, clock=self.options.clock)
-        session.expected_alive = lambda: self.supervisor.run == run and self.supervisor.running
-        return session
+        return Session(run, replay=self.options.replay, clock=self.options.clock)
 
     def _start_source(self) -> None:
+        run = self.session.run
+        if self.supervisor.run == run and self.supervisor.running:
+            self.session.expected_alive = lambda: self.supervisor.run == run and self.supervisor.running
+            self.session.awaited_since = self.supervisor.started_at
         self._generation += 1
         generation = self._generation
 
         def hand_over(batch: Batch) -> None:
             self.post_message(BatchArrived(batch, generation))
 
-        self._source = self.options.source(self.session.run, hand_over)
+        self._source = self.options.source(run, hand_over)
         self._source.start()
 
     def _stop_source(self) -> None:
@@ -188,7 +191,7 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
     @on(BatchArrived)
     def take_batch(self, message: BatchArrived) -> None:
         """Take in what is new; the panels follow at their own pace."""
-        if message.generation != self._generation:
+        if message.generation != self._generation or not self.is_running:
             return
         first = not self.session.known
         phase = self.session.phase
@@ -249,6 +252,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
 
     def _tick(self) -> None:
         """Draw what has changed, less often while nobody looks."""
+        if not self.is_running:  # timers go on for a moment while the console closes
+            return
         self._see_process()
         settings = self.options.settings
         now = time.monotonic()
@@ -290,6 +295,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self.main.take_machine(message.sample)
 
     def _follow_theme(self) -> None:
+        if not self.is_running:
+            return
         problem = self._looks.follow(self)
         if problem is not None:
             self.main.tell(f"▲ {problem}", "warning")

@@ -16,7 +16,7 @@ not finite, or is not there."""
 
 
 def sparkline(values: NDArray[np.float64], cells: int) -> str:
-    """Draw values as blocks between their smallest and largest.
+    """Draw values as blocks between their smallest and largest; equal ones lie at the bottom.
 
     Args:
         values: At most one for each cell; what is not finite is left blank.
@@ -30,7 +30,7 @@ def sparkline(values: NDArray[np.float64], cells: int) -> str:
     low, high = float(values[known].min()), float(values[known].max())
     levels = np.full(len(values), len(BLOCKS) - 1)
     span = high - low
-    scaled = (values[known] - low) / span if span > 0 else np.full(int(known.sum()), 0.5)
+    scaled = (values[known] - low) / span if span > 0 else np.zeros(int(known.sum()))
     levels[known] = np.minimum((scaled * (len(BLOCKS) - 1)).astype(int), len(BLOCKS) - 2)
     return "".join(BLOCKS[levels])[:cells].ljust(cells)
 

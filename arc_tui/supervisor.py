@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 
 from arc_core.rundir import RunDirectory
 from arc_tui.runner import LEFT_RUNNING, Engine, Outcome, engine_command, start_engine
@@ -24,6 +25,8 @@ class Supervisor:
         self._engine = engine
         self.process: subprocess.Popen[bytes] | None = None
         """The process that was started last; None before one was."""
+        self.started_at = 0.0
+        """When that was, in seconds since the epoch."""
         self.run: RunDirectory | None = None
         """The run whose process was started last; None before one was."""
         self.outcome = Outcome()
@@ -51,6 +54,7 @@ class Supervisor:
             RunError: If its engine.log is no regular file.
         """
         self.outcome = Outcome()
+        self.started_at = time.time()
         self.process = start_engine(run, self._engine)
         self.run = run
 

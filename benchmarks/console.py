@@ -1,6 +1,7 @@
 """What watching costs, and how fast the console answers, with the real training process in pseudo-terminals.
 
-    python -m benchmarks.console [--seconds 15] [--rounds 3] [--presses 25] [--steps 1000000]
+    python -m benchmarks.console [--seconds 15] [--rounds 3] [--presses 25] [--small]
+                                [--steps 1000000]
 
 Training is timed in turns with no console, one and five, so that a busy machine weighs on all alike; the
 ratio of medians counts. The figures of long histories are those of `benchmarks.console_data`.
@@ -95,12 +96,16 @@ class Console:
 
 
 @contextlib.contextmanager
-def training(folder: Path) -> Iterator[RunDirectory]:
-    """Train in the background with the default preset."""
+def training(folder: Path, *, small: bool) -> Iterator[RunDirectory]:
+    """Train in the background with the default preset, or a small agent on one thread."""
     run = RunDirectory(folder / "runs" / NAME)
     words = ["train", "--detach", "--headless", "--name", NAME, "--device", "cpu", "--epochs", "1000"]
     words += ["--set", "validate_on=none", "--checkpoint-every", "1000000"]
-    subprocess.run([ARC_TUI, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    settings = dict(os.environ)
+    if small:
+        words += ["--set", "hidden_dim=64", "--set", "small_cells=150"]
+        settings["OMP_NUM_THREADS"] = "1"
+    subprocess.run([ARC_TUI, *words], cwd=folder, env=settings, check=True, stdout=subprocess.DEVNULL)
     try:
         yield run
     finally:
@@ -212,9 +217,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--presses", type=int, default=25)
     parser.add_argument("--steps", type=int, default=1_000_000, help="of the long history; 0 leaves it out")
+    parser.add_argument("--small", action="store_true", help="train a small agent on one thread: short steps")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # ends the training too
     print(f"{os.cpu_count()} cores, terminal {COLUMNS}x{LINES}")
-    with tempfile.TemporaryDirectory() as name, training(Path(name)) as run:
+    with tempfile.TemporaryDirectory() as name, training(Path(name), small=given.small) as run:
         folder = Path(name)
         found = speeds(folder, run, given.seconds, given.rounds)
         alone = statistics.median(found[0])

@@ -175,9 +175,6 @@ class MainScreen(SteersRun):
     def action_enlarge(self) -> None:
         """Let the focused panel fill the screen, or shrink it."""
         panels = self._panels
-        focused = next((p for p in panels.query(Panel) if p.has_focus or p.has_focus_within), None)
-        if focused is not None:
-            panels.current = focused.DIGIT
         panels.enlarge(on=not panels.enlarged)
         self.redraw()
 

@@ -123,7 +123,7 @@ class SteersRun(Screen[None]):
 
     def _start_again(self) -> None:
         if self._read_only or self.session.replay:
-            self.tell("▲ Opened for reading only", "warning")
+            self._may_steer()
         elif self.session.phase is Phase.FINISHED:
             self.tell("▲ All epochs are trained: nothing is left to do", "warning")
         else:
@@ -135,10 +135,10 @@ class SteersRun(Screen[None]):
             self.post_message(self.StartAgain())
 
     def _may_steer(self) -> bool:
-        if self._read_only:
-            self.tell("▲ Opened for reading only", "warning")
-        elif self.session.replay:
+        if self.session.replay:
             self.tell("▲ A replay takes no commands", "warning")
+        elif self._read_only:
+            self.tell("▲ Opened for reading only", "warning")
         elif self.session.state.ended:
             self.tell("▲ No process trains this run", "warning")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Offset, Size, Spacing
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
@@ -132,6 +133,12 @@ class Panels(Widget):
         if places.strip is not None and 0 in self._stale:
             self.query_one(FixesStrip).show_view(view)
             self._stale.discard(0)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Take the panel that was focused by the mouse as the current one."""
+        panel = next((node for node in event.widget.ancestors_with_self if isinstance(node, Panel)), None)
+        if panel is not None and panel.DIGIT in self.places().panels:
+            self.current = panel.DIGIT
 
     def on_resize(self) -> None:
         """Show the panels that have a place in the new size."""

@@ -88,9 +88,6 @@ def validation_row(view: View) -> Row:
         left = f", in about {duration(view.epoch_seconds)}" if math.isfinite(view.epoch_seconds) else ""
         return [label, (f"the first one follows epoch {view.state.epoch + 1}{left}", "muted")]
     cells, copied = number(last, "cell_accuracy"), number(last, "copy_cell_accuracy")
-    row: Row = [
-        label,
-        (f"{cells:.1%} of cells", "positive" if cells > copied else ""),
-        (f", copy {copied:.1%}", "muted"),
-    ]
-    return [*row, (f"; {whole(last, 'exact'):,}/{whole(last, 'inputs'):,} exact, best {best.exact:,}", "")]
+    style = "positive" if cells > copied else ""
+    row: Row = [label, (f"{cells:.1%}", style), (f" (copy {copied:.1%})", "muted")]
+    return [*row, (f"  {whole(last, 'exact'):,}/{whole(last, 'inputs'):,} exact, best {best.exact:,}", "")]

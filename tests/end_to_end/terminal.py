@@ -29,11 +29,16 @@ class Terminal:
         folder: Where the command runs.
         words: The command's arguments.
         size: Columns and lines.
+        no_color: The variable NO_COLOR; empty leaves it out.
     """
 
-    def __init__(self, folder: Path, *words: str, size: tuple[int, int] = (COLUMNS, LINES)) -> None:
+    def __init__(
+        self, folder: Path, *words: str, size: tuple[int, int] = (COLUMNS, LINES), no_color: str = ""
+    ) -> None:
         settings = environment(folder) | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
         settings = {name: value for name, value in settings.items() if name != "NO_COLOR"}
+        if no_color:
+            settings["NO_COLOR"] = no_color
         columns, lines = size
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
@@ -132,9 +137,11 @@ def _known(block: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def terminal(folder: Path, *words: str, size: tuple[int, int] = (COLUMNS, LINES)) -> Iterator[Terminal]:
+def terminal(
+    folder: Path, *words: str, size: tuple[int, int] = (COLUMNS, LINES), no_color: str = ""
+) -> Iterator[Terminal]:
     """Open a terminal with `arc-tui` in it, and close it in the end."""
-    opened = Terminal(folder, *words, size=size)
+    opened = Terminal(folder, *words, size=size, no_color=no_color)
     try:
         yield opened
     finally:

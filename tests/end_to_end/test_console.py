@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command import PATIENCE_SECONDS, end_engine
 from hostile import hostile_run, hostile_texts, obeyed
+from recordings import make_run
 from terminal import Terminal, terminal
 
 from arc_core.checkpoint_index import list_checkpoints, problems_of
@@ -256,3 +257,20 @@ def test_nothing_of_a_hostile_run_reaches_the_terminal_but_text(tmp_path: Path, 
     at = [rest[max(m.start() - 10, 0) : m.end() + 25] for m in re.finditer("[\x1b\x07]", rest)]
     assert at == [], at[:5]
     assert obeyed(rest) == set()
+
+
+def test_no_color_sends_no_colour(tmp_path: Path):
+    make_run(tmp_path / "runs", name="mine")
+    sent: dict[str, set[bytes]] = {}
+    for no_color in ("", "1"):
+        with terminal(tmp_path, "attach", "mine", no_color=no_color) as opened:
+            opened.until("FINISHED")
+            opened.settle()
+            opened.press("q")
+            assert opened.ended() == 0
+            codes = re.findall(rb"\x1b\[([0-9;]*)m", opened.output)
+            sent[no_color] = {
+                code for code in codes if re.search(rb"(^|;)([349][0-7]|10[0-7]|[34]8)(;|$)", code)
+            }
+    assert sent["1"] == set()
+    assert sent[""], "which the same look finds where there is colour"

@@ -336,7 +336,24 @@ async def test_console_that_starts_says_what_it_waits_for(tmp_path: Path):
         async with console(live.run, (160, 50)) as (app, pilot):
             await until(pilot, lambda: shows(app, "◌ STARTING"))
             assert shows(app, "loading libraries, data and models")
-            assert shows(app, "waits for the first step")
-            assert shows(app, "waits for the first sample")
+            await until(pilot, lambda: shows(app, "waits for the first step"))
+            await until(pilot, lambda: shows(app, "waits for the first sample"))
             live.emit("run_started", step=0)
             await until(pilot, lambda: app.session.phase is Phase.RUNNING)
+
+
+async def test_keys_pressed_in_one_breath_mean_the_panel_just_chosen(run):
+    async with console(run, (120, 40)) as (app, pilot):
+        await until(pilot, lambda: LOSS in on_screen(app))
+        app.main.action_panel(GRIDS)
+        app.main.action_enlarge()
+        await until(pilot, lambda: on_screen(app) == [GRIDS] and focused(app) == GRIDS)
+
+
+async def test_clicked_panel_is_the_one_that_is_enlarged(run):
+    async with console(run, (120, 40)) as (app, pilot):
+        await until(pilot, lambda: 5 in on_screen(app))
+        await pilot.click("#panel-5", offset=(10, 3))
+        await until(pilot, lambda: focused(app) == 5)
+        await pilot.press("+")
+        await until(pilot, lambda: on_screen(app) == [5])

@@ -96,3 +96,13 @@ def test_reward_weight_of_the_configuration_is_the_one_that_is_checked():
 
 def test_every_reason_is_a_sentence():
     assert all(fix.reason.endswith(".") and not math.isnan(fix.number) for fix in assess(view()))
+
+
+@pytest.mark.parametrize(("now", "work"), [(1.0, Work.WORKING), (2.0, Work.FAILING)])
+def test_prompt_term_that_has_risen_since_the_last_epoch_fails(now: float, work: Work):
+    steps = [STEP | {"seq": n, "step": n, "loss": STEP["loss"] | {"prompt": now}} for n in range(1, 61)]
+    epoch = {"type": "epoch", "seq": 61, "time": 0.0, "epoch": 0, "loss": {"prompt": 1.0}}
+    history = History()
+    history.add([*steps, epoch])
+    made = View(reduce([*steps, epoch]), history, 0.0, True, facts=Facts("run", {}))
+    assert assess(made)[5].work is work

@@ -124,7 +124,7 @@ def test_rewards_point_left_and_right_of_zero():
 def test_validation_stands_beside_its_baseline():
     told = plain(validation_row(view(console_events())))
     last = [event for event in console_events() if event["type"] == "validation"][-1]
-    assert f"{last['cell_accuracy']:.1%} of cells, copy {last['copy_cell_accuracy']:.1%}" in told
+    assert f"{last['cell_accuracy']:.1%} (copy {last['copy_cell_accuracy']:.1%})" in told
     assert f"{last['exact']}/{last['inputs']} exact" in told
 
 

@@ -104,9 +104,27 @@ def test_killed_process_is_told_as_crash(tmp_path: Path):
 
 def test_process_just_started_counts_as_alive_before_it_holds_the_lock(tmp_path: Path):
     session = Known(make_run(tmp_path, killed_events()))
-    session.expected_alive = lambda: True
+    session.expected_alive, session.awaited_since = lambda: True, killed_events()[-1]["time"] + 5
     session.read(killed_events(), alive=False)
     assert session.phase is Phase.STARTING
+
+
+def test_process_started_again_is_starting_until_its_first_word(tmp_path: Path):
+    with living(tmp_path, killed_events()) as live:
+        session = Known(live.run)
+        session.awaited_since = killed_events()[-1]["time"] + 0.5
+        session.read(killed_events())
+        assert session.phase is Phase.STARTING
+        session.read([live.emit("resumed", step=30, checkpoint=2, supersedes=killed_events()[-1]["seq"])])
+        assert session.phase is Phase.RUNNING
+        assert session.state.step == 30
+
+
+def test_process_that_dies_before_its_first_word_has_crashed(tmp_path: Path):
+    session = Known(make_run(tmp_path, killed_events()))
+    session.awaited_since = killed_events()[-1]["time"] + 5
+    session.read(killed_events(), alive=False)
+    assert session.phase is Phase.CRASHED
 
 
 def test_better_validation_is_news_and_an_equal_one_is_not(tmp_path: Path):

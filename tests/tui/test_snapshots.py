@@ -3,24 +3,32 @@
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from live_run import LiveRun, living
-from piloting import until
-from recordings import events_until_step, killed_events, make_run, paused_events
+from piloting import text_of, until
+from recordings import console_run_json, events_until_step, killed_events, make_run, paused_events
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from arc_core.rundir import RunDirectory
 from arc_tui.app import ConsoleApp
 from arc_tui.console_options import Options
 from arc_tui.keys import PANEL_NAMES
 from arc_tui.machine import Gpu, Machine, MachineSample
+from arc_tui.screens.compare import CompareScreen
 from arc_tui.screens.crash import CrashScreen
+from arc_tui.screens.runs import RunsScreen
+from arc_tui.screens.timeline import TimelineScreen
 from arc_tui.settings import Settings
 
 Compare = Callable[..., bool]
 SIZES = [(80, 24), (120, 40), (200, 60)]
+STILL = 12
+"""So many looks must find the same."""
+
 THEMES = ["arc-light", "high-contrast", "colour-blind", "plain"]
 
 SAMPLE = MachineSample(
@@ -46,6 +54,19 @@ def still_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
+    """Three runs of a folder, a day later; the first of them."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs")
+    make_run(folder, killed_events(), "killed", torn=True)
+    make_run(folder, events_until_step(40), "half")
+    first = make_run(folder, name="whole")
+    at = console_run_json()["created"] + 86_400
+    monkeypatch.setattr("arc_tui.run_list.time", SimpleNamespace(time=lambda: at))
+    return RunDirectory(first.path.absolute())
 
 
 @pytest.fixture
@@ -176,3 +197,49 @@ def test_filtered_log(snap_compare: Compare, running: LiveRun):
 def test_replayed_run_is_marked(snap_compare: Compare, tmp_path: Path):
     run = make_run(tmp_path, events_until_step(40))
     assert snap_compare(console(run, replay=True), terminal_size=SIZES[1], run_before=after())
+
+
+async def stand_still(pilot: Pilot[None]) -> None:
+    """Wait until what is shown no longer changes: threads have read what there is to read."""
+    app = pilot.app
+    seen: list[str] = []
+
+    def same() -> bool:
+        seen.append(text_of(app))
+        return len(seen) > STILL and len(set(seen[-STILL:])) == 1
+
+    await until(pilot, same)
+
+
+def opened(*keys: str, screen: type[Screen[Any]]) -> Callable[[Pilot[None]], Awaitable[None]]:
+    """Press keys one after another, and wait for a screen and for what it shows."""
+
+    async def run_before(pilot: Pilot[None]) -> None:
+        app = pilot.app
+        assert isinstance(app, ConsoleApp)
+        await until(pilot, lambda: app.session.known)
+        for key in keys:
+            await pilot.press(key)
+            await stand_still(pilot)
+        assert isinstance(app.screen, screen)
+
+    return run_before
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_runs(snap_compare: Compare, runs: RunDirectory, size: tuple[int, int]):
+    app = console(runs)
+    assert snap_compare(app, terminal_size=size, run_before=opened("r", screen=RunsScreen))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_comparison_of_two_runs(snap_compare: Compare, runs: RunDirectory, size: tuple[int, int]):
+    app = console(runs)
+    pressed = opened("r", "up", "c", screen=CompareScreen)
+    assert snap_compare(app, terminal_size=size, run_before=pressed)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_timeline(snap_compare: Compare, runs: RunDirectory, size: tuple[int, int]):
+    app = console(runs)
+    assert snap_compare(app, terminal_size=size, run_before=opened("k", screen=TimelineScreen))
