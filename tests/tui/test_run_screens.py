@@ -11,7 +11,7 @@ from recordings import console_events, events_until_step, killed_events, make_ru
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from arc_core.checkpoint_index import MANIFEST, describe_files, size_of
+from arc_core.checkpoint_index import MANIFEST, STATE, FileEntry, digest, manifest_text, size_of
 from arc_core.rundir import RunDirectory, RunLock
 from arc_tui.app import ConsoleApp
 from arc_tui.checkpoints import Standing, best_id, list_saved, verified
@@ -201,9 +201,10 @@ def make_checkpoint(run: RunDirectory, number: int, step: int) -> Path:
         "saved_at": 1795527067.0 + step,
         "metrics": {"step": step, "best_validation_exact": 0.0, "best_validation_cell_accuracy": 0.3},
     }
-    (folder / "state.json").write_text(json.dumps(state))
-    files = [vars(entry) for entry in describe_files(folder)]
-    (folder / MANIFEST).write_text(json.dumps({"files": files}))
+    (folder / STATE).write_text(json.dumps(state))
+    files = sorted(folder.iterdir())
+    entries = [FileEntry(path.name, path.stat().st_size, digest(path)) for path in files]
+    (folder / MANIFEST).write_bytes(manifest_text(entries))
     return folder
 
 
