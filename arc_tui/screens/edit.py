@@ -60,8 +60,8 @@ class EditScreen(Dialog[dict[str, object]]):
         fields = [
             Horizontal(
                 Label(Content(name)),
-                Input(_shown(self._current.get(name)), id=f"field-{name}", select_on_focus=True),
-                Label(Content(f" now {_shown(self._current.get(name)) or 'unknown'}"), classes="now"),
+                Input(_shown(self._current, name), id=f"field-{name}", select_on_focus=True),
+                Label(Content(f" now {_shown(self._current, name) or 'unknown'}"), classes="now"),
                 classes="field",
             )
             for name in SETTABLE
@@ -99,7 +99,7 @@ class EditScreen(Dialog[dict[str, object]]):
         changed: dict[str, object] = {}
         for name in SETTABLE:
             text = self.query_one(f"#field-{name}", Input).value.strip()
-            if text == _shown(self._current.get(name)):
+            if text == _shown(self._current, name):
                 continue
             value = settings()[name].parse(text)
             if value != self._current.get(name):
@@ -107,7 +107,11 @@ class EditScreen(Dialog[dict[str, object]]):
         return dict(check_command("set", changed)) if changed else {}
 
 
-def _shown(value: object) -> str:
+def _shown(current: Mapping[str, object], name: str) -> str:
+    """Write a setting as it is typed; empty where it is not known."""
+    value = current.get(name)
+    if value is None:
+        return "none" if name in current else ""
     if isinstance(value, int):
         return str(value)
     return f"{value:g}" if isinstance(value, float) else ""
