@@ -15,6 +15,7 @@ to the tally at once: an interrupted call goes on from there, and what it counte
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -47,6 +48,8 @@ from harness import (
 from injection import Injector, Plan
 
 from arc_core import process
+from arc_core.checkpoint_index import TEMPORARY_PREFIX
+from arc_core.rundir import RunDirectory
 
 MOST_IN_A_CHAIN = 8
 MOST_OCCURRENCES = 8
@@ -57,8 +60,9 @@ MOST_SHOWN = 20
 Point = tuple[str, str]
 """An operation, and whether the kill comes before, within (`half`) or after it."""
 
-Situation = tuple[bool, str]
-"""Whether a process is the first of its run, and the run's variant: this decides what calls it makes."""
+Situation = tuple[bool, str, bool, bool]
+"""What decides which calls a process makes: whether it is the first of its run, the run's variant, and whether
+the one before left a torn event, or an unfinished file or folder."""
 
 
 class Tally:
@@ -142,8 +146,8 @@ class Campaign:
             signal.signal(number, self._interrupt)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         assert code == 0
-        self._learn((True, variant), injector.counts)
-        self._learn((False, variant), injector.counts)
+        for first, torn, unfinished in itertools.product((True, False), repeat=3):
+            self._learn((first, variant, torn, unfinished), injector.counts)
         return Outcome.of(run)
 
     def _interrupt(self, *_: object) -> None:
@@ -166,15 +170,15 @@ class Campaign:
         run = make_run(self._folder / "runs", f"chain-{self._chains}", self._dataset, **settings)
         side = self._folder / f"side-{self._chains}"
         chain = Chain(run, side, start_forked, sets, self._expected[variant])
-        killed = first = True
+        killed = True
         while killed and len(chain.kills) < MOST_IN_A_CHAIN and self._tally.total < kills:
-            plan = self._next((first, variant))
+            situation = (not chain.kills, variant, *_left_behind(run))
+            plan = self._next(situation)
             began = time.monotonic()
             killed = chain.go_on(plan)
             what, seconds = "killed" if killed else "missed", time.monotonic() - began
             self._tally.add(what=what, operation=plan.operation, when=plan.when, seconds=seconds)
-            self._learn((first, variant), chain.counts)
-            first = False
+            self._learn(situation, chain.counts)
             if self._interrupted:
                 raise KeyboardInterrupt
         if killed:
@@ -208,6 +212,12 @@ class Campaign:
         """Points that were seen and never killed."""
         seen = {point for known in self._occurrences.values() for point in _points(known)}
         return sorted(point for point in seen if not self._tally.kills[point])
+
+
+def _left_behind(run: RunDirectory) -> tuple[bool, bool]:
+    log = run.events.read_bytes() if run.events.exists() else b""
+    torn = bool(log) and not log.endswith(b"\n")
+    return torn, any(run.path.rglob(f"{TEMPORARY_PREFIX}*"))
 
 
 def _points(operations: Iterable[str]) -> list[Point]:

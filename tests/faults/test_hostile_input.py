@@ -281,13 +281,14 @@ def test_a_hostile_run_reference_is_refused_in_one_sentence(
     assert content_of(run.path) == before
 
 
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_hostile_notes_are_kept_as_they_are_and_shown_harmlessly(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, stride: int
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda fd: None)  # a thousand of them would take most of the time
     run = new_run(tmp_path, "mine")
     kept: list[str] = []
-    for text in STRINGS:
+    for text in [*PIECES, *STRINGS[::stride]]:
         arguments = ("note", "mine", "--", text)
         if not text.strip() or len(text) > 10_000:
             assert "A note has 1 to 10000 characters" in refused(capfd, *arguments)
