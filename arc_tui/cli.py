@@ -16,6 +16,7 @@ from arc_core.errors import ArcError
 from arc_core.options import canonical, nearest
 from arc_core.text import printable
 from arc_tui.flags import FLAGS, Given, takes_options
+from arc_tui.inspect import command as inspect_command
 from arc_tui.launch import configuration, train
 from arc_tui.run_cli import register
 
@@ -79,6 +80,7 @@ def config_command(given: Given) -> None:
 app.command("train")(takes_options(train_command))
 app.command("config")(takes_options(config_command))
 register(app)
+inspect_command.register(app)
 
 
 @app.command("fetch-lm")

@@ -1,0 +1,112 @@
+"""`arc-tui inspect dataset` and `inspect task`: tasks as lists, JSON and coloured grids."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from arc_core.dataset_files import Pair
+from arc_core.errors import ConfigError
+from arc_core.grids import to_rows
+from arc_core.text import printable
+from arc_tui.inspect import facts
+from arc_tui.inspect.grid_text import beside
+from arc_tui.inspect.tasks import (
+    SIZE_RULES,
+    dataset_facts,
+    filtered,
+    find_task,
+    load,
+    task_facts,
+    task_json,
+)
+from arc_tui.inspect.text import aligned
+from arc_tui.run_cli import AsJson
+from arc_tui.themes import load_theme
+
+
+def dataset(
+    source: Annotated[
+        str, typer.Argument(metavar="[NAME|PATH]", help="arcagi1, arcagi2, or files as --dataset takes them.")
+    ] = "arcagi2",
+    split: Annotated[str, typer.Option("--split", help="training or evaluation.")] = "training",
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="RULE", help=f"Only with this size rule: {', '.join(SIZE_RULES)}."),
+    ] = None,
+    colours: Annotated[
+        str, typer.Option("--colours", metavar="DIGITS", help="Only with all of these colours, such as 038.")
+    ] = "",
+    search: Annotated[
+        str, typer.Option("--search", metavar="TEXT", help="Only with this in id or rule.")
+    ] = "",
+    json: AsJson = False,
+) -> None:
+    """List the tasks of a dataset with their sizes, colours and rule sentences."""
+    if colours and not (colours.isascii() and colours.isdecimal()):
+        raise ConfigError("--colours takes digits from 0 to 9, such as 038.")
+    tasks = load(source, split)
+    shown = filtered(tasks.tasks, size, [int(digit) for digit in colours], search)
+    if json:
+        typer.echo(facts.to_json(dataset_facts(tasks, shown)))
+        return
+    rows = [
+        (
+            printable(found.id, 60),
+            str(found.pairs),
+            str(found.inputs),
+            found.size_rule,
+            "".join(map(str, found.colours)),
+            str(found.largest),
+            printable(found.rule, 200),
+        )
+        for found in shown
+    ]
+    head = ("TASK", "PAIRS", "TESTS", "SIZE", "COLOURS", "CELLS", "RULE")
+    lines = aligned([head, *rows], left=(0, 3, 4, 6))
+    of_all = "" if len(shown) == len(tasks) else f" of {len(tasks):,}"
+    lines.append(f"{len(shown):,}{of_all} tasks of {printable(tasks.name, 200)}")
+    typer.echo("\n".join([*(f"Skipped: {printable(reason, 300)}" for reason in tasks.skipped), *lines]))
+
+
+def task(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="A task's id, the start of it, or its file.")],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="NAME|PATH", help="Where to look; all that are shipped if left out."
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Show a task as grids, with its features and its rule sentence."""
+    found, name = find_task(identity, source)
+    if json:
+        typer.echo(facts.to_json(task_json(found, name)))
+        return
+    known = task_facts(found)
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    console.print(Text(f"{printable(found.id, 100)} of {printable(name, 200)}"))
+    console.print(Text(f"Rule: {printable(known.rule, 300)}"))
+    console.print(Text(f"Size rule: {known.size_rule}; colours {''.join(map(str, known.colours))}"))
+    values = "  ".join(f"{feature} {value:.3g}" for feature, value in known.features.items())
+    console.print(Text(f"Features: {values}"))
+    for title, pairs in (("Demonstration", found.train), ("Test", found.test)):
+        for number, pair in enumerate(pairs):
+            console.print()
+            for line in _pair(f"{title} {number}", pair):
+                console.print(line, no_wrap=True, overflow="crop", crop=False, soft_wrap=True)
+
+
+def _pair(title: str, pair: Pair) -> list[Text]:
+    height, width = pair.input.shape
+    blocks = [(f"{title}: input {height}x{width}", to_rows(pair.input))]
+    if pair.output is None:
+        blocks.append(("output not known", []))
+    else:
+        blocks.append(("output {}x{}".format(*pair.output.shape), to_rows(pair.output)))
+    return beside(blocks, load_theme())
