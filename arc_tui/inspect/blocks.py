@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from arc_tui.inspect.dtypes import decode
+from arc_tui.inspect.dtypes import decode_float64
 from arc_tui.inspect.pieces import Bytes, Descriptors, readable
 from arc_tui.inspect.source import Checkpoint
 
@@ -49,6 +49,6 @@ def blocks(files: Descriptors, checkpoint: Checkpoint, places: Sequence[int]) ->
     for first in range(0, total, BLOCK):
         count = min(BLOCK, total - first)
         yield [
-            decode(table.element(place), raw_block(files, checkpoint, place, first, count)).astype(np.float64)
+            decode_float64(table.element(place), raw_block(files, checkpoint, place, first, count))
             for place in places
         ]

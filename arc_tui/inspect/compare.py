@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from arc_core.errors import CheckpointError
 from arc_tui.inspect.blocks import BLOCK, raw_block
-from arc_tui.inspect.dtypes import decode
+from arc_tui.inspect.dtypes import decode_float64
 from arc_tui.inspect.header_scan import Shape
 from arc_tui.inspect.pieces import Bytes, Cancelled, Descriptors
 from arc_tui.inspect.source import Checkpoint
@@ -175,7 +175,7 @@ class _Sums:
         same_type: bool,
     ) -> None:
         """Take in a stretch of both; equal bytes are not looked at twice."""
-        a = decode(before.table.element(place), one).astype(np.float64)
+        a = decode_float64(before.table.element(place), one)
         if same_type and np.array_equal(one, two):
             finite = a[np.isfinite(a)]
             square = float(np.dot(finite, finite))
@@ -183,7 +183,7 @@ class _Sums:
             self._after += square
             self._product += square
             return
-        b = decode(after.table.element(other), two).astype(np.float64)
+        b = decode_float64(after.table.element(other), two)
         with np.errstate(over="ignore", invalid="ignore"):
             self._add_values(a, b)
 

@@ -115,6 +115,12 @@ def decode(element: ElementType, raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.g
     return np.abs(values) if element.kind == "complex" else values
 
 
+def decode_float64(element: ElementType, raw: npt.NDArray[np.uint8]) -> Floats:
+    """Turn stored bytes into float64, as `decode` does; signalling NaNs become quiet ones silently."""
+    with np.errstate(invalid="ignore"):
+        return decode(element, raw).astype(np.float64)
+
+
 def patterns(element: ElementType, raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.unsignedinteger]:
     """Return the bit pattern of each element of a type that has a table."""
     if element.code == "F4":  # two in a byte, the first in the low half

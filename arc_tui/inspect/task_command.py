@@ -90,16 +90,18 @@ def task(
         return
     known = task_facts(found)
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    console.print(Text(f"{printable(found.id, 100)} of {printable(name, 200)}"))
-    console.print(Text(f"Rule: {printable(known.rule, 300)}"))
-    console.print(Text(f"Size rule: {known.size_rule}; colours {''.join(map(str, known.colours))}"))
+    console.print(Text(f"{printable(found.id, 100)} of {printable(name, 200)}"), soft_wrap=True)
+    console.print(Text(f"Rule: {printable(known.rule, 300)}"), soft_wrap=True)
+    console.print(
+        Text(f"Size rule: {known.size_rule}; colours {''.join(map(str, known.colours))}"), soft_wrap=True
+    )
     values = "  ".join(f"{feature} {value:.3g}" for feature, value in known.features.items())
-    console.print(Text(f"Features: {values}"))
+    console.print(Text(f"Features: {values}"), soft_wrap=True)
     for title, pairs in (("Demonstration", found.train), ("Test", found.test)):
         for number, pair in enumerate(pairs):
             console.print()
             for line in _pair(f"{title} {number}", pair):
-                console.print(line, no_wrap=True, overflow="crop", crop=False, soft_wrap=True)
+                console.print(line, soft_wrap=True)
 
 
 def _pair(title: str, pair: Pair) -> list[Text]:

@@ -176,6 +176,7 @@ class Refinement:
 
     def end_pass(self) -> None:
         """Settle the next 16 bits of every wanted rank."""
+        longer = np.zeros_like(self._prefixes)
         for prefix, counts in self._counts.items():
             wanted = self._prefixes == prefix
             order = self._order(prefix)
@@ -183,7 +184,8 @@ class Refinement:
             places = at_ranks(cumulative, self._ranks[wanted])
             before = np.where(places > 0, cumulative[places - 1], 0)
             self._ranks[wanted] -= before
-            self._prefixes[wanted] = (prefix << 16) + order[places].astype(np.uint64)
+            longer[wanted] = (prefix << 16) + order[places].astype(np.uint64)
+        self._prefixes = longer
         self._known += 16
         if self._known == 32:
             self.histogram = self.histogram.filled(self._bins)
