@@ -29,6 +29,7 @@ __all__ = [
     "EventWriter",
     "drop_superseded",
     "next_seq",
+    "parse_event",
     "read_events",
     "read_tail",
     "validate_event",
@@ -139,6 +140,11 @@ class EventReader:
             while self._next_lines():
                 pass
 
+    @property
+    def offset(self) -> int:
+        """Where in the log the next line begins, in bytes."""
+        return self._offset
+
     def poll(self) -> list[Event]:
         """Return the events that have been completed since the last call; empty when there are none.
 
@@ -153,7 +159,7 @@ class EventReader:
             if not lines:
                 break
             for line in lines:
-                event = _parse(line)
+                event = parse_event(line)
                 if event is None:
                     self.damaged += 1
                 else:
@@ -257,9 +263,10 @@ def _finite(value: object, name: str, nonfinite: list[str]) -> object:
     return value
 
 
-def _parse(line: bytes) -> Event | None:
+def parse_event(line: bytes) -> Event | None:
+    """Read a line of a log; None for one that is torn or damaged."""
     try:
-        event: object = json.loads(line, parse_constant=_refuse_constant)
+        event: object = _DECODER.decode(line.decode())
     except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict):
@@ -271,6 +278,9 @@ def _parse(line: bytes) -> Event | None:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _cut_torn_line(fd: int) -> None:

@@ -1,4 +1,4 @@
-"""The command line: `arc-tui train`, `config`, `fetch-lm`, and the commands of `run_cli`."""
+"""The command line: `arc-tui train`, `config`, `fetch-lm`, `themes`, and the commands of `run_cli`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from arc_core.options import canonical, nearest
 from arc_core.text import printable
 from arc_tui.flags import FLAGS, Given, takes_options
 from arc_tui.inspect import command as inspect_command
-from arc_tui.launch import configuration, train
+from arc_tui.launch import configuration, has_terminal, train
+from arc_tui.report_cli import report
 from arc_tui.run_cli import register
+from arc_tui.theme_cli import settings as console_settings
+from arc_tui.theme_cli import themes
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -68,8 +71,23 @@ def arc_tui(
 
 
 def train_command(given: Given) -> None:
-    """Train a run: make its directory, start the training process and follow it to its end."""
-    raise typer.Exit(train(given.flags, given.file, sys.argv, _show_error))
+    """Train a run: make its directory, start the training process and open the console on it.
+
+    Without a terminal, or with --headless or --detach, it prints lines instead.
+    """
+    if _opens_console(given):
+        from arc_tui.opening import train as train_in_console  # other commands need not wait for Textual
+
+        code = train_in_console(given.flags, given.file, sys.argv, given.theme, typer.echo, _show_error)
+    else:
+        code = train(given.flags, given.file, sys.argv, _show_error)
+    raise typer.Exit(code)
+
+
+def _opens_console(given: Given) -> bool:
+    """Whether the console is wanted and possible."""
+    options = configuration(given.flags, given.file)
+    return has_terminal() and not options.headless and not options.detach
 
 
 def config_command(given: Given) -> None:
@@ -77,10 +95,13 @@ def config_command(given: Given) -> None:
     typer.echo(to_toml(configuration(given.flags, given.file)), nl=False)
 
 
-app.command("train")(takes_options(train_command))
+app.command("train")(takes_options(train_command, themed=True))
 app.command("config")(takes_options(config_command))
 register(app)
 inspect_command.register(app)
+app.command("report")(report)
+app.command("themes")(themes)
+app.command("settings")(console_settings)
 
 
 @app.command("fetch-lm")

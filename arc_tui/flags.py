@@ -39,19 +39,23 @@ FLAGS = (
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
+THEME = typer.Option("--theme", metavar="NAME", help="Theme of the console; `arc-tui themes` lists them.")
+"""The flag of every command that opens the console."""
+
 _METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
 _OWN_METAVARS = {"resume": "RUN|latest", "runs_dir": "FOLDER", "device": "auto|cpu|cuda[:N]"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """What stood on the command line: options by name, and the config file."""
+    """What stood on the command line: options by name, the config file, and the console's theme."""
 
     flags: dict[str, object]
     file: Path | None
+    theme: str | None = None
 
 
-def takes_options(command: Callable[[Given], None]) -> Callable[..., None]:
+def takes_options(command: Callable[[Given], None], *, themed: bool = False) -> Callable[..., None]:
     """Give a command the flags of `FLAGS`, `--config` and `--set`.
 
     Values arrive as text and are checked with the rest of the configuration, so that a wrong one is
@@ -59,6 +63,7 @@ def takes_options(command: Callable[[Given], None]) -> Callable[..., None]:
 
     Args:
         command: Is called with what was given.
+        themed: Whether it takes `--theme` too.
 
     Returns:
         A function that Typer can register.
@@ -75,7 +80,7 @@ def takes_options(command: Callable[[Given], None]) -> Callable[..., None]:
             if name in flags:
                 raise ConfigError(f"{name} is given twice on the command line.")
             flags[name] = value.strip()
-        command(Given(flags, cast("Path | None", values["config"])))
+        command(Given(flags, cast("Path | None", values["config"]), values.get("theme")))
 
     parameters = [_parameter(known[name]) for name in FLAGS]
     parameters += [
@@ -86,6 +91,8 @@ def takes_options(command: Callable[[Given], None]) -> Callable[..., None]:
             typer.Option("--set", metavar="KEY=VALUE", help="Any other option by its name; may be repeated."),
         ),
     ]
+    if themed:
+        parameters.append(_keyword("theme", str | None, THEME))
     run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__name__, run.__doc__ = command.__name__, command.__doc__

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from arc_core.rundir import RunDirectory, create_run, open_run, refuse_if_alive
 from arc_core.text import printable
 from arc_tui.headless import HeadlessReporter, open_output
 from arc_tui.runner import Engine, Outcome, engine_command, last_lines, supervise
+from arc_tui.supervisor import cause
 from arc_tui.themes import load_theme
 
 BUILT_IN = ("arcagi1", "arcagi2", "tiny", "smollm2")
@@ -72,8 +75,7 @@ def train(
             directory is gone again then.
     """
     colours = load_theme().status
-    config = resolve(flags, file)
-    launch = _create(config, argv) if config.resume is None else _reopen(flags, file, config.resume)
+    launch = prepare(flags, file, argv)
     reporter = HeadlessReporter(launch.config, open_output(colours), lambda: planned_batches(launch.run))
     ending: list[Event] = []
 
@@ -93,15 +95,15 @@ def train(
         reporter.notice(
             f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}"
         )
-        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=config.detach)
+        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=launch.config.detach)
         if outcome.refusal is None:
             reporter.handle(ending)
         if outcome.left_running:
-            for line in _how_to_go_on(launch):
+            for line in how_to_go_on(launch.run, launch.config.runs_dir):
                 reporter.notice(line)
     finally:
         reporter.close()
-    return _conclude(launch, outcome, show_error)
+    return conclude(launch, outcome, show_error)
 
 
 def start_again(
@@ -110,6 +112,26 @@ def start_again(
     """Start the training process of a run again and leave it running once it has resumed."""
     flags: dict[str, object] = {"resume": name, "runs_dir": runs_dir, "detach": True}
     return train(flags, None, [], show_error, engine or engine_command)
+
+
+def has_terminal() -> bool:
+    """Whether there is a terminal that a console can be drawn on and typed into."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str]) -> Launch:
+    """Make the directory of a new run, or reopen that of the one to resume.
+
+    Args:
+        flags: The options given on the command line.
+        file: The config file, if one was given.
+        argv: The command line, for run.json.
+
+    Raises:
+        ArcError: If anything about the input is refused.
+    """
+    config = resolve(flags, file)
+    return _create(config, argv) if config.resume is None else _reopen(flags, file, config.resume)
 
 
 def planned_batches(run: RunDirectory) -> int | None:
@@ -171,7 +193,12 @@ def _reopened(
     return run, config, changes
 
 
-def _conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None]) -> int:
+def conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None]) -> int:
+    """Tell how a training process has ended, and return the exit code for it.
+
+    Raises:
+        RunError: If the process refused its input; a new run directory is gone again then.
+    """
     if outcome.refusal is not None:
         if outcome.steps == 0:
             launch.undo()
@@ -183,7 +210,7 @@ def _conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None
         show_error("The run was stopped before it could save its state.")
         show_error(again)
         return 1
-    show_error(f"Error: The training process ended unexpectedly, {_cause(outcome.returncode)}.")
+    show_error(f"Error: The training process ended unexpectedly, {cause(outcome.returncode)}.")
     lines = last_lines(launch.run)
     if lines:
         show_error(f"The last lines of {printable(str(launch.run.engine_log))}:")
@@ -193,27 +220,16 @@ def _conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None
     return 1
 
 
-def _cause(returncode: int) -> str:
-    if returncode >= 0:
-        return f"with exit code {returncode}"
-    known = {int(number): number.name for number in signal.Signals}
-    name = known.get(-returncode, str(-returncode))
-    return f"killed by {name}" + (", perhaps for want of memory" if -returncode == signal.SIGKILL else "")
-
-
 def _resume_command(launch: Launch) -> str:
     return command_line(launch.config.runs_dir, "train", "--resume", launch.run.name)
 
 
-def _how_to_go_on(launch: Launch) -> list[str]:
-    def line(*words: str) -> str:
-        return command_line(launch.config.runs_dir, *words)
-
-    name = launch.run.name
+def how_to_go_on(run: RunDirectory, runs_dir: str) -> list[str]:
+    """Write what the user can do with a run that goes on without this process."""
     return [
-        f"Run {name} goes on in the background.",
-        f"To watch it: {line('logs', name, '--follow')}",
-        f"To stop it: {line('stop', name)}",
+        f"Run {printable(run.name)} goes on in the background.",
+        f"To watch it: {command_line(runs_dir, 'attach', run.name)}",
+        f"To stop it: {command_line(runs_dir, 'stop', run.name)}",
     ]
 
 

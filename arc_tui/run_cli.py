@@ -13,6 +13,7 @@ from arc_core.errors import ConfigError, RunError
 from arc_core.rundir import LATEST, RunDirectory, RunLock, is_alive, open_run
 from arc_core.text import printable
 from arc_tui import export, run_list, run_report
+from arc_tui.flags import THEME
 from arc_tui.headless import PlainOutput
 from arc_tui.launch import command_line, start_again
 from arc_tui.run_commands import assignments, steer
@@ -89,6 +90,40 @@ def set_values(
         raise ConfigError("set needs at least one KEY=VALUE, such as agent_lr=5e-5.")
     found = _open(runs_dir, words[0] if named else LATEST)
     steer(found, "set", values, show=typer.echo, wait=not no_wait, runs_dir=runs_dir)
+
+
+def attach(
+    run: Run = LATEST,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only watch: no key asks anything of the run.")
+    ] = False,
+    replay: Annotated[
+        float | None,
+        typer.Option(
+            "--replay",
+            metavar="SPEED",
+            min=0.01,
+            max=1000,
+            help="Play a run's events again, so many times as fast.",
+        ),
+    ] = None,
+    theme: Annotated[str | None, THEME] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Open the console on a run that trains, stands still or has ended."""
+    found = _open(runs_dir, run)
+    from arc_tui import opening  # here, as other commands need not wait for Textual
+
+    code = opening.attach(
+        found,
+        runs_dir,
+        read_only=read_only,
+        replay=replay,
+        theme=theme,
+        show=typer.echo,
+        show_error=lambda line: typer.echo(line, err=True),
+    )
+    raise typer.Exit(code)
 
 
 def runs(json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
@@ -188,6 +223,6 @@ def register(app: typer.Typer) -> None:
     for command in (pause, resume, checkpoint, validate, stop):
         app.command(command.__name__)(command)
     app.command("set")(set_values)
-    for command in (runs, status, logs, delete, note):
+    for command in (attach, runs, status, logs, delete, note):
         app.command(command.__name__)(command)
     app.command("export")(export_numbers)

@@ -1,0 +1,343 @@
+"""Charts in braille: mean lines over the envelope that keeps their spikes, with axes, marks and a cursor.
+
+Pure functions from numbers to rows of named styles. A chart costs the same whatever the run's length:
+it is given columns, two for each cell, in which the history has summed up its steps.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arc_tui import axes, braille
+from arc_tui.marks import GLYPHS, PLAIN_GLYPHS, Mark, MarkKind
+from arc_tui.rows import Row
+from arc_tui.series import Window, columns_of
+
+GUTTER = axes.LABEL_CELLS + 1
+"""Cells to the left of the plot: a tick's text and the axis."""
+
+BELOW = 2
+"""Rows below the plot: the axis with its marks, and the steps."""
+
+LEAST_WIDTH, LEAST_HEIGHT = GUTTER + 4, BELOW + 2
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart.
+
+    Attributes:
+        label: What the readout calls it.
+        window: Its numbers, in twice as many columns as the plot has cells.
+        smooth: [columns] its mean line; None draws the mean of each column.
+        line: Style of the mean line.
+        raw: Style of the envelope; empty for none.
+    """
+
+    label: str
+    window: Window
+    smooth: Values | None
+    line: str
+    raw: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A chart to draw.
+
+    Attributes:
+        first: The step at the left end.
+        last: The step at the right end.
+        curves: Its lines; those that come first lie on top.
+        marks: What happened.
+        log: Whether equal ratios are equally far apart.
+        cursor: The step that the cursor is at; None without one.
+        least: Values that are shown in any case.
+        plain: Whether to draw in ASCII.
+        empty: What to say while there is nothing to draw.
+    """
+
+    first: int
+    last: int
+    curves: Sequence[Curve]
+    marks: Sequence[Mark] = ()
+    log: bool = False
+    cursor: int | None = None
+    least: tuple[float, ...] = ()
+    plain: bool = False
+    empty: str = "waits for the first step"
+
+
+DASHES = ("1", "1110", "10", "111010")
+"""How the lines of several curves are broken, dot by dot, so that colour is not alone."""
+
+SIGNS = ("━", "╍", "┈", "╌")
+"""How the readout shows each of them."""
+
+PLAIN_LINES = ("^~-_|", "***.*", "ooo,o", "+++.+")
+PLAIN_RAW = "':..:"
+PLAIN_SIGNS = ("-", "*", "o", "+")
+
+_ON_AXIS = (
+    MarkKind.EPOCH,
+    MarkKind.CHECKPOINT,
+    MarkKind.VALIDATION,
+    MarkKind.WARNING,
+    MarkKind.RATE,
+    MarkKind.RESUME,
+    MarkKind.CHECKPOINT_FAILED,
+    MarkKind.NAN,
+)
+"""Kinds of marks, the ones that matter most last: where several fall into one cell, they are seen."""
+
+MARK = "mark."
+"""What the names of the marks' styles begin with."""
+
+_REGULAR = frozenset({MarkKind.EPOCH, MarkKind.CHECKPOINT, MarkKind.VALIDATION, MarkKind.WARNING})
+"""Kinds that say nothing more by their place once they are everywhere."""
+
+_GROUND = np.array([braille.BLANK, ord("."), ord("·")], np.uint32)
+"""What a cell may hold before anything is drawn into it."""
+
+_CLIPPED, _PLAIN_CLIPPED = "▾", "v"
+
+
+def plot_cells(width: int) -> int:
+    """Return how many cells a plot is wide in a chart of this width."""
+    return max(width - GUTTER, 1)
+
+
+def draw(plot: Plot, width: int, height: int) -> list[Row]:
+    """Draw a chart.
+
+    Args:
+        plot: What to draw.
+        width: Cells; below `LEAST_WIDTH` nothing is drawn.
+        height: Rows; below `LEAST_HEIGHT` nothing is drawn.
+
+    Returns:
+        `height` rows of at most `width` cells.
+    """
+    if width < LEAST_WIDTH or height < LEAST_HEIGHT:
+        return [[] for _ in range(max(height, 0))]
+    cells, lines = plot_cells(width), height - BELOW
+    if not any(bool((curve.window.count > 0).any() or (curve.window.bad > 0).any()) for curve in plot.curves):
+        rows: list[Row] = [
+            [(" " * (GUTTER - 1), ""), ("|" if plot.plain else "│", "axis")] for _ in range(lines)
+        ]
+        rows[lines // 2].append((f" {plot.empty}"[:cells], "muted"))
+        return [*rows, _axis_row(plot, cells, {}), []]
+    scale = scale_of(plot)
+    canvas = _Canvas(lines, cells)
+    labels = axes.value_labels(scale, lines)
+    for row in labels:
+        canvas.dotted(row, plain=plot.plain)
+    for place in reversed(range(len(plot.curves))):
+        _draw_envelope(canvas, plot, place, scale)
+    _draw_cursor(canvas, plot)
+    for place in reversed(range(len(plot.curves))):
+        _draw_line(canvas, plot, place, scale)
+    _draw_clipped(canvas, plot, scale)
+    _draw_nonfinite(canvas, plot)
+    body = canvas.rows()
+    steps = axes.step_labels(plot.first, plot.last, cells)
+    return [
+        *([*_gutter(labels.get(row), plain=plot.plain), *runs] for row, runs in enumerate(body)),
+        _axis_row(plot, cells, steps),
+        _step_row(steps, cells),
+    ]
+
+
+def scale_of(plot: Plot) -> axes.Scale:
+    """Return the scale of a chart's values: all of them, spikes too, are on it."""
+    values = [part for curve in plot.curves for part in (curve.window.low, curve.window.high)]
+    values += [curve.window.mean for curve in plot.curves] if plot.log else []
+    return axes.scale_of(values, log=plot.log, least=plot.least)
+
+
+def clipped_columns(curve: Curve) -> int:
+    """Return in how many columns a curve has values that a logarithmic scale cannot show."""
+    return int(np.count_nonzero(curve.window.low <= 0))
+
+
+class _Canvas:
+    """Cells with a character and a style each."""
+
+    def __init__(self, lines: int, cells: int) -> None:
+        self.lines, self.cells = lines, cells
+        self._codes = np.full((lines, cells), braille.BLANK, np.uint32)
+        self._styles = np.zeros((lines, cells), np.uint8)
+        self._names = [""]
+
+    @property
+    def dot_rows(self) -> int:
+        return self.lines * braille.DOT_ROWS
+
+    def paint(self, codes: braille.Codes, style: str) -> None:
+        """Put characters over what is there, except where they are blank."""
+        where = codes != braille.BLANK
+        self._codes[where] = codes[where]
+        self._styles[where] = self._style(style)
+
+    def put(self, line: int, cell: int, text: str, style: str) -> None:
+        """Write a short text."""
+        for offset, character in enumerate(text):
+            if 0 <= cell + offset < self.cells:
+                self._codes[line, cell + offset] = ord(character)
+                self._styles[line, cell + offset] = self._style(style)
+
+    def is_free(self, line: int, first: int, last: int) -> bool:
+        """Whether cells exist and nothing but the ground is in them."""
+        if first < 0 or last >= self.cells:
+            return False
+        return bool(np.isin(self._codes[line, first : last + 1], _GROUND).all())
+
+    def column(self, cell: int, character: str, style: str) -> None:
+        """Draw a line from top to bottom in place of what is there."""
+        self._codes[:, cell] = ord(character)
+        self._styles[:, cell] = self._style(style)
+
+    def dotted(self, line: int, *, plain: bool) -> None:
+        """Draw a faint line from left to right."""
+        self._codes[line, ::2] = _GROUND[1 if plain else 2]
+        self._styles[line, :] = self._style("grid_line")
+
+    def rows(self) -> list[Row]:
+        """Return what was drawn, as runs of one style."""
+        found: list[Row] = []
+        for codes, styles in zip(self._codes, self._styles, strict=True):
+            text = braille.text_of(codes)
+            cuts = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), len(text)]
+            found.append(
+                [(text[begin:end], self._names[styles[begin]]) for begin, end in itertools.pairwise(cuts)]
+            )
+        return found
+
+    def _style(self, name: str) -> int:
+        if name not in self._names:
+            self._names.append(name)
+        return self._names.index(name)
+
+
+def _draw_envelope(canvas: _Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+    curve = plot.curves[place]
+    if not curve.raw:
+        return
+    window = curve.window
+    top = scale.rows(bridged(window.high, window), canvas.dot_rows)
+    bottom = scale.rows(bridged(window.low, window), canvas.dot_rows)
+    # Neighbouring columns meet, so that few steps give a line and not a row of dots.
+    dots = braille.spans(top, bottom, canvas.dot_rows)
+    dots |= braille.line((top + bottom) / 2, canvas.dot_rows)
+    canvas.paint(braille.in_ascii(dots, PLAIN_RAW) if plot.plain else braille.braille(dots), curve.raw)
+
+
+def _draw_line(canvas: _Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+    curve = plot.curves[place]
+    values = curve.window.mean if curve.smooth is None else curve.smooth
+    if plot.log:
+        values = np.where(values > 0, values, np.nan)
+    heights = scale.rows(bridged(values, curve.window), canvas.dot_rows)
+    dots = braille.line(heights, canvas.dot_rows)
+    if plot.plain:
+        canvas.paint(braille.in_ascii(dots, PLAIN_LINES[place % len(PLAIN_LINES)]), curve.line)
+        return
+    dash = np.array([sign == "1" for sign in DASHES[place % len(DASHES)]])
+    dots &= np.resize(dash, dots.shape[1])
+    canvas.paint(braille.braille(dots), curve.line)
+
+
+def bridged(values: Values, window: Window) -> Values:
+    """Return a curve without the holes of columns that no step falls into.
+
+    A column whose numbers were all not finite stays a hole, and nothing is drawn beyond the ends.
+    """
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) in (0, len(values)):
+        return values
+    at = np.arange(len(values))
+    filled = np.interp(at, known, values[known], left=np.nan, right=np.nan)
+    gaps = np.flatnonzero((window.bad > 0) & ~np.isfinite(values))
+    if len(gaps):
+        before = known[np.maximum(np.searchsorted(known, gaps) - 1, 0)]
+        after = known[np.minimum(np.searchsorted(known, gaps), len(known) - 1)]
+        for begin, end in {*zip(before.tolist(), after.tolist(), strict=True)}:
+            filled[begin + 1 : end] = np.nan
+    return filled
+
+
+def _draw_clipped(canvas: _Canvas, plot: Plot, scale: axes.Scale) -> None:
+    """Mark at the bottom where a logarithmic scale cannot show a value."""
+    if not scale.log:
+        return
+    for curve in plot.curves:
+        for cell in np.unique(np.flatnonzero(curve.window.low <= 0) // 2).tolist():
+            canvas.put(canvas.lines - 1, cell, _PLAIN_CLIPPED if plot.plain else _CLIPPED, "mark.clipped")
+
+
+def _draw_cursor(canvas: _Canvas, plot: Plot) -> None:
+    if plot.cursor is not None and plot.first <= plot.cursor <= plot.last:
+        cell = axes.cell_of(plot.cursor, plot.first, plot.last, canvas.cells)
+        canvas.column(cell, "|" if plot.plain else "│", "cursor")
+
+
+def _draw_nonfinite(canvas: _Canvas, plot: Plot) -> None:
+    """Pin what was not finite to the top, with its step where there is room."""
+    marked = [mark.step for mark in plot.marks if mark.kind is MarkKind.NAN]
+    columns = [np.flatnonzero(curve.window.bad > 0) for curve in plot.curves]
+    inside = np.array([step for step in marked if plot.first <= step <= plot.last], dtype=np.int64)
+    columns.append(columns_of(inside, plot.first, plot.last, 2 * canvas.cells))
+    glyph = (PLAIN_GLYPHS if plot.plain else GLYPHS)[MarkKind.NAN]
+    for cell in np.unique(np.concatenate(columns) // 2).tolist():
+        canvas.put(0, cell, glyph, MARK + MarkKind.NAN)
+    for step in inside[::-1].tolist():
+        cell, text = axes.cell_of(step, plot.first, plot.last, canvas.cells), f"{step:,}"
+        for begin in (cell + 1, cell - len(text)):
+            if canvas.is_free(0, begin, begin + len(text) - 1):
+                canvas.put(0, begin, text, MARK + MarkKind.NAN)
+                break
+
+
+def _gutter(label: str | None, *, plain: bool) -> Row:
+    if label is None:
+        return [(" " * (GUTTER - 1), ""), ("|" if plain else "│", "axis")]
+    return [(label.rjust(GUTTER - 1)[: GUTTER - 1], "tick"), ("+" if plain else "┤", "axis")]
+
+
+def _axis_row(plot: Plot, cells: int, steps: dict[int, str]) -> Row:
+    """Draw the line below the plot with the marks on it."""
+    canvas = _Canvas(1, cells)
+    canvas.put(0, 0, ("-" if plot.plain else "─") * cells, "axis")
+    for cell in steps:
+        canvas.put(0, cell, "+" if plot.plain else "┴", "axis")
+    glyphs = PLAIN_GLYPHS if plot.plain else GLYPHS
+    for kind in _ON_AXIS:
+        at = {
+            axes.cell_of(mark.step, plot.first, plot.last, cells)
+            for mark in plot.marks
+            if mark.kind is kind and plot.first <= mark.step <= plot.last
+        }
+        if kind in _REGULAR and len(at) > cells // 4:
+            continue
+        for cell in at:
+            canvas.put(0, cell, glyphs[kind], MARK + kind)
+    corner = [(" " * (GUTTER - 1), ""), ("+" if plot.plain else "└", "axis")]
+    return [*corner, *canvas.rows()[0]]
+
+
+def _step_row(steps: dict[int, str], cells: int) -> Row:
+    """Write the steps below their ticks, none over another."""
+    text, end = "", 0
+    for cell, label in sorted(steps.items()):
+        begin = min(max(cell - len(label) // 2, 0), cells - len(label))
+        if begin >= end and begin >= 0:
+            text = text.ljust(begin) + label
+            end = begin + len(label) + 1
+    return [(" " * GUTTER, ""), (text, "tick")]

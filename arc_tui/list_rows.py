@@ -1,0 +1,73 @@
+"""Rows of the lists of runs and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+from arc_core.events import Event
+from arc_core.text import printable
+from arc_tui.headless_lines import number
+from arc_tui.rows import Row, Run, fill, wrap
+from arc_tui.run_list import best_text
+from arc_tui.run_state import RunState
+from arc_tui.widgets.header import GLYPHS
+
+LEAST_REST = 8
+"""Cells that the column which takes the rest has at least."""
+
+
+def columns(texts: Sequence[Run], widths: Sequence[int], cells: int) -> Row:
+    """Lay texts out in columns.
+
+    Args:
+        texts: What stands in each, with its style.
+        widths: Cells of each column, one of them a gap at its right; negative where the text is flush
+            right, 0 for the column that takes what the others leave.
+        cells: Width of the row.
+    """
+    rest = max(cells - sum(map(abs, widths)), LEAST_REST)
+    row: Row = []
+    for (text, style), given in zip(texts, widths, strict=True):
+        wide = abs(given) or rest
+        shown = text.rjust(wide - 2) if given < 0 else text
+        row += [*fill([(shown, style)], wide - 1), (" ", "")]
+    return row
+
+
+def moment(seconds: float) -> str:
+    """Write a time of the clock here, to the second; empty where it is not known."""
+    return time.strftime("%d %b %H:%M:%S", time.localtime(seconds)) if 0 <= seconds < 1e11 else ""
+
+
+def description(state: RunState, cells: int) -> list[Row]:
+    """Write what the end of a run's log tells of it.
+
+    Args:
+        state: The run.
+        cells: Width of the rows.
+    """
+    step = state.last_step or {}
+    loss, reward = _figure(step, "loss.combined"), _figure(step, "reward.total")
+    saved = state.last_checkpoint
+    checkpoint = f"{saved.id:05d} of step {saved.step:,}" if saved is not None else "none"
+    reason = f", {printable(state.reason, 120)}" if state.reason else ""
+    rows: list[Row] = [
+        [
+            (f"{GLYPHS[state.phase]} {state.phase.value}", f"state.{state.phase.value}"),
+            (f"{reason}  epoch {state.epoch}, step {state.step:,}", "text"),
+        ],
+        [("loss ", "muted"), (loss, "text"), ("   reward ", "muted"), (reward, "text")],
+        [("best validation ", "muted"), (best_text(state.best_validation), "text")],
+        [("last checkpoint ", "muted"), (checkpoint, "text")],
+        [("settings ", "muted"), (", ".join(f"{k} {v}" for k, v in state.settings.items()), "text")],
+    ]
+    for warning in state.warnings[-1:]:
+        rows += wrap(f"▲ {warning.message}", cells, "warning", most=2)
+    return [[(printable(text), style) for text, style in row] for row in rows]
+
+
+def _figure(step: Event, name: str) -> str:
+    value = number(step, name)
+    return f"{value:.4f}" if math.isfinite(value) else "-"

@@ -1,0 +1,108 @@
+"""The grids of a sample as drawings: input, prediction before and after refinement, target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from arc_tui.report.svg import Markup, element, label, text_of
+from arc_tui.samples import UNKNOWN, Grid
+
+CELL = 14.0
+"""Side of a cell where there is room."""
+
+_GAP, _TOP = 26.0, 24.0
+_FOOT = 8.0
+_LEAST_WIDTH = 118.0
+"""Of a grid with its caption above it."""
+
+
+@dataclass(frozen=True)
+class Titled:
+    """A grid with its caption, and the grid that it should be.
+
+    Attributes:
+        caption: Stands above it.
+        grid: The grid.
+        right: Where given, cells that differ from it are marked, those outside it too.
+    """
+
+    caption: str
+    grid: Grid
+    right: Grid | None = None
+
+
+def cell_accuracy(grid: Grid, right: Grid) -> float:
+    """Return the share of cells that are right; cells outside either grid are wrong."""
+    rows = max(len(grid), len(right))
+    columns = max((len(row) for row in [*grid, *right]), default=0)
+    if rows * columns == 0:
+        return 0.0
+    same = sum(
+        one == other
+        for row, wanted in zip(grid, right, strict=False)
+        for one, other in zip(row, wanted, strict=False)
+    )
+    return same / (rows * columns)
+
+
+def draw(grids: Sequence[Titled], width: float, *, digits: bool = False) -> tuple[Markup, float]:
+    """Draw grids beside each other.
+
+    Args:
+        grids: What to draw, from left to right.
+        width: Width that they share; cells are made smaller where they would not fit.
+        digits: Whether each cell shows its digit.
+
+    Returns:
+        The drawing, and its height.
+    """
+    sides = [max((len(row) for row in one.grid), default=0) for one in grids]
+    cell = CELL
+    while (
+        cell > 2 and sum(max(_LEAST_WIDTH, side * cell) for side in sides) + _GAP * (len(sides) - 1) > width
+    ):
+        cell -= 1
+    x, parts, tallest = 0.0, [], 0.0
+    for one, side in zip(grids, sides, strict=True):
+        parts.append(label(x, 14, one.caption, class_="tick"))
+        parts.append(element("g", _cells(one, cell, digits=digits), transform=f"translate({x:.2f} {_TOP})"))
+        x += max(_LEAST_WIDTH, side * cell) + _GAP
+        tallest = max(tallest, len(one.grid) * cell)
+    return "".join(parts), _TOP + tallest + _FOOT
+
+
+def size_of(grid: Grid) -> str:
+    """Write the size of a grid as rows by columns."""
+    return f"{len(grid)}x{max((len(row) for row in grid), default=0)}"
+
+
+def _cells(one: Titled, cell: float, *, digits: bool) -> Markup:
+    parts: list[Markup] = []
+    crosses: list[str] = []
+    for y, row in enumerate(one.grid):
+        for x, digit in enumerate(row):
+            known = "-unknown" if digit == UNKNOWN else digit
+            parts.append(
+                element("rect", class_=f"g{known} cells", x=x * cell, y=y * cell, width=cell, height=cell)
+            )
+            if digits and cell >= 8:
+                middle = {"text_anchor": "middle", "style": f"font-size:{cell * 0.65:.1f}px"}
+                at = (x * cell + cell / 2, y * cell + cell * 0.73)
+                parts.append(label(*at, digit, class_=f"d{known}", **middle))
+            if one.right is not None and not _is(one.right, y, x, digit):
+                left, top, size = x * cell + cell * 0.28, y * cell + cell * 0.28, cell * 0.44
+                crosses.append(
+                    f"M{left:.1f} {top:.1f}l{size:.1f} {size:.1f}m0 -{size:.1f}l-{size:.1f} {size:.1f}"
+                )
+    if crosses:
+        d = "".join(crosses)
+        parts.append(element("path", class_="wrong-under", fill="none", d=d))
+        parts.append(
+            element("path", element("title", text_of("wrong cells")), class_="wrong", fill="none", d=d)
+        )
+    return "".join(parts)
+
+
+def _is(grid: Grid, y: int, x: int, digit: str) -> bool:
+    return y < len(grid) and x < len(grid[y]) and grid[y][x] == digit

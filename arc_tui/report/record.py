@@ -1,0 +1,111 @@
+"""Reads a run once, from its first event to its last, keeping what a report tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from arc_core.events import Event, EventReader
+from arc_core.rundir import RunDirectory, is_alive
+from arc_tui.headless_lines import number
+from arc_tui.history import History
+from arc_tui.run_state import RunState, apply, initial, observed
+from arc_tui.thinned import Thinned
+from arc_tui.view import View, facts
+
+KEPT_EPOCHS = 500
+"""Epochs that are told one by one: so many of the last, and as many of those before."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as its report tells it.
+
+    Attributes:
+        run: Its directory.
+        run_json: What it was started with.
+        view: Its state and history, as panels have them.
+        epochs: Events of the epochs that count, oldest first.
+        started: Time of its first event, in seconds since the epoch; NaN without any.
+        damaged: Lines of the log that were left out.
+    """
+
+    run: RunDirectory
+    run_json: dict[str, Any]
+    view: View
+    epochs: list[Event]
+    started: float
+    damaged: int
+
+    @property
+    def state(self) -> RunState:
+        """What its events add up to."""
+        return self.view.state
+
+    @property
+    def history(self) -> History:
+        """Its numbers, samples and marks."""
+        return self.view.history
+
+
+def read_record(run: RunDirectory, now: float) -> Record:
+    """Read a run.
+
+    Args:
+        run: The run.
+        now: Seconds since the epoch.
+
+    Raises:
+        RunError: If its run.json or its log cannot be read.
+    """
+    run_json = run.read()
+    alive = is_alive(run)  # before the log, so that the end of a run that just ended is in it
+    reader = EventReader(run.events)
+    state, history, epochs, started = (
+        initial(run_json),
+        History(),
+        Thinned[Event](KEPT_EPOCHS, KEPT_EPOCHS),
+        None,
+    )
+    while batch := reader.poll():
+        started = started if started is not None else number(batch[0], "time")
+        history.add(batch)
+        for event in _without_passing_steps(batch):
+            state = apply(state, event)
+            if event["type"] == "epoch":
+                epochs.add(event["seq"], event)
+            elif event["type"] == "resumed":
+                counts = number(event, "supersedes")
+                epochs.drop(lambda seq, _, counts=counts: seq > counts)
+    view = View(
+        state=observed(state, alive=alive),
+        history=history,
+        now=now,
+        alive=alive,
+        facts=facts(run.name, run_json),
+        damaged=reader.damaged,
+    )
+    return Record(
+        run,
+        run_json,
+        view,
+        epochs.items(),
+        started if started is not None else number({}, ""),
+        reader.damaged,
+    )
+
+
+def _without_passing_steps(events: Iterable[Event]) -> Iterator[Event]:
+    """Leave out steps that another step follows at once: the state is the same, and it costs far less."""
+    waiting: Event | None = None
+    for event in events:
+        if event["type"] == "step":
+            waiting = event
+            continue
+        if waiting is not None:
+            yield waiting
+            waiting = None
+        yield event
+    if waiting is not None:
+        yield waiting

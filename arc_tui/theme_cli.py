@@ -1,0 +1,58 @@
+"""`arc-tui themes` lists and checks themes; `arc-tui settings` explains what a user can set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from arc_core.errors import ConfigError
+from arc_core.text import printable
+from arc_tui.settings import example
+from arc_tui.styles import GRID_COLOURS, PALETTE_COLOURS
+from arc_tui.themes import Theme, read_theme, theme_paths, user_theme_folder
+
+
+def themes(
+    check: Annotated[
+        list[Path] | None,
+        typer.Option("--check", metavar="FILE.toml", help="Only check this file; may be repeated."),
+    ] = None,
+) -> None:
+    """List the themes with their colours; your own are read from the config folder."""
+    if check:
+        for path in check:
+            read_theme(path)
+            typer.echo(f"{printable(str(path))} is a theme.")
+        return
+    console = Console(highlight=False, markup=False)
+    for name, path in sorted(theme_paths().items()):
+        try:
+            line = _swatches(read_theme(path))
+        except ConfigError as error:
+            line = Text(printable(str(error)))
+        own = " (yours)" if path.parent == user_theme_folder() else ""
+        console.print(Text(f"{printable(name, 30):16}"), line, Text(own), soft_wrap=True, sep="")
+    typer.echo(f"\nYour own go into {printable(str(user_theme_folder()))}.")
+
+
+def _swatches(theme: Theme) -> Text:
+    line = Text(f"{'dark ' if theme.dark else 'light'}  ")
+    for digit in range(GRID_COLOURS):
+        line.append(f"{digit} ", theme.style(f"grid.{digit}"))
+    line.append("  ")
+    for place in range(PALETTE_COLOURS):
+        line.append("##" if theme.ascii else "━━", theme.style(f"series.{place}"))
+    line.append("  ")
+    for word in ("running", "paused", "finished", "crashed"):
+        line.append(word, theme.style(f"state.{word}"))
+        line.append(" ")
+    return line
+
+
+def settings() -> None:
+    """Print a config file for the console with every setting and key, explained, as it is by default."""
+    typer.echo(example(), nl=False)

@@ -1,0 +1,1 @@
+"""One file for each thing on the console's screens."""

@@ -1,0 +1,259 @@
+"""What a long history costs the console: attaching to it, keeping it, drawing it.
+
+    python -m benchmarks.console_data [--steps 1000000]
+
+Machines are shared and noisy: the cost of a frame is told as a ratio of two lengths measured in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import random
+import resource
+import statistics
+import tempfile
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from arc_core.rundir import RunDirectory, create_run
+from arc_tui import charts
+from arc_tui.charts import Curve, Plot
+from arc_tui.digest import Digest
+from arc_tui.feed import Batch, Feed
+from arc_tui.history import History
+from arc_tui.step_table import StepTable, step_table
+
+SAMPLE_EVERY = 100
+CHECKPOINT_EVERY = 1000
+STEPS_PER_EPOCH = 3232
+WIDTH, HEIGHT = 160, 45
+PATIENCE_SECONDS = 600.0
+_VARIANTS = 997
+"""Different steps in a generated log, which then repeat: writing it is not what is measured."""
+
+
+def step_fields(step: int, rng: random.Random) -> dict[str, Any]:
+    """Return the fields of a full-size step event of a run that learns, noisily."""
+    progress = math.exp(-step / 4000)
+    parts = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
+    loss = {name: rng.random() * (0.1 + progress) for name in parts}
+    efe = sum(loss.values())
+    reward = {name: rng.uniform(-0.1, 0.2) for name in ("d_acc", "d_size", "d_color", "d_rev")}
+    total = reward["d_acc"] + 0.5 * (reward["d_size"] + reward["d_color"] + reward["d_rev"])
+    groups = ("agent", "lm", "memory", "efe_loss", "policy")
+    return {
+        "epoch": step // STEPS_PER_EPOCH,
+        "batch": step % STEPS_PER_EPOCH,
+        "pairs": 8,
+        "pairs_per_second": rng.uniform(28, 35),
+        "elapsed_seconds": step * 0.25,
+        "loss": {**loss, "efe_total": efe, "combined": 0.7 * efe - 0.3 * total},
+        "reward": {"total": total, **reward},
+        "hard_cells": {"mask_ratio": rng.random()},
+        "curriculum": {"size_weight": 1.0},
+        "memory": {"ema": rng.random(), "threshold": rng.random(), "entries": step // 40, "stored": 0},
+        "grad_norm": {name: rng.lognormvariate(0, 1) for name in groups},
+        "amp": {"dtype": "bfloat16", "scale": 1.0, "skipped_steps": 0},
+        "learning_rate": dict.fromkeys(groups, 5e-5),
+        "accuracy": {"cell": rng.random(), "exact": 0.125 * rng.randrange(8)},
+        "rule": "changes 100% of the cells; output same size; query 6x6",
+        "nonfinite": [],
+    }
+
+
+def write_log(path: Path, steps: int) -> int:
+    """Write the log of a run of so many full-size steps, with samples, epochs and checkpoints.
+
+    Returns:
+        Its size in bytes.
+    """
+    with path.open("wb") as log:
+        for line in _lines(steps):
+            log.write(line)
+    return path.stat().st_size
+
+
+def _lines(steps: int) -> Iterator[bytes]:
+    rng = random.Random(0)
+    variants = [_template(step_fields(n * 20, rng)) for n in range(1, _VARIANTS + 1)]
+    grid = ["0123456789" * 2] * 20
+    sample = _template(
+        {"task": "3c9b0459", "pair": 0} | dict.fromkeys(("input", "before", "after", "target"), grid)
+    )
+    seq = 1
+    yield b'{"type":"run_started","seq":1,"time":1795000000.0,"step":0}\n'
+
+    def line(kind: str, step: int, rest: str) -> bytes:
+        nonlocal seq
+        seq += 1
+        return f'{{"type":"{kind}","seq":{seq},"time":{1795e6 + seq / 4},"step":{step},{rest}\n'.encode()
+
+    for step in range(1, steps + 1):
+        yield line("step", step, variants[step % _VARIANTS])
+        if step % SAMPLE_EVERY == 0:
+            yield line("sample", step, sample)
+        if step % CHECKPOINT_EVERY == 0:
+            for phase in ("requested", "saved", "verified"):
+                rest = {"id": step // CHECKPOINT_EVERY, "phase": phase, "reason": "interval"}
+                yield line("checkpoint", step, _template(rest | {"bytes": 12_000_000, "seconds": 0.2}))
+        if step % STEPS_PER_EPOCH == 0:
+            shares = dict.fromkeys(("cell_accuracy", "accuracy_delta", "size_accuracy"), 0.4)
+            counts = {"split": "test", "inputs": 120, "exact": 3, "tasks": 100, "tasks_solved": 2}
+            baselines = {"copy_cell_accuracy": 0.5, "black_cell_accuracy": 0.2}
+            yield line("validation", step, _template(shares | counts | baselines))
+
+
+def _template(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, separators=(",", ":"))[1:]
+
+
+@dataclass(frozen=True)
+class Attached:
+    """How long it took from the start of a feed.
+
+    Attributes:
+        first_seconds: Until the end of the log was in the history and its chart was drawn.
+        whole_seconds: Until all of it was.
+        longest_add_seconds: The longest that the console's own thread was busy with one batch.
+        batches: How many batches came.
+    """
+
+    first_seconds: float
+    whole_seconds: float
+    longest_add_seconds: float
+    batches: int
+
+
+def attach(run: RunDirectory) -> tuple[Attached, History]:
+    """Read a run as the console does, and draw its loss as soon as there is something to draw."""
+    history, arrived = History(), threading.Condition()
+    waiting: list[Batch] = []
+
+    def on_batch(batch: Batch) -> None:
+        with arrived:
+            waiting.append(batch)
+            arrived.notify()
+
+    feed = Feed(run, on_batch)
+    began = time.perf_counter()
+    feed.start()
+    first, longest, count, complete = 0.0, 0.0, 0, False
+    while not complete:
+        with arrived:
+            assert arrived.wait_for(lambda: bool(waiting), PATIENCE_SECONDS)
+            batch = waiting.pop(0)
+        assert batch.problem is None, batch.problem
+        assert batch.digest is not None
+        start = time.perf_counter()
+        history.add(batch.digest, older=batch.older)
+        if not count:
+            draw_loss(history)
+            first = time.perf_counter() - began
+        longest = max(longest, time.perf_counter() - start) if count else 0.0
+        count, complete = count + 1, batch.complete
+    whole = time.perf_counter() - began
+    feed.stop()
+    return Attached(first, whole, longest, count), history
+
+
+def filled_history(steps: int) -> History:
+    """Return the history of a run of so many steps."""
+    history, rng = History(), random.Random(0)
+    events = [{"type": "step", "seq": n, "step": n, **step_fields(n, rng)} for n in range(1, _VARIANTS + 1)]
+    table = step_table(events)
+    for first in range(0, steps, 50_000):
+        numbers = np.arange(first, min(first + 50_000, steps))
+        part = table.select(numbers % len(table))
+        history.add(_digest(dataclasses.replace(part, steps=numbers + 1, seqs=numbers + 1)))
+    return history
+
+
+def _digest(table: StepTable) -> Digest:
+    return Digest(table, (), (), (), None)
+
+
+def draw_loss(history: History, width: int = WIDTH, height: int = HEIGHT) -> int:
+    """Draw the loss chart over the whole run; return the runs of styled text in it."""
+    first, last = history.first_step, history.last_step
+    curves: list[Curve] = []
+    for name, line, raw in (("loss.combined", "ema", "raw"), ("loss.efe_total", "ema.efe", "raw.efe")):
+        window = history.window(name, first, last, 2 * charts.plot_cells(width))
+        smooth = history.smoothed(name, window, max((last - first) / 50, 3.0))
+        curves.append(Curve(name, window, smooth, line, raw))
+    rows = charts.draw(Plot(first, last, curves, history.marks(first, last)), width, height)
+    return sum(map(len, rows))
+
+
+@dataclass(frozen=True)
+class FrameCost:
+    """Median seconds of a frame of the loss chart at two lengths of a run, measured in turns."""
+
+    short: float
+    long: float
+
+    @property
+    def ratio(self) -> float:
+        """How much more the long run costs."""
+        return self.long / self.short
+
+
+def frame_cost(short: int, long: int, rounds: int = 40) -> FrameCost:
+    """Measure a frame of the loss chart over a whole run of either length."""
+    histories = [filled_history(steps) for steps in (short, long)]
+    seconds: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for history, found in zip(histories, seconds, strict=True):
+            began = time.perf_counter()
+            draw_loss(history)
+            found.append(time.perf_counter() - began)
+    return FrameCost(*(statistics.median(found) for found in seconds))
+
+
+def history_memory(steps: int) -> tuple[int, int]:
+    """Return the bytes that a history of so many steps takes: all of it, and its curves alone."""
+    tracemalloc.start()
+    history = filled_history(steps)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return taken, history.bytes
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--steps", type=int, default=1_000_000)
+    steps = parser.parse_args().steps
+    cost = frame_cost(1000, steps)
+    print(f"frame of the loss chart at {WIDTH}x{HEIGHT}: {1e3 * cost.short:.1f} ms at 1,000 steps")
+    print(f"  {1e3 * cost.long:.1f} ms at {steps:,} steps: {cost.ratio:.2f} times as much")
+    taken, curves = history_memory(steps)
+    print(
+        f"memory of the history at {steps:,} steps: {taken / 1e6:.1f} MB, {curves / 1e6:.1f} MB of it curves"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = create_run(Path(folder), "long", {"created": 0.0})
+        size = write_log(run.events, steps)
+        print(f"log of {steps:,} steps: {size / 1e9:.2f} GB")
+        before = resource.getrusage(resource.RUSAGE_SELF)
+        found, history = attach(run)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        assert (history.first_step, history.last_step) == (1, steps)
+    print(f"  first frame {1e3 * found.first_seconds:.0f} ms after attaching")
+    print(f"  all of it after {found.whole_seconds:.1f} s in {found.batches} batches")
+    print(f"  longest batch {1e3 * found.longest_add_seconds:.0f} ms on the console's own thread")
+    print(f"  {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.1f} s of CPU time")
+    print(f"  largest process so far {after.ru_maxrss / 1e3:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
