@@ -26,13 +26,14 @@ _NAME = re.compile(rf"{_SPACE}{_STRING}{_SPACE}:{_SPACE}")
 _USUAL = re.compile(
     rf'\{{{_SPACE}"dtype"{_SPACE}:{_SPACE}"(\w{{1,32}})"{_SPACE},'
     rf'{_SPACE}"shape"{_SPACE}:{_SPACE}\[([0-9, \t\r\n]{{0,2000}})\]{_SPACE},'
-    rf'{_SPACE}"data_offsets"{_SPACE}:{_SPACE}\[{_SPACE}([0-9]{{1,18}}){_SPACE},{_SPACE}([0-9]{{1,18}}){_SPACE}\]'
+    rf'{_SPACE}"data_offsets"{_SPACE}:{_SPACE}\[{_SPACE}(0|[1-9][0-9]{{0,17}}){_SPACE},{_SPACE}(0|[1-9][0-9]{{0,17}}){_SPACE}\]'
     rf"{_SPACE}\}}"
 )
 """An entry as every writer known to us writes it; any other order of its keys takes the slower way."""
 _METADATA_ITEM = re.compile(rf"{_SPACE}{_STRING}{_SPACE}:{_SPACE}{_STRING}{_SPACE}([,}}])")
 _NEXT = re.compile(rf"{_SPACE}([,}}])")
 _END = re.compile(rf"{_SPACE}\Z")
+_SIDE = re.compile(r"0|[1-9][0-9]{0,17}")
 _KEYS = {"dtype", "shape", "data_offsets"}
 
 
@@ -211,7 +212,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _shape(name: str, written: str) -> tuple[Shape, int]:
     """Read the sides of a shape and multiply them; Python's integers do not overflow."""
     parts = [part.strip() for part in written.split(",")] if written.strip() else []
-    if len(parts) > MOST_SIDES or not all(part.isdecimal() and len(part) <= 18 for part in parts):
+    if len(parts) > MOST_SIDES or not all(map(_SIDE.fullmatch, parts)):
         raise DamagedHeader(f'is damaged: the tensor "{shown(name)}" has a shape that is none.')
     shape = tuple(map(int, parts))
     count = 1

@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from arc_core.dataset_files import Pair
+from arc_core.dataset_files import Pair, Task
 from arc_core.errors import ConfigError
 from arc_core.grids import to_rows
 from arc_core.text import printable
 from arc_tui.inspect import facts
-from arc_tui.inspect.grid_text import beside
+from arc_tui.inspect.grid_text import beside, text_of
 from arc_tui.inspect.tasks import (
     SIZE_RULES,
     dataset_facts,
@@ -25,8 +24,9 @@ from arc_tui.inspect.tasks import (
     task_json,
 )
 from arc_tui.inspect.text import aligned
+from arc_tui.rows import Row
 from arc_tui.run_cli import AsJson
-from arc_tui.themes import load_theme
+from arc_tui.themes import colourless, load_theme
 
 
 def dataset(
@@ -88,27 +88,33 @@ def task(
     if json:
         typer.echo(facts.to_json(task_json(found, name)))
         return
-    known = task_facts(found)
+    theme = load_theme().without_colour() if colourless() else load_theme()
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    console.print(Text(f"{printable(found.id, 100)} of {printable(name, 200)}"), soft_wrap=True)
-    console.print(Text(f"Rule: {printable(known.rule, 300)}"), soft_wrap=True)
-    console.print(
-        Text(f"Size rule: {known.size_rule}; colours {''.join(map(str, known.colours))}"), soft_wrap=True
-    )
+    for row in task_rows(found, name):
+        console.print(text_of(row, theme), soft_wrap=True)
+
+
+def task_rows(task: Task, dataset_name: str) -> list[Row]:
+    """Draw a task: its id, rule, features, and every pair as grids."""
+    known = task_facts(task)
     values = "  ".join(f"{feature} {value:.3g}" for feature, value in known.features.items())
-    console.print(Text(f"Features: {values}"), soft_wrap=True)
-    for title, pairs in (("Demonstration", found.train), ("Test", found.test)):
+    rows: list[Row] = [
+        [(printable(task.id, 100), "title"), (f" of {printable(dataset_name, 200)}", "")],
+        [("Rule: ", "muted"), (printable(known.rule, 300), "")],
+        [("Size rule: ", "muted"), (f"{known.size_rule}; colours {''.join(map(str, known.colours))}", "")],
+        [("Features: ", "muted"), (values, "")],
+    ]
+    for title, pairs in (("Demonstration", task.train), ("Test", task.test)):
         for number, pair in enumerate(pairs):
-            console.print()
-            for line in _pair(f"{title} {number}", pair):
-                console.print(line, soft_wrap=True)
+            rows += [[], *_pair(f"{title} {number}", pair)]
+    return rows
 
 
-def _pair(title: str, pair: Pair) -> list[Text]:
+def _pair(title: str, pair: Pair) -> list[Row]:
     height, width = pair.input.shape
     blocks = [(f"{title}: input {height}x{width}", to_rows(pair.input))]
     if pair.output is None:
         blocks.append(("output not known", []))
     else:
         blocks.append(("output {}x{}".format(*pair.output.shape), to_rows(pair.output)))
-    return beside(blocks, load_theme())
+    return beside(blocks)

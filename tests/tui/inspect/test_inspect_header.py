@@ -97,6 +97,8 @@ def test_header_above_a_hundred_megabytes_is_refused_unread(tmp_path: Path):
         ('{"a":' + entry(0, 5) + "}", 5, "has 5 bytes, but F32 of shape [1] needs 4"),
         ('{"a":' + entry(4, 0) + "}", 4, "has -4 bytes"),
         ('{"a":' + entry(0, 4, shape="[-1]") + "}", 4, "not a dtype, a shape|shape that is none"),
+        ('{"a":' + entry(0, 4, shape="[01]") + "}", 4, "shape that is none"),
+        ('{"a":{"dtype":"F32","shape":[1],"data_offsets":[00,4]}}', 4, "not JSON"),
         ('{"a":' + entry(0, 4, shape="[1.0]") + "}", 4, "not a dtype, a shape"),
         ('{"a":' + entry(0, 4, shape="[true]") + "}", 4, "not a dtype, a shape"),
         ('{"a":' + entry(0, 4, shape="[1,]") + "}", 4, "shape that is none"),
