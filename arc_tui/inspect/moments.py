@@ -6,7 +6,7 @@ A healthy update moves a tensor by about a thousandth of its norm; far more is u
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arc_tui.inspect.blocks import blocks
-from arc_tui.inspect.pieces import Descriptors, read_values
+from arc_tui.inspect.pieces import Cancelled, Descriptors, read_values
 from arc_tui.inspect.source import Checkpoint
 from arc_tui.inspect.training import ParameterGroup
 
@@ -104,7 +104,10 @@ def group_of(moments: Moments, groups: tuple[ParameterGroup, ...]) -> ParameterG
 
 
 def updates(
-    checkpoint: Checkpoint, groups: tuple[ParameterGroup, ...], only: str | None = None
+    checkpoint: Checkpoint,
+    groups: tuple[ParameterGroup, ...],
+    only: str | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[Update]:
     """Compute what the moments would do to each parameter.
 
@@ -112,12 +115,14 @@ def updates(
         checkpoint: A checkpoint of ours.
         groups: Its parameter groups.
         only: A parameter's name; None takes all that have Adam's two moments.
+        cancelled: Asked after every parameter whether to stop.
 
     Yields:
         One for each parameter, in the table's order.
 
     Raises:
         CheckpointError: If a file cannot be read to its end.
+        Cancelled: If `cancelled` said so.
     """
     with Descriptors(checkpoint) as files:
         for found in pairs(checkpoint):
@@ -132,6 +137,8 @@ def updates(
                 update = _update(files, checkpoint, found, found.place, group)
                 if update is not None:
                     yield update
+            if cancelled is not None and cancelled():
+                raise Cancelled
 
 
 def _update(
