@@ -46,6 +46,8 @@ AT_ONCE = 64 << 20
 SETTLED_SECONDS = 0.15
 """So long a tensor is chosen before anything is computed for it."""
 HISTOGRAM_LINES = 8
+SEARCHED_LEVELS = 12
+"""How deep what has been found is opened at once."""
 BATCH = 32
 """Tensors whose statistics are handed over together."""
 
@@ -369,19 +371,12 @@ class BrowserScreen(InspectScreen[None]):
         self._places = None if query.is_empty else self.browsed.found(query)
         whole = self._places is None
         self._outline = Outline(self.browsed.tree(self._places), self._damaged() if whole else ())
-        if not whole and len(self._places or []) <= self._list.size.height:
-            self._unfold_all()
+        self._outline.unfold_to_fit(self._list.size.height - 1, levels=1 if whole else SEARCHED_LEVELS)
         self._sort()
         if self._table and query.words and self._places is not None:
             self._table_places = list(self._places)  # the best match first
         self._show_list(cursor=0)
         self.redraw()
-
-    def _unfold_all(self) -> None:
-        index = 0
-        while index < len(self._outline.lines):
-            self._outline.unfold(index)
-            index += 1
 
     @on(Input.Submitted, "#search")
     def search_done(self) -> None:

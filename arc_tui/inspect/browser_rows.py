@@ -13,7 +13,7 @@ from arc_tui.headless_lines import size
 from arc_tui.inspect.binning import Statistics
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.source import Checkpoint, Part
-from arc_tui.inspect.text import bar, figure, sides
+from arc_tui.inspect.text import bar, sides
 from arc_tui.inspect.tree import Node, Tree, natural
 from arc_tui.rows import Row, cut, fill
 from arc_tui.styles import PALETTE_COLOURS
@@ -55,16 +55,21 @@ class Outline:
         if len(self.lines) == 1:
             self.unfold(0)
 
-    def unfold_to_fit(self, lines: int) -> None:
-        """Open the largest modules at the top, as many as leave the whole within so many lines."""
-        tops = [line for line in self.lines if line.level == 0 and line.node is not None]
-        for line in sorted(tops, key=lambda line: -line.node.bytes if line.node is not None else 0):
-            before = len(self.lines)
-            self.unfold(self.lines.index(line))
-            if len(self.lines) > lines:
-                self.fold(self.lines.index(line))
-            if before > lines:
-                break
+    def unfold_to_fit(self, lines: int, *, levels: int = 1) -> None:
+        """Open modules from the top down, the largest of a level first, while all fits into so many lines.
+
+        Args:
+            lines: Lines that there is room for.
+            levels: How deep to look.
+        """
+        for level in range(levels):
+            closed = [one for one in self.lines if one.level == level and one.node is not None]
+            for line in sorted(closed, key=lambda one: -one.node.bytes if one.node is not None else 0):
+                if len(self.lines) >= lines:
+                    return
+                at = self.lines.index(line)
+                if self.unfold(at) and len(self.lines) > lines:
+                    self.fold(at)
 
     def is_open(self, line: Line) -> bool:
         """Whether what is below a line is shown."""
@@ -233,9 +238,9 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("BYTES", -10, lambda b, p: size(int(b.checkpoint.table.bytes[p])), _by(lambda c: c.table.bytes)),
     Column(
-        "MEAN", -11, _told(lambda s: figure(s.values.mean) if s.values else "-"), _by_statistic(_mean), 115
+        "MEAN", -11, _told(lambda s: f"{s.values.mean:.4g}" if s.values else "-"), _by_statistic(_mean), 115
     ),
-    Column("STD", -11, _told(lambda s: figure(s.values.std) if s.values else "-"), _by_statistic(_std), 115),
+    Column("STD", -11, _told(lambda s: f"{s.values.std:.4g}" if s.values else "-"), _by_statistic(_std), 115),
     Column("NAN/INF", -9, _told(lambda s: f"{s.nans + s.infinities:,}"), _by_statistic(_odd), 75),
 )
 

@@ -22,13 +22,15 @@ from arc_tui.inspect.statistics import statistics
 from arc_tui.inspect.task_command import dataset, task
 from arc_tui.inspect.timeline import drift, timeline
 from arc_tui.inspect.training import read_training
-from arc_tui.inspect.tree import Tree, in_order
+from arc_tui.inspect.tree import Tree
 from arc_tui.inspect.verify import verify
+from arc_tui.launch import has_terminal
 from arc_tui.run_cli import RUNS_DIR, AsJson, RunsDir
 
 NOT_VERIFIED = 1
 REDRAW_SECONDS = 0.1
 
+Theme = Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Theme of the browser.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print text even where the output is a terminal.")]
 
 inspect_app = typer.Typer(
@@ -84,6 +86,7 @@ def checkpoint(
         tuple[str, Path] | None,
         typer.Option("--export", metavar="MODULE FOLDER", help="Copy a component or module as safetensors."),
     ] = None,
+    theme: Theme = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Browse a checkpoint: ours, a run's, or any safetensors file or folder."""
@@ -114,8 +117,12 @@ def checkpoint(
     show = next(iter(tasks.values()), None)
     if show is not None:
         show(found)
-    else:
+    elif json or plain or not has_terminal():
         _show(found, json)
+    else:
+        from arc_tui.inspect.opening import browse  # Textual is only loaded where it is used
+
+        raise typer.Exit(browse(found, runs_dir, theme, typer.echo, lambda line: typer.echo(line, err=True)))
 
 
 def _show(found: Checkpoint, json: bool) -> None:
@@ -159,7 +166,7 @@ def _show_tensor(found: Checkpoint, name: str, json: bool) -> None:
 
 def _show_statistics(found: Checkpoint, json: bool) -> None:
     table = found.table
-    ordered = in_order(Tree(table))
+    ordered = Tree(table).places_in_order()
     read = [place for place in ordered if table.element(place).kind != "unread"]
     # Read as the files lie on the disk, shown as the tree is.
     chosen = set(read)

@@ -23,6 +23,8 @@ from arc_tui.inspect.tree import natural
 from arc_tui.rows import Row, fill
 from arc_tui.widgets.rows_view import RowsView
 
+NO_WEIGHTS = ("optimizer.", "memory.", "rng.")
+"""Parts of our checkpoints whose tensors are no weights, or mostly none."""
 BATCH = 16
 """Changes that are handed over together."""
 
@@ -80,6 +82,8 @@ class CompareScreen(InspectScreen[None]):
         self.after = after
         self.differences = differences(before, after)
         self._changes: list[Change] = []
+        self._shown: list[Change] = []
+        self._weights_only = False
         self._sorted_by, self._reversed = 0, False
 
     def compose(self) -> ComposeResult:
@@ -139,8 +143,8 @@ class CompareScreen(InspectScreen[None]):
         if changed:
             view.refresh(layout=True)
         self.query_one(LazyList).show(
-            len(self._changes),
-            lambda index, cells: self._row(self._changes[index], cells),
+            len(self._shown),
+            lambda index, cells: self._row(self._shown[index], cells),
             heading=self._heading,
         )
 
@@ -194,12 +198,18 @@ class CompareScreen(InspectScreen[None]):
         return row
 
     def _sort(self) -> None:
-        self._changes.sort(key=COLUMNS[self._sorted_by].key, reverse=self._reversed)
+        shown = [c for c in self._changes if not (self._weights_only and c.name.startswith(NO_WEIGHTS))]
+        self._shown = sorted(shown, key=COLUMNS[self._sorted_by].key, reverse=self._reversed)
         self.redraw()
 
     def action_sort(self) -> None:
         """Sort by the next column."""
         self._sorted_by = (self._sorted_by + 1) % len(COLUMNS)
+        self._sort()
+
+    def action_weights(self) -> None:
+        """Leave out what is no weight, or show it again."""
+        self._weights_only = not self._weights_only
         self._sort()
 
     def action_reverse(self) -> None:

@@ -24,7 +24,7 @@ from arc_tui.inspect.training import (
     preference,
     read_training,
 )
-from arc_tui.inspect.tree import Tree, in_order
+from arc_tui.inspect.tree import Tree
 from arc_tui.inspect.verify import FileCheck
 
 INDENTED = 2000
@@ -55,7 +55,7 @@ def checkpoint_facts(checkpoint: Checkpoint, tree: Tree | None = None) -> Facts:
         "problems": list(checkpoint.problems),
         "notes": list(checkpoint.notes),
         "training": training_facts(checkpoint),
-        "tensors": [tensor_facts(checkpoint, place) for place in in_order(tree)],
+        "tensors": [tensor_facts(checkpoint, place) for place in tree.places_in_order()],
     }
 
 

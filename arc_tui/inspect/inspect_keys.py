@@ -87,6 +87,13 @@ TRAINING: tuple[Key, ...] = (
     Key(("enter",), "Enter", "open", "open", "Show what the chosen line is about."),
 )
 COMPARE: tuple[Key, ...] = (
+    Key(
+        ("w",),
+        "w",
+        "weights",
+        "weights only",
+        "Leave out optimizer, memory and generators, or show them again.",
+    ),
     Key(("s",), "s", "sort", "sort", "Sort by the next column."),
     Key(("r",), "r", "reverse", "reverse", "Sort the other way round."),
 )

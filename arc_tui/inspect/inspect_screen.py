@@ -99,7 +99,7 @@ class InspectScreen(Screen[ScreenResultType]):
         """Show the title."""
         cells = max(self.size.width, 20)
         self.query_one(".title", RowsView).show(
-            [spread([(" ", ""), *left], [*(right or []), (" ", "")], cells)]
+            [spread([(" ", ""), *left], [("  ", ""), *(right or []), (" ", "")], cells)]
         )
 
     def tell(self, text: str, style: str = "muted") -> None:

@@ -50,8 +50,21 @@ def statistics_rows(found: Statistics, shape: Shape, cells: int) -> list[Row]:
         return [*rows, [("there is no finite value", "muted")]]
     rows.append([*_pair("mean", figure(values.mean)), *_pair("std", figure(values.std))])
     rows.append([*_pair("min", figure(values.minimum)), *_pair("max", figure(values.maximum))])
-    quantiles = "   ".join(f"{q:.0%} {figure(v)}" for q, v in zip(QUANTILES, values.quantiles, strict=True))
-    return [*rows, *wrap(quantiles, cells, "text")]
+    quantiles = [f"{q:.0%} {figure(v)}" for q, v in zip(QUANTILES, values.quantiles, strict=True)]
+    return [*rows, *_together(quantiles, cells)]
+
+
+def _together(texts: Sequence[str], cells: int) -> list[Row]:
+    """Write texts one after the other, none broken over two rows."""
+    rows: list[Row] = []
+    line = ""
+    for text in texts:
+        longer = f"{line}   {text}" if line else text
+        if line and len(longer) > cells:
+            rows.append([(line, "text")])
+            longer = text
+        line = longer
+    return [*rows, [(line, "text")]]
 
 
 def update_rows(update: Update | None) -> list[Row]:

@@ -15,7 +15,7 @@ from arc_tui.inspect.header_scan import Shape
 from arc_tui.inspect.moments import Update
 from arc_tui.inspect.source import Checkpoint
 from arc_tui.inspect.timeline import Drift, Mark
-from arc_tui.inspect.tree import Node, Tree, in_order
+from arc_tui.inspect.tree import Node, Tree
 from arc_tui.inspect.verify import FileCheck
 
 LONGEST_NAME = 120
@@ -117,7 +117,7 @@ def tensor_lines(checkpoint: Checkpoint, tree: Tree) -> list[str]:
             f"{int(table.parameters[place]):,}",
             size(int(table.bytes[place])),
         )
-        for place in in_order(tree)
+        for place in tree.places_in_order()
     ]
     return aligned([("TENSOR", "TYPE", "SHAPE", "PARAMETERS", "BYTES"), *rows], left=(0, 1, 2))
 

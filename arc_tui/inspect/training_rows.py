@@ -168,7 +168,7 @@ def _preference_rows(browsed: Browsed, cells: int) -> list[Row]:
     if found is None:
         return [[(" the checkpoint has no colour preference", "muted")]]
     rows: list[Row] = [[(f" {'colour':<14}{'C':>8}{'anchor':>10}", "muted")]]
-    room = max(min(cells - 36, 40), 4)
+    room, most = max(min(cells - 36, 40), 4), max(*found.base, 1e-9)
     for colour, (base, anchor) in enumerate(zip(found.base, found.anchor, strict=False)):
         known = colour < len(COLOURS)
         swatch = (f" {colour} ", f"grid.{colour}") if known else (f" {colour} ", "text")
@@ -180,7 +180,7 @@ def _preference_rows(browsed: Browsed, cells: int) -> list[Row]:
                 swatch,
                 (f" {name:<10}", "text"),
                 (f"{base:>8.4f}{anchor:>10.4f}  ", "text"),
-                (bar(base, room) or "▏", style),
+                (bar(base / most, room) or "▏", style),
             ]
         )
     return rows

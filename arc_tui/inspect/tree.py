@@ -72,20 +72,26 @@ class Tree:
     def children(self, node: Node) -> list[Node]:
         """Return what is directly below a node, in the order people count in.
 
-        A module that holds nothing but one other is drawn together with it.
+        A module that holds nothing but one other, or one tensor, is drawn together with it.
         """
         if node.is_tensor:
             return []
-        if node.layers:
-            return list(node.layers)
-        found = [self._joined(child) for child in self._direct(node)]
-        return self._ranges(sorted(found, key=lambda child: natural(child.label)))
+        below = node.layers or self._ranges(self._direct(node))
+        return [self._joined(child) for child in below]
 
     def places_below(self, node: Node) -> list[int]:
         """Return the places of all tensors below a node, its own included, in the order of their names."""
         if node.layers:
             return [place for layer in node.layers for place in self.places_below(layer)]
         return self._places[node.start : node.end]
+
+    def places_in_order(self) -> list[int]:
+        """Return the places of all tensors in the order in which an open tree shows them."""
+        parts = [name.split(".") for name in self._names]
+        known = sorted({part for path in parts for part in path}, key=natural)
+        rank = {part: number for number, part in enumerate(known)}
+        keys = [[rank[part] for part in path] for path in parts]
+        return [self._places[at] for at in sorted(range(len(keys)), key=keys.__getitem__)]
 
     def _node(self, label: str, prefix: str, start: int, end: int, place: int | None) -> Node:
         parameters = self._parameters[end] - self._parameters[start]
@@ -106,16 +112,14 @@ class Tree:
             end = bisect_left(self._names, f"{node.prefix}{label}/", at, node.end)  # "/" comes after "."
             found.append(self._node(label, prefix, at, end, None))
             at = end
-        return found
+        return sorted(found, key=lambda child: natural(child.label))
 
     def _joined(self, node: Node) -> Node:
-        """Draw a chain of modules without branches as one; a range of layers at its end joins too."""
+        """Draw a chain without branches as one, down to a range of layers or a tensor at its end."""
         label = node.label
         while not node.is_tensor and not node.layers:
-            below = self._direct(node)
-            if len(below) > 1 and all(child.label.isdecimal() for child in below):
-                below = self._ranges(sorted(below, key=lambda child: natural(child.label)))
-            if len(below) != 1 or below[0].is_tensor:
+            below = self._ranges(self._direct(node))
+            if len(below) != 1:
                 break
             node = below[0]
             label = f"{label}.{node.label}"
@@ -171,15 +175,3 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple(
         (0, int(part), "") if number % 2 else (1, 0, part) for number, part in enumerate(parts) if part
     )
-
-
-def in_order(tree: Tree) -> list[int]:
-    """Return the places of all tensors in the order in which the tree shows them."""
-    found: list[int] = []
-    pending = [tree.root]
-    while pending:
-        node = pending.pop()
-        if node.place is not None:
-            found.append(node.place)
-        pending.extend(reversed(tree.children(node)))
-    return found

@@ -10,7 +10,7 @@ from inspect_files import table_of
 
 from arc_core.errors import ConfigError
 from arc_tui.inspect.search import Finder, parse_query
-from arc_tui.inspect.tree import Node, Tree, in_order, natural
+from arc_tui.inspect.tree import Node, Tree, natural
 
 LAYERS = {f"model.layers.{i}.{name}.weight": (2, i % 1 + 3) for i in range(12) for name in ("attn", "mlp")}
 NAMES = {"model.embed.weight": (5, 2), "model.norm": (2,), **LAYERS, "head": (5,)}
@@ -28,21 +28,21 @@ def test_layers_that_are_alike_are_one_node_in_counting_order():
     tree = Tree(table_of(NAMES))
     assert labels(tree, tree.root) == ["head", "model"]
     model = child(tree, tree.root, "model")
-    assert labels(tree, model) == ["embed", "layers.0..11", "norm"]
+    assert labels(tree, model) == ["embed.weight", "layers.0..11", "norm"]
     layers = child(tree, model, "layers.0..11")
     assert (layers.tensors, layers.parameters, layers.bytes) == (24, 24 * 6, 24 * 24)
     assert labels(tree, layers) == [str(i) for i in range(12)]
-    assert labels(tree, tree.children(layers)[10]) == ["attn", "mlp"]
+    assert labels(tree, tree.children(layers)[10]) == ["attn.weight", "mlp.weight"]
 
 
 def test_a_layer_of_another_shape_ends_the_range():
     tree = Tree(table_of({f"l.{i}.w": (3,) if i == 4 else (2,) for i in range(8)}))
-    assert labels(tree, tree.children(tree.root)[0]) == ["0..3", "4", "5..7"]
+    assert labels(tree, tree.children(tree.root)[0]) == ["0..3", "4.w", "5..7"]
 
 
 def test_a_missing_layer_ends_the_range():
     tree = Tree(table_of({f"l.{i}.w": (2,) for i in (0, 1, 3)}))
-    assert labels(tree, tree.children(tree.root)[0]) == ["0..1", "3"]
+    assert labels(tree, tree.children(tree.root)[0]) == ["0..1", "3.w"]
 
 
 def test_a_module_may_also_be_a_tensor():
@@ -58,7 +58,7 @@ PARTS = st.sampled_from(["a", "b", "0", "1", "2", "10", "", "/", "-", "é", "lay
 def test_every_tensor_is_in_the_tree_once_and_sums_add_up(names: set[str]):
     table = table_of({name: (number % 3, 2) for number, name in enumerate(sorted(names))})
     tree = Tree(table)
-    assert sorted(in_order(tree)) == list(range(len(names)))
+    assert sorted(tree.places_in_order()) == list(range(len(names)))
 
     def check(node: Node) -> None:
         below = tree.children(node)
@@ -129,4 +129,18 @@ def test_places_of_a_part_of_the_table_only():
     table = table_of(NAMES)
     tree = Tree(table, [place for place, name in enumerate(table.names) if "layers.3" in name])
     assert tree.root.tensors == 2
-    assert np.array(in_order(tree)).size == 2
+    assert np.array(tree.places_in_order()).size == 2
+
+
+@given(names=st.sets(st.lists(PARTS, min_size=1, max_size=4).map(".".join), max_size=30))
+def test_order_of_tensors_is_that_of_the_opened_tree(names: set[str]):
+    table = table_of(dict.fromkeys(names, (2,)))
+    tree = Tree(table)
+
+    def shown(node: Node) -> list[int]:
+        if node.place is not None:
+            return [node.place]
+        return [place for child in tree.children(node) for place in shown(child)]
+
+    if not any(f"{name}." in other for name in names for other in names):  # a tensor that is a module too
+        assert tree.places_in_order() == shown(tree.root)
