@@ -83,7 +83,8 @@ class BrowserScreen(InspectScreen[None]):
         super().__init__()
         self.browsed = browsed
         self._places: list[int] | None = None
-        self._outline = Outline(browsed.whole, self._damaged())
+        self._tree = browsed.whole
+        self._outline = Outline(self._tree, self._damaged())
         self._table = False
         self._table_places: list[int] = []
         self._sorted_by, self._descending = 0, False
@@ -223,8 +224,9 @@ class BrowserScreen(InspectScreen[None]):
             [(f"{node.tensors:,} tensors, {node.parameters:,} parameters, {size(node.bytes)}", "text")],
         ]
         if node.layers:
-            rows.append([(f"{len(node.layers)} layers that are alike", "muted")])
-        return [*rows, [], *bytes_bar(self.browsed.tree(self._places).children(node), cells)]
+            rows.append([(f"{len(node.layers):,} layers that are alike; in each of them", "muted")])
+            node = node.layers[0]
+        return [*rows, [], *bytes_bar(self._tree.children(node), cells)]
 
     def _tensor_rows(self, place: int, cells: int, lines: int) -> list[Row]:
         rows = head_rows(self.browsed.checkpoint, place, cells)
@@ -370,7 +372,8 @@ class BrowserScreen(InspectScreen[None]):
         self._told = []
         self._places = None if query.is_empty else self.browsed.found(query)
         whole = self._places is None
-        self._outline = Outline(self.browsed.tree(self._places), self._damaged() if whole else ())
+        self._tree = self.browsed.tree(self._places)
+        self._outline = Outline(self._tree, self._damaged() if whole else ())
         self._outline.unfold_to_fit(self._list.size.height - 1, levels=1 if whole else SEARCHED_LEVELS)
         self._sort()
         if self._table and query.words and self._places is not None:

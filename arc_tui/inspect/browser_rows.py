@@ -52,7 +52,7 @@ class Outline:
         tops = [Line(0, node) for node in tree.children(tree.root)]
         tops += [Line(0, part=part) for part in damaged]
         self.lines = sorted(tops, key=lambda line: natural(_label(line)))
-        if len(self.lines) == 1:
+        if len(self.lines) == 1 and not (tops[0].node and tops[0].node.layers):
             self.unfold(0)
 
     def unfold_to_fit(self, lines: int, *, levels: int = 1) -> None:
@@ -68,6 +68,8 @@ class Outline:
                 if len(self.lines) >= lines:
                     return
                 at = self.lines.index(line)
+                if line.node is not None and len(line.node.layers) > lines:
+                    continue
                 if self.unfold(at) and len(self.lines) > lines:
                     self.fold(at)
 

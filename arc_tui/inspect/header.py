@@ -10,6 +10,7 @@ a hostile one nests; 100,000 tensors take a fraction of a second.
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class TensorTable:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
+    @functools.cached_property
     def bytes(self) -> Int64s:
         """[N] bytes of each."""
         return self.ends - self.begins

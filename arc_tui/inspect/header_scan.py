@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import NoReturn, cast
+from typing import NamedTuple, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,16 @@ Shape = tuple[int, ...]
 _SPACE = r"[ \t\r\n]*+"
 _STRING = r'"([^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+)"'
 _NAME = re.compile(rf"{_SPACE}{_STRING}{_SPACE}:{_SPACE}")
+_OFFSET = r"(0|[1-9][0-9]{0,17})"
 _USUAL = re.compile(
+    rf"{_SPACE}{_STRING}{_SPACE}:{_SPACE}"
     rf'\{{{_SPACE}"dtype"{_SPACE}:{_SPACE}"(\w{{1,32}})"{_SPACE},'
     rf'{_SPACE}"shape"{_SPACE}:{_SPACE}\[([0-9, \t\r\n]{{0,2000}})\]{_SPACE},'
-    rf'{_SPACE}"data_offsets"{_SPACE}:{_SPACE}\[{_SPACE}(0|[1-9][0-9]{{0,17}}){_SPACE},{_SPACE}(0|[1-9][0-9]{{0,17}}){_SPACE}\]'
-    rf"{_SPACE}\}}"
+    rf'{_SPACE}"data_offsets"{_SPACE}:{_SPACE}\[{_SPACE}{_OFFSET}{_SPACE},{_SPACE}{_OFFSET}{_SPACE}\]'
+    rf"{_SPACE}\}}{_SPACE}([,}}])"
 )
-"""An entry as every writer known to us writes it; any other order of its keys takes the slower way."""
+"""A tensor's name and entry as every writer known to us writes it, up to what stands behind it; any other
+order of its keys takes the slower way."""
 _METADATA_ITEM = re.compile(rf"{_SPACE}{_STRING}{_SPACE}:{_SPACE}{_STRING}{_SPACE}([,}}])")
 _NEXT = re.compile(rf"{_SPACE}([,}}])")
 _END = re.compile(rf"{_SPACE}\Z")
@@ -69,6 +72,15 @@ def scan_header(text: str) -> Scanned:
     return _Scanner(text).scan()
 
 
+class _Layout(NamedTuple):
+    """What type and shape of a tensor say: place in `ELEMENT_TYPES`, shape, elements, bytes."""
+
+    kind: int
+    shape: Shape
+    elements: int
+    bytes: int
+
+
 class _Scanner:
     """Scans a header's text once, from front to back.
 
@@ -79,15 +91,14 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self._shapes: dict[str, tuple[Shape, int]] = {}
+        self._names: list[str] = []
+        self._layouts: list[_Layout] = []
+        self._offsets: list[int] = []
+        self._known: dict[tuple[str, str], _Layout] = {}
         self._metadata: dict[str, str] | None = None
 
     def scan(self) -> Scanned:
         """Return what is listed."""
-        names: list[str] = []
-        types = bytearray()
-        shapes: list[Shape] = []
-        numbers: list[tuple[int, int, int]] = []
         text, position = self._text, re.compile(_SPACE).match(self._text)
         assert position is not None
         self._at = position.end()
@@ -96,25 +107,62 @@ class _Scanner:
         self._at += 1
         closed = self._close_if_empty()
         while not closed:
-            name = self._name()
-            if name == METADATA:
-                self._read_metadata()
-            else:
-                kind, shape, count, begin, end = self._entry(name)
-                names.append(name)
-                types.append(kind)
-                shapes.append(shape)
-                numbers.append((count, begin, end))
-            found = _NEXT.match(text, self._at)
-            if found is None:
-                self._fail()
-            self._at, closed = found.end(), found[1] == "}"
+            closed = self._usual_entries() or self._other_entry()
         if not _END.match(text, self._at):
             raise DamagedHeader("is damaged: its header goes on after its JSON has ended.")
-        columns = np.array(numbers, dtype=np.int64).reshape(-1, 3)
+        names, layouts = self._names, self._layouts
         if len(set(names)) != len(names):
             raise DamagedHeader(f'is damaged: the tensor "{_twice(names)}" is listed twice.')
-        return Scanned(names, np.frombuffer(bytes(types), np.uint8), shapes, columns, self._metadata or {})
+        offsets = np.array(self._offsets, dtype=np.int64).reshape(-1, 2)
+        counts = np.array([layout.elements for layout in layouts], dtype=np.int64).reshape(-1, 1)
+        return Scanned(
+            names,
+            np.array([layout.kind for layout in layouts], np.uint8),
+            [layout.shape for layout in layouts],
+            np.hstack([counts, offsets]),
+            self._metadata or {},
+        )
+
+    def _usual_entries(self) -> bool:
+        """Take entries as long as they are as usual; returns whether the header has ended."""
+        text, at, known, match = self._text, self._at, self._known, _USUAL.match
+        add_name, add_layout, add_offsets = self._names.append, self._layouts.append, self._offsets.extend
+        closed = False
+        while not closed and (found := match(text, at)) is not None:
+            name, code, sides, begin, end, behind = found.groups()
+            if "\\" in name or name == METADATA:
+                break
+            layout = known.get((code, sides))
+            if layout is None:
+                layout = known[code, sides] = _layout(name, code, sides)
+            first, last = int(begin), int(end)
+            if last - first != layout.bytes:
+                _refuse_size(name, code, layout, last - first)
+            add_name(name)
+            add_layout(layout)
+            add_offsets((first, last))
+            at, closed = found.end(), behind == "}"
+        self._at = at
+        return closed
+
+    def _other_entry(self) -> bool:
+        """Take metadata, or a tensor whose entry is not as usual; returns whether the header has ended."""
+        name = self._name()
+        if name == METADATA:
+            self._read_metadata()
+        else:
+            code, sides, first, last = self._entry(name)
+            layout = _layout(name, code, sides)
+            if last - first != layout.bytes:
+                _refuse_size(name, code, layout, last - first)
+            self._names.append(name)
+            self._layouts.append(layout)
+            self._offsets += (first, last)
+        found = _NEXT.match(self._text, self._at)
+        if found is None:
+            self._fail()
+        self._at = found.end()
+        return found[1] == "}"
 
     def _close_if_empty(self) -> bool:
         found = _NEXT.match(self._text, self._at)
@@ -153,33 +201,8 @@ class _Scanner:
             self._metadata[self._unescaped(found[1])] = self._unescaped(found[2])
             self._at, closed = found.end(), found[3] == "}"
 
-    def _entry(self, name: str) -> tuple[int, Shape, int, int, int]:
-        """Read a tensor's entry: type, shape, elements, first and last offset in the data."""
-        found = _USUAL.match(self._text, self._at)
-        if found is not None:
-            code, sides, begin, end = found[1], found[2], int(found[3]), int(found[4])
-            self._at = found.end()
-        else:
-            code, sides, begin, end = self._unusual_entry(name)
-        kind = INDEX.get(code)
-        if kind is None:
-            raise DamagedHeader(
-                f'cannot be read: the tensor "{shown(name)}" has the unknown type {shown(code)}.'
-            )
-        known = self._shapes.get(sides)
-        if known is None:
-            known = self._shapes[sides] = _shape(name, sides)
-        shape, count = known
-        needed = bytes_of(ELEMENT_TYPES[kind], count)
-        if needed != end - begin:
-            raise DamagedHeader(
-                f'is damaged: the tensor "{shown(name)}" has {end - begin} bytes, but {code} '
-                f"{_sides(shape)} needs {needed if needed is not None else 'no whole number of them'}."
-            )
-        return kind, shape, count, begin, end
-
-    def _unusual_entry(self, name: str) -> tuple[str, str, int, int]:
-        """Read an entry whose keys stand in another order, or that is damaged."""
+    def _entry(self, name: str) -> tuple[str, str, int, int]:
+        """Read an entry by JSON's rules: type, sides, first and last offset in the data."""
         window = self._text[self._at : self._at + LONGEST_ENTRY]
         try:
             content, length = json.JSONDecoder(object_pairs_hook=_unique).raw_decode(window)
@@ -207,6 +230,26 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         raise ValueError("a key is there twice")
     return found
+
+
+def _layout(name: str, code: str, sides: str) -> _Layout:
+    kind = INDEX.get(code)
+    if kind is None:
+        raise DamagedHeader(f'cannot be read: the tensor "{shown(name)}" has the unknown type {shown(code)}.')
+    shape, count = _shape(name, sides)
+    needed = bytes_of(ELEMENT_TYPES[kind], count)
+    if needed is None:
+        raise DamagedHeader(
+            f'is damaged: the tensor "{shown(name)}" has elements that fill no whole number of bytes.'
+        )
+    return _Layout(kind, shape, count, needed)
+
+
+def _refuse_size(name: str, code: str, layout: _Layout, there: int) -> NoReturn:
+    raise DamagedHeader(
+        f'is damaged: the tensor "{shown(name)}" has {there} bytes, but {code} {_sides(layout.shape)} needs '
+        f"{layout.bytes}."
+    )
 
 
 def _shape(name: str, written: str) -> tuple[Shape, int]:

@@ -100,28 +100,32 @@ class Tree:
 
     def _direct(self, node: Node) -> list[Node]:
         found: list[Node] = []
-        at, depth = node.start, len(node.prefix)
+        at = node.start
         while at < node.end:
-            name = self._names[at]
-            label, dot, _ = name[depth:].partition(".")
-            if not dot:
-                found.append(self._node(label, name, at, at + 1, self._places[at]))
-                at += 1
-                continue
-            prefix = f"{node.prefix}{label}."
-            end = bisect_left(self._names, f"{node.prefix}{label}/", at, node.end)  # "/" comes after "."
-            found.append(self._node(label, prefix, at, end, None))
-            at = end
+            found.append(self._first(node, at))
+            at = found[-1].end
         return sorted(found, key=lambda child: natural(child.label))
+
+    def _first(self, node: Node, at: int) -> Node:
+        """Return the child of a module that begins at a place of the sorted names."""
+        name = self._names[at]
+        label, dot, _ = name[len(node.prefix) :].partition(".")
+        if not dot:
+            return self._node(label, name, at, at + 1, self._places[at])
+        end = bisect_left(self._names, f"{node.prefix}{label}/", at, node.end)  # "/" comes after "."
+        return self._node(label, f"{node.prefix}{label}.", at, end, None)
 
     def _joined(self, node: Node) -> Node:
         """Draw a chain without branches as one, down to a range of layers or a tensor at its end."""
         label = node.label
         while not node.is_tensor and not node.layers:
-            below = self._ranges(self._direct(node))
-            if len(below) != 1:
-                break
-            node = below[0]
+            first = self._first(node, node.start)
+            if first.end != node.end:  # it has branches, unless they are layers that are alike
+                layers = self._ranges(self._direct(node)) if first.label.isdecimal() else []
+                if len(layers) != 1:
+                    break
+                first = layers[0]
+            node = first
             label = f"{label}.{node.label}"
         return replace(node, label=label)
 

@@ -110,7 +110,7 @@ def test_header_above_a_hundred_megabytes_is_refused_unread(tmp_path: Path):
         ('{"a":' + entry(0, 99999999999999999999) + "}", 4, "not a dtype, a shape"),
         ('{"a":' + entry(0, 8, shape="[2]") + "}", 4, "is truncated: it has"),
         ('{"a":' + entry(0, 8, shape="[2]") + ',"b":' + entry(4, 8) + "}", 8, '"a" and "b" overlap'),
-        ('{"a":' + entry(0, 2, "F4", "[3]") + "}", 2, "no whole number of them"),
+        ('{"a":' + entry(0, 2, "F4", "[3]") + "}", 2, "fill no whole number of bytes"),
         ('{"__metadata__":{"a":1}}', 0, "metadata is not an object of texts"),
         ('{"__metadata__":[]}', 0, "metadata is not an object of texts"),
         ('{"__metadata__":{},"__metadata__":{}}', 0, "listed twice"),
