@@ -45,6 +45,8 @@ AT_ONCE = 64 << 20
 """Bytes up to which a tensor's statistics are computed as soon as it is chosen."""
 SETTLED_SECONDS = 0.15
 """So long a tensor is chosen before anything is computed for it."""
+ONE_TENSOR = "statistics of one tensor"
+"""What is computed by itself, and not announced once it is done."""
 HISTOGRAM_LINES = 8
 SEARCHED_LEVELS = 12
 """How deep what has been found is opened at once."""
@@ -104,6 +106,7 @@ class BrowserScreen(InspectScreen[None]):
     def on_mount(self) -> None:
         """Draw everything that is known."""
         self.query_one("#search").display = False
+        self._show_list()
         notes = [*self.browsed.checkpoint.problems, *self.browsed.checkpoint.notes]
         if notes:
             more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
@@ -254,7 +257,7 @@ class BrowserScreen(InspectScreen[None]):
 
     def _compute_if_chosen(self, place: int) -> None:
         if self.job is None and self.is_current and self.chosen_place == place:
-            self._compute("statistics of one tensor", self.browsed.unread([place]))
+            self._compute(ONE_TENSOR, self.browsed.unread([place]))
 
     @on(LazyList.Opened)
     def row_opened(self) -> None:
@@ -397,7 +400,7 @@ class BrowserScreen(InspectScreen[None]):
 
     def job_done(self, job: Job) -> None:
         """Draw what the last job has changed."""
-        if not job.cancelled():
+        if not job.cancelled() and job.name != ONE_TENSOR:
             self.tell(f"✓ {job.name.partition(';')[0]}", "good")
         self.redraw()
 

@@ -268,6 +268,11 @@ def table_heading(cells: int, sorted_by: int, *, descending: bool) -> Row:
     return row
 
 
+def tail(name: str, cells: int) -> str:
+    """Return what fits of a name: its end, which tells tensors apart."""
+    return name if len(name) <= cells else f"…{name[len(name) - max(cells - 1, 0) :]}"
+
+
 def _widths(cells: int) -> list[tuple[Column, int]]:
     shown = [column for column in COLUMNS if cells >= column.least]
     rest = max(cells - sum(abs(column.cells) for column in shown) - 1, 12)
@@ -275,7 +280,9 @@ def _widths(cells: int) -> list[tuple[Column, int]]:
 
 
 def _cell(text: str, column: Column, wide: int, style: str) -> Row:
-    shown = text.rjust(wide - 1) if column.cells < 0 else f" {text}" if not column.cells else text
+    shown = text.rjust(wide - 1) if column.cells < 0 else text
+    if not column.cells:
+        shown = f" {tail(text, wide - 2)}"
     return [*fill([(shown, style)], wide - 1), (" ", "")]
 
 

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 
 from arc_core.text import printable
+from arc_tui.inspect.browser_rows import tail
 from arc_tui.inspect.compare import Change, changes, differences
 from arc_tui.inspect.inspect_keys import COMPARE
 from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
@@ -46,7 +47,12 @@ COLUMNS: tuple[_Column, ...] = (
     _Column(
         "RELATIVE", 11, lambda c: f"{c.relative:.2e}", lambda c: (-c.unequal_nonfinite, -_size(c.relative))
     ),
-    _Column("COSINE", 10, lambda c: f"{c.cosine:.5f}", lambda c: (_size(c.cosine),)),
+    _Column(
+        "COSINE",
+        10,
+        lambda c: "-" if math.isnan(c.cosine) else f"{c.cosine:.5f}",
+        lambda c: (_size(c.cosine),),
+    ),
     _Column("LARGEST", 11, lambda c: f"{c.largest:.2e}", lambda c: (-c.largest,), 70),
     _Column("NORM", 11, lambda c: f"{c.before:.4g}", lambda c: (-c.before,), 100),
     _Column("NORM AFTER", 12, lambda c: f"{c.after:.4g}", lambda c: (-c.after,), 100),
@@ -221,5 +227,6 @@ class CompareScreen(InspectScreen[None]):
 def _cell(text: str, column: _Column, cells: int, style: str) -> Row:
     if not column.cells:
         taken = sum(other.cells for other in COLUMNS if cells >= other.least)
-        return fill([(f" {text}", style)], max(cells - taken - 1, 12))
+        room = max(cells - taken - 1, 12)
+        return fill([(f" {tail(text, room - 1)}", style)], room)
     return [*fill([(text.rjust(column.cells - 1), style)], column.cells - 1), (" ", "")]
