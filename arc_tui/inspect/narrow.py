@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +31,49 @@ from arc_tui.inspect.pieces import Bytes
 
 _BLOCK = 1 << 18
 """Elements counted at once: their indices, 8 bytes each, and the counts stay in the cache."""
+
+
+_SORTED = 1 << 20
+"""Elements sorted at once: so many that the distinct ones among them are few."""
+
+_counting = threading.Lock()
+"""Held by the thread that counts by `bincount`, which keeps the interpreter to itself."""
+
+
+def count_patterns(codes: npt.NDArray[np.unsignedinteger], size: int) -> Int64s:
+    """Count how often each of `size` patterns occurs.
+
+    The first thread counts. Others would only wait for it, so they sort instead, which takes a little
+    longer but leaves the interpreter to the others.
+    """
+    if _counting.acquire(blocking=False):
+        try:
+            return count_directly(codes, size)
+        finally:
+            _counting.release()
+    return count_by_sorting(codes, size)
+
+
+def count_directly(codes: npt.NDArray[np.unsignedinteger], size: int) -> Int64s:
+    """Count patterns by adding one for each element."""
+    counts = np.zeros(size, np.int64)
+    indices = np.empty(min(_BLOCK, len(codes)), np.intp)
+    for start in range(0, len(codes), _BLOCK):
+        block = codes[start : start + _BLOCK]
+        here = indices[: len(block)]
+        np.copyto(here, block)
+        counts += np.bincount(here, minlength=size)
+    return counts
+
+
+def count_by_sorting(codes: npt.NDArray[np.unsignedinteger], size: int) -> Int64s:
+    """Count patterns by the lengths of their runs once they are sorted."""
+    counts = np.zeros(size, np.int64)
+    for start in range(0, len(codes), _SORTED):
+        ordered = np.sort(codes[start : start + _SORTED])
+        ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+        counts[ordered[ends]] += np.diff(ends, prepend=-1)
+    return counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +110,13 @@ class ByPattern:
         self._element = element
         self._patterns = _Patterns.of(element.code)
         self._counts = np.zeros(self._patterns.size, np.int64)
-        self._indices = np.empty(_BLOCK, np.intp)
         self._first_nans: list[int] = []
         self._first_infinities: list[int] = []
 
-    def add(self, raw: Bytes, first: int) -> None:
-        """Take in bytes; `first` is the place of their first element in the tensor."""
+    def add(self, raw: Bytes, first: int, prepared: object) -> None:
+        """Take in bytes and their counts; `first` is the place of their first element in the tensor."""
+        counts = cast(Int64s, prepared)
         codes = patterns(self._element, raw)
-        counts = np.zeros_like(self._counts)
-        for start in range(0, len(codes), _BLOCK):
-            block = codes[start : start + _BLOCK]
-            indices = self._indices[: len(block)]
-            np.copyto(indices, block)
-            counts += np.bincount(indices, minlength=len(counts))
         self._note(self._first_nans, self._patterns.nans, codes, counts, first)
         self._note(self._first_infinities, self._patterns.infinities, codes, counts, first)
         self._counts += counts

@@ -1,4 +1,4 @@
-"""Values of tensors, read in pieces of bounded size: by a thread of its own, ahead of who computes.
+"""Values of tensors, read in pieces of bounded size by a few threads, ahead of who needs them.
 
 Files are read by `pread` into buffers that are used again, not by memory map: a file that is cut short or on
 a failing disk is then an error with a sentence instead of a signal that ends the process, and the pages read
@@ -7,12 +7,15 @@ do not count as memory of the process.
 
 from __future__ import annotations
 
+import collections
 import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -28,8 +31,10 @@ from arc_tui.inspect.source import Checkpoint, Kind
 
 PIECE_BYTES = 4 << 20
 """Read at once; a multiple of every element's size."""
-AHEAD = 3
-"""Buffers of that size: one is computed on while the others are filled."""
+WORKERS = min(4, os.cpu_count() or 1)
+"""Threads that read, and compute what numpy computes without holding the interpreter."""
+AHEAD = WORKERS + 2
+"""Pieces that are read ahead of who takes them."""
 LARGEST_WHOLE = 64 << 20
 """Largest tensor, in bytes, that is ever read as one array."""
 
@@ -41,11 +46,12 @@ class Cancelled(Exception):
 
 
 class Descriptors:
-    """Open files of a checkpoint, each opened when first needed; a context manager."""
+    """Open files of a checkpoint, each opened when first needed; a context manager, for any thread."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self._open: dict[int, int] = {}
+        self._lock = threading.Lock()
 
     def of(self, place: int) -> int:
         """Return a descriptor of the file that a tensor is in.
@@ -54,10 +60,11 @@ class Descriptors:
             CheckpointError: If it cannot be opened any more.
         """
         owner = int(self._checkpoint.owners[place])
-        if owner not in self._open:
-            ours = self._checkpoint.kind is Kind.CHECKPOINT
-            self._open[owner] = open_data(self._checkpoint.parts[owner].path, follow_links=not ours)
-        return self._open[owner]
+        with self._lock:
+            if owner not in self._open:
+                ours = self._checkpoint.kind is Kind.CHECKPOINT
+                self._open[owner] = open_data(self._checkpoint.parts[owner].path, follow_links=not ours)
+            return self._open[owner]
 
     def read_into(self, place: int, buffer: memoryview, offset: int) -> None:
         """Fill a buffer from a tensor's file.
@@ -101,21 +108,27 @@ class Piece:
         start: Bytes of the tensor before this piece.
         raw: Its bytes; valid until the next piece is asked for.
         last: Whether the tensor ends with it.
+        prepared: What has been computed of it by the thread that read it.
     """
 
     place: int
     start: int
     raw: Bytes
     last: bool
+    prepared: object
 
 
 @contextmanager
-def reading(checkpoint: Checkpoint, places: Sequence[int]) -> Iterator[Iterator[Piece]]:
-    """Read tensors one after the other, ahead of who takes the pieces.
+def reading(
+    checkpoint: Checkpoint, places: Sequence[int], prepare: Callable[[int, Bytes], object]
+) -> Iterator[Iterator[Piece]]:
+    """Read tensors one after the other, by threads ahead of who takes the pieces.
 
     Args:
         checkpoint: Where they are.
         places: Which; a tensor without bytes comes as one empty piece.
+        prepare: Computes something of a piece, in the thread that has read it, from its tensor's place and
+            its bytes.
 
     Yields:
         The pieces in order.
@@ -123,52 +136,48 @@ def reading(checkpoint: Checkpoint, places: Sequence[int]) -> Iterator[Iterator[
     Raises:
         CheckpointError: From the iterator, if a file cannot be read to the end.
     """
-    free: queue.Queue[Bytes | None] = queue.Queue()
-    full: queue.Queue[Piece | CheckpointError | None] = queue.Queue()
-    for _ in range(AHEAD):
+    free: queue.SimpleQueue[Bytes | None] = queue.SimpleQueue()
+    for _ in range(AHEAD + 1):
         free.put(np.empty(PIECE_BYTES, np.uint8))
+    with Descriptors(checkpoint) as files:
 
-    def read() -> None:
-        try:
-            with Descriptors(checkpoint) as files:
-                for piece in _pieces(checkpoint, places, files, free.get):
-                    full.put(piece)
-        except CheckpointError as error:
-            full.put(error)
-        finally:
-            full.put(None)
-
-    def take() -> Iterator[Piece]:
-        while (piece := full.get()) is not None:
-            if isinstance(piece, CheckpointError):
-                raise piece
-            yield piece
-            base = piece.raw.base
-            free.put(base if isinstance(base, np.ndarray) else piece.raw)
-
-    thread = threading.Thread(target=read, name="reading tensors", daemon=True)
-    thread.start()
-    try:
-        yield take()
-    finally:
-        free.put(None)  # whoever stops early is not read for any longer
-        thread.join()
-
-
-def _pieces(
-    checkpoint: Checkpoint, places: Sequence[int], files: Descriptors, take: Callable[[], Bytes | None]
-) -> Iterator[Piece]:
-    table = checkpoint.table
-    for place in places:
-        begin, size = int(table.begins[place]), int(table.bytes[place])
-        for start in range(0, max(size, 1), PIECE_BYTES):
-            buffer = take()
+        def load(place: int, start: int, count: int, last: bool) -> tuple[Bytes, Piece]:
+            buffer = free.get()
             if buffer is None:
-                return
-            count = min(PIECE_BYTES, size - start)
+                raise Cancelled
+            raw = buffer[:count]
             if count:
-                files.read_into(place, buffer[:count].data, begin + start)
-            yield Piece(place, start, buffer[:count], start + count >= size)
+                files.read_into(place, raw.data, int(checkpoint.table.begins[place]) + start)
+            return buffer, Piece(place, start, raw, last, prepare(place, raw))
+
+        def take() -> Iterator[Piece]:
+            waiting: collections.deque[Future[tuple[Bytes, Piece]]] = collections.deque()
+            tasks = _tasks(checkpoint, places)
+            while True:
+                waiting.extend(pool.submit(load, *task) for task in islice(tasks, AHEAD - len(waiting)))
+                if not waiting:
+                    return
+                buffer, piece = waiting.popleft().result()
+                yield piece
+                free.put(buffer)
+
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="reading tensors")
+        try:
+            yield take()
+        finally:
+            for _ in range(WORKERS):
+                free.put(None)  # whoever stops early is not read for any longer
+            pool.shutdown(cancel_futures=True)
+
+
+def _tasks(checkpoint: Checkpoint, places: Sequence[int]) -> Iterator[tuple[int, int, int, bool]]:
+    """Cut tensors into pieces: place, start, bytes, and whether it is the tensor's last."""
+    sizes = checkpoint.table.bytes
+    for place in places:
+        size = int(sizes[place])
+        for start in range(0, max(size, 1), PIECE_BYTES):
+            count = min(PIECE_BYTES, size - start)
+            yield place, start, count, start + count >= size
 
 
 def read_raw(checkpoint: Checkpoint, place: int, limit: int = LARGEST_WHOLE) -> Bytes:

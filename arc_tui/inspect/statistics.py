@@ -10,7 +10,7 @@ standard deviation is that of the values at hand (divided by their number, not b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,8 @@ from arc_tui.inspect.binning import (
     quantile_ranks,
     quantiles_from,
 )
-from arc_tui.inspect.dtypes import ElementType, decode
-from arc_tui.inspect.narrow import ByPattern
+from arc_tui.inspect.dtypes import ElementType, decode, patterns, table
+from arc_tui.inspect.narrow import ByPattern, count_patterns
 from arc_tui.inspect.pieces import Bytes, Cancelled, readable, reading
 from arc_tui.inspect.source import Checkpoint
 
@@ -44,7 +44,7 @@ class _Collector(Protocol):
 
     passes: int
 
-    def add(self, raw: Bytes, first: int) -> None: ...
+    def add(self, raw: Bytes, first: int, prepared: object) -> None: ...
     def end_pass(self) -> None: ...
     def finish(self) -> Statistics: ...
 
@@ -75,17 +75,21 @@ def statistics(
         _passes(readable(checkpoint, place), int(checkpoint.table.parameters[place])) for place in places
     ]
     plan = [place for place, times in zip(places, passes, strict=True) for _ in range(times)]
-    sizes = checkpoint.table.bytes
-    total, done = sum(int(sizes[place]) for place in plan), 0
+    columns = checkpoint.table
+    total, done = sum(int(columns.bytes[place]) for place in plan), 0
     collector: _Collector | None = None
     left = 0
-    with reading(checkpoint, plan) as pieces:
+
+    def prepare(place: int, raw: Bytes) -> object:
+        return _prepared(columns.element(place), int(columns.parameters[place]), raw)
+
+    with reading(checkpoint, plan, prepare) as pieces:
         for piece in pieces:
-            element = checkpoint.table.element(piece.place)
+            element = columns.element(piece.place)
             if collector is None:
-                collector = _collector(element, int(checkpoint.table.parameters[piece.place]))
+                collector = _collector(element, int(columns.parameters[piece.place]))
                 left = collector.passes
-            collector.add(piece.raw, piece.start * 8 // element.bits)
+            collector.add(piece.raw, piece.start * 8 // element.bits, piece.prepared)
             done += len(piece.raw)
             if progress is not None:
                 progress(done, total)
@@ -102,9 +106,9 @@ def statistics(
 
 def bytes_to_read(checkpoint: Checkpoint, places: Sequence[int]) -> int:
     """Return the bytes that the statistics of these tensors read, all passes together."""
-    table = checkpoint.table
+    columns = checkpoint.table
     return sum(
-        int(table.bytes[place]) * _passes(table.element(place), int(table.parameters[place]))
+        int(columns.bytes[place]) * _passes(columns.element(place), int(columns.parameters[place]))
         for place in places
     )
 
@@ -113,7 +117,7 @@ def statistics_of(element: ElementType, raw: Bytes) -> Statistics:
     """Compute the statistics of a tensor whose bytes are at hand."""
     collector = _collector(element, len(raw) * 8 // element.bits)
     for _ in range(collector.passes):
-        collector.add(raw, 0)
+        collector.add(raw, 0, _prepared(element, len(raw) * 8 // element.bits, raw))
         collector.end_pass()
     return collector.finish()
 
@@ -128,6 +132,13 @@ def _collector(element: ElementType, parameters: int) -> _Collector:
     return ByPattern(element) if element.by_table else _Wide(element, parameters)
 
 
+def _prepared(element: ElementType, parameters: int, raw: Bytes) -> object:
+    """Compute of a piece what does not depend on those before it; called by the threads that read."""
+    if parameters <= SMALL:
+        return np.array(decode(element, raw))  # a copy: the buffer is used again
+    return count_patterns(patterns(element, raw), len(table(element.code))) if element.by_table else None
+
+
 class _Small:
     """Sorts a small tensor."""
 
@@ -137,9 +148,9 @@ class _Small:
         self._element = element
         self._blocks: list[npt.NDArray[np.generic]] = []
 
-    def add(self, raw: Bytes, first: int) -> None:
-        del first
-        self._blocks.append(np.array(decode(self._element, raw)))  # the buffer is used again
+    def add(self, raw: Bytes, first: int, prepared: object) -> None:
+        del raw, first
+        self._blocks.append(cast("npt.NDArray[np.generic]", prepared))
 
     def end_pass(self) -> None:
         pass
@@ -188,7 +199,8 @@ class _Wide:
         self._refinement: wide.Refinement | None = None
         self.passes = wide.passes(element)
 
-    def add(self, raw: Bytes, first: int) -> None:
+    def add(self, raw: Bytes, first: int, prepared: object) -> None:
+        del prepared
         values = decode(self._element, raw)
         if self._refinement is None:
             self._moments.add(values, first)

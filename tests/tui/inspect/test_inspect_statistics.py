@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from inspect_files import CODES, opened, tensor_file
 
 from arc_core.errors import CheckpointError
-from arc_tui.inspect import pieces, statistics, wide
+from arc_tui.inspect import narrow, pieces, statistics, wide
 from arc_tui.inspect.binning import BINS, QUANTILES, SMALLEST_MAGNITUDE, Statistics
 from arc_tui.inspect.dtypes import ELEMENT_TYPES, INDEX, decode_float64, table
 from arc_tui.inspect.pieces import Cancelled, read_raw, read_values
@@ -291,3 +291,28 @@ def test_only_small_tensors_are_read_as_a_whole(tmp_path: Path):
     np.testing.assert_array_equal(read_values(found, 0), [[0, 1, 2], [3, 4, 5]])
     with pytest.raises(CheckpointError, match="at most 11"):
         read_raw(found, 0, limit=11)
+
+
+@pytest.mark.parametrize("count", [0, 1, 1 << 20, 3_000_001])
+def test_counting_by_sorting_counts_the_same(count: int):
+    rng = np.random.default_rng(0)
+    for kind, size in ((np.uint8, 256), (np.uint16, 65536)):
+        codes = rng.integers(0, size, count, dtype=kind)
+        np.testing.assert_array_equal(
+            narrow.count_by_sorting(codes, size), np.bincount(codes, minlength=size)
+        )
+        np.testing.assert_array_equal(narrow.count_directly(codes, size), np.bincount(codes, minlength=size))
+
+
+def test_threads_find_the_same_however_they_share_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tensor_file(
+        tmp_path / "x.safetensors", {"w": ("BF16", [400_000], raw_of("BF16", 400_000).tobytes())}
+    )
+    found = opened(path)
+    [(_, alone)] = statistics.statistics(found, [0])
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1 << 14)
+    for workers in (1, 2, 8):
+        monkeypatch.setattr(pieces, "WORKERS", workers)
+        monkeypatch.setattr(pieces, "AHEAD", workers + 2)
+        [(_, shared)] = statistics.statistics(found, [0])
+        assert shared == alone
