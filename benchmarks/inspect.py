@@ -51,6 +51,8 @@ class Measured:
     seconds: float
     megabytes: float
     code: int = 0
+    processor: float = math.nan
+    """Seconds of all cores together: less sensitive to what else the machine does."""
 
 
 def qwen_shapes(layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -92,6 +94,13 @@ def write_file(path: Path, code: str, width: int, shapes: Sequence[tuple[str, tu
         os.fsync(file.fileno())
 
 
+def write_both(folder: Path, layers: int) -> None:
+    """Write the large file and the one of many tensors."""
+    write_file(folder / "large.safetensors", "BF16", 2, list(qwen_shapes(layers)))
+    names = (f"model.layers.{number // 100}.part.{number % 100}.weight" for number in range(MANY))
+    write_file(folder / "many.safetensors", "F32", 4, [(name, (2, 3)) for name in names])
+
+
 def drop_from_cache(path: Path) -> None:
     """Let the next reader take a file from the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -106,7 +115,8 @@ def timed(command: Sequence[str]) -> Measured:
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Measured(seconds, usage.ru_maxrss / 1000, process.returncode)
+    processor = usage.ru_utime + usage.ru_stime
+    return Measured(seconds, usage.ru_maxrss / 1000, process.returncode, processor)
 
 
 def first_frame(command: Sequence[str], text: str) -> Measured:
@@ -119,10 +129,11 @@ def first_frame(command: Sequence[str], text: str) -> Measured:
     try:
         child.expect(text)
         seconds = time.perf_counter() - began
-        memory = psutil.Process(child.pid).memory_info().rss / 1e6
+        process = psutil.Process(child.pid)
+        memory, times = process.memory_info().rss / 1e6, process.cpu_times()
     finally:
         child.close(force=True)
-    return Measured(seconds, memory)
+    return Measured(seconds, memory, 0, times.user + times.system)
 
 
 def plain_read(path: Path) -> float:
@@ -143,7 +154,8 @@ def best(measured: Sequence[Measured]) -> Measured:
 def show(label: str, one: Measured, note: str = "") -> None:
     """Print a line."""
     failed = "" if one.code == 0 else f"   FAILED with code {one.code}"
-    print(f"{label:48}{one.seconds:9.2f} s{one.megabytes:9.0f} MB  {note}{failed}")
+    processor = f"{one.processor:9.2f} s" if math.isfinite(one.processor) else " " * 11
+    print(f"{label:44}{one.seconds:9.2f} s{processor}{one.megabytes:9.0f} MB  {note}{failed}")
 
 
 def main() -> None:
@@ -157,14 +169,19 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--small", action="store_true", help="two layers instead of 28: half a gigabyte")
+    parser.add_argument("--write", type=int, metavar="LAYERS", help="only write the two files, into --folder")
     arguments = parser.parse_args()
+    if arguments.write is not None:
+        write_both(arguments.folder, arguments.write)
+        return
     ours = str(Path(sys.executable).with_name("arc-tui"))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="inspect-") as folder:
         large, many = Path(folder, "large.safetensors"), Path(folder, "many.safetensors")
-        write_file(large, "BF16", 2, list(qwen_shapes(2 if arguments.small else 28)))
-        write_file(
-            many, "F32", 4, [(f"model.layers.{i // 100}.part.{i % 100}.weight", (2, 3)) for i in range(MANY)]
+        layers = "2" if arguments.small else "28"
+        # By a process of its own: a child's peak of memory counts that of its parent when it was started.
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.inspect", "--write", layers, "--folder", folder], check=True
         )
         measure(ours, arguments.sft, large, many, range(arguments.rounds))
 
@@ -174,6 +191,7 @@ def measure(ours: str, sft: str | None, large: Path, many: Path, rounds: range) 
     size = large.stat().st_size
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f}; {size / 1e9:.2f} GB; best of {len(rounds)}")
+    print(f"{'':44}{'time':>11}{'processor':>11}{'memory':>12}")
     inspect = (ours, "inspect", "checkpoint")
     show(
         "first frame, large file", best([first_frame((*inspect, str(large)), "embed_tokens") for _ in rounds])
