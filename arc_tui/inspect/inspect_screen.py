@@ -14,6 +14,7 @@ from arc_tui.bars import share_bar
 from arc_tui.inspect.help_screen import InspectHelp
 from arc_tui.inspect.inspect_keys import EVERYWHERE, Key, by_name
 from arc_tui.inspect.jobs import Job, JobEnded, start
+from arc_tui.inspect.lazy_list import LazyList
 from arc_tui.rows import Row, fill, spread, width
 from arc_tui.widgets.rows_view import RowsView
 
@@ -86,12 +87,15 @@ class InspectScreen(Screen[ScreenResultType]):
     def on_key(self, event: events.Key) -> None:
         """Do what a key is for; while something is typed, keys are letters."""
         typing = isinstance(self.focused, Input)
+        if typing and event.key != "escape" and not event.key.startswith("ctrl+"):
+            return
         call = self._calls.get(event.key)
-        if call is None or (typing and event.key != "escape" and not event.key.startswith("ctrl+")):
+        if call is not None:
+            self.call_next(self.run_action, call)
+        elif not (isinstance(self.focused, LazyList) and self.focused.press(event.key)):
             return
         event.stop()
         event.prevent_default()
-        self.call_next(self.run_action, call)
 
     # Messages and background work
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -27,15 +25,6 @@ class LazyList(Widget, can_focus=True):
     DEFAULT_CSS = """
     LazyList { height: 1fr; width: 1fr; background: $surface-panel; color: $surface-text; }
     """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("home", "jump(0)", show=False),
-        Binding("end", "jump(1)", show=False),
-    ]
 
     class Chosen(Message):
         """The cursor has moved to another row."""
@@ -101,17 +90,25 @@ class LazyList(Widget, can_focus=True):
             self.refresh()
             self.post_message(self.Chosen(self, index))
 
-    def action_move(self, lines: int) -> None:
-        """Move the cursor by some rows."""
-        self.choose(self._cursor + lines)
+    def press(self, key: str) -> bool:
+        """Move the cursor as a key says; returns whether it is one that moves.
 
-    def action_page(self, pages: int) -> None:
-        """Move the cursor by as many rows as are seen."""
-        self.choose(self._cursor + pages * max(self._lines - 1, 1))
-
-    def action_jump(self, to_end: int) -> None:
-        """Move the cursor to the first row or the last."""
-        self.choose(self.count - 1 if to_end else 0)
+        The screen hands keys on, rather than this being bindings: those are looked up only after a key has
+        gone through every widget, so that keys typed fast would overtake each other.
+        """
+        page = max(self._lines - 1, 1)
+        to = {
+            "up": self._cursor - 1,
+            "down": self._cursor + 1,
+            "pageup": self._cursor - page,
+            "pagedown": self._cursor + page,
+            "home": 0,
+            "end": self.count - 1,
+        }
+        if key not in to:
+            return False
+        self.choose(to[key])
+        return True
 
     def on_click(self, event: events.Click) -> None:
         """Choose the row under the mouse; a second click opens it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from inspect_files import arc_checkpoint, arc_run, tensor_file
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -92,6 +93,15 @@ async def test_tree_opens_closes_and_shows_where_the_bytes_are(tmp_path: Path):
         assert "▾ 0" in chosen(app)
         await press(pilot, "left")
         assert "attn.weight float32" not in seen(app)
+
+
+async def test_keys_typed_fast_do_not_overtake_each_other(tmp_path: Path):
+    async with browsing(model(tmp_path)) as (app, pilot):
+        for key in ("down", "enter", "down", "enter", "down", "down", "up"):
+            app.post_message(events.Key(key, None))
+        await press(pilot)
+        assert "· attn.weight" in chosen(app)
+        assert "layers.0." in str(app.browser and app.browser.chosen_module)
 
 
 async def test_statistics_of_the_chosen_tensor_come_by_themselves(tmp_path: Path):
