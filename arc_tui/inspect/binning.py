@@ -157,3 +157,12 @@ def at_ranks(cumulative: Int64s, ranks: Int64s) -> npt.NDArray[np.intp]:
 def number(value: np.generic | float, *, whole: bool) -> float:
     """Return a value of a tensor as Python's: of whole numbers an int, which is exact whatever its size."""
     return int(value) if whole else float(value)  # pyright: ignore[reportArgumentType]
+
+
+def inner(one: Floats, other: Floats) -> float:
+    """Return the sum of products of two vectors.
+
+    Not by BLAS: its threads spin while they wait for each other, which for vectors that fit a cache costs
+    more than it brings (13.5 instead of 2.1 processor seconds for 540 MB beside other work).
+    """
+    return float(np.einsum("i,i->", one, other))

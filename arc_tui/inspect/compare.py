@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arc_core.errors import CheckpointError
+from arc_tui.inspect.binning import inner
 from arc_tui.inspect.blocks import BLOCK, raw_block
 from arc_tui.inspect.dtypes import decode_float64
 from arc_tui.inspect.header_scan import Shape
@@ -178,7 +179,7 @@ class _Sums:
         a = decode_float64(before.table.element(place), one)
         if same_type and np.array_equal(one, two):
             finite = a[np.isfinite(a)]
-            square = float(np.dot(finite, finite))
+            square = inner(finite, finite)
             self._before += square
             self._after += square
             self._product += square
@@ -196,10 +197,10 @@ class _Sums:
             a, b, difference = a[kept], b[kept], difference[kept]
             if not len(a):
                 return
-        self._before += float(np.dot(a, a))
-        self._after += float(np.dot(b, b))
-        self._product += float(np.dot(a, b))
-        self._difference += float(np.dot(difference, difference))
+        self._before += inner(a, a)
+        self._after += inner(b, b)
+        self._product += inner(a, b)
+        self._difference += inner(difference, difference)
         self._largest = max(self._largest, float(np.abs(difference, out=difference).max()))
 
     def change(self, name: str, retyped: tuple[str, str] | None) -> Change:

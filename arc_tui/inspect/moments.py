@@ -13,6 +13,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from arc_tui.inspect.binning import inner
 from arc_tui.inspect.blocks import blocks
 from arc_tui.inspect.pieces import Cancelled, Descriptors, read_values
 from arc_tui.inspect.source import Checkpoint
@@ -160,7 +161,7 @@ def _update(
     with np.errstate(over="ignore", invalid="ignore"):
         for weight, mean, square in blocks(files, checkpoint, (place, first, second)):
             moved = (mean / unbias_first) / (np.sqrt(np.maximum(square, 0) / unbias_second) + epsilon)
-            sums += [np.dot(weight, weight), np.dot(moved, moved), np.dot(mean, mean), square.sum()]
+            sums += [inner(weight, weight), inner(moved, moved), inner(mean, mean), square.sum()]
     norms = np.sqrt(np.maximum(sums, 0))
     count = max(int(table.parameters[place]), 1)
     return Update(

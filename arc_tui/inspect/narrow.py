@@ -20,6 +20,7 @@ from arc_tui.inspect.binning import (
     ValueSummary,
     at_ranks,
     bin_places,
+    inner,
     magnitude_bins,
     magnitudes_of,
     number,
@@ -145,8 +146,9 @@ class ByPattern:
         if len(values):
             whole = self._element.kind in ("integer", "boolean")
             count = int(counts.sum())
-            mean = float(np.dot(values, counts) / count)
-            std = math.sqrt(float(np.dot(np.square(values - mean), counts) / count))
+            weights = counts.astype(np.float64)
+            mean = inner(values, weights) / count
+            std = math.sqrt(inner(np.square(values - mean), weights) / count)
             low, high = number(values[0], whole=whole), number(values[-1], whole=whole)
             histogram = Histogram.of(low, high)
             bins = np.zeros(BINS, np.int64)

@@ -22,6 +22,7 @@ from arc_tui.inspect.binning import (
     Magnitudes,
     at_ranks,
     bin_places,
+    inner,
     magnitudes_of,
     quantile_ranks,
 )
@@ -111,7 +112,7 @@ class Moments:
         """Join the moments of a block to those before it, each around its own mean."""
         count, mean = len(numbers), float(numbers.mean())
         numbers -= mean
-        squares = float(np.dot(numbers, numbers))
+        squares = inner(numbers, numbers)
         total, step = self.finite + count, mean - self.mean
         self._squares += squares + step * step * self.finite * count / total
         self.mean += step * count / total
