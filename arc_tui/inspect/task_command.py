@@ -6,27 +6,10 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from arc_core.dataset_files import Pair, Task
 from arc_core.errors import ConfigError
-from arc_core.grids import to_rows
-from arc_core.text import printable
-from arc_tui.inspect import facts
-from arc_tui.inspect.grid_text import beside, text_of
-from arc_tui.inspect.tasks import (
-    SIZE_RULES,
-    dataset_facts,
-    filtered,
-    find_task,
-    load,
-    task_facts,
-    task_json,
-)
-from arc_tui.inspect.text import aligned
-from arc_tui.rows import Row
+from arc_tui.inspect.size_rules import SIZE_RULES
 from arc_tui.run_cli import AsJson
-from arc_tui.themes import colourless, load_theme
 
 
 def dataset(
@@ -49,28 +32,13 @@ def dataset(
     """List the tasks of a dataset with their sizes, colours and rule sentences."""
     if colours and not (colours.isascii() and colours.isdecimal()):
         raise ConfigError("--colours takes digits from 0 to 9, such as 038.")
+    from arc_tui.inspect import facts  # here, so that other commands need not wait for numpy
+    from arc_tui.inspect.task_rows import dataset_lines
+    from arc_tui.inspect.tasks import dataset_facts, filtered, load
+
     tasks = load(source, split)
     shown = filtered(tasks.tasks, size, [int(digit) for digit in colours], search)
-    if json:
-        typer.echo(facts.to_json(dataset_facts(tasks, shown)))
-        return
-    rows = [
-        (
-            printable(found.id, 60),
-            str(found.pairs),
-            str(found.inputs),
-            found.size_rule,
-            "".join(map(str, found.colours)),
-            str(found.largest),
-            printable(found.rule, 200),
-        )
-        for found in shown
-    ]
-    head = ("TASK", "PAIRS", "TESTS", "SIZE", "COLOURS", "CELLS", "RULE")
-    lines = aligned([head, *rows], left=(0, 3, 4, 6))
-    of_all = "" if len(shown) == len(tasks) else f" of {len(tasks):,}"
-    lines.append(f"{len(shown):,}{of_all} tasks of {printable(tasks.name, 200)}")
-    typer.echo("\n".join([*(f"Skipped: {printable(reason, 300)}" for reason in tasks.skipped), *lines]))
+    typer.echo(facts.to_json(dataset_facts(tasks, shown)) if json else "\n".join(dataset_lines(tasks, shown)))
 
 
 def task(
@@ -84,6 +52,14 @@ def task(
     json: AsJson = False,
 ) -> None:
     """Show a task as grids, with its features and its rule sentence."""
+    from rich.console import Console
+
+    from arc_tui.inspect import facts
+    from arc_tui.inspect.grid_text import text_of
+    from arc_tui.inspect.task_rows import task_rows
+    from arc_tui.inspect.tasks import find_task, task_json
+    from arc_tui.themes import colourless, load_theme
+
     found, name = find_task(identity, source)
     if json:
         typer.echo(facts.to_json(task_json(found, name)))
@@ -92,29 +68,3 @@ def task(
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     for row in task_rows(found, name):
         console.print(text_of(row, theme), soft_wrap=True)
-
-
-def task_rows(task: Task, dataset_name: str) -> list[Row]:
-    """Draw a task: its id, rule, features, and every pair as grids."""
-    known = task_facts(task)
-    values = "  ".join(f"{feature} {value:.3g}" for feature, value in known.features.items())
-    rows: list[Row] = [
-        [(printable(task.id, 100), "title"), (f" of {printable(dataset_name, 200)}", "")],
-        [("Rule: ", "muted"), (printable(known.rule, 300), "")],
-        [("Size rule: ", "muted"), (f"{known.size_rule}; colours {''.join(map(str, known.colours))}", "")],
-        [("Features: ", "muted"), (values, "")],
-    ]
-    for title, pairs in (("Demonstration", task.train), ("Test", task.test)):
-        for number, pair in enumerate(pairs):
-            rows += [[], *_pair(f"{title} {number}", pair)]
-    return rows
-
-
-def _pair(title: str, pair: Pair) -> list[Row]:
-    height, width = pair.input.shape
-    blocks = [(f"{title}: input {height}x{width}", to_rows(pair.input))]
-    if pair.output is None:
-        blocks.append(("output not known", []))
-    else:
-        blocks.append(("output {}x{}".format(*pair.output.shape), to_rows(pair.output)))
-    return beside(blocks)

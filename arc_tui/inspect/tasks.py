@@ -13,9 +13,8 @@ from arc_core.errors import ConfigError, DataError
 from arc_core.features import FEATURE_NAMES, describe
 from arc_core.grids import Grid, to_rows
 from arc_core.text import printable
+from arc_tui.inspect.size_rules import SIZE_RULES
 
-SIZE_RULES = ("same", "constant", "ratio", "other")
-"""How a task's output sizes follow from its input sizes, the first that holds for all demonstrations."""
 SPLITS: tuple[Split, ...] = ("training", "evaluation")
 
 
