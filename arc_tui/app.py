@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
-from textual.app import App
 from textual.screen import ModalScreen, Screen
 
 from arc_core.errors import ArcError
-from arc_core.rundir import RunDirectory, lock_holder, open_run
+from arc_core.rundir import RunDirectory, lock_holder
 from arc_tui.console_options import Ending, Options
 from arc_tui.crash_report import write_report
 from arc_tui.feed import Batch, Source
@@ -25,14 +24,12 @@ from arc_tui.launch import command_line, prepare
 from arc_tui.looks import Looks
 from arc_tui.machine import Machine
 from arc_tui.messages import BatchArrived, MachineSampled
+from arc_tui.navigation import OpensScreens
 from arc_tui.run_state import Phase
 from arc_tui.runner import REFUSED_INPUT, last_lines
 from arc_tui.screens.crash import CrashScreen
-from arc_tui.screens.help import HelpScreen
 from arc_tui.screens.main import MainScreen
 from arc_tui.screens.palette import ActionProvider
-from arc_tui.screens.runs import RunChoice, RunsScreen, Wanted
-from arc_tui.screens.timeline import TimelineChoice, TimelineScreen
 from arc_tui.session import News, Session
 from arc_tui.signals import Signals
 from arc_tui.supervisor import Supervisor, cause
@@ -43,7 +40,7 @@ MACHINE_SECONDS = 2.0
 THEME_SECONDS = 1.0
 
 
-class ConsoleApp(App[None], inherit_bindings=False):
+class ConsoleApp(OpensScreens, inherit_bindings=False):
     """Shows a run and steers it.
 
     Args:
@@ -55,7 +52,7 @@ class ConsoleApp(App[None], inherit_bindings=False):
         ArcError: If the run's run.json, the theme or the keys are refused.
     """
 
-    CSS_PATH = None
+    TITLE = "arc-tui"
     COMMANDS: ClassVar = {ActionProvider}
     COMMAND_PALETTE_BINDING = "f20"
     """Textual wants one of its own; ours is in the table of keys."""
@@ -65,7 +62,8 @@ class ConsoleApp(App[None], inherit_bindings=False):
     ) -> None:
         self.options = options if options is not None else Options()
         self._looks = Looks(self.options.theme or self.options.settings.theme)
-        super().__init__()
+        # Textual's own way without colour still sends greys, unless colours are left to the terminal.
+        super().__init__(ansi_color=True if self._looks.theme.colourless else None)
         self._looks.show(self)
         self.ending = Ending()
         self.supervisor = supervisor if supervisor is not None else Supervisor()
@@ -95,7 +93,8 @@ class ConsoleApp(App[None], inherit_bindings=False):
         )
         return self.main
 
-    def on_mount(self) -> None:
+    @on(MainScreen.Ready)
+    def begin(self) -> None:
         """Begin to follow the run."""
         if not self.is_headless:
             self._signals.answer()
@@ -165,18 +164,20 @@ class ConsoleApp(App[None], inherit_bindings=False):
         self.attach(launch.run)
 
     def _session_of(self, run: RunDirectory) -> Session:
-        session = Session(run, replay=self.options.replay, clock=self.options.clock)
-        session.expected_alive = lambda: self.supervisor.run == run and self.supervisor.running
-        return session
+        return Session(run, replay=self.options.replay, clock=self.options.clock)
 
     def _start_source(self) -> None:
+        run = self.session.run
+        if self.supervisor.run == run and self.supervisor.running:
+            self.session.expected_alive = lambda: self.supervisor.run == run and self.supervisor.running
+            self.session.awaited_since = self.supervisor.started_at
         self._generation += 1
         generation = self._generation
 
         def hand_over(batch: Batch) -> None:
             self.post_message(BatchArrived(batch, generation))
 
-        self._source = self.options.source(self.session.run, hand_over)
+        self._source = self.options.source(run, hand_over)
         self._source.start()
 
     def _stop_source(self) -> None:
@@ -190,7 +191,7 @@ class ConsoleApp(App[None], inherit_bindings=False):
     @on(BatchArrived)
     def take_batch(self, message: BatchArrived) -> None:
         """Take in what is new; the panels follow at their own pace."""
-        if message.generation != self._generation:
+        if message.generation != self._generation or not self.is_running:
             return
         first = not self.session.known
         phase = self.session.phase
@@ -205,6 +206,9 @@ class ConsoleApp(App[None], inherit_bindings=False):
     def _tell(self, news: News) -> None:
         """Tell what is news at once."""
         settings = self.options.settings
+        if news.best:
+            self._terminal.tell(wanted=settings.on_best)
+            self.main.tell("✓ Best validation so far", "good")
         for request in news.requests:
             self.main.tell_request(request)
         if self.session.requests.to_resend:
@@ -214,9 +218,6 @@ class ConsoleApp(App[None], inherit_bindings=False):
                 self.main.tell(f"▲ {error}", "warning")
         if news.problem is not None:
             self.main.tell(f"✗ {news.problem}", "error", None)
-        if news.best:
-            self._terminal.tell(wanted=settings.on_best)
-            self.main.tell("✓ Best validation so far", "good")
         if news.ended in (Phase.FINISHED, Phase.STOPPED):
             self._terminal.tell(wanted=settings.on_finish)
         elif news.ended is Phase.CRASHED:
@@ -251,13 +252,16 @@ class ConsoleApp(App[None], inherit_bindings=False):
 
     def _tick(self) -> None:
         """Draw what has changed, less often while nobody looks."""
+        if not self.is_running:  # timers go on for a moment while the console closes
+            return
         self._see_process()
         settings = self.options.settings
         now = time.monotonic()
         if not self.app_focus and now - self._drawn_at < 1 / settings.refresh_unfocused:
             return
         self._drawn_at = now
-        self.main.redraw()
+        if self.screen is self.main or isinstance(self.screen, ModalScreen):
+            self.main.redraw()
         state = self.session.state
         total = self.session.view().facts.total_steps
         share = state.step / total if total else None
@@ -291,6 +295,8 @@ class ConsoleApp(App[None], inherit_bindings=False):
         self.main.take_machine(message.sample)
 
     def _follow_theme(self) -> None:
+        if not self.is_running:
+            return
         problem = self._looks.follow(self)
         if problem is not None:
             self.main.tell(f"▲ {problem}", "warning")
@@ -328,48 +334,6 @@ class ConsoleApp(App[None], inherit_bindings=False):
             self.main.tell(f"✗ Cannot save the screenshot: {error.strerror}", "error")
             return
         self.main.tell(f"✓ Saved {Path(saved).name}", "good")
-
-    def action_runs(self) -> None:
-        """Browse the runs of the folder."""
-        screen = RunsScreen(
-            self.keys, self.options.runs_dir, self.session.run.name, read_only=self.options.read_only
-        )
-        self.push_screen(screen, self._run_chosen)
-
-    def _run_chosen(self, choice: RunChoice | None) -> None:
-        if choice is None:
-            return
-        try:
-            run = open_run(Path(self.options.runs_dir), choice.name)
-            if choice.wanted is Wanted.GO_ON:
-                self.start_again(run)
-            elif run != self.session.run:
-                self.attach(run)
-        except ArcError as error:
-            self.main.tell(f"✗ {error}", "error", None)
-
-    def action_timeline(self) -> None:
-        """Show the checkpoints of the run."""
-        session = self.session
-        screen = TimelineScreen(
-            self.keys, session.run, session.view, read_only=self.options.read_only or session.replay
-        )
-        self.push_screen(screen, self._checkpoint_chosen)
-
-    def _checkpoint_chosen(self, choice: TimelineChoice | None) -> None:
-        if choice is None:
-            return
-        origin: dict[str, object] = {"checkpoint": str(choice.checkpoint)}
-        if choice.name is not None:
-            origin["branch"] = choice.name
-        try:
-            self.start_again(self.session.run, origin)
-        except ArcError as error:
-            self.main.tell(f"✗ {error}", "error", None)
-
-    def action_help(self) -> None:
-        """Show all keys."""
-        self.push_screen(HelpScreen(self.keys))
 
     def _write(self, text: str) -> None:
         if self._driver is not None and not self.is_headless:

@@ -9,7 +9,7 @@ from pathlib import Path
 from arc_core.events import Event
 from arc_core.safe_files import open_regular
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 """How much of a log is read at a time."""
 
 
@@ -58,7 +58,8 @@ def outline(events: Sequence[Event]) -> list[Event]:
     """Leave out what does not change what the events add up to (`run_state.reduce`).
 
     Of the steps between two other events only the last counts, and samples do not count at all; the last
-    event is kept in any case, as it tells when the log was last written.
+    event is kept in any case, as it tells when the log was last written. Of all steps but the last, and
+    of checkpoints, only the fields are kept that count.
     """
     kept: list[Event] = []
     step: Event | None = None
@@ -74,4 +75,17 @@ def outline(events: Sequence[Event]) -> list[Event]:
         kept.append(step)
     if events and (not kept or kept[-1] is not events[-1]):
         kept.append(events[-1])
-    return kept
+    newest = next((event for event in reversed(kept) if event["type"] == "step"), None)
+    return [event if event is newest else _lean(event) for event in kept]
+
+
+_COUNTS = {
+    "step": ("type", "seq", "time", "step", "epoch"),
+    "checkpoint": ("type", "seq", "time", "step", "id", "phase", "bytes"),
+}
+"""What a run's state takes of the events that there are most of."""
+
+
+def _lean(event: Event) -> Event:
+    names = _COUNTS.get(event["type"])
+    return {name: event[name] for name in names if name in event} if names is not None else event

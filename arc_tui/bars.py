@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from arc_tui.history import History
 from arc_tui.rows import Row
 
 BLOCKS = np.array(list("▁▂▃▄▅▆▇ "))
@@ -15,7 +16,7 @@ not finite, or is not there."""
 
 
 def sparkline(values: NDArray[np.float64], cells: int) -> str:
-    """Draw values as blocks between their smallest and largest.
+    """Draw values as blocks between their smallest and largest; equal ones lie at the bottom.
 
     Args:
         values: At most one for each cell; what is not finite is left blank.
@@ -29,9 +30,21 @@ def sparkline(values: NDArray[np.float64], cells: int) -> str:
     low, high = float(values[known].min()), float(values[known].max())
     levels = np.full(len(values), len(BLOCKS) - 1)
     span = high - low
-    scaled = (values[known] - low) / span if span > 0 else np.full(int(known.sum()), 0.5)
+    scaled = (values[known] - low) / span if span > 0 else np.zeros(int(known.sum()))
     levels[known] = np.minimum((scaled * (len(BLOCKS) - 1)).astype(int), len(BLOCKS) - 2)
     return "".join(BLOCKS[levels])[:cells].ljust(cells)
+
+
+def recent_line(history: History, name: str, steps: int, cells: int) -> str:
+    """Draw a number of the last steps as a sparkline.
+
+    Args:
+        history: The run's numbers.
+        name: Dotted name of the number.
+        steps: How many steps to look back at most.
+        cells: Width of the result; nothing is drawn into none.
+    """
+    return sparkline(history.recent(name, steps, cells), cells) if cells > 0 else ""
 
 
 def signed_bar(value: float, scale: float, cells: int) -> Row:

@@ -159,8 +159,8 @@ class Ring:
             new = new.part(slice(int(np.searchsorted(new.index, self.floor)), None))
         if not len(new):
             return
-        for where, piece in self._pieces(new):
-            kept = self._kept.part(where)  # views, written in place
+        for slots, part in self._pieces(new.index):
+            kept, piece = self._kept.part(slots), new.part(part)  # views; what is kept is written in place
             newer = piece.final_step > kept.final_step
             np.minimum(kept.low, piece.low, out=kept.low)
             np.maximum(kept.high, piece.high, out=kept.high)
@@ -197,25 +197,29 @@ class Ring:
     def _clear(self, first: int, last: int) -> None:
         if last < first:
             return
-        indices = np.arange(first, last + 1, dtype=np.int64)
-        slots = indices % self.capacity
         kept = self._kept
-        kept.index[slots] = indices
-        kept.low[:, slots] = np.inf
-        kept.high[:, slots] = -np.inf
-        kept.total[:, slots] = 0.0
-        kept.final[:, slots] = np.nan
-        kept.count[:, slots] = 0
-        kept.bad[:, slots] = 0
-        kept.final_step[slots] = -1
+        indices = np.arange(max(first, last - self.capacity + 1), last + 1, dtype=np.int64)
+        for slots, part in self._pieces(indices):
+            kept.index[slots] = indices[part]
+            kept.low[:, slots] = np.inf
+            kept.high[:, slots] = -np.inf
+            kept.total[:, slots] = 0.0
+            kept.final[:, slots] = np.nan
+            kept.count[:, slots] = 0
+            kept.bad[:, slots] = 0
+            kept.final_step[slots] = -1
 
-    def _pieces(self, new: Buckets) -> list[tuple[slice, Buckets]]:
-        """Return where in the ring the buckets lie, as slices where they follow each other."""
-        slots = new.index % self.capacity
-        breaks = np.flatnonzero((np.diff(new.index) != 1) | (np.diff(slots) != 1)) + 1
-        bounds = [0, *(int(b) for b in breaks), len(new)]
+    def _pieces(self, index: NDArray[np.int64]) -> list[tuple[slice, slice]]:
+        """Cut rising indices into stretches whose places in the ring follow each other.
+
+        Returns:
+            The place of each stretch in the ring, and its place among the indices.
+        """
+        slots = index % self.capacity
+        breaks = np.flatnonzero((np.diff(index) != 1) | (np.diff(slots) != 1)) + 1
+        bounds = [0, *breaks.tolist(), len(index)]
         return [
-            (slice(int(slots[begin]), int(slots[begin]) + end - begin), new.part(slice(begin, end)))
+            (slice(int(slots[begin]), int(slots[begin]) + end - begin), slice(begin, end))
             for begin, end in itertools.pairwise(bounds)
         ]
 

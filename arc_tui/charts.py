@@ -6,15 +6,15 @@ it is given columns, two for each cell, in which the history has summed up its s
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arc_tui import axes, braille
-from arc_tui.marks import GLYPHS, PLAIN_GLYPHS, Mark, MarkKind
+from arc_tui.canvas import Canvas
+from arc_tui.marks import GLYPHS, PLAIN_GLYPHS, MarkKind
 from arc_tui.rows import Row
 from arc_tui.series import Window, columns_of
 
@@ -27,6 +27,7 @@ BELOW = 2
 LEAST_WIDTH, LEAST_HEIGHT = GUTTER + 4, BELOW + 2
 
 Values = NDArray[np.float64]
+Steps = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Plot:
         first: The step at the left end.
         last: The step at the right end.
         curves: Its lines; those that come first lie on top.
-        marks: What happened.
+        marks: Steps at which something happened, by its kind (`History.mark_steps`).
         log: Whether equal ratios are equally far apart.
         cursor: The step that the cursor is at; None without one.
         least: Values that are shown in any case.
@@ -67,7 +68,7 @@ class Plot:
     first: int
     last: int
     curves: Sequence[Curve]
-    marks: Sequence[Mark] = ()
+    marks: Mapping[MarkKind, Steps] = field(default_factory=dict[MarkKind, Steps])
     log: bool = False
     cursor: int | None = None
     least: tuple[float, ...] = ()
@@ -81,21 +82,21 @@ DASHES = ("1", "1110", "10", "111010")
 SIGNS = ("━", "╍", "┈", "╌")
 """How the readout shows each of them."""
 
-PLAIN_LINES = ("^~-_|", "***.*", "ooo,o", "+++.+")
+PLAIN_LINES = ("^~-_|", "*****", "ooooo", "+++++")
 PLAIN_RAW = "':..:"
 PLAIN_SIGNS = ("-", "*", "o", "+")
 
 _ON_AXIS = (
-    MarkKind.EPOCH,
-    MarkKind.CHECKPOINT,
-    MarkKind.VALIDATION,
-    MarkKind.WARNING,
-    MarkKind.RATE,
-    MarkKind.RESUME,
-    MarkKind.CHECKPOINT_FAILED,
     MarkKind.NAN,
+    MarkKind.CHECKPOINT_FAILED,
+    MarkKind.RESUME,
+    MarkKind.RATE,
+    MarkKind.WARNING,
+    MarkKind.VALIDATION,
+    MarkKind.CHECKPOINT,
+    MarkKind.EPOCH,
 )
-"""Kinds of marks, the ones that matter most last: where several fall into one cell, they are seen."""
+"""Kinds of marks, the ones that matter most first."""
 
 MARK = "mark."
 """What the names of the marks' styles begin with."""
@@ -103,8 +104,8 @@ MARK = "mark."
 _REGULAR = frozenset({MarkKind.EPOCH, MarkKind.CHECKPOINT, MarkKind.VALIDATION, MarkKind.WARNING})
 """Kinds that say nothing more by their place once they are everywhere."""
 
-_GROUND = np.array([braille.BLANK, ord("."), ord("·")], np.uint32)
-"""What a cell may hold before anything is drawn into it."""
+MOST_LABELS = 8
+"""So many of the last numbers that were not finite have their step beside them."""
 
 _CLIPPED, _PLAIN_CLIPPED = "▾", "v"
 
@@ -135,7 +136,7 @@ def draw(plot: Plot, width: int, height: int) -> list[Row]:
         rows[lines // 2].append((f" {plot.empty}"[:cells], "muted"))
         return [*rows, _axis_row(plot, cells, {}), []]
     scale = scale_of(plot)
-    canvas = _Canvas(lines, cells)
+    canvas = Canvas(lines, cells)
     labels = axes.value_labels(scale, lines)
     for row in labels:
         canvas.dotted(row, plain=plot.plain)
@@ -167,66 +168,7 @@ def clipped_columns(curve: Curve) -> int:
     return int(np.count_nonzero(curve.window.low <= 0))
 
 
-class _Canvas:
-    """Cells with a character and a style each."""
-
-    def __init__(self, lines: int, cells: int) -> None:
-        self.lines, self.cells = lines, cells
-        self._codes = np.full((lines, cells), braille.BLANK, np.uint32)
-        self._styles = np.zeros((lines, cells), np.uint8)
-        self._names = [""]
-
-    @property
-    def dot_rows(self) -> int:
-        return self.lines * braille.DOT_ROWS
-
-    def paint(self, codes: braille.Codes, style: str) -> None:
-        """Put characters over what is there, except where they are blank."""
-        where = codes != braille.BLANK
-        self._codes[where] = codes[where]
-        self._styles[where] = self._style(style)
-
-    def put(self, line: int, cell: int, text: str, style: str) -> None:
-        """Write a short text."""
-        for offset, character in enumerate(text):
-            if 0 <= cell + offset < self.cells:
-                self._codes[line, cell + offset] = ord(character)
-                self._styles[line, cell + offset] = self._style(style)
-
-    def is_free(self, line: int, first: int, last: int) -> bool:
-        """Whether cells exist and nothing but the ground is in them."""
-        if first < 0 or last >= self.cells:
-            return False
-        return bool(np.isin(self._codes[line, first : last + 1], _GROUND).all())
-
-    def column(self, cell: int, character: str, style: str) -> None:
-        """Draw a line from top to bottom in place of what is there."""
-        self._codes[:, cell] = ord(character)
-        self._styles[:, cell] = self._style(style)
-
-    def dotted(self, line: int, *, plain: bool) -> None:
-        """Draw a faint line from left to right."""
-        self._codes[line, ::2] = _GROUND[1 if plain else 2]
-        self._styles[line, :] = self._style("grid_line")
-
-    def rows(self) -> list[Row]:
-        """Return what was drawn, as runs of one style."""
-        found: list[Row] = []
-        for codes, styles in zip(self._codes, self._styles, strict=True):
-            text = braille.text_of(codes)
-            cuts = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), len(text)]
-            found.append(
-                [(text[begin:end], self._names[styles[begin]]) for begin, end in itertools.pairwise(cuts)]
-            )
-        return found
-
-    def _style(self, name: str) -> int:
-        if name not in self._names:
-            self._names.append(name)
-        return self._names.index(name)
-
-
-def _draw_envelope(canvas: _Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+def _draw_envelope(canvas: Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
     curve = plot.curves[place]
     if not curve.raw:
         return
@@ -239,7 +181,7 @@ def _draw_envelope(canvas: _Canvas, plot: Plot, place: int, scale: axes.Scale) -
     canvas.paint(braille.in_ascii(dots, PLAIN_RAW) if plot.plain else braille.braille(dots), curve.raw)
 
 
-def _draw_line(canvas: _Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+def _draw_line(canvas: Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
     curve = plot.curves[place]
     values = curve.window.mean if curve.smooth is None else curve.smooth
     if plot.log:
@@ -273,36 +215,41 @@ def bridged(values: Values, window: Window) -> Values:
     return filled
 
 
-def _draw_clipped(canvas: _Canvas, plot: Plot, scale: axes.Scale) -> None:
+def _draw_clipped(canvas: Canvas, plot: Plot, scale: axes.Scale) -> None:
     """Mark at the bottom where a logarithmic scale cannot show a value."""
     if not scale.log:
         return
     for curve in plot.curves:
-        for cell in np.unique(np.flatnonzero(curve.window.low <= 0) // 2).tolist():
-            canvas.put(canvas.lines - 1, cell, _PLAIN_CLIPPED if plot.plain else _CLIPPED, "mark.clipped")
+        cells = (np.flatnonzero(curve.window.low <= 0) // 2).tolist()
+        canvas.put_at(canvas.lines - 1, cells, _PLAIN_CLIPPED if plot.plain else _CLIPPED, "mark.clipped")
 
 
-def _draw_cursor(canvas: _Canvas, plot: Plot) -> None:
+def _draw_cursor(canvas: Canvas, plot: Plot) -> None:
     if plot.cursor is not None and plot.first <= plot.cursor <= plot.last:
         cell = axes.cell_of(plot.cursor, plot.first, plot.last, canvas.cells)
         canvas.column(cell, "|" if plot.plain else "│", "cursor")
 
 
-def _draw_nonfinite(canvas: _Canvas, plot: Plot) -> None:
+def _draw_nonfinite(canvas: Canvas, plot: Plot) -> None:
     """Pin what was not finite to the top, with its step where there is room."""
-    marked = [mark.step for mark in plot.marks if mark.kind is MarkKind.NAN]
-    columns = [np.flatnonzero(curve.window.bad > 0) for curve in plot.curves]
-    inside = np.array([step for step in marked if plot.first <= step <= plot.last], dtype=np.int64)
-    columns.append(columns_of(inside, plot.first, plot.last, 2 * canvas.cells))
+    at = _cells_of(plot, MarkKind.NAN, canvas.cells)
+    columns = [np.flatnonzero(curve.window.bad > 0) // 2 for curve in plot.curves]
     glyph = (PLAIN_GLYPHS if plot.plain else GLYPHS)[MarkKind.NAN]
-    for cell in np.unique(np.concatenate(columns) // 2).tolist():
-        canvas.put(0, cell, glyph, MARK + MarkKind.NAN)
-    for step in inside[::-1].tolist():
-        cell, text = axes.cell_of(step, plot.first, plot.last, canvas.cells), f"{step:,}"
+    canvas.put_at(0, np.concatenate([*columns, list(at)]).astype(int).tolist(), glyph, MARK + MarkKind.NAN)
+    for cell, step in sorted(at.items(), reverse=True)[:MOST_LABELS]:
+        text = f"{step:,}"
         for begin in (cell + 1, cell - len(text)):
             if canvas.is_free(0, begin, begin + len(text) - 1):
                 canvas.put(0, begin, text, MARK + MarkKind.NAN)
                 break
+
+
+def _cells_of(plot: Plot, kind: MarkKind, cells: int) -> dict[int, int]:
+    """Return the cells in which marks of a kind fall, each with the step of the last of them."""
+    steps = plot.marks.get(kind, np.zeros(0, np.int64))
+    steps = steps[(plot.first <= steps) & (steps <= plot.last)]
+    at = columns_of(steps, plot.first, plot.last, 2 * cells) // 2
+    return dict(zip(at.tolist(), steps.tolist(), strict=True))
 
 
 def _gutter(label: str | None, *, plain: bool) -> Row:
@@ -313,23 +260,30 @@ def _gutter(label: str | None, *, plain: bool) -> Row:
 
 def _axis_row(plot: Plot, cells: int, steps: dict[int, str]) -> Row:
     """Draw the line below the plot with the marks on it."""
-    canvas = _Canvas(1, cells)
+    canvas = Canvas(1, cells)
     canvas.put(0, 0, ("-" if plot.plain else "─") * cells, "axis")
     for cell in steps:
         canvas.put(0, cell, "+" if plot.plain else "┴", "axis")
     glyphs = PLAIN_GLYPHS if plot.plain else GLYPHS
-    for kind in _ON_AXIS:
-        at = {
-            axes.cell_of(mark.step, plot.first, plot.last, cells)
-            for mark in plot.marks
-            if mark.kind is kind and plot.first <= mark.step <= plot.last
-        }
-        if kind in _REGULAR and len(at) > cells // 4:
-            continue
-        for cell in at:
-            canvas.put(0, cell, glyphs[kind], MARK + kind)
+    for cell, kind in _marked_cells(plot, cells).items():
+        canvas.put(0, cell, glyphs[kind], MARK + kind)
     corner = [(" " * (GUTTER - 1), ""), ("+" if plot.plain else "└", "axis")]
     return [*corner, *canvas.rows()[0]]
+
+
+def _marked_cells(plot: Plot, cells: int) -> dict[int, MarkKind]:
+    """Return the kind of mark that each cell shows; a lesser one gives way by a cell, or is left out."""
+    shown: dict[int, MarkKind] = {}
+    for kind in _ON_AXIS:
+        at = _cells_of(plot, kind, cells)
+        if kind in _REGULAR and len(at) > cells // 4:
+            continue
+        for cell in sorted(at):
+            places = (cell,) if kind is MarkKind.EPOCH else (cell, cell - 1, cell + 1)
+            place = next((p for p in places if p not in shown and 0 <= p < cells), None)
+            if place is not None:
+                shown[place] = kind
+    return shown
 
 
 def _step_row(steps: dict[int, str], cells: int) -> Row:

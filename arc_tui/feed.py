@@ -32,6 +32,12 @@ BATCH_SECONDS = 0.1
 ALIVE_SECONDS = 0.5
 """How often the run's lock is looked at."""
 
+HEAD_START_SECONDS = 0.2
+"""Earlier log waits so long, so that the console can paint its first frame undisturbed."""
+
+LEAVING_SECONDS = 5.0
+"""How long a process may take to end that has told that it ends."""
+
 PIECE_EVENTS = 128
 REST_SECONDS = 0.0005
 """Earlier log is read so many events at a time, and then other threads have their turn."""
@@ -145,7 +151,7 @@ class Feed:
         self._complete = end == 0
         self._state = reduce(events, start)
         self._give(events)
-        if end:
+        if end and not self._stopped.wait(HEAD_START_SECONDS):
             self._read_older(end, start)
 
     def _read_older(self, end: int, start: RunState) -> None:
@@ -190,6 +196,8 @@ class Feed:
         was = self._alive
         self._look()  # before the log, so that the end of a process that just ended is in it
         events = self._poll()
+        if events and not self._alive:  # written by a process that has just begun, or that has ended since
+            self._alive = is_alive(self._run)
         if events or self._alive != was:
             self._state = reduce(events, self._state)
             self._give(events)
@@ -203,6 +211,12 @@ class Feed:
         return Batch(events, older, self._complete, self._alive, self._damaged, digest, self._observed())
 
     def _observed(self) -> RunState:
+        if (
+            self._alive
+            and self._state.ended
+            and self._clock() - (self._state.updated or 0.0) < LEAVING_SECONDS
+        ):
+            return self._state  # its process has said so and is about to go
         fresh = self._clock() - self._created < STARTING_SECONDS
         if self._state.updated is None and not self._alive and fresh:
             return self._state

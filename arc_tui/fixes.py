@@ -17,6 +17,10 @@ EASY_MASK_RATIO = 0.01
 SILENT_MEMORY_STEPS = 200
 """A run that has stored nothing after so many steps does not use its memory."""
 
+RECENT_STEPS = 50
+RISEN = 1.5
+"""The prompt term fails if its mean over the last steps is so many times that of the last epoch."""
+
 LARGEST_SKIPPED_SHARE = 0.1
 TOLERANCE = 1e-3
 
@@ -154,8 +158,10 @@ def _prompt(view: View) -> _Verdict:
     before = _last_epoch_mean(view)
     if before is None:
         return Work.WORKING, shown, f"The prompt's distance from its outcome is {shown}, weighted."
-    if value > 1.5 * before:
-        return Work.FAILING, shown, f"The prompt term has risen from {before:.3f} to {shown}."
+    lately = view.history.recent("loss.prompt", RECENT_STEPS, 1)
+    if len(lately) and lately[-1] > RISEN * before:
+        risen = f"The prompt term has risen from {before:.3f} to {lately[-1]:.3f} over {RECENT_STEPS} steps."
+        return Work.FAILING, shown, risen
     return Work.WORKING, shown, f"The prompt term is {shown}; the last epoch's mean was {before:.3f}."
 
 

@@ -161,8 +161,6 @@ def caption(picture: Picture) -> Row:
     if picture.target is None:
         return row
     share = cell_accuracy(picture.grid, picture.target)
-    if math.isnan(share):
-        return row
     # Only what is right in every cell is told as 100%.
     found, style = (" 100% ✓", "good") if share == 1 else (f" {math.floor(100 * share)}%", "")
     if size_of(picture.grid) != size_of(picture.target):

@@ -85,11 +85,11 @@ def size(count: float) -> str:
     """Write a number of bytes in the unit that fits."""
     if not math.isfinite(count):
         return "size unknown"
-    for unit in ("B", "kB", "MB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
-    return f"{count:.1f} GB"
+    return f"{count:.1f} TB"
 
 
 def duration(seconds: float) -> str:

@@ -61,6 +61,8 @@ class History:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._series = SeriesStore(capacity)
         self._marks = {kind: Thinned[Mark](NEWEST_MARKS, OLDER_MARKS) for kind in MarkKind}
+        self._mark_steps: dict[MarkKind, NDArray[np.int64]] = {}
+        """The steps of each kind's marks, until they change."""
         self._samples = Thinned[_Kept](NEWEST_SAMPLES, OLDER_SAMPLES)
         self._entries = Thinned[Entry](NEWEST_ENTRIES)
         self._end: Place | None = None
@@ -179,6 +181,16 @@ class History:
         found = [mark for kind in kinds for mark in self._marks[kind] if low <= mark.step <= high]
         return sorted(found, key=lambda mark: mark.seq)
 
+    def mark_steps(self, first: int, last: int) -> dict[MarkKind, NDArray[np.int64]]:
+        """Return the steps of the marks of each kind between two steps, in rising order."""
+        found: dict[MarkKind, NDArray[np.int64]] = {}
+        for kind, marks in self._marks.items():
+            if kind not in self._mark_steps:
+                self._mark_steps[kind] = np.sort(np.array([mark.step for mark in marks], np.int64))
+            begin, end = np.searchsorted(self._mark_steps[kind], (first, last + 1))
+            found[kind] = self._mark_steps[kind][begin:end]
+        return found
+
     @property
     def sample_steps(self) -> list[int]:
         """Steps of the samples that are kept, oldest first."""
@@ -216,6 +228,7 @@ class History:
         """Forget what resumes above all that is known take back of it."""
         for resume in resumes:
             self._series.truncate(resume.step)
+            self._mark_steps.clear()
             for kind, marks in self._marks.items():
                 marks.drop(lambda seq, mark, kind=kind, by=resume: _superseded(kind, seq, mark.step, by))
                 if kind in _BETWEEN_STEPS:
@@ -249,6 +262,7 @@ class History:
             known = [resume.step for resume in resumes if mark.seq < resume.seq]
             mark = _brought_back(mark, min([*known, self._taken_back_step if older else math.inf]))
         self._marks[mark.kind].add(mark.seq, mark)
+        self._mark_steps.pop(mark.kind, None)
 
     def _add_entries(self, told: Sequence[Told], *, older: bool) -> None:
         if older and len(self._entries) >= NEWEST_ENTRIES:

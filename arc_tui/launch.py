@@ -75,6 +75,7 @@ def train(
             directory is gone again then.
     """
     colours = load_theme().status
+    detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
     launch = prepare(flags, file, argv)
     reporter = HeadlessReporter(launch.config, open_output(colours), lambda: planned_batches(launch.run))
     ending: list[Event] = []
@@ -95,7 +96,7 @@ def train(
         reporter.notice(
             f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}"
         )
-        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=launch.config.detach)
+        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=detach)
         if outcome.refusal is None:
             reporter.handle(ending)
         if outcome.left_running:
@@ -115,8 +116,9 @@ def start_again(
 
 
 def has_terminal() -> bool:
-    """Whether there is a terminal that a console can be drawn on and typed into."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    """Whether there is a terminal to type into and to draw on; Textual draws on standard error."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str]) -> Launch:

@@ -8,11 +8,23 @@ from collections.abc import Sequence
 
 from arc_core.events import Event
 from arc_core.text import printable
-from arc_tui.headless_lines import number
+from arc_tui.checkpoints import SavedState, Standing
+from arc_tui.headless_lines import number, size
 from arc_tui.rows import Row, Run, fill, wrap
 from arc_tui.run_list import best_text
 from arc_tui.run_state import RunState
 from arc_tui.widgets.header import GLYPHS
+
+SIGNS = {Standing.SAVED: "◆", Standing.PRUNED: "·", Standing.FAILED: "◇", Standing.DAMAGED: "✗"}
+"""The sign beside each checkpoint, as colour is never alone."""
+
+_STYLES = {
+    Standing.SAVED: "mark.checkpoint",
+    Standing.PRUNED: "muted",
+    Standing.FAILED: "mark.checkpoint_failed",
+    Standing.DAMAGED: "error",
+}
+_CHECKPOINT_WIDTHS = (3, 7, -9, 18, -10, 17, 0)
 
 LEAST_REST = 8
 """Cells that the column which takes the rest has at least."""
@@ -39,6 +51,36 @@ def columns(texts: Sequence[Run], widths: Sequence[int], cells: int) -> Row:
 def moment(seconds: float) -> str:
     """Write a time of the clock here, to the second; empty where it is not known."""
     return time.strftime("%d %b %H:%M:%S", time.localtime(seconds)) if 0 <= seconds < 1e11 else ""
+
+
+def checkpoint_heading(cells: int) -> Row:
+    """Write the heads of the list of checkpoints."""
+    heads = ("", "ID", "STEP", "NEXT", "SIZE", "SAVED", "WHAT")
+    return columns([(head, "muted") for head in heads], _CHECKPOINT_WIDTHS, cells)
+
+
+def checkpoint_row(saved: SavedState, best: int | None, cells: int) -> Row:
+    """Write a checkpoint as a row of the list.
+
+    Args:
+        saved: The checkpoint.
+        best: Id of the best one; None where that is not known.
+        cells: Width of the row.
+    """
+    style = _STYLES[saved.standing]
+    is_best = saved.id is not None and saved.id == best
+    pruned = ", pruned since" if saved.standing is Standing.PRUNED else ""
+    what = "best so far" if is_best else printable(saved.text, 200) + pruned
+    texts = [
+        (f" {SIGNS[saved.standing]}", style),
+        (f"{saved.id:05d}" if saved.id is not None else "", "text"),
+        (f"{saved.step:,}" if saved.standing is not Standing.DAMAGED else "", "text"),
+        (f"epoch {saved.epoch} at {saved.batch}" if saved.epoch is not None else "", "muted"),
+        (size(saved.bytes) if saved.bytes is not None else "", "muted"),
+        (moment(saved.time), "muted"),
+        (what, "good" if is_best else style),
+    ]
+    return columns(texts, _CHECKPOINT_WIDTHS, cells)
 
 
 def description(state: RunState, cells: int) -> list[Row]:

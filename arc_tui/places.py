@@ -11,11 +11,12 @@ from textual.geometry import Region
 
 LOSS, REWARD, GRIDS, CURRICULUM, FIXES, GRADIENTS, MACHINE, LOG = range(1, 9)
 
-WIDE = (160, 44)
-"""Least width and height of the panels' area for three columns."""
+WIDE = (160, 40)
+"""Least width and height of the panels' area for three columns: a screen of 160x46 has it even while a
+banner takes its three lines, so that the panels keep their places."""
 
 MEDIUM = (110, 34)
-"""The same for two columns."""
+"""The same for two columns, on a screen of 120x40."""
 
 FIXES_WIDTH = 30
 LOSS_WIDTH = 42

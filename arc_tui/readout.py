@@ -89,7 +89,7 @@ def _reading(reading: Reading, sign: str, *, plain: bool, whole: bool) -> Row:
         dash = "-" if plain else "–"
         row.append((f" ({_number(reading.low)} {dash} {_number(reading.high)})", "muted"))
     if math.isfinite(reading.smooth):
-        row.append((f" mean {_number(reading.smooth):<{NUMBER_CELLS}}", "muted"))
+        row.append((f" EMA {_number(reading.smooth):<{NUMBER_CELLS}}", "muted"))
     return row
 
 

@@ -85,6 +85,7 @@ class RunState:
         last_epoch: The event of the last epoch that ended; None again once a resume has taken it back.
         validations: All of them that count, oldest first.
         last_checkpoint: The newest one that is on the disk.
+        paused_at: When training came to stand still, in seconds since the epoch; None while it does not.
         warnings: The last of them, oldest first.
         settings: Values of the settings that can change during a run.
         set_at: When run.json got its value of a setting; what was set before that no longer counts.
@@ -102,6 +103,7 @@ class RunState:
     last_epoch: Event | None = None
     validations: tuple[Validation, ...] = ()
     last_checkpoint: Checkpoint | None = None
+    paused_at: float | None = None
     warnings: tuple[Warned, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     set_at: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -250,12 +252,18 @@ def _on_checkpoint(state: RunState, event: Event) -> RunState:
 
 
 def _on_paused(state: RunState, event: Event) -> RunState:
-    return dataclasses.replace(state, activity=Phase.PAUSED, step=whole(event, "step"))
+    at = number(event, "time")
+    return dataclasses.replace(
+        state,
+        activity=Phase.PAUSED,
+        step=whole(event, "step"),
+        paused_at=at if math.isfinite(at) else None,
+    )
 
 
 def _on_unpaused(state: RunState, event: Event) -> RunState:
     del event
-    return dataclasses.replace(state, activity=Phase.RUNNING)
+    return dataclasses.replace(state, activity=Phase.RUNNING, paused_at=None)
 
 
 def _on_command(state: RunState, event: Event) -> RunState:

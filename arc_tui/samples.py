@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import cast
@@ -75,7 +74,7 @@ def cell_accuracy(grid: Grid, target: Grid) -> float:
         target: The solution; both are laid corner on corner.
 
     Returns:
-        0 to 1; NaN if both are empty.
+        0 to 1; 0 if both are empty.
     """
     (rows, columns), (target_rows, target_columns) = size_of(grid), size_of(target)
     either = rows * columns + target_rows * target_columns
@@ -85,7 +84,7 @@ def cell_accuracy(grid: Grid, target: Grid) -> float:
         for row, wanted_row in zip(grid, target, strict=False)
         for cell, wanted in zip(row, wanted_row, strict=False)
     )
-    return right / either if either else math.nan
+    return right / either if either else 0.0
 
 
 def size_of(grid: Grid) -> tuple[int, int]:

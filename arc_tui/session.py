@@ -14,7 +14,7 @@ from arc_core.events import Event
 from arc_core.rundir import RunDirectory
 from arc_tui.feed import Batch
 from arc_tui.headless import Pace
-from arc_tui.headless_lines import whole
+from arc_tui.headless_lines import number, whole
 from arc_tui.history import History
 from arc_tui.run_state import Phase, RunState, Warned, initial, observed, reduce
 from arc_tui.steering import Request, Requests
@@ -56,6 +56,8 @@ class Session:
         self.requests = Requests()
         self.known = False
         """Whether anything has been read yet."""
+        self.awaited_since: float | None = None
+        """When a process was started whose first word is still to come; None while none is awaited."""
         self.expected_alive: Callable[[], bool] = lambda: False
         """Tells whether a process was just started that may not hold the run's lock yet."""
         self._clock = clock
@@ -75,9 +77,12 @@ class Session:
     @property
     def state(self) -> RunState:
         """What the run's events add up to."""
-        if self.expected_alive() and self._read.ended:
-            return observed(self._read, alive=True)
-        return self._read
+        read = self._read
+        if read.activity is Phase.CRASHED and self.expected_alive():  # it does not hold the lock yet
+            read = dataclasses.replace(read, activity=Phase.RUNNING)
+        if self.awaited_since is None or (read.ended and not self.expected_alive()):
+            return read
+        return dataclasses.replace(read, activity=Phase.STARTING, saving=False, reason=None)
 
     @property
     def phase(self) -> Phase:
@@ -179,7 +184,10 @@ class Session:
         for event in events:
             if event["type"] == "step":
                 self._pace.update(event)
-            begun = begun or event["type"] in ("run_started", "resumed")
+            if event["type"] in ("run_started", "resumed"):
+                begun = True
+                if self.awaited_since is not None and number(event, "time") >= self.awaited_since:
+                    self.awaited_since = None
         if begun or self._facts.total_steps is None:
             self._facts = self._reread()
 

@@ -18,8 +18,8 @@ from arc_core.events import Event
 MOST_STEPS = 1 << 31
 """A step beyond this comes from a damaged log and is left out."""
 
-LARGEST = 3e38
-"""Larger numbers are kept as this: what is stored is single precision."""
+LARGEST, SMALLEST = 3e38, 1e-37
+"""Larger numbers are kept as this, smaller ones as 0: what is stored is single precision."""
 
 _PLACE = ("step", "batch")
 """Where a step stands, which is no curve."""
@@ -88,6 +88,7 @@ def table_of_rows(rows: Sequence[tuple[Any, ...]]) -> StepTable:
     bad = ~np.isfinite(values)
     values[bad | missing] = np.nan
     np.clip(values, -LARGEST, LARGEST, out=values)
+    values[np.abs(values) < SMALLEST] = 0.0
     place = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2)
     return StepTable(place[:, 0].copy(), place[:, 1].copy(), values, bad)
 

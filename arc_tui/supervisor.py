@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 
 from arc_core.rundir import RunDirectory
 from arc_tui.runner import LEFT_RUNNING, Engine, Outcome, engine_command, start_engine
@@ -22,7 +23,10 @@ class Supervisor:
 
     def __init__(self, engine: Engine = engine_command) -> None:
         self._engine = engine
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+        """The process that was started last; None before one was."""
+        self.started_at = 0.0
+        """When that was, in seconds since the epoch."""
         self.run: RunDirectory | None = None
         """The run whose process was started last; None before one was."""
         self.outcome = Outcome()
@@ -31,7 +35,7 @@ class Supervisor:
     @property
     def started(self) -> bool:
         """Whether this console has started a process."""
-        return self._process is not None
+        return self.process is not None
 
     @property
     def running(self) -> bool:
@@ -41,7 +45,7 @@ class Supervisor:
     @property
     def returncode(self) -> int | None:
         """Exit code of the process; None while it runs, and where none was started."""
-        return self._process.poll() if self._process is not None else None
+        return self.process.poll() if self.process is not None else None
 
     def start(self, run: RunDirectory) -> None:
         """Start the training process of a run.
@@ -50,17 +54,18 @@ class Supervisor:
             RunError: If its engine.log is no regular file.
         """
         self.outcome = Outcome()
-        self._process = start_engine(run, self._engine)
+        self.started_at = time.time()
+        self.process = start_engine(run, self._engine)
         self.run = run
 
     def finish(self) -> Outcome:
         """Return how it went, with the process left running if it still does."""
-        if self._process is not None:
+        if self.process is not None:
             if self.running:
-                LEFT_RUNNING.append(self._process)
+                LEFT_RUNNING.append(self.process)
                 self.outcome.left_running = True
             else:
-                self.outcome.returncode = self._process.wait()
+                self.outcome.returncode = self.process.wait()
         return self.outcome
 
 

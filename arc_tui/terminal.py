@@ -21,9 +21,7 @@ class Terminal:
         ring: Rings its bell.
     """
 
-    def __init__(
-        self, settings: Settings, write: Callable[[str], None], ring: Callable[[], None]
-    ) -> None:
+    def __init__(self, settings: Settings, write: Callable[[str], None], ring: Callable[[], None]) -> None:
         self._settings = settings
         self._write = write
         self._ring = ring

@@ -8,6 +8,7 @@ Machines are shared and noisy: the cost of a frame is told as a ratio of two len
 from __future__ import annotations
 
 import argparse
+import asyncio
 import dataclasses
 import json
 import math
@@ -18,23 +19,28 @@ import tempfile
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from textual.app import App, ComposeResult
 
 from arc_core.rundir import RunDirectory, create_run
 from arc_tui import charts
 from arc_tui.charts import Curve, Plot
-from arc_tui.digest import Digest
+from arc_tui.digest import Digest, Place, Told
 from arc_tui.feed import Batch, Feed
 from arc_tui.history import History
+from arc_tui.marks import Mark, MarkKind
 from arc_tui.step_table import StepTable, step_table
+from arc_tui.themes import load_theme
+from arc_tui.widgets.chart import Chart, Series
 
 SAMPLE_EVERY = 100
-CHECKPOINT_EVERY = 1000
+CHECKPOINT_EVERY = 50
+NOT_FINITE_EVERY = 97
 STEPS_PER_EPOCH = 3232
 WIDTH, HEIGHT = 160, 45
 PATIENCE_SECONDS = 600.0
@@ -167,19 +173,27 @@ def attach(run: RunDirectory) -> tuple[Attached, History]:
 
 
 def filled_history(steps: int) -> History:
-    """Return the history of a run of so many steps."""
+    """Return the history of a run of so many steps, with as many marks as it can keep."""
     history, rng = History(), random.Random(0)
     events = [{"type": "step", "seq": n, "step": n, **step_fields(n, rng)} for n in range(1, _VARIANTS + 1)]
     table = step_table(events)
     for first in range(0, steps, 50_000):
         numbers = np.arange(first, min(first + 50_000, steps))
-        part = table.select(numbers % len(table))
-        history.add(_digest(dataclasses.replace(part, steps=numbers + 1, seqs=numbers + 1)))
+        part = dataclasses.replace(table.select(numbers % len(table)), steps=numbers + 1, seqs=numbers + 1)
+        history.add(Digest(part, tuple(_not_finite(part)), tuple(_told(part)), (), None))
     return history
 
 
-def _digest(table: StepTable) -> Digest:
-    return Digest(table, (), (), (), None)
+def _not_finite(table: StepTable) -> Iterator[Mark]:
+    for step in table.steps[table.steps % NOT_FINITE_EVERY == 0].tolist():
+        yield Mark(MarkKind.NAN, step, step, 0.0, "not finite: loss.risk", ("loss.risk",))
+
+
+def _told(table: StepTable) -> Iterator[Told]:
+    for step in table.steps[table.steps % CHECKPOINT_EVERY == 0].tolist():
+        common = {"seq": step, "time": 0.0, "step": step}
+        yield Told({"type": "checkpoint", "id": step, "phase": "verified", **common}, Place(step, None))
+        yield Told({"type": "validation", "exact": 1, "inputs": 2, **common}, Place(step, None))
 
 
 def draw_loss(history: History, width: int = WIDTH, height: int = HEIGHT) -> int:
@@ -190,7 +204,7 @@ def draw_loss(history: History, width: int = WIDTH, height: int = HEIGHT) -> int
         window = history.window(name, first, last, 2 * charts.plot_cells(width))
         smooth = history.smoothed(name, window, max((last - first) / 50, 3.0))
         curves.append(Curve(name, window, smooth, line, raw))
-    rows = charts.draw(Plot(first, last, curves, history.marks(first, last)), width, height)
+    rows = charts.draw(Plot(first, last, curves, history.mark_steps(first, last)), width, height)
     return sum(map(len, rows))
 
 
@@ -219,6 +233,36 @@ def frame_cost(short: int, long: int, rounds: int = 40) -> FrameCost:
     return FrameCost(*(statistics.median(found) for found in seconds))
 
 
+class _ChartApp(App[None]):
+    """The loss chart alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = load_theme()
+        curves = (("loss.combined", "ema", "raw"), ("loss.efe_total", "ema.efe", "raw.efe"))
+        self.chart = Chart([Series(name, name, line, raw) for name, line, raw in curves])
+
+    def compose(self) -> ComposeResult:
+        """Make the chart."""
+        yield self.chart
+
+
+async def painted_frame_cost(short: int, long: int, rounds: int = 40) -> FrameCost:
+    """Measure the same in the console's own widget, every line painted in a theme's colours."""
+    histories = [filled_history(steps) for steps in (short, long)]
+    seconds: list[list[float]] = [[], []]
+    app = _ChartApp()
+    async with app.run_test(size=(WIDTH, HEIGHT)):
+        for _ in range(rounds):
+            for history, found in zip(histories, seconds, strict=True):
+                began = time.perf_counter()
+                app.chart.show_history(history)
+                for y in range(HEIGHT):
+                    app.chart.render_line(y)
+                found.append(time.perf_counter() - began)
+    return FrameCost(*(statistics.median(found) for found in seconds))
+
+
 def history_memory(steps: int) -> tuple[int, int]:
     """Return the bytes that a history of so many steps takes: all of it, and its curves alone."""
     tracemalloc.start()
@@ -228,18 +272,15 @@ def history_memory(steps: int) -> tuple[int, int]:
     return taken, history.bytes
 
 
-def main() -> None:
-    """Measure and print."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print.
+
+    Args:
+        arguments: The command line; None takes that of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--steps", type=int, default=1_000_000)
-    steps = parser.parse_args().steps
-    cost = frame_cost(1000, steps)
-    print(f"frame of the loss chart at {WIDTH}x{HEIGHT}: {1e3 * cost.short:.1f} ms at 1,000 steps")
-    print(f"  {1e3 * cost.long:.1f} ms at {steps:,} steps: {cost.ratio:.2f} times as much")
-    taken, curves = history_memory(steps)
-    print(
-        f"memory of the history at {steps:,} steps: {taken / 1e6:.1f} MB, {curves / 1e6:.1f} MB of it curves"
-    )
+    steps = parser.parse_args(arguments).steps
     with tempfile.TemporaryDirectory() as folder:
         run = create_run(Path(folder), "long", {"created": 0.0})
         size = write_log(run.events, steps)
@@ -252,7 +293,17 @@ def main() -> None:
     print(f"  all of it after {found.whole_seconds:.1f} s in {found.batches} batches")
     print(f"  longest batch {1e3 * found.longest_add_seconds:.0f} ms on the console's own thread")
     print(f"  {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.1f} s of CPU time")
-    print(f"  largest process so far {after.ru_maxrss / 1e3:.0f} MB")
+    print(f"  {after.ru_maxrss / 1e3:.0f} MB of memory in the whole process at most")
+    cost = frame_cost(1000, steps)
+    print(f"frame of the loss chart at {WIDTH}x{HEIGHT}: {1e3 * cost.short:.1f} ms at 1,000 steps")
+    print(f"  {1e3 * cost.long:.1f} ms at {steps:,} steps: {cost.ratio:.2f} times as much")
+    cost = asyncio.run(painted_frame_cost(1000, steps))
+    print(f"the same in its widget, painted: {1e3 * cost.short:.1f} ms at 1,000 steps")
+    print(f"  {1e3 * cost.long:.1f} ms at {steps:,} steps: {cost.ratio:.2f} times as much")
+    taken, curves = history_memory(steps)
+    print(
+        f"memory of the history at {steps:,} steps: {taken / 1e6:.1f} MB, {curves / 1e6:.1f} MB of it curves"
+    )
 
 
 if __name__ == "__main__":

@@ -24,8 +24,16 @@ _LETTER = 6.2
 """Width of a letter of the legend, about."""
 
 _CLOSEST_MARKS = 5.0
-_LOWER_LANE = (MarkKind.CHECKPOINT, MarkKind.CHECKPOINT_FAILED, MarkKind.WARNING)
-"""Marks that often share a step with another, as an epoch's checkpoint and validation do."""
+_BELOW, _FURTHER_BELOW, _ABOVE, _WITHIN = 8.0, 17.0, -2.0, 12.0
+"""Lanes of marks, counted from the lower edge of the chart and from the upper one."""
+
+_LANES = {
+    MarkKind.CHECKPOINT: _FURTHER_BELOW,
+    MarkKind.CHECKPOINT_FAILED: _FURTHER_BELOW,
+    MarkKind.NAN: _ABOVE,
+    MarkKind.WARNING: _WITHIN,
+}
+"""Marks that often share a step, as an epoch's validation, warning and checkpoint, each have a lane."""
 
 Numbers = NDArray[np.float64]
 
@@ -216,7 +224,8 @@ def _marks(chart: Chart, across: Axis, bottom: float) -> list[Markup]:
         drawn[mark.kind] = x
         if mark.kind is MarkKind.NAN:
             parts.append(element("path", class_="l-nan", d=f"M{x:.2f} {_TOP}V{bottom}"))
-        y = _TOP - 2 if mark.kind is MarkKind.NAN else bottom + (17 if mark.kind in _LOWER_LANE else 8)
+        lane = _LANES.get(mark.kind, _BELOW)
+        y = lane + (_TOP if mark.kind in (MarkKind.NAN, MarkKind.WARNING) else bottom)
         tip = element("title", text_of(f"step {mark.step:,}: {mark.text}"))
         parts.append(element("g", tip, _sign(mark.kind, x, y)))
     x = _LEFT

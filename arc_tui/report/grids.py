@@ -32,20 +32,6 @@ class Titled:
     right: Grid | None = None
 
 
-def cell_accuracy(grid: Grid, right: Grid) -> float:
-    """Return the share of cells that are right; cells outside either grid are wrong."""
-    rows = max(len(grid), len(right))
-    columns = max((len(row) for row in [*grid, *right]), default=0)
-    if rows * columns == 0:
-        return 0.0
-    same = sum(
-        one == other
-        for row, wanted in zip(grid, right, strict=False)
-        for one, other in zip(row, wanted, strict=False)
-    )
-    return same / (rows * columns)
-
-
 def draw(grids: Sequence[Titled], width: float, *, digits: bool = False) -> tuple[Markup, float]:
     """Draw grids beside each other.
 

@@ -16,7 +16,7 @@ from arc_tui.report import curves, grids
 from arc_tui.report.curves import Chart, Curve
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, label
-from arc_tui.samples import Sample
+from arc_tui.samples import Sample, cell_accuracy
 
 SMOOTHING = 0.02
 """Half-life of the mean lines, as a share of the steps shown."""
@@ -75,7 +75,7 @@ def sample_picture(sample: Sample, *, digits: bool = False) -> Picture:
     target = sample.target
 
     def predicted(name: str, grid: tuple[str, ...]) -> grids.Titled:
-        share = grids.cell_accuracy(grid, target)
+        share = cell_accuracy(grid, target)
         return grids.Titled(f"{name} {grids.size_of(grid)}, {share:.0%}", grid, target)
 
     shown = [

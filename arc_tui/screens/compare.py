@@ -16,7 +16,8 @@ from arc_core.text import printable
 from arc_tui.feed import Batch, Feed
 from arc_tui.history import History
 from arc_tui.keys import Scope, by_key
-from arc_tui.rows import Row, fill
+from arc_tui.list_rows import columns
+from arc_tui.rows import Row
 from arc_tui.run_list import best_text
 from arc_tui.run_state import RunState
 from arc_tui.screens.keyed import KeyedScreen
@@ -141,33 +142,27 @@ class CompareScreen(KeyedScreen[None]):
         values = [history.latest(name) for history in self._histories]
         apart = values[1] - values[0]
         told = [
-            ("", *(printable(run.name) for run in self._runs), ("loss", "efe")),
-            (f"{name}, last", *(_figure(v) for v in values), ("text", "text")),
-            ("difference", "", _figure(apart, "+.4g"), ("text", "text")),
-            ("step", *(f"{history.last_step:,}" for history in self._histories), ("text", "text")),
-            ("best validation", *(_best(state) for state in self._states), ("text", "text")),
+            (f"{name}, last", *(_figure(value) for value in values)),
+            ("difference", "", _figure(apart, "+.4g")),
+            ("step", *(f"{history.last_step:,}" for history in self._histories)),
+            ("best validation", *(_best(state) for state in self._states)),
+            *self._differing_options(),
         ]
-        keys = dict.fromkeys([*self._configs[0], *self._configs[1]])
-        for key in keys:
-            ours, theirs = (config.get(key) for config in self._configs)
-            if ours != theirs and key not in NOT_COMPARED:
-                told.append(
-                    (
-                        printable(key, 30),
-                        printable(str(ours), 60),
-                        printable(str(theirs), 60),
-                        ("text", "text"),
-                    )
-                )
         label = min(26, cells // 3)
-        wide = (cells - label) // 2
+        widths = (label, (cells - label) // 2, (cells - label) // 2)
+        names = [
+            ("", ""),
+            *((printable(run.name), f"{look}") for run, (look, _) in zip(self._runs, STYLES, strict=True)),
+        ]
+        texts = [[(what, "muted"), (one, "text"), (other, "text")] for what, one, other in told]
+        return [columns(row, widths, cells) for row in (names, *texts)]
+
+    def _differing_options(self) -> list[tuple[str, str, str]]:
+        first, second = self._configs
         return [
-            [
-                *fill([(what, "muted")], label),
-                *fill([(one, styles[0])], wide),
-                *fill([(other, styles[1])], wide),
-            ]
-            for what, one, other, styles in told
+            (printable(key, 30), _option(first.get(key)), _option(second.get(key)))
+            for key in dict.fromkeys([*first, *second])
+            if first.get(key) != second.get(key) and key not in NOT_COMPARED
         ]
 
     # Keys
@@ -214,6 +209,10 @@ def _config(run: RunDirectory) -> dict[str, object]:
     except ArcError:
         return {}
     return cast("dict[str, object]", config) if isinstance(config, dict) else {}
+
+
+def _option(value: object) -> str:
+    return "none" if value is None else printable(str(value), 60)
 
 
 def _figure(value: float, form: str = ".4g") -> str:

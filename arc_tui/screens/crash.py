@@ -39,7 +39,8 @@ class CrashScreen(Dialog[bool]):
 
     def rows(self, cells: int) -> list[Row]:
         """Write cause, last words and command."""
-        how = f"It ended {self._cause}." if self._cause else "It ended without a word."
+        verb = "was" if self._cause.startswith("killed") else "ended"
+        how = f"It {verb} {self._cause}." if self._cause else "It ended without a word."
         rows: list[Row] = [[], *wrap(printable(how), cells, "error"), []]
         if self._log:
             rows.append([("The last lines of engine.log:", "muted")])

@@ -34,7 +34,7 @@ class Dialog(ModalScreen[ScreenResultType]):
     TITLE_TEXT = ""
     HINT = "Esc closes"
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "close", "Close", show=False)]
 
     def compose(self) -> ComposeResult:
         """Make the box."""

@@ -9,7 +9,7 @@ from arc_tui.rows import Row, beside, wrap
 from arc_tui.screens.dialog import Dialog
 
 TWO_COLUMNS = 100
-KEYS_WIDTH = 14
+KEYS_WIDTH = 24
 
 
 class HelpScreen(Dialog[None]):
@@ -23,7 +23,7 @@ class HelpScreen(Dialog[None]):
     HelpScreen > #box { width: 140; }
     """
     TITLE_TEXT = "Keys"
-    HINT = "Esc closes · every action is in the palette too"
+    HINT = "↑ ↓ scroll · Esc closes · every action is in the palette too"
 
     def __init__(self, keys: Mapping[str, Sequence[str]]) -> None:
         super().__init__()

@@ -7,18 +7,13 @@ from collections.abc import Mapping, Sequence
 from textual import events, on
 from textual.app import ComposeResult
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Input
 
-from arc_core.errors import ArcError
 from arc_tui.keys import Scope, by_key
 from arc_tui.machine import MachineSample
 from arc_tui.places import CURRICULUM, GRADIENTS, GRIDS, LOG, LOSS, MACHINE, REWARD
-from arc_tui.run_state import Phase
-from arc_tui.screens.confirm import confirm_start, confirm_stop
-from arc_tui.screens.edit import EditScreen
+from arc_tui.screens.steers_run import SteersRun
 from arc_tui.session import Session
-from arc_tui.steering import Request, Stage
 from arc_tui.widgets.banner import Banner
 from arc_tui.widgets.chart import Chart
 from arc_tui.widgets.chart_panel import ChartPanel
@@ -30,14 +25,8 @@ from arc_tui.widgets.machine import MachinePanel
 from arc_tui.widgets.panel import Panel
 from arc_tui.widgets.panels import Panels
 
-MESSAGE_SECONDS = 12.0
-"""How long what came of a request is shown."""
 
-_STYLES = {Stage.REJECTED: "warning", Stage.FAILED: "error", Stage.DONE: "good"}
-_SIGNS = {Stage.REJECTED: "▲ ", Stage.FAILED: "✗ ", Stage.DONE: "✓ "}
-
-
-class MainScreen(Screen[None]):
+class MainScreen(SteersRun):
     """Shows a session and asks things of its run.
 
     Args:
@@ -50,11 +39,13 @@ class MainScreen(Screen[None]):
     """
 
     DEFAULT_CSS = """
-    MainScreen { layout: vertical; background: $surface-background; color: $surface-text; }
+    MainScreen {
+        layout: vertical; overflow: hidden; background: $surface-background; color: $surface-text;
+    }
     """
 
-    class StartAgain(Message):
-        """The user wants a process for a run that has none."""
+    class Ready(Message):
+        """The screen can show a run."""
 
     def __init__(
         self,
@@ -66,17 +57,11 @@ class MainScreen(Screen[None]):
         grid_digits: bool = False,
         log_scale: bool = False,
     ) -> None:
-        super().__init__()
-        self.session = session
-        self._keys = keys
+        super().__init__(session, keys, runs_dir, read_only=read_only)
         self._actions = by_key(Scope.MAIN, keys)
         self._chart_actions = by_key(Scope.CHART, keys)
-        self._runs_dir = runs_dir
-        self._read_only = read_only
         self._grid_digits = grid_digits
         self._log_scale = log_scale
-        self.cursor: int | None = None
-        """The step that charts and grids are at; None while they follow the newest."""
 
     def compose(self) -> ComposeResult:
         """Make the parts."""
@@ -89,11 +74,17 @@ class MainScreen(Screen[None]):
         """Begin with the loss."""
         self._panels.choose(LOSS)
         self._apply_looks()
+        self.post_message(self.Ready())
 
     def on_resize(self) -> None:
         """Draw everything for the new size."""
         self._panels.stale()
         self.call_after_refresh(self.redraw)
+
+    @on(Panels.Rearranged)
+    def draw_rearranged(self) -> None:
+        """Draw the panels in their new places."""
+        self.redraw()
 
     def on_screen_resume(self) -> None:
         """Draw what has changed while another screen was shown."""
@@ -113,51 +104,26 @@ class MainScreen(Screen[None]):
 
     def redraw(self) -> None:
         """Draw what has changed; nothing is painted for what has not."""
-        if not self.is_mounted or not self.size:
+        if not self.can_draw:
             return
-        view = self.session.view(self.cursor)
-        self.query_one(Header).show_view(view)
-        cells = self.size.width
-        if self.query_one(Banner).show_view(view, self.session.unseen, self._keys, cells):
+        if self.redraw_state():
             self._panels.stale()
             self.call_after_refresh(self.redraw)
-        self.query_one(Footer).show_view(view, self._keys, read_only=self._read_only)
-        self._panels.show_view(view)
-
-    def redraw_state(self) -> None:
-        """Draw header, banner and footer at once: a key press is answered without waiting for the panels."""
-        view = self.session.view(self.cursor)
-        self.query_one(Header).show_view(view)
-        self.query_one(Banner).show_view(view, self.session.unseen, self._keys, self.size.width)
-        self.query_one(Footer).show_view(view, self._keys, read_only=self._read_only)
+        self._panels.show_view(self.session.view(self.cursor))
 
     def stale(self) -> None:
         """Have all panels drawn anew at the next `redraw`."""
-        self._panels.stale()
+        if self.can_draw:
+            self._panels.stale()
 
     def take_machine(self, sample: MachineSample) -> None:
         """Hand a machine sample to its panel."""
+        if not self.can_draw:
+            return
         panel = self._panels.panel(MACHINE)
         if isinstance(panel, MachinePanel):
             panel.take(sample)
             self._panels.stale(MACHINE)
-
-    def tell(self, text: str, style: str = "accent", seconds: float | None = MESSAGE_SECONDS) -> None:
-        """Show a message in the header for a while; None until the next one."""
-        self.query_one(Header).show_message(text, style)
-        if seconds is not None:
-            self.set_timer(seconds, lambda: self._clear(text))
-
-    def tell_request(self, request: Request) -> None:
-        """Show how far a request is."""
-        text = _SIGNS.get(request.stage, "… ") + request.line
-        done = request.stage in _STYLES
-        self.tell(text, _STYLES.get(request.stage, "accent"), MESSAGE_SECONDS if done else None)
-
-    def _clear(self, text: str) -> None:
-        header = self.query_one(Header)
-        if header.message == text:
-            header.show_message("")
 
     # Keys
 
@@ -199,79 +165,6 @@ class MainScreen(Screen[None]):
         panels.enlarge(on=not panels.enlarged)
         self.redraw()
 
-    # The run
-
-    def action_pause(self) -> None:
-        """Pause training, or go on; start a run again that has no process."""
-        if self.session.state.ended:
-            self._start_again()
-        elif self.session.phase in (Phase.PAUSED, Phase.PAUSING):
-            self._ask("resume")
-        else:
-            self._ask("pause")
-
-    def action_checkpoint(self) -> None:
-        """Save a checkpoint now."""
-        self._ask("checkpoint")
-
-    def action_validate(self) -> None:
-        """Validate now."""
-        self._ask("validate")
-
-    def action_edit(self) -> None:
-        """Edit a learning rate or the checkpoint interval."""
-        if self._may_steer():
-            self.app.push_screen(EditScreen(self.session.state.settings), self._edited)
-
-    def action_stop(self) -> None:
-        """End the run once it is confirmed."""
-        if self._may_steer():
-            question = confirm_stop(self.session.run.name, self.session.state, self._runs_dir)
-            self.app.push_screen(question, self._stop_confirmed)
-
-    def _edited(self, values: dict[str, object] | None) -> None:
-        if values:
-            self._ask("set", values)
-
-    def _stop_confirmed(self, yes: bool | None) -> None:
-        if yes:
-            self._ask("stop")
-
-    def _start_again(self) -> None:
-        if self._read_only or self.session.replay:
-            self.tell("▲ Opened for reading only", "warning")
-        elif self.session.phase is Phase.FINISHED:
-            self.tell("▲ All epochs are trained: nothing is left to do", "warning")
-        else:
-            question = confirm_start(self.session.run.name, self.session.state)
-            self.app.push_screen(question, self._start_confirmed)
-
-    def _start_confirmed(self, yes: bool | None) -> None:
-        if yes:
-            self.post_message(self.StartAgain())
-
-    def _may_steer(self) -> bool:
-        if self._read_only:
-            self.tell("▲ Opened for reading only", "warning")
-        elif self.session.replay:
-            self.tell("▲ A replay takes no commands", "warning")
-        elif self.session.state.ended:
-            self.tell("▲ No process trains this run", "warning")
-        else:
-            return True
-        return False
-
-    def _ask(self, command: str, args: Mapping[str, object] | None = None) -> None:
-        if not self._may_steer():
-            return
-        try:
-            request = self.session.ask(command, args)
-        except ArcError as error:
-            self.tell(f"▲ {error}", "warning")
-            return
-        self.tell_request(request)
-        self.redraw_state()
-
     # What is shown
 
     def action_panel(self, digit: int) -> None:
@@ -282,9 +175,6 @@ class MainScreen(Screen[None]):
     def action_enlarge(self) -> None:
         """Let the focused panel fill the screen, or shrink it."""
         panels = self._panels
-        focused = next((p for p in panels.query(Panel) if p.has_focus or p.has_focus_within), None)
-        if focused is not None:
-            panels.current = focused.DIGIT
         panels.enlarge(on=not panels.enlarged)
         self.redraw()
 

@@ -102,6 +102,8 @@ class RunsScreen(KeyedScreen[RunChoice]):
         self._marked: list[str] = []
         self._word = ""
         self._state: RunState | None = None
+        self.described: str | None = None
+        """Name of the run whose details are shown; None while they are being read."""
         self._told: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
@@ -185,7 +187,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
     @on(ChoiceList.Chosen)
     def describe_chosen(self) -> None:
         """Read what there is to know of the chosen run."""
-        self._state, self._told = None, None
+        self._state = self._told = self.described = None
         self._draw_details()
         self._describe()
 
@@ -207,7 +209,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
     def take_description(self, message: Described) -> None:
         """Show it, if the cursor is still there."""
         if self.chosen is not None and self.chosen.name == message.name:
-            self._state = message.state
+            self._state, self.described = message.state, message.name
             if message.problem is not None:
                 self._told = message.problem, "error"
             self._draw_details()

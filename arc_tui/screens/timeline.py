@@ -17,10 +17,9 @@ from arc_core.errors import ArcError
 from arc_core.rundir import RunDirectory, check_name
 from arc_core.text import printable
 from arc_tui.checkpoints import SavedState, Standing, best_id, list_saved, verified
-from arc_tui.headless_lines import size
 from arc_tui.history import History
 from arc_tui.keys import Scope, by_key
-from arc_tui.list_rows import columns, moment
+from arc_tui.list_rows import checkpoint_heading, checkpoint_row
 from arc_tui.marks import MarkKind
 from arc_tui.rows import Row
 from arc_tui.screens.confirm import ConfirmScreen
@@ -31,15 +30,7 @@ from arc_tui.widgets.choice_list import ChoiceList
 from arc_tui.widgets.rows_view import RowsView, looks
 
 REFRESH_SECONDS = 1.0
-SIGNS = {Standing.SAVED: "◆", Standing.PRUNED: "·", Standing.FAILED: "◇", Standing.DAMAGED: "✗"}
-_STYLES = {
-    Standing.SAVED: "mark.checkpoint",
-    Standing.PRUNED: "muted",
-    Standing.FAILED: "mark.checkpoint_failed",
-    Standing.DAMAGED: "error",
-}
 _KINDS = (MarkKind.CHECKPOINT, MarkKind.CHECKPOINT_FAILED)
-_WIDTHS = (3, 7, -9, 18, -10, 17, 0)
 
 
 class Origin(enum.Enum):
@@ -173,33 +164,10 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
     def _draw(self, cursor: int | None = None) -> None:
         choices = self.query_one(ChoiceList)
         cells = max(choices.size.width, 40)
-        heads = ("", "ID", "STEP", "NEXT", "SIZE", "SAVED", "WHAT")
-        rows = [self._row(saved, cells) for saved in self._saved]
-        choices.show(columns([(head, "muted") for head in heads], _WIDTHS, cells), rows, cursor)
+        rows = [checkpoint_row(saved, self._best, cells) for saved in self._saved]
+        choices.show(checkpoint_heading(cells), rows, cursor)
         self._draw_chart()
         self._draw_details()
-
-    def _row(self, saved: SavedState, cells: int) -> Row:
-        style = _STYLES[saved.standing]
-        known = saved.epoch is not None
-        what = (
-            "best so far" if saved.id is not None and saved.id == self._best else printable(saved.text, 200)
-        )
-        if saved.standing is Standing.PRUNED:
-            what = f"{what}, pruned since"
-        return columns(
-            [
-                (f" {SIGNS[saved.standing]}", style),
-                (f"{saved.id:05d}" if saved.id is not None else "", "text"),
-                (f"{saved.step:,}" if saved.standing is not Standing.DAMAGED else "", "text"),
-                (f"epoch {saved.epoch} at {saved.batch}" if known else "", "muted"),
-                (size(saved.bytes) if saved.bytes is not None else "", "muted"),
-                (moment(saved.time), "muted"),
-                (what, "good" if what == "best so far" else style),
-            ],
-            _WIDTHS,
-            cells,
-        )
 
     def _draw_chart(self) -> None:
         chosen = self.chosen
@@ -212,9 +180,10 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         chosen = self.chosen
         rows: list[Row] = []
         if chosen is not None and chosen.path is not None:
-            best = f", best validation {chosen.best_exact} exact" if chosen.best_exact is not None else ""
-            share = f", {chosen.best_cells:.4f} of cells" if chosen.best_cells is not None else ""
-            rows.append([(printable(str(chosen.path), 200), "muted"), (f"{best}{share}", "text")])
+            if chosen.best_exact is not None and chosen.best_cells is not None:
+                best = f"{chosen.best_exact} exact, {chosen.best_cells:.4f} of cells"
+                rows.append([("best validation by then ", "muted"), (best, "text")])
+            rows.append([(printable(str(chosen.path), 200), "muted")])
         if self._told is not None:
             rows.append([self._told])
         changed = len(rows) != len(view.rows)

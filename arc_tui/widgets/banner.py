@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from textual.geometry import Size
+
 from arc_core.text import printable
 from arc_tui.keys import shown
-from arc_tui.rows import Row, cut, fill, wrap
+from arc_tui.rows import Row, fill, spread, width, wrap
 from arc_tui.run_state import Phase, Warned
 from arc_tui.view import View
 from arc_tui.widgets.rows_view import RowsView
 
 MOST_LINES = 3
+TALL, LOW = 20, 8
+"""Heights of a screen from which the banner may take all its lines, and from which it may take one."""
 
 
 class Banner(RowsView):
@@ -26,7 +30,7 @@ class Banner(RowsView):
         super().__init__(id="banner")
 
     def show_view(
-        self, view: View, unseen: Sequence[Warned], keys: Mapping[str, Sequence[str]], cells: int
+        self, view: View, unseen: Sequence[Warned], keys: Mapping[str, Sequence[str]], screen: Size
     ) -> bool:
         """Show what is to be told now.
 
@@ -34,12 +38,13 @@ class Banner(RowsView):
             view: The run.
             unseen: Warnings that the user has not seen yet, oldest first.
             keys: Keys of every action.
-            cells: Width of the screen.
+            screen: Size of the screen.
 
         Returns:
             Whether it now takes another number of lines.
         """
-        rows = banner_rows(view, unseen, keys, cells)
+        most = MOST_LINES if screen.height >= TALL else 1 if screen.height >= LOW else 0
+        rows = banner_rows(view, unseen, keys, screen.width, most)
         changed = len(rows) != len(self.rows)
         self.show(rows)
         if changed:
@@ -48,40 +53,55 @@ class Banner(RowsView):
 
 
 def banner_rows(
-    view: View, unseen: Sequence[Warned], keys: Mapping[str, Sequence[str]], cells: int
+    view: View,
+    unseen: Sequence[Warned],
+    keys: Mapping[str, Sequence[str]],
+    cells: int,
+    most: int = MOST_LINES,
 ) -> list[Row]:
-    """Draw the banner; see `Banner.show_view`."""
+    """Draw the banner; see `Banner.show_view`.
+
+    Args:
+        view: The run.
+        unseen: Warnings that the user has not seen yet, oldest first.
+        keys: Keys of every action.
+        cells: Width of the screen.
+        most: Lines at most.
+    """
     rows: list[Row] = []
     if view.phase is Phase.PAUSED:
         rows.append([(_paused(view, keys), "banner.paused")])
     elif view.phase is Phase.PAUSING:
         rows.append([("  ◐ PAUSING: training stands still after this step", "banner.paused")])
     if view.phase is Phase.CRASHED:
-        told = (
-            f"  ✗ CRASHED: the training process has ended unexpectedly; {_key(keys, 'pause')} starts it again"
-        )
+        again = f"{_key(keys, 'pause')} starts it again"
+        told = f"  ✗ CRASHED: the training process has ended unexpectedly; {again}"
         rows.append([(told, "banner.crashed")])
-    rows += _warnings(unseen, keys, cells, MOST_LINES - len(rows))
-    return [[(cell[0], row[0][1]) for cell in fill(cut(row, cells), cells)] for row in rows]
+    rows += _warnings(unseen, keys, cells, most - len(rows))
+    return [[(text, row[0][1]) for text, _ in fill(row, cells)] for row in rows[:most]]
 
 
 def _paused(view: View, keys: Mapping[str, Sequence[str]]) -> str:
-    since = time.strftime("%H:%M:%S", time.localtime(view.state.updated)) if view.state.updated else ""
-    return f"  ‖ PAUSED at step {view.state.step:,} since {since}: {_key(keys, 'pause')} goes on"
+    at = view.state.paused_at
+    since = f" since {time.strftime('%H:%M:%S', time.localtime(at))}" if at is not None else ""
+    return f"  ‖ PAUSED at step {view.state.step:,}{since}: {_key(keys, 'pause')} goes on"
 
 
 def _warnings(
     unseen: Sequence[Warned], keys: Mapping[str, Sequence[str]], cells: int, most: int
 ) -> list[Row]:
-    """Write the newest unseen warning in full, and how many others there are."""
+    """Write the newest unseen warning with its advice, and how many others there are."""
     if not unseen or most <= 0:
         return []
     newest = unseen[-1]
-    others = f" (and {len(unseen) - 1:,} more)" if len(unseen) > 1 else ""
-    seen = f"{_key(keys, 'seen')} marks it as seen"
-    text = f"▲ {newest.message} {newest.advice}{others} · {seen}"
-    rows = wrap(printable(text), max(cells - 3, 1), "banner.warning", most=min(most, 2))
-    return [[("  " + row[0][0], row[0][1])] for row in rows]
+    others = f"{len(unseen) - 1:,} more, " if len(unseen) > 1 else ""
+    hint = f"  {others}{_key(keys, 'seen')} seen "
+    rows = wrap(printable(f"▲ {newest.message} {newest.advice}"), max(cells - 3, 1), most=min(most, 2))
+    if width(rows[-1]) + len(hint) > cells - 3 and len(rows) < min(most, 2):
+        rows.append([])
+    rows = [[("  ", "banner.warning"), *row] for row in rows]
+    rows[-1] = spread(rows[-1], [(hint, "")], cells)
+    return [[("".join(text for text, _ in row), "banner.warning")] for row in rows]
 
 
 def _key(keys: Mapping[str, Sequence[str]], identity: str) -> str:

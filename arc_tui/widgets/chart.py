@@ -12,6 +12,7 @@ from textual.message import Message
 from arc_tui import axes, charts
 from arc_tui.charts import Curve, Plot
 from arc_tui.history import History
+from arc_tui.marks import Mark
 from arc_tui.readout import Reading, readout
 from arc_tui.rows import Row
 from arc_tui.series import Window, columns_of
@@ -272,7 +273,8 @@ class Chart(RowsView, can_focus=True):
         self._first, self._last = self._look()
         columns = 2 * charts.plot_cells(cells)
         curves = [self._curve(history, series, columns) for history, series in self._curves]
-        marks = self._curves[0][0].marks(self._first, self._last) if self._with_marks and self._curves else []
+        shown = self._with_marks and self._curves
+        marks = self._curves[0][0].mark_steps(self._first, self._last) if shown else {}
         at = self._hover if self._hover is not None else self._cursor
         plot = Plot(
             self._first, self._last, curves, marks, self._log, at, self._least, self._plain, self._empty
@@ -297,16 +299,18 @@ class Chart(RowsView, can_focus=True):
             _reading(curve, history.at(series.name, step), min(max(column, 0), 2 * width - 1))
             for curve, (history, series) in zip(plot.curves, self._curves, strict=True)
         ]
-        here = []
-        if plot.cursor is not None:
-            cell = axes.cell_of(step, self._first, self._last, width)
-            here = [
-                mark for mark in plot.marks if axes.cell_of(mark.step, self._first, self._last, width) == cell
-            ]
+        here = self._marks_at(step, width) if plot.cursor is not None else []
         clipped = sum(charts.clipped_columns(curve) for curve in plot.curves) if self._log else 0
-        return readout(
-            readings, cells, step=plot.cursor, marks=here[::-1], clipped=clipped, plain=self._plain
-        )
+        return readout(readings, cells, step=plot.cursor, marks=here, clipped=clipped, plain=self._plain)
+
+    def _marks_at(self, step: int, width: int) -> list[Mark]:
+        """Return the marks in the cell of a step, the newest first."""
+        if not self._with_marks:
+            return []
+        cell = axes.cell_of(step, self._first, self._last, width)
+        reach = 2 * (self._last - self._first) // max(width - 1, 1) + 1
+        near = self._curves[0][0].marks(step - reach, step + reach)
+        return [m for m in near[::-1] if axes.cell_of(m.step, self._first, self._last, width) == cell]
 
 
 def _reading(curve: Curve, found: Window, column: int) -> Reading:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from arc_core.event_types import Loss
-from arc_tui.bars import share_bar, sparkline
+from arc_tui.bars import recent_line, share_bar
 from arc_tui.rows import Row, cut
 from arc_tui.view import View
 
@@ -40,7 +40,7 @@ def contribution_rows(view: View, cells: int, lines: int) -> list[Row]:
         row: Row = [(name.replace("_", " ").ljust(LABEL), f"loss.{name}"), _number(value)]
         row += [(f" {share:4.0%} ", "muted")]
         if spark:
-            row += [(sparkline(view.history.recent(f"loss.{name}", LOOK_BACK, spark), spark), f"loss.{name}")]
+            row += [(recent_line(view.history, f"loss.{name}", LOOK_BACK, spark), f"loss.{name}")]
         if bar >= LEAST_BAR:
             row += [(" ", ""), (share_bar(share, bar), f"loss.{name}")]
         rows.append(cut(row, cells))

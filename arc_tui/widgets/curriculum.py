@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from arc_core.curriculum import SizeWarmupCurriculum
-from arc_tui.bars import sparkline
+from arc_tui.bars import recent_line
 from arc_tui.rows import Row, cut
 from arc_tui.view import View
 from arc_tui.widgets.chart import Series
@@ -63,7 +63,7 @@ def curriculum_rows(view: View, cells: int, lines: int) -> list[Row]:
         value = view.latest(name)
         shown = f"{value:7.0f}" if name == "memory.stored" else f"{value:7.4f}"
         spark = max(0, min(cells - LABEL - 8, 60))
-        history = sparkline(view.history.recent(name, LOOK_BACK, spark), spark)
+        history = recent_line(view.history, name, LOOK_BACK, spark)
         rows.append(cut([(label.ljust(LABEL), ""), (f"{shown} ", ""), (history, name)], cells))
     capacity: object = view.facts.config.get("memory_capacity")
     of = f" of {capacity:,}" if isinstance(capacity, int) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arc_tui.bars import sparkline
+from arc_tui.bars import recent_line
 from arc_tui.rows import Row, cut
 from arc_tui.view import View
 from arc_tui.widgets.chart import Series
@@ -65,7 +65,7 @@ def gradient_rows(view: View, cells: int, lines: int) -> list[Row]:
         )
         row: Row = [(group.replace("_", " ").ljust(LABEL), ""), (f"{norm:8.1e} ", style)]
         if spark:
-            row += [(sparkline(view.history.recent(name, LOOK_BACK, spark), spark), name), (" ", "")]
+            row += [(recent_line(view.history, name, LOOK_BACK, spark), name), (" ", "")]
         sign = "!" if share > OFTEN_CLIPPED else " "
         row += [(f"{clipped}{sign}", "muted"), (f" {rate:8.1e}", "")]
         rows.append(cut(row, cells))

@@ -84,7 +84,9 @@ def header_rows(view: View, cells: int, message: Run = ("", "")) -> list[Row]:
 def _place(view: View) -> Row:
     """Write where the run trains, and how much of its log is read."""
     parts: list[str] = []
-    if not view.complete:
+    if view.phase is Phase.STARTING:
+        parts.append("loading libraries, data and models …")
+    elif not view.complete:
         parts.append("reading history …")
     if view.damaged:
         parts.append(f"{view.damaged:,} damaged lines")

@@ -81,6 +81,7 @@ class LogPanel(Panel):
         """Let the user type a word."""
         self.add_class("filtering")
         self.query_one(Input).focus()
+        self.call_after_refresh(self._again)
 
     def close_filter(self) -> bool:
         """Show all lines again; returns whether there was a filter."""
@@ -90,6 +91,7 @@ class LogPanel(Panel):
         self.remove_class("filtering")
         if had:
             self.focus()
+            self.call_after_refresh(self._again)
         return had
 
     @on(Input.Changed)

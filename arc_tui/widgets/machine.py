@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
 
 from arc_core.text import printable
+from arc_tui.bars import sparkline
 from arc_tui.headless_lines import size
 from arc_tui.machine import Gpu, MachineSample
 from arc_tui.rows import Row, cut
@@ -16,7 +21,7 @@ KEPT_SAMPLES = 120
 FEW_CHECKPOINTS = 3
 """Room for fewer checkpoints than this is told as a warning."""
 
-LABEL = 8
+LABEL = 9
 """Cells of the words at the left."""
 
 
@@ -35,10 +40,13 @@ class MachinePanel(RowsPanel):
 
     def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the last sample."""
-        del lines
         if not self._samples:
             return [], [[("measuring …", "muted")]]
-        return _headline(self._samples[-1]), machine_rows(view, self._samples[-1], cells)
+        rows = machine_rows(view, self._samples[-1], cells)
+        past = past_rows(list(self._samples), cells)
+        if len(rows) + len(past) < lines:
+            rows += [[], *past]
+        return _headline(self._samples[-1]), rows
 
 
 def machine_rows(view: View, sample: MachineSample, cells: int) -> list[Row]:
@@ -53,6 +61,21 @@ def machine_rows(view: View, sample: MachineSample, cells: int) -> list[Row]:
     if not sample.gpus:
         rows.append([("gpu".ljust(LABEL), "muted"), ("none that NVML knows", "muted")])
     return rows
+
+
+def past_rows(samples: Sequence[MachineSample], cells: int) -> list[Row]:
+    """Draw how busy processors and GPUs were over the last minutes, the newest at the right."""
+    room = max(cells - LABEL, 1)
+    kept = samples[-room:]
+    curves = [("cpu", [sample.cpu for sample in kept])]
+    for place, gpu in enumerate(kept[-1].gpus):
+        busy = [sample.gpus[place].busy if place < len(sample.gpus) else None for sample in kept]
+        curves.append((f"gpu {gpu.index}", [math.nan if share is None else share for share in busy]))
+    title: Row = [(f"the last {len(kept)} looks", "muted")]
+    return [
+        title,
+        *([(name.ljust(LABEL), "muted"), (sparkline(np.array(past), room), "")] for name, past in curves),
+    ]
 
 
 def _gpu_rows(gpu: Gpu, cells: int) -> list[Row]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.app import ComposeResult
 from textual.geometry import Offset, Size, Spacing
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.message import Message
 from textual.widget import Widget
 
 from arc_tui.places import CURRICULUM, LOSS, SIDE, Places, arrange, columns
@@ -55,6 +57,9 @@ class Panels(Widget):
     DEFAULT_CSS = """
     Panels { height: 1fr; width: 1fr; background: $surface-background; }
     """
+
+    class Rearranged(Message):
+        """The panels have their new places and can be drawn there."""
 
     def __init__(self) -> None:
         super().__init__(id="panels")
@@ -121,11 +126,19 @@ class Panels(Widget):
         """Draw the panels that are shown and are to be drawn anew."""
         places = self.places()
         for digit in sorted(self._stale & places.panels.keys()):
-            self.panel(digit).show_view(view)
-            self._stale.discard(digit)
+            panel = self.panel(digit)
+            if panel.size == places.panels[digit].size:  # else it is about to be laid out
+                panel.show_view(view)
+                self._stale.discard(digit)
         if places.strip is not None and 0 in self._stale:
             self.query_one(FixesStrip).show_view(view)
             self._stale.discard(0)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Take the panel that was focused by the mouse as the current one."""
+        panel = next((node for node in event.widget.ancestors_with_self if isinstance(node, Panel)), None)
+        if panel is not None and panel.DIGIT in self.places().panels:
+            self.current = panel.DIGIT
 
     def on_resize(self) -> None:
         """Show the panels that have a place in the new size."""
@@ -140,3 +153,4 @@ class Panels(Widget):
                 child.display = places.strip is not None
         self.stale()
         self.refresh(layout=True)
+        self.call_after_refresh(self.post_message, self.Rearranged())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from arc_tui.bars import signed_bar, sparkline
+from arc_tui.bars import recent_line, signed_bar
+from arc_tui.headless_lines import duration, number, whole
 from arc_tui.rows import Row, cut
 from arc_tui.view import View
 from arc_tui.widgets.chart import Series
@@ -34,9 +35,9 @@ class RewardPanel(ChartPanel):
     LEAST = (0.0,)
 
     def rows_wanted(self, cells: int, lines: int) -> int:
-        """Leave a line between bars and chart."""
+        """Have a line for each metric and one for the validation."""
         del cells, lines
-        return len(METRICS)
+        return len(METRICS) + 1
 
     def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the metrics."""
@@ -68,12 +69,25 @@ def reward_rows(view: View, cells: int, lines: int) -> list[Row]:
         row += signed_bar(value, scale, max(room - spark - (1 if spark else 0), 3))
         row.append((shown, "positive" if value >= 0 else "negative" if value < 0 else "mark.nan"))
         if spark:
-            row += [(" ", ""), (sparkline(view.history.recent(name, LOOK_BACK, spark), spark), name)]
+            row += [(" ", ""), (recent_line(view.history, name, LOOK_BACK, spark), name)]
         rows.append(cut(row, cells))
         if tall:
-            history = sparkline(view.history.recent(name, LOOK_BACK, cells - LABEL), cells - LABEL)
-            rows += [[(f"  {weight:g} of total".ljust(LABEL), "muted"), (history, name)], []]
-    validation = view.state.last_validation
-    if tall and validation is None and view.facts.config.get("validate_on") != "none":
-        rows.append([("the first validation comes after epoch 1", "muted")])
+            history = recent_line(view.history, name, LOOK_BACK, cells - LABEL)
+            rows += [[(f"  times {weight:g}".ljust(LABEL), "muted"), (history, name)], []]
+    rows.append(cut(validation_row(view), cells))
     return rows
+
+
+def validation_row(view: View) -> Row:
+    """Write the last validation beside the better baseline and the best one, or when the first will come."""
+    last, best = view.state.last_validation, view.state.best_validation
+    label = ("validation".ljust(LABEL), "")
+    if last is None or best is None:
+        if view.facts.config.get("validate_on") == "none":
+            return [label, ("none is made (validate_on)", "muted")]
+        left = f", in about {duration(view.epoch_seconds)}" if math.isfinite(view.epoch_seconds) else ""
+        return [label, (f"the first one follows epoch {view.state.epoch + 1}{left}", "muted")]
+    cells, copied = number(last, "cell_accuracy"), number(last, "copy_cell_accuracy")
+    style = "positive" if cells > copied else ""
+    row: Row = [label, (f"{cells:.1%}", style), (f" (copy {copied:.1%})", "muted")]
+    return [*row, (f"  {whole(last, 'exact'):,}/{whole(last, 'inputs'):,} exact, best {best.exact:,}", "")]

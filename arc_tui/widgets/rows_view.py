@@ -9,8 +9,11 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from arc_tui.rows import Row, Run
+from arc_tui.rows import Row, Run, cut
 from arc_tui.themes import Theme, load_theme
+
+_LETTERS = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉━╸╺", "_.,-~=+#||||###=--")
+"""What blocks and bars become in a theme that keeps to plain letters."""
 
 
 def looks(widget: Widget) -> Theme:
@@ -51,13 +54,15 @@ class RowsView(Widget, can_focus=False):
 
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
-        row = self._rows[y] if 0 <= y < len(self._rows) else []
+        row = cut(self._rows[y], self.size.width) if 0 <= y < len(self._rows) else []
         return painted(row, self).adjust_cell_length(self.size.width, self.rich_style)
 
 
 def painted(row: Sequence[Run], widget: Widget) -> Strip:
     """Return a row in the colours of the theme, on the ground of a widget."""
     ground, theme = widget.rich_style, looks(widget)
+    if theme.ascii:
+        row = [(text.translate(_LETTERS), style) for text, style in row]
     return Strip(
         [Segment(text, ground + theme.style(style) if style else ground) for text, style in row if text]
     )

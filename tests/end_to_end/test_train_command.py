@@ -155,8 +155,8 @@ def test_terminal_shows_only_what_the_events_say(trained: Finished):
 
 
 @pytest.mark.filterwarnings("ignore:.*forkpty:DeprecationWarning")
-def test_terminal_without_headless_gets_a_progress_bar_and_the_same_lines(tmp_path: Path):
-    options = ["train", *SMALL[1:], "--max-batches", "12", "--validate-on", "none", "--name", "seen"]
+def test_headless_run_in_a_terminal_gets_a_progress_bar_and_the_same_lines(tmp_path: Path):
+    options = ["train", *SMALL, "--max-batches", "12", "--validate-on", "none", "--name", "seen"]
     settings = environment(tmp_path) | {"TERM": "xterm-256color"}
     child = pexpect.spawn(
         str(ARC_TUI), options, cwd=tmp_path, env=settings, dimensions=(30, 140), timeout=60, encoding="utf-8"

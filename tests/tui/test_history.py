@@ -51,6 +51,7 @@ def _content(history: History) -> dict:
         "count": [window.count.tolist() for window in windows],
         "bad": [window.bad.tolist() for window in windows],
         "marks": history.marks(),
+        "mark steps": {kind: steps.tolist() for kind, steps in history.mark_steps(1, last).items()},
         "samples": [history.sample_at(step) for step in history.sample_steps],
         "entries": history.entries,
     }
@@ -126,6 +127,17 @@ def test_recorded_run_is_told_as_it_was():
     assert history.latest("reward.total") == pytest.approx(steps[-1]["reward"]["total"], rel=1e-6)
 
 
+def test_steps_of_marks_are_those_of_the_marks_in_a_stretch():
+    history = _history(console_events())
+    for first, last in ((1, 60), (20, 40), (30, 30)):
+        found = history.mark_steps(first, last)
+        for kind in MarkKind:
+            expected = sorted(mark.step for mark in history.marks(first, last, [kind]))
+            assert found[kind].tolist() == expected
+    history.add([{"type": "warning", "seq": 10**6, "time": 1.0, "code": "x", "message": "", "advice": ""}])
+    assert history.mark_steps(60, 60)[MarkKind.WARNING].tolist()[-1:] == [60]
+
+
 def test_rate_change_is_marked_at_the_step_before_it_even_if_that_comes_later():
     change = {
         "type": "command_applied",
@@ -161,6 +173,31 @@ def test_resume_takes_back_steps_samples_validations_and_later_checkpoints_but_n
     assert history.last_sample is None
     history.add([{**_step(2, 4.0), "seq": 9, "time": 2.0}])
     assert history.window(LOSS, 1, 2, 2).mean.tolist() == [5.0, 4.0]
+
+
+def test_event_that_a_resume_names_as_the_last_that_counts_does_count():
+    steps = _events(_step(1, 5.0), _step(2, 6.0), _step(3, 7.0))
+    resumed = {"type": "resumed", "seq": 4, "time": 1.0, "step": 2, "checkpoint": 0, "supersedes": 2}
+    at_once, later, backwards = _history([*steps, resumed]), _history(steps), _history([resumed])
+    later.add([resumed])
+    backwards.add(steps, older=True)
+    for history in (at_once, later, backwards):
+        assert history.window(LOSS, 1, 3, 3).count.tolist() == [1, 1, 0]
+
+
+def test_steps_are_kept_one_by_one_as_far_back_whichever_way_a_run_with_a_resume_is_read():
+    steps = _events(*(_step(n, float(n)) for n in range(1, 101)))
+    after = [
+        {"type": "resumed", "seq": 101, "time": 1.0, "step": 95, "checkpoint": 0, "supersedes": 95},
+        {**_step(96, 96.0), "seq": 102, "time": 1.0},
+    ]
+    onwards, backwards = History(capacity=16), History(capacity=16)
+    onwards.add([*steps, *after])
+    backwards.add(after)
+    backwards.add(steps, older=True)
+    for step in (80, 84, 85, 96):
+        found = [history.at(LOSS, step) for history in (onwards, backwards)]
+        assert found[0].count.tolist() == found[1].count.tolist() == [4 if step < 85 else 1]
 
 
 def test_resume_that_does_not_say_what_it_supersedes_takes_nothing_back():
@@ -209,7 +246,8 @@ def test_marks_samples_and_entries_stay_bounded_and_the_newest_are_kept():
     assert len(history.sample_steps) < many / 4
     assert len(history.entries) == NEWEST_ENTRIES
     gaps = np.diff([mark.step for mark in marks[:OLDER_MARKS]])
-    assert gaps.max() < 6 * gaps.mean()  # spread over the run
+    assert gaps.max() < 6 * gaps.mean()
+    assert marks[OLDER_MARKS - 1].step - marks[0].step > 0.9 * (many - NEWEST_MARKS)
 
 
 def test_clip_share_is_of_the_last_steps_with_a_finite_norm():

@@ -22,7 +22,6 @@ from arc_tui.cli import app
 from arc_tui.marks import Mark, MarkKind
 from arc_tui.report import axis
 from arc_tui.report.curves import HEIGHT, WIDTH, Chart, Curve, draw
-from arc_tui.report.grids import cell_accuracy
 from arc_tui.report.page import page
 from arc_tui.report.panels import CHARTS, PANELS, picture
 from arc_tui.report.picture import png_file, svg_file
@@ -274,12 +273,6 @@ def test_log_axis_covers_its_values(low: float, ratio: float):
 )
 def test_ticks_are_short(value: float, text: str):
     assert axis.written(value) == text
-
-
-def test_cell_accuracy_counts_cells_outside_either_grid_as_wrong():
-    assert cell_accuracy(("12", "34"), ("12", "34")) == 1.0
-    assert cell_accuracy(("12",), ("12", "34")) == 0.5
-    assert cell_accuracy(("123", "456"), ("12",)) == pytest.approx(2 / 6)
 
 
 def test_command_writes_the_page_and_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -209,7 +209,7 @@ def test_detached_run_goes_on_alone(capsys: pytest.CaptureFixture[str]):
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == [
         "Run demo goes on in the background.",
-        "To watch it: arc-tui logs demo --follow --runs-dir 'my runs'",
+        "To watch it: arc-tui attach demo --runs-dir 'my runs'",
         "To stop it: arc-tui stop demo --runs-dir 'my runs'",
     ]
     assert _main("stop", "--runs-dir", "my runs") == 0

@@ -1,0 +1,84 @@
+"""The screens that a console opens over its main one, and what it does with their answers."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from textual.app import App
+
+from arc_core.errors import ArcError
+from arc_core.rundir import RunDirectory, open_run
+from arc_tui.console_options import Options
+from arc_tui.screens.help import HelpScreen
+from arc_tui.screens.main import MainScreen
+from arc_tui.screens.runs import RunChoice, RunsScreen, Wanted
+from arc_tui.screens.timeline import TimelineChoice, TimelineScreen
+from arc_tui.session import Session
+
+
+class OpensScreens(App[None]):
+    """The part of the console that goes from screen to screen.
+
+    Attributes:
+        options: What the console is opened with.
+        keys: Keys of every action.
+        session: The run that is shown.
+        main: The main screen.
+    """
+
+    options: Options
+    keys: Mapping[str, Sequence[str]]
+    session: Session
+    main: MainScreen
+
+    @abstractmethod
+    def attach(self, run: RunDirectory) -> None:
+        """Show another run."""
+
+    @abstractmethod
+    def start_again(self, run: RunDirectory, origin: Mapping[str, object] | None = None) -> None:
+        """Start the training process of a run that has none, and show it."""
+
+    def action_runs(self) -> None:
+        """Browse the runs of the folder."""
+        screen = RunsScreen(
+            self.keys, self.options.runs_dir, self.session.run.name, read_only=self.options.read_only
+        )
+        self.push_screen(screen, self._run_chosen)
+
+    def _run_chosen(self, choice: RunChoice | None) -> None:
+        if choice is None:
+            return
+        try:
+            run = open_run(Path(self.options.runs_dir), choice.name)
+            if choice.wanted is Wanted.GO_ON:
+                self.start_again(run)
+            elif run != self.session.run:
+                self.attach(run)
+        except ArcError as error:
+            self.main.tell(f"✗ {error}", "error", None)
+
+    def action_timeline(self) -> None:
+        """Show the checkpoints of the run."""
+        session = self.session
+        screen = TimelineScreen(
+            self.keys, session.run, session.view, read_only=self.options.read_only or session.replay
+        )
+        self.push_screen(screen, self._checkpoint_chosen)
+
+    def _checkpoint_chosen(self, choice: TimelineChoice | None) -> None:
+        if choice is None:
+            return
+        origin: dict[str, object] = {"checkpoint": str(choice.checkpoint)}
+        if choice.name is not None:
+            origin["branch"] = choice.name
+        try:
+            self.start_again(self.session.run, origin)
+        except ArcError as error:
+            self.main.tell(f"✗ {error}", "error", None)
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        self.push_screen(HelpScreen(self.keys))
