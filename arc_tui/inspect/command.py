@@ -17,11 +17,15 @@ Theme = Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Them
 Plain = Annotated[bool, typer.Option("--plain", help="Print text even where the output is a terminal.")]
 
 inspect_app = typer.Typer(
-    name="inspect",
-    help="Browse checkpoints, datasets and tasks.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+    name="inspect", help="Browse checkpoints, datasets and tasks.", rich_markup_mode=None
 )
+
+
+@inspect_app.callback(invoke_without_command=True)
+def inspect(context: typer.Context) -> None:
+    """Browse checkpoints, datasets and tasks."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def checkpoint(

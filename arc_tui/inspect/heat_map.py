@@ -127,7 +127,9 @@ class HeatMap(Widget, can_focus=True):
             self.post_message(self.Arrived(top, left, window))
 
     def on_heat_map_arrived(self, message: Arrived) -> None:
-        """Show what has been read."""
+        """Show what has been read, unless the map has moved on since."""
+        if (message.top, message.left) != (self._top, self._left):
+            return
         self._window, self._window_at = message.window, (message.top, message.left)
         if self._scale is None:
             finite = np.abs(message.window[np.isfinite(message.window)])

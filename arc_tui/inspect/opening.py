@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from arc_core.text import printable
-from arc_tui import opening
 from arc_tui.inspect.app import InspectApp
 from arc_tui.inspect.source import Checkpoint
 from arc_tui.settings import load_settings
@@ -48,6 +47,8 @@ def browse(
         return 128 + app.signal
     if begin is None:
         return 0
+    from arc_tui import opening  # the console is only loaded where training begins
+
     flags: dict[str, object] = {
         "resume": begin.run,
         "checkpoint": str(begin.checkpoint),

@@ -138,6 +138,10 @@ def test_bad_input_is_one_sentence_and_code_2(
     assert said.count("\n") == 1
 
 
+def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]):
+    assert {"checkpoint", "dataset", "task"} <= set(run(capsys).split())
+
+
 def test_hostile_names_reach_no_terminal(capsys: pytest.CaptureFixture[str]):
     names = ["\x1b[2J\x1b]0;x\x07", "[red]a[/red]", "\u202eb", "c" * 10_000, "d\ne"]
     tensor_file(Path("x.safetensors"), {name: np.zeros(1, np.float32) for name in names}, {"\x1b": "\x07"})
