@@ -1,16 +1,21 @@
 """Browses checkpoints, datasets and tasks: headers by struct and JSON, values by numpy, never by torch.
 
-| module | what it does |
+| modules | what they do |
 |---|---|
-| dtypes | every element type of the format, and its values as numbers |
-| header | a file's header as columns, checked |
-| source | what a PATH stands for: file, checkpoint, run, Hugging Face folder, pattern |
-| pieces, statistics, wide | values read in pieces; counts, moments, quantiles, histograms |
+| dtypes, header_scan, header | element types; a file's header as columns, checked |
+| source, hugging_face | what a PATH stands for: file, checkpoint, run, Hugging Face folder, pattern |
+| pieces, blocks | values read in pieces, by threads or side by side |
+| statistics, narrow, wide, binning | counts, moments, quantiles and histograms, exact in bounded memory |
 | tree, search | the modules that the names spell, and finding among them |
 | training, moments, timeline | what our own checkpoints know of training |
-| compare | two checkpoints held against each other |
-| verify, extract | manifests checked, parts copied out |
-| facts, text | all of it as JSON and as lines |
-| tasks | datasets and tasks |
-| command | `arc-tui inspect` |
+| compare, verify, extract | two checkpoints, manifests, parts copied out |
+| tasks, size_rules | datasets and tasks |
+| facts, text, show, task_rows, grid_text | all of it as JSON, lines and rows |
+| command, task_command, opening | `arc-tui inspect` |
+| app | the browser: `InspectApp` |
+| inspect_keys, inspect_screen, help_screen, prompt, jobs, lazy_list | what its screens have in common |
+| browsed, browser, browser_rows, detail_rows | tree and table |
+| tensor_screen, tensor_rows, heat_map, heat | one tensor |
+| training_screen, training_rows | the training state |
+| compare_screen, timeline_screen, drift_chart | two checkpoints; a run's checkpoints |
 """

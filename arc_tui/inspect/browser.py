@@ -12,7 +12,6 @@ from textual.message import Message
 from textual.widgets import Input
 
 from arc_core.errors import ArcError
-from arc_core.text import printable
 from arc_tui.headless_lines import size
 from arc_tui.inspect.binning import Statistics
 from arc_tui.inspect.browsed import Browsed
@@ -20,12 +19,12 @@ from arc_tui.inspect.browser_rows import (
     COLUMNS,
     Line,
     Outline,
-    bytes_bar,
     table_heading,
     table_row,
     tree_heading,
     tree_row,
 )
+from arc_tui.inspect.detail_rows import detail_rows
 from arc_tui.inspect.facts import type_facts
 from arc_tui.inspect.inspect_keys import BROWSER
 from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
@@ -34,9 +33,8 @@ from arc_tui.inspect.lazy_list import LazyList
 from arc_tui.inspect.search import Query, parse_query
 from arc_tui.inspect.source import Part
 from arc_tui.inspect.statistics import statistics
-from arc_tui.inspect.tensor_rows import head_rows, histogram_rows, statistics_rows
 from arc_tui.inspect.tensor_screen import TensorScreen
-from arc_tui.rows import Row, wrap
+from arc_tui.rows import Row
 from arc_tui.widgets.rows_view import RowsView
 
 WIDE = 110
@@ -47,7 +45,6 @@ SETTLED_SECONDS = 0.15
 """So long a tensor is chosen before anything is computed for it."""
 ONE_TENSOR = "statistics of one tensor"
 """What is computed by itself, and not announced once it is done."""
-HISTOGRAM_LINES = 8
 SEARCHED_LEVELS = 12
 """How deep what has been found is opened at once."""
 BATCH = 32
@@ -205,42 +202,16 @@ class BrowserScreen(InspectScreen[None]):
         view = self.query_one("#details", RowsView)
         cells, lines = view.size.width - 2, view.size.height
         if cells > 10 and lines > 0:
-            view.show(self._detail_rows(cells, lines)[:lines])
-
-    def _detail_rows(self, cells: int, lines: int) -> list[Row]:
-        place, line = self.chosen_place, self.chosen_line
-        if place is not None:
-            return self._tensor_rows(place, cells, lines)
-        if line is None:
-            return []
-        if line.part is not None:
-            return [
-                [(printable(line.part.label, 200), "title")],
-                *wrap(line.part.problem or "", cells, "error"),
-            ]
-        node = line.node
-        assert node is not None
-        rows: list[Row] = [
-            *wrap(
-                printable(node.prefix.rstrip(".") if not node.layers else node.label, 400), cells, "title", 2
-            ),
-            [(f"{node.tensors:,} tensors, {node.parameters:,} parameters, {size(node.bytes)}", "text")],
-        ]
-        if node.layers:
-            rows.append([(f"{len(node.layers):,} layers that are alike; in each of them", "muted")])
-            node = node.layers[0]
-        return [*rows, [], *bytes_bar(self._tree.children(node), cells)]
-
-    def _tensor_rows(self, place: int, cells: int, lines: int) -> list[Row]:
-        rows = head_rows(self.browsed.checkpoint, place, cells)
-        found = self.browsed.statistics.get(place)
-        if found is None:
-            unread = self.browsed.checkpoint.table.element(place).kind == "unread"
-            told = "values of this type are not read" if unread else "Enter shows its values"
-            return [*rows, [], [(told, "muted")]]
-        rows += statistics_rows(found, self.browsed.checkpoint.table.shapes[place], cells)
-        room = min(lines - len(rows) - 1, HISTOGRAM_LINES)
-        return [*rows, [], *histogram_rows(found, min(cells, 64), room, powers=self._powers)]
+            rows = detail_rows(
+                self.browsed,
+                self._tree,
+                self.chosen_line,
+                self.chosen_place,
+                cells,
+                lines,
+                powers=self._powers,
+            )
+            view.show(rows[:lines])
 
     # Messages
 
