@@ -16,6 +16,7 @@ from arc_core.errors import ArcError
 from arc_core.options import canonical, nearest
 from arc_core.text import printable
 from arc_tui.flags import FLAGS, Given, takes_options
+from arc_tui.inspect import command as inspect_command
 from arc_tui.launch import configuration, has_terminal, train
 from arc_tui.report_cli import report
 from arc_tui.run_cli import register
@@ -97,6 +98,7 @@ def config_command(given: Given) -> None:
 app.command("train")(takes_options(train_command, themed=True))
 app.command("config")(takes_options(config_command))
 register(app)
+inspect_command.register(app)
 app.command("report")(report)
 app.command("themes")(themes)
 app.command("settings")(console_settings)

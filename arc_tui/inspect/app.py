@@ -1,0 +1,266 @@
+"""The browser as an app: a checkpoint, and what is opened from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import App
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from arc_core.checkpoint_index import checkpoint_id
+from arc_core.errors import ArcError
+from arc_core.text import printable
+from arc_tui.crash_report import write_report
+from arc_tui.headless_lines import size
+from arc_tui.inspect.browsed import Browsed
+from arc_tui.inspect.browser import BrowserScreen
+from arc_tui.inspect.compare_screen import CompareScreen
+from arc_tui.inspect.extract import export_language_model, export_module
+from arc_tui.inspect.inspect_screen import InspectScreen
+from arc_tui.inspect.jobs import Job
+from arc_tui.inspect.prompt import Prompt, Told
+from arc_tui.inspect.source import LANGUAGE_MODEL, Checkpoint, Kind, of_run, open_checkpoint
+from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
+from arc_tui.inspect.training_screen import TrainingScreen
+from arc_tui.inspect.verify import FileCheck, verify
+from arc_tui.looks import Looks
+from arc_tui.rows import Row
+from arc_tui.signals import Signals
+from arc_tui.themes import DEFAULT_THEME, Theme
+
+
+class InspectApp(App[Begin], inherit_bindings=False):
+    """Browses a checkpoint; ends with the training that is to begin, or None.
+
+    Args:
+        checkpoint: The checkpoint.
+        runs_dir: Where runs are looked up by name.
+        theme: Name of the theme.
+
+    Raises:
+        ConfigError: If there is no such theme, or its file is refused.
+    """
+
+    CSS_PATH = None
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init__(
+        self, checkpoint: Checkpoint, runs_dir: Path = Path("runs"), theme: str = DEFAULT_THEME
+    ) -> None:
+        self._looks = Looks(theme)
+        super().__init__()
+        self._looks.show(self)  # pyright: ignore[reportArgumentType]
+        self._first = checkpoint
+        self._runs_dir = runs_dir
+        self.signal: int | None = None
+        self.report: Path | None = None
+        self.failed = False
+        self._signals = Signals(self._end_by_signal)
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the browser of the checkpoint."""
+        return BrowserScreen(Browsed(self._first))
+
+    def on_mount(self) -> None:
+        """Answer signals."""
+        if not self.is_headless:
+            self._signals.answer()
+
+    def on_unmount(self) -> None:
+        """Leave signals to whoever comes next."""
+        self._signals.ignore()
+
+    def _handle_exception(self, error: Exception) -> None:
+        # Textual's own hook: a report in a file, so that no value of a checkpoint reaches the terminal.
+        self.failed = True
+        self.report = write_report(error, f"{self.size.width}x{self.size.height}, the checkpoint browser")
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+
+    def _end_by_signal(self, number: int) -> None:
+        self.signal = number
+        self.exit()
+
+    @property
+    def looks(self) -> Theme:
+        """The theme on the screen."""
+        return self._looks.theme
+
+    @property
+    def browser(self) -> BrowserScreen | None:
+        """The browser that is on top or right below what is; None where there is none."""
+        found = [screen for screen in self.screen_stack if isinstance(screen, BrowserScreen)]
+        return found[-1] if found else None
+
+    def tell(self, text: str, style: str = "muted") -> None:
+        """Show a message on the screen that is on top."""
+        if isinstance(self.screen, InspectScreen):
+            self.screen.tell(text, style)
+
+    # Actions
+
+    def action_leave(self) -> None:
+        """Leave the browser."""
+        self.exit()
+
+    def action_theme(self) -> None:
+        """Take the next theme."""
+        try:
+            self.tell(f"Theme {self._looks.next(self)}", "accent")  # pyright: ignore[reportArgumentType]
+        except ArcError as error:
+            self.tell(f"▲ {error}", "warning")
+
+    def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
+        """Save the screen as an SVG file in the folder where the browser was opened."""
+        name = filename or time.strftime("inspect_%Y%m%d_%H%M%S.svg")
+        try:
+            saved = self.save_screenshot(name, path or str(Path.cwd()))
+        except OSError as error:
+            self.tell(f"✗ Cannot save the screenshot: {error.strerror}", "error")
+            return
+        self.tell(f"✓ Saved {Path(saved).name}", "good")
+
+    def action_training(self) -> None:
+        """Show where training stood."""
+        browser = self.browser
+        if browser is None:
+            return
+        if browser.browsed.training is None:
+            self.tell("▲ This is no checkpoint of a run: it has no training state", "warning")
+        else:
+            self.push_screen(TrainingScreen(browser.browsed))
+
+    def action_timeline(self) -> None:
+        """Show the run's checkpoints and the drift of what is chosen."""
+        browser = self.browser
+        if browser is None:
+            return
+        checkpoint = browser.browsed.checkpoint
+        if checkpoint.run is None:
+            self.tell("▲ This checkpoint belongs to no run, so it has no timeline", "warning")
+            return
+        number = checkpoint_id(checkpoint.path)
+        self.push_screen(
+            TimelineScreen(checkpoint.run, number, browser.chosen_module or "", browser.chosen_names())
+        )
+
+    @on(TimelineScreen.Open)
+    def open_checkpoint(self, message: TimelineScreen.Open) -> None:
+        """Browse another checkpoint of the run."""
+        self._with_other(message.number, lambda other: self.push_screen(BrowserScreen(Browsed(other))))
+
+    @on(TimelineScreen.Compare)
+    def compare_checkpoints(self, message: TimelineScreen.Compare) -> None:
+        """Compare the checkpoint that is browsed with another of its run."""
+        browser = self.browser
+        if browser is not None:
+            here = browser.browsed.checkpoint
+            self._with_other(message.number, lambda other: self.push_screen(CompareScreen(here, other)))
+
+    def _with_other(self, number: int, use: Callable[[Checkpoint], object]) -> None:
+        browser = self.browser
+        run = browser.browsed.checkpoint.run if browser is not None else None
+        if run is None:
+            return
+        try:
+            use(of_run(run, number))
+        except ArcError as error:
+            self.tell(f"✗ {error}", "error")
+
+    @on(TimelineScreen.Wanted)
+    def begin(self, message: TimelineScreen.Wanted) -> None:
+        """Leave, so that training can begin."""
+        self.exit(message.begin)
+
+    def action_compare(self) -> None:
+        """Ask for another checkpoint and compare."""
+
+        def check(path: str) -> None:
+            open_checkpoint(path, self._runs_dir)
+
+        dialog = Prompt(
+            "Compare with",
+            [
+                "A file, a folder, a pattern, a checkpoint, a run or its name, "
+                "as arc-tui inspect checkpoint takes it."
+            ],
+            check=check,
+        )
+        self.push_screen(dialog, self._compare_with)
+
+    def _compare_with(self, path: str | None) -> None:
+        browser = self.browser
+        if path and browser is not None:
+            other = open_checkpoint(path, self._runs_dir)
+            self.push_screen(CompareScreen(browser.browsed.checkpoint, other))
+
+    def action_verify(self) -> None:
+        """Hold every file against the manifest."""
+        browser = self.browser
+        if browser is None:
+            return
+        checkpoint = browser.browsed.checkpoint
+
+        def work(job: Job) -> None:
+            found = list(verify(checkpoint, progress=job.progress, cancelled=job.cancelled))
+            self.call_from_thread(self.push_screen, Told("Files", _check_rows(found)))
+
+        browser.compute("verifying every file; Esc calls it off", work)
+
+    def action_export(self) -> None:
+        """Ask for a folder and copy what is chosen there."""
+        browser = self.browser
+        module = browser.chosen_module if browser is not None else None
+        if browser is None or module is None:
+            return
+        checkpoint = browser.browsed.checkpoint
+        whole_model = module == LANGUAGE_MODEL and checkpoint.kind is Kind.CHECKPOINT
+        kind = "in Hugging Face layout" if whole_model else "as a safetensors file"
+        shown = printable(module, 60)
+
+        def export(folder: str | None) -> None:
+            if not folder:
+                return
+            target = Path(folder).expanduser()
+
+            def work(_: Job) -> None:
+                files = (
+                    export_language_model(checkpoint, target)
+                    if whole_model
+                    else export_module(checkpoint, module, target)
+                )
+                self.call_from_thread(self.tell, f"✓ Wrote {len(files)} files to {target}", "good")
+
+            browser.compute(f"copying {shown}", work)
+
+        self.push_screen(
+            Prompt("Export to", [f"{shown} is copied {kind} into a new folder."], f"{module}_export"), export
+        )
+
+
+def _check_rows(found: list[FileCheck]) -> list[Row]:
+    rows: list[Row] = [[]]
+    for file in found:
+        good = file.problem is None
+        told = ("as written" if file.by == "sha256" else "well-formed") if good else str(file.problem)
+        rows.append(
+            [
+                ("✓ " if good else "✗ ", "good" if good else "error"),
+                (f"{file.name:<32}", "text"),
+                (f"{size(file.bytes):>10}  ", "muted"),
+                (printable(told, 300), "muted" if good else "error"),
+            ]
+        )
+    wrong = sum(file.problem is not None for file in found)
+    end = (
+        f"{wrong} of {len(found)} files are not as they should be"
+        if wrong
+        else f"All {len(found)} files are right"
+    )
+    return [*rows, [], [(end, "error" if wrong else "good")]]

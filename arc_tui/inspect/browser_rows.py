@@ -1,0 +1,328 @@
+"""The browser's tree and table as rows, and the bar of where the bytes are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from arc_core.text import printable
+from arc_tui.headless_lines import size
+from arc_tui.inspect.binning import Statistics
+from arc_tui.inspect.browsed import Browsed
+from arc_tui.inspect.source import Checkpoint, Part
+from arc_tui.inspect.text import bar, sides
+from arc_tui.inspect.tree import Node, Tree, natural
+from arc_tui.rows import Row, cut, fill
+from arc_tui.styles import PALETTE_COLOURS
+
+WIDE = 70
+"""Cells from which a line of the tree has all its columns."""
+LONGEST_LABEL = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line of the tree.
+
+    Attributes:
+        level: Modules around it.
+        node: What it shows; None for a damaged part.
+        part: The damaged part; None for a node.
+    """
+
+    level: int
+    node: Node | None = None
+    part: Part | None = None
+
+
+class Outline:
+    """The lines of a tree as they are unfolded.
+
+    Args:
+        tree: The tree.
+        damaged: Parts to show in their place at the top.
+    """
+
+    def __init__(self, tree: Tree, damaged: Sequence[Part] = ()) -> None:
+        self._tree = tree
+        self._open: set[int] = set()
+        tops = [Line(0, node) for node in tree.children(tree.root)]
+        tops += [Line(0, part=part) for part in damaged]
+        self.lines = sorted(tops, key=lambda line: natural(_label(line)))
+        if len(self.lines) == 1 and not (tops[0].node and tops[0].node.layers):
+            self.unfold(0)
+
+    def unfold_to_fit(self, lines: int, *, levels: int = 1) -> None:
+        """Open modules from the top down, the largest of a level first, while all fits into so many lines.
+
+        Args:
+            lines: Lines that there is room for.
+            levels: How deep to look.
+        """
+        for level in range(levels):
+            closed = [one for one in self.lines if one.level == level and one.node is not None]
+            for line in sorted(closed, key=lambda one: -one.node.bytes if one.node is not None else 0):
+                if len(self.lines) >= lines:
+                    return
+                at = self.lines.index(line)
+                if line.node is not None and len(line.node.layers) > lines:
+                    continue
+                if self.unfold(at) and len(self.lines) > lines:
+                    self.fold(at)
+
+    def is_open(self, line: Line) -> bool:
+        """Whether what is below a line is shown."""
+        return id(line) in self._open
+
+    def unfold(self, index: int) -> bool:
+        """Show what is below a line; returns whether there was something to show."""
+        line = self.lines[index]
+        if line.node is None or line.node.is_tensor or self.is_open(line):
+            return False
+        self._open.add(id(line))
+        below = [Line(line.level + 1, node) for node in self._tree.children(line.node)]
+        self.lines[index + 1 : index + 1] = below
+        return True
+
+    def fold(self, index: int) -> bool:
+        """Hide what is below a line; returns whether something was shown."""
+        line = self.lines[index]
+        if not self.is_open(line):
+            return False
+        end = index + 1
+        while end < len(self.lines) and self.lines[end].level > line.level:
+            self._open.discard(id(self.lines[end]))
+            end += 1
+        del self.lines[index + 1 : end]
+        self._open.discard(id(line))
+        return True
+
+    def around(self, index: int) -> int:
+        """Return the index of the module around a line; its own at the top."""
+        level = self.lines[index].level
+        while level and index and self.lines[index].level >= level:
+            index -= 1
+        return index
+
+    def places(self, line: Line) -> list[int]:
+        """Return the places of all tensors below a line."""
+        return [] if line.node is None else self._tree.places_below(line.node)
+
+
+def _label(line: Line) -> str:
+    if line.node is not None:
+        return line.node.label
+    return line.part.label if line.part is not None else ""
+
+
+def tree_row(line: Line, cells: int, total: int, checkpoint: Checkpoint, *, is_open: bool) -> Row:
+    """Draw a line of the tree.
+
+    Args:
+        line: The line.
+        cells: Width.
+        total: Bytes of everything, for the bar.
+        checkpoint: Where the tensors are.
+        is_open: Whether what is below is shown.
+    """
+    indent = " " + "  " * line.level
+    if line.part is not None:
+        return cut(
+            [(f"{indent}✗ {printable(line.part.label, LONGEST_LABEL)}", "error"), ("  damaged", "error")],
+            cells,
+        )
+    node = line.node
+    assert node is not None
+    label = printable(node.label, LONGEST_LABEL)
+    if node.place is not None:
+        table = checkpoint.table
+        kind = f" {table.element(node.place).label} {sides(table.shapes[node.place])}"
+        left: Row = [(f"{indent}· {label}", "text"), (kind, "muted")]
+        counts = ""
+    else:
+        left = [(f"{indent}{'▾' if is_open else '▸'} ", "accent"), (label, "title")]
+        counts = f"{node.tensors:,}"
+    right: Row = [(size(node.bytes).rjust(10), "text")]
+    if cells >= WIDE:
+        right = [
+            (counts.rjust(7), "muted"),
+            (f"{node.parameters:,}".rjust(15), "muted"),
+            *right,
+            (f" {bar(node.bytes / max(total, 1), 8):<9}", "series.0"),
+        ]
+    room = max(cells - sum(len(text) for text, _ in right), 8)
+    return [*fill(left, room), *right]
+
+
+def tree_heading(cells: int) -> Row:
+    """Name the columns of the tree."""
+    wide = cells >= WIDE
+    right = f"{'TENSORS':>7}{'PARAMETERS':>15}{'BYTES':>10}{'':10}" if wide else f"{'BYTES':>10}"
+    return [*fill([(" MODULE", "muted")], max(cells - len(right), 8)), (right, "muted")]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Attributes:
+        name: Its heading.
+        cells: Width; 0 takes what the others leave.
+        text: What stands in it for a tensor.
+        key: Sorts places by it, ascending.
+        least: Width of the table from which it is shown.
+    """
+
+    name: str
+    cells: int
+    text: Callable[[Browsed, int], str]
+    key: Callable[[Browsed, Sequence[int]], list[int]]
+    least: int = 0
+
+
+def _by(
+    values: Callable[[Checkpoint], npt.NDArray[np.integer]],
+) -> Callable[[Browsed, Sequence[int]], list[int]]:
+    def key(browsed: Browsed, places: Sequence[int]) -> list[int]:
+        column = values(browsed.checkpoint)[list(places)]
+        return np.asarray(places)[np.argsort(column, kind="stable")].tolist()
+
+    return key
+
+
+def _by_name(browsed: Browsed, places: Sequence[int]) -> list[int]:
+    names = browsed.checkpoint.table.names
+    return sorted(places, key=lambda place: natural(names[place]))
+
+
+def _by_shape(browsed: Browsed, places: Sequence[int]) -> list[int]:
+    shapes = browsed.checkpoint.table.shapes
+    return sorted(places, key=lambda place: (len(shapes[place]), shapes[place]))
+
+
+def _by_statistic(value: Callable[[Statistics], float]) -> Callable[[Browsed, Sequence[int]], list[int]]:
+    def key(browsed: Browsed, places: Sequence[int]) -> list[int]:
+        found = browsed.statistics
+        return sorted(places, key=lambda place: value(found[place]) if place in found else -np.inf)
+
+    return key
+
+
+def _mean(found: Statistics) -> float:
+    return found.values.mean if found.values else -np.inf
+
+
+def _std(found: Statistics) -> float:
+    return found.values.std if found.values else -np.inf
+
+
+def _odd(found: Statistics) -> float:
+    return found.nans + found.infinities
+
+
+def _told(value: Callable[[Statistics], str]) -> Callable[[Browsed, int], str]:
+    return lambda browsed, place: value(browsed.statistics[place]) if place in browsed.statistics else ""
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("TENSOR", 0, lambda b, p: printable(b.checkpoint.table.names[p], LONGEST_LABEL), _by_name),
+    Column("TYPE", 14, lambda b, p: b.checkpoint.table.element(p).label, _by(lambda c: c.table.types)),
+    Column("SHAPE", 18, lambda b, p: sides(b.checkpoint.table.shapes[p]), _by_shape, 60),
+    Column(
+        "PARAMETERS",
+        -15,
+        lambda b, p: f"{int(b.checkpoint.table.parameters[p]):,}",
+        _by(lambda c: c.table.parameters),
+        90,
+    ),
+    Column("BYTES", -10, lambda b, p: size(int(b.checkpoint.table.bytes[p])), _by(lambda c: c.table.bytes)),
+    Column(
+        "MEAN", -11, _told(lambda s: f"{s.values.mean:.4g}" if s.values else "-"), _by_statistic(_mean), 115
+    ),
+    Column("STD", -11, _told(lambda s: f"{s.values.std:.4g}" if s.values else "-"), _by_statistic(_std), 115),
+    Column("NAN/INF", -9, _told(lambda s: f"{s.nans + s.infinities:,}"), _by_statistic(_odd), 75),
+)
+
+
+def table_row(browsed: Browsed, place: int, cells: int) -> Row:
+    """Draw a line of the table."""
+    row: Row = []
+    for column, wide in _widths(cells):
+        text = column.text(browsed, place)
+        odd = column.name == "NAN/INF" and text not in ("", "0")
+        style = "error" if odd else "text" if column.name in ("TENSOR", "BYTES") else "muted"
+        row += _cell(text, column, wide, style)
+    return row
+
+
+def table_heading(cells: int, sorted_by: int, *, descending: bool) -> Row:
+    """Name the columns of the table, and say by which it is sorted."""
+    row: Row = []
+    for column, wide in _widths(cells):
+        here = COLUMNS.index(column) == sorted_by
+        name = f"{column.name}{'▼' if descending else '▲'}" if here else column.name
+        row += _cell(name, column, wide, "accent" if here else "muted")
+    return row
+
+
+def tail(name: str, cells: int) -> str:
+    """Return what fits of a name: its end, which tells tensors apart."""
+    return name if len(name) <= cells else f"…{name[len(name) - max(cells - 1, 0) :]}"
+
+
+def _widths(cells: int) -> list[tuple[Column, int]]:
+    shown = [column for column in COLUMNS if cells >= column.least]
+    rest = max(cells - sum(abs(column.cells) for column in shown) - 1, 12)
+    return [(column, abs(column.cells) or rest) for column in shown]
+
+
+def _cell(text: str, column: Column, wide: int, style: str) -> Row:
+    shown = text.rjust(wide - 1) if column.cells < 0 else text
+    if not column.cells:
+        shown = f" {tail(text, wide - 2)}"
+    return [*fill([(shown, style)], wide - 1), (" ", "")]
+
+
+def bytes_bar(nodes: Sequence[Node], cells: int, most: int = 8) -> list[Row]:
+    """Draw where the bytes are: one bar cut into the largest nodes, and below it what each piece is.
+
+    Args:
+        nodes: What the bytes are in.
+        cells: Width.
+        most: Nodes that are told by name; the rest is one piece.
+    """
+    total = sum(node.bytes for node in nodes)
+    if not total or cells < 10:
+        return []
+    largest = sorted(nodes, key=lambda node: -node.bytes)
+    pieces = [(printable(node.label, 60), node.bytes) for node in largest[:most]]
+    if rest := sum(node.bytes for node in largest[most:]):
+        pieces.append((f"{len(largest) - most} others", rest))
+    row: Row = []
+    begin, seen = 0, 0
+    for number, (label, weight) in enumerate(pieces):
+        seen += weight
+        end = round(seen / total * cells)
+        wide = end - begin
+        if wide > 0:
+            sign = chr(ord("a") + number)
+            text = f"{sign}:{label}" if wide > len(label) + 2 else sign
+            # Pieces are told apart by their letters, by a gap between them, and by colour.
+            body = text[: wide - 1].ljust(wide - 1, "─") if wide > 1 else text[:1]
+            row += [(body, f"series.{number % PALETTE_COLOURS}"), *([(" ", "")] if wide > 1 else [])]
+        begin = end
+    rows = [row]
+    for number, (label, weight) in enumerate(pieces):
+        share = weight / total
+        rows.append(
+            [
+                (f"{chr(ord('a') + number)} ", f"series.{number % PALETTE_COLOURS}"),
+                *fill([(label, "text")], max(min(cells - 32, 40), 8)),
+                (f"{size(weight):>10} {share:6.1%} ", "muted"),
+                (bar(share, 12), f"series.{number % PALETTE_COLOURS}"),
+            ]
+        )
+    return rows

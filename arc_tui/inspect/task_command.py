@@ -1,0 +1,70 @@
+"""`arc-tui inspect dataset` and `inspect task`: tasks as lists, JSON and coloured grids."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from arc_core.errors import ConfigError
+from arc_tui.inspect.size_rules import SIZE_RULES
+from arc_tui.run_cli import AsJson
+
+
+def dataset(
+    source: Annotated[
+        str, typer.Argument(metavar="[NAME|PATH]", help="arcagi1, arcagi2, or files as --dataset takes them.")
+    ] = "arcagi2",
+    split: Annotated[str, typer.Option("--split", help="training or evaluation.")] = "training",
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="RULE", help=f"Only with this size rule: {', '.join(SIZE_RULES)}."),
+    ] = None,
+    colours: Annotated[
+        str, typer.Option("--colours", metavar="DIGITS", help="Only with all of these colours, such as 038.")
+    ] = "",
+    search: Annotated[
+        str, typer.Option("--search", metavar="TEXT", help="Only with this in id or rule.")
+    ] = "",
+    json: AsJson = False,
+) -> None:
+    """List the tasks of a dataset with their sizes, colours and rule sentences."""
+    if colours and not (colours.isascii() and colours.isdecimal()):
+        raise ConfigError("--colours takes digits from 0 to 9, such as 038.")
+    from arc_tui.inspect import facts  # here, so that other commands need not wait for numpy
+    from arc_tui.inspect.task_rows import dataset_lines
+    from arc_tui.inspect.tasks import dataset_facts, filtered, load
+
+    tasks = load(source, split)
+    shown = filtered(tasks.tasks, size, [int(digit) for digit in colours], search)
+    typer.echo(facts.to_json(dataset_facts(tasks, shown)) if json else "\n".join(dataset_lines(tasks, shown)))
+
+
+def task(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="A task's id, the start of it, or its file.")],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", metavar="NAME|PATH", help="Where to look; all that are shipped if left out."
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Show a task as grids, with its features and its rule sentence."""
+    from rich.console import Console
+
+    from arc_tui.inspect import facts
+    from arc_tui.inspect.grid_text import text_of
+    from arc_tui.inspect.task_rows import task_rows
+    from arc_tui.inspect.tasks import find_task, task_json
+    from arc_tui.themes import colourless, load_theme
+
+    found, name = find_task(identity, source)
+    if json:
+        typer.echo(facts.to_json(task_json(found, name)))
+        return
+    theme = load_theme().without_colour() if colourless() else load_theme()
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    for row in task_rows(found, name):
+        console.print(text_of(row, theme), soft_wrap=True)
