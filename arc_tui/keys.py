@@ -214,11 +214,19 @@ ACTIONS: tuple[Action, ...] = (
     ),
     _on(
         Scope.TIMELINE,
-        "timeline_verify",
+        "timeline_open",
         "enter",
+        "open",
+        "Browse what is in the checkpoint; leaving the browser comes back here.",
+        footer=1,
+    ),
+    _on(
+        Scope.TIMELINE,
+        "timeline_verify",
+        "v",
         "verify",
         "Hold the files of the checkpoint against its manifest.",
-        footer=1,
+        footer=5,
     ),
     _on(
         Scope.TIMELINE,

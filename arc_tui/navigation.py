@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from textual.app import App
+from textual import on
+from textual.app import App, SuspendNotSupported
 
 from arc_core.errors import ArcError
 from arc_core.rundir import RunDirectory, open_run
@@ -78,6 +81,20 @@ class OpensScreens(App[None]):
             self.start_again(self.session.run, origin)
         except ArcError as error:
             self.main.tell(f"✗ {error}", "error", None)
+
+    @on(TimelineScreen.BrowserWanted)
+    def browse(self, message: TimelineScreen.BrowserWanted) -> None:
+        """Lend the terminal to the browser of checkpoints until it is left; the run goes on meanwhile."""
+        run = self.session.run
+        command = [sys.executable, "-m", "arc_tui.cli", "inspect", "checkpoint", run.name]
+        command += ["--checkpoint", str(message.checkpoint), "--runs-dir", str(run.path.parent)]
+        if self.options.theme is not None:
+            command += ["--theme", self.options.theme]
+        try:
+            with self.suspend():
+                subprocess.run(command, check=False)
+        except SuspendNotSupported:
+            self.main.tell("▲ This terminal cannot be lent to the browser", "warning")
 
     def action_help(self) -> None:
         """Show all keys."""

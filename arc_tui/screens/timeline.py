@@ -1,4 +1,4 @@
-"""The checkpoints of a run along its loss: verify one, go on from it, or branch off a new run."""
+"""The checkpoints of a run along its loss: open one, go on from it, or branch off a new run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widgets import Input
 
+from arc_core.checkpoint_index import checkpoint_id
 from arc_core.errors import ArcError
 from arc_core.rundir import RunDirectory, check_name
 from arc_core.text import printable
@@ -79,6 +80,13 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
             super().__init__()
             self.saved = saved
             self.best = best
+
+    class BrowserWanted(Message):
+        """A checkpoint is to be opened in the browser."""
+
+        def __init__(self, checkpoint: int) -> None:
+            super().__init__()
+            self.checkpoint = checkpoint
 
     class Told(Message):
         """Something has been found out."""
@@ -200,8 +208,8 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
 
     @on(ChoiceList.Opened)
     def opened(self) -> None:
-        """Verify the checkpoint that was clicked twice."""
-        self.action_timeline_verify()
+        """Open the checkpoint that was clicked twice."""
+        self.action_timeline_open()
 
     @on(Chart.CursorMoved)
     def cursor_moved(self, message: Chart.CursorMoved) -> None:
@@ -229,13 +237,24 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         self._log = not self._log
         self._draw_chart()
 
-    def action_timeline_verify(self) -> None:
-        """Hold the files of the chosen checkpoint against its manifest, on a thread."""
+    def action_timeline_open(self) -> None:
+        """Ask for the browser on the chosen checkpoint."""
+        if (path := self._path()) is not None:
+            self.post_message(self.BrowserWanted(checkpoint_id(path)))
+
+    def _path(self) -> Path | None:
+        """The chosen checkpoint's folder; tells where there is none."""
         chosen = self.chosen
         if chosen is None or chosen.path is None:
             self.tell("▲ There are no files of this one", "warning")
+            return None
+        return chosen.path
+
+    def action_timeline_verify(self) -> None:
+        """Hold the files of the chosen checkpoint against its manifest, on a thread."""
+        path = self._path()
+        if path is None:
             return
-        path = chosen.path
         self.tell("… Reading its files")
         self.run_worker(lambda: self._verify(path), thread=True, exclusive=True, group="verify")
 

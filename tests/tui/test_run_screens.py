@@ -1,7 +1,9 @@
 """The screens of runs, of two runs compared, and of a run's checkpoints: what they show and how they end."""
 
+import contextlib
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -287,14 +289,38 @@ async def test_checkpoints_stand_along_the_loss_with_the_cursor_at_the_newest(
         assert screen.chosen.id == 1
 
 
-async def test_enter_verifies_the_chosen_checkpoint(saved: RunDirectory):
+async def test_v_verifies_the_chosen_checkpoint(saved: RunDirectory):
+    async with console(saved) as (app, pilot):
+        await open_timeline(app, pilot)
+        await pilot.press("v")
+        await until(pilot, lambda: "✓ All 2 files are as they were written" in text_of(app))
+        (saved.checkpoints / "checkpoint_00002" / "agent.safetensors").unlink()
+        await pilot.press("v")
+        await until(pilot, lambda: "✗ agent.safetensors is missing" in text_of(app))
+
+
+async def test_enter_lends_the_terminal_to_the_browser_and_comes_back(
+    saved: RunDirectory, monkeypatch: pytest.MonkeyPatch
+):
+    commands: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+    async with console(saved) as (app, pilot):
+        monkeypatch.setattr(app, "suspend", contextlib.nullcontext)
+        screen, _ = await open_timeline(app, pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(commands))
+        asked = commands[0][commands[0].index("inspect") :]
+        where = ["--checkpoint", "2", "--runs-dir", str(saved.path.parent)]
+        assert asked == ["inspect", "checkpoint", saved.name, *where]
+        assert app.screen is screen
+
+
+async def test_terminal_that_cannot_be_lent_is_told(saved: RunDirectory):
     async with console(saved) as (app, pilot):
         await open_timeline(app, pilot)
         await pilot.press("enter")
-        await until(pilot, lambda: "✓ All 2 files are as they were written" in text_of(app))
-        (saved.checkpoints / "checkpoint_00002" / "agent.safetensors").unlink()
-        await pilot.press("enter")
-        await until(pilot, lambda: "✗ agent.safetensors is missing" in text_of(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "cannot be lent to the browser" in text_of(app))
 
 
 async def test_going_on_from_a_checkpoint_asks_first_and_says_what_no_longer_counts(saved: RunDirectory):
