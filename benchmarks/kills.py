@@ -38,7 +38,6 @@ from harness import (
     VARIANTS,
     WINDOWS,
     Chain,
-    Outcome,
     Settings,
     make_run,
     start_forked,
@@ -46,6 +45,7 @@ from harness import (
     write_dataset,
 )
 from injection import Injector, Plan
+from outcome import Outcome
 
 from arc_core import process
 from arc_core.checkpoint_index import TEMPORARY_PREFIX
@@ -61,8 +61,8 @@ Point = tuple[str, str]
 """An operation, and whether the kill comes before, within (`half`) or after it."""
 
 Situation = tuple[bool, str, bool, bool]
-"""What decides which calls a process makes: whether it is the first of its run, the run's variant, and whether
-the one before left a torn event, or an unfinished file or folder."""
+"""What decides which calls a process makes: whether it is the first of its run, the run's variant, and
+whether the one before left a torn event, or an unfinished file or folder."""
 
 
 class Tally:

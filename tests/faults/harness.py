@@ -6,7 +6,6 @@ after each kill and at the end is asserted here, for the tests and for `benchmar
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -21,14 +20,14 @@ from typing import Any
 
 import injection
 import torch
-from safetensors.torch import load_file
+from outcome import Outcome
 
 from arc_core import process
-from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, problems_of, read_state
+from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, problems_of
 from arc_core.commands import send
 from arc_core.config import TrainConfig
 from arc_core.data import load_tasks
-from arc_core.events import Event, EventReader, drop_superseded, read_events
+from arc_core.events import Event, EventReader, read_events
 from arc_core.rundir import RunDirectory, create_run
 
 EPOCHS, BATCHES = 3, 4
@@ -51,7 +50,6 @@ VARIANTS: dict[str, tuple[bool, dict[str, Any]]] = {
 }
 """Kinds of runs: whether a user changes settings, and the configuration. A frozen model's file is linked."""
 
-MEASURED = ("loss", "reward", "hard_cells", "curriculum", "memory", "grad_norm", "learning_rate", "accuracy")
 LONGEST_SECONDS = 120
 
 WINDOWS = {
@@ -144,59 +142,6 @@ def acknowledged(events: list[Event]) -> dict[str, Any]:
         if event["type"] == "command_applied" and event["command"] == "set"
         for name, value in event["new"].items()
     }
-
-
-# What is compared
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a finished run came to, without its times.
-
-    Attributes:
-        parameters: sha256 over every tensor of agent, policy, memory, efe_loss, prompt and language model.
-        optimizer: sha256 over both optimizers' moments and the random generators' states.
-        state: Of state.json what the next step depends on.
-        steps: What each step measured, superseded ones dropped.
-    """
-
-    parameters: str
-    optimizer: str
-    state: dict[str, Any]
-    steps: list[tuple[int, dict[str, Any]]]
-
-    @classmethod
-    def of(cls, run: RunDirectory) -> Outcome:
-        newest = list_checkpoints(run.checkpoints)[-1]
-        steps = [e for e in drop_superseded(read_events(run.events)) if e["type"] == "step"]
-        return cls(
-            parameters_sha256(newest),
-            sha256_of(newest, ("optimizer", "rng")),
-            training_state(newest),
-            [(event["step"], {name: event[name] for name in MEASURED}) for event in steps],
-        )
-
-
-def parameters_sha256(checkpoint: Path) -> str:
-    """Digest of everything that is trained."""
-    return sha256_of(checkpoint, ("agent", "policy", "memory", "efe_loss", "prompt", "lm/model"))
-
-
-def sha256_of(checkpoint: Path, parts: tuple[str, ...]) -> str:
-    """Digest of the tensors in a checkpoint's files: names, types, shapes and bits."""
-    sha = hashlib.sha256()
-    for part in parts:
-        for name, tensor in sorted(load_file(checkpoint / f"{part}.safetensors").items()):
-            sha.update(f"{part} {name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()
-
-
-def training_state(checkpoint: Path) -> dict[str, Any]:
-    """What state.json holds of the training itself, without times."""
-    state = read_state(checkpoint)
-    names = ("epoch", "batch", "position", "memory", "system", "best", "optimizer", "checkpoint_every")
-    return {name: state[name] for name in names}
 
 
 # A run that is killed

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import MEASURED, parameters_sha256, sha256_of, train_here, training_state, write_dataset
 from harness import make_run as make_small_run
+from harness import train_here, write_dataset
+from outcome import MEASURED, parameters_sha256, sha256_of, training_state
 
 from arc_core.branch import find_source, make_branch
 from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, read_state

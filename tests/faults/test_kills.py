@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from harness import VARIANTS, WINDOWS, Chain, Outcome, make_run, start_executed, window_of, write_dataset
+from harness import VARIANTS, WINDOWS, Chain, make_run, start_executed, window_of, write_dataset
 from injection import Plan
+from outcome import Outcome
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named by /proc")
