@@ -137,8 +137,8 @@ async def test_stop_asks_first_and_no_leaves_the_run_alone(tmp_path: Path, key: 
         async with console(live.run) as (app, pilot):
             await pilot.press("s")
             await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
-            assert shows(app, "All checkpoints, events and samples are kept")
-            assert shows(app, "arc-tui resume recorded")
+            await until(pilot, lambda: shows(app, "All checkpoints, events and samples are kept"))
+            await until(pilot, lambda: shows(app, "arc-tui resume recorded"))
             await pilot.press(key)
             await until(pilot, lambda: not isinstance(app.screen, ConfirmScreen))
             assert live.commands() == []

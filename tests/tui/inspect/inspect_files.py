@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from arc_core.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
 from arc_tui.inspect.header import TensorTable
 from arc_tui.inspect.source import Checkpoint, open_checkpoint
 
@@ -143,16 +143,9 @@ def arc_checkpoint(folder: Path, number: int = 3, scale: float = 1.0, **state: A
 
 def write_manifest(path: Path) -> None:
     """The manifest of what is in a folder now."""
-    files = [
-        {"name": file.relative_to(path).as_posix(), "bytes": file.stat().st_size, "sha256": _hash(file)}
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and file.name != "MANIFEST.json"
-    ]
-    (path / "MANIFEST.json").write_text(json.dumps({"format": 1, "files": files}))
-
-
-def _hash(file: Path) -> str:
-    return sha256(file.read_bytes()).hexdigest()
+    files = [f for f in sorted(path.rglob("*")) if f.is_file() and f.name != MANIFEST]
+    entries = [FileEntry(f.relative_to(path).as_posix(), f.stat().st_size, digest(f)) for f in files]
+    (path / MANIFEST).write_bytes(manifest_text(entries))
 
 
 def arc_run(runs: Path, name: str = "demo", numbers: tuple[int, ...] = (1, 2, 3)) -> Path:
