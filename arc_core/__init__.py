@@ -16,6 +16,7 @@ What each phase and step of the seed document became:
 | step 7 | the four reward metrics | `reward` |
 | steps 1 to 10 | one training step | `step` |
 | step 11 | checkpoints and resuming | `checkpoint`, `checkpoint_index` |
+| step 6, in place of the target's size | output sizes by rules | `sizes` |
 | 3b, 4 | epochs, commands, events; validation | `trainer`, `telemetry`, `evaluate` |
 | potential issues | warnings with advice; preflight | `diagnostics`, `preflight` |
 
