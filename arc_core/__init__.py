@@ -17,7 +17,7 @@ What each phase and step of the seed document became:
 | steps 1 to 10 | one training step | `step` |
 | step 11 | checkpoints and resuming | `checkpoint`, `checkpoint_index` |
 | step 6, in place of the target's size | output sizes by rules | `sizes` |
-| 4, honest scores | task lists and leak guards, Kaggle's files | `protocol`, `kaggle` |
+| 4, honest scores | task lists and leak guards, Kaggle's files, scoring | `protocol`, `kaggle`, `scoring` |
 | 3b, 4 | epochs, commands, events; validation | `trainer`, `telemetry`, `evaluate` |
 | potential issues | warnings with advice; preflight | `diagnostics`, `preflight` |
 

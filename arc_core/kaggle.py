@@ -52,13 +52,7 @@ def solutions(tasks: Iterable[Task]) -> dict[str, Any]:
     Raises:
         DataError: If a test output is not known.
     """
-    found: dict[str, Any] = {}
-    for task in tasks:
-        outputs = [pair.output for pair in task.test if pair.output is not None]
-        if len(outputs) != len(task.test):
-            raise DataError(f"Task {printable(task.id)} has a test input whose output is not known.")
-        found[task.id] = [output.tolist() for output in outputs]
-    return found
+    return {task: [grid.tolist() for grid in grids] for task, grids in known_outputs(tasks).items()}
 
 
 def submission(answers: Submission) -> dict[str, Any]:
@@ -108,3 +102,46 @@ def _attempts(raw: object, where: str) -> tuple[Attempts, ...]:
         grids = [parse_grid(attempts[name], f"{here}, {name}") for name in ATTEMPTS]
         found.append(Attempts(*grids))
     return tuple(found)
+
+
+def read_solutions(path: Path) -> dict[str, list[Grid]]:
+    """Read and check a solutions file.
+
+    Args:
+        path: Kaggle's `..._solutions.json`.
+
+    Returns:
+        For each task the outputs of its test inputs, in order.
+
+    Raises:
+        DataError: If it is no such file; names file, task and cell.
+    """
+    place = printable(str(path))
+    content = read_json(path)
+    if not isinstance(content, dict) or not content:
+        raise DataError(f"{place} is no solutions file: it must map task ids to lists of grids.")
+    found: dict[str, list[Grid]] = {}
+    for task, grids in cast("dict[str, object]", content).items():
+        where = f"{place}: task {printable(task)}"
+        if not isinstance(grids, list) or not grids:
+            raise DataError(f"{where}: its solutions must be a list of grids, one for each test input.")
+        found[task] = [
+            parse_grid(grid, f"{where}, solution {number} (zero-based)")
+            for number, grid in enumerate(cast("list[object]", grids))
+        ]
+    return found
+
+
+def known_outputs(tasks: Iterable[Task]) -> dict[str, list[Grid]]:
+    """The outputs of the test inputs of tasks that come with them.
+
+    Raises:
+        DataError: If one is not known.
+    """
+    found: dict[str, list[Grid]] = {}
+    for task in tasks:
+        outputs = [pair.output for pair in task.test if pair.output is not None]
+        if len(outputs) != len(task.test):
+            raise DataError(f"Task {printable(task.id)} has a test input whose output is not known.")
+        found[task.id] = outputs
+    return found

@@ -15,6 +15,7 @@ from arc_core.config import settings, to_toml
 from arc_core.errors import ArcError
 from arc_core.options import canonical, nearest
 from arc_core.text import printable
+from arc_tui import learn_cli
 from arc_tui.flags import FLAGS, Given, takes_options
 from arc_tui.launch import configuration, train
 from arc_tui.run_cli import register
@@ -79,6 +80,7 @@ def config_command(given: Given) -> None:
 app.command("train")(takes_options(train_command))
 app.command("config")(takes_options(config_command))
 register(app)
+learn_cli.register(app)
 
 
 @app.command("fetch-lm")
