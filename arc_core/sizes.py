@@ -18,11 +18,35 @@ from arc_core.grids import MAX_SIDE, NUM_COLORS, Grid
 Size = tuple[int, int]
 """Rows and columns, each 1..30."""
 
-RULES = ("same", "ratio", "constant", "affine", "box")
+RULES = ("same", "ratio", "constant", "box", "affine")
 """The families of rules in the order in which they answer."""
 
 NO_RULE = "none"
 """Stands for a family where no rule fits the demonstrations."""
+
+
+Corner = tuple[int, int]
+"""First row and column of a rectangle of a grid."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a rule puts an output."""
+
+    size: Size
+    """Of the output; may be outside the limits of a grid."""
+    corner: Corner = (0, 0)
+    """The input's cell that the output's first cell stands for."""
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """A rule that gives the right size for every demonstration."""
+
+    family: str
+    """One of `RULES`."""
+    place: Callable[[Grid], Placement | None]
+    """From an input to its output's placement; None where the rule says nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +56,16 @@ class SizeGuess:
     rule: str
     """The family, one of `RULES`."""
     size: Size
-    """Of the query's output."""
+    """Of the query's output, each side 1..30."""
+    by: SizeRule
+    """The rule itself, to place the demonstrations' outputs as it places the query's."""
 
 
-def size_guesses(demonstrations: Sequence[Pair], query: Grid) -> list[SizeGuess]:
-    """Every size that a rule gives for a query, the most trusted first.
+def fitting_rules(demonstrations: Sequence[Pair]) -> list[SizeRule]:
+    """The rules that give the right size for every demonstration, the most trusted first.
 
     Args:
-        demonstrations: May be empty.
-        query: The input to be answered, [H, W].
-
-    Returns:
-        Different sizes, each with the first family that gives it; empty where no rule fits.
+        demonstrations: May be empty: no rule is said to fit then.
 
     Raises:
         ValueError: If a demonstration has no output.
@@ -55,39 +77,58 @@ def size_guesses(demonstrations: Sequence[Pair], query: Grid) -> list[SizeGuess]
         shown.append((pair.input, _size(pair.output)))
     if not shown:
         return []
-    found: dict[Size, str] = {}
-    for rule, candidate in _rules(shown):
-        if all(candidate(grid) == size for grid, size in shown):
-            size = candidate(query)
-            if size is not None and all(1 <= side <= MAX_SIDE for side in size):
-                found.setdefault(size, rule)
-    return [SizeGuess(rule, size) for size, rule in found.items()]
+
+    def fits(rule: SizeRule) -> bool:
+        placements = ((rule.place(grid), size) for grid, size in shown)
+        return all(placed is not None and placed.size == size for placed, size in placements)
+
+    return [rule for rule in _rules(shown) if fits(rule)]
 
 
-_Rule = Callable[[Grid], Size | None]
+def size_guesses(demonstrations: Sequence[Pair], query: Grid) -> list[SizeGuess]:
+    """Every size that a rule gives for a query, the most trusted first.
+
+    Args:
+        demonstrations: May be empty.
+        query: The input to be answered, [H, W].
+
+    Returns:
+        Different sizes, each with the first rule that gives it; empty where no rule fits.
+
+    Raises:
+        ValueError: If a demonstration has no output.
+    """
+    found: dict[Size, SizeRule] = {}
+    for rule in fitting_rules(demonstrations):
+        placed = rule.place(query)
+        if placed is not None and all(1 <= side <= MAX_SIDE for side in placed.size):
+            found.setdefault(placed.size, rule)
+    return [SizeGuess(rule.family, size, rule) for size, rule in found.items()]
+
+
 _Shown = Sequence[tuple[Grid, Size]]
 
 
-def _rules(shown: _Shown) -> Iterator[tuple[str, _Rule]]:
+def _rules(shown: _Shown) -> Iterator[SizeRule]:
     """Rules that may fit, those with numbers of their own made from the demonstrations."""
     first, size = shown[0]
-    yield "same", _size
-    yield "ratio", partial(_scaled, before=_size(first), after=size)
-    yield "constant", lambda grid: size
+    yield SizeRule("same", lambda grid: Placement(_size(grid)))
+    yield SizeRule("ratio", partial(_scaled, before=_size(first), after=size))
+    yield SizeRule("constant", lambda grid: Placement(size))
+    for choose in (*_BOXES, *(partial(_color_box, color=color) for color in range(1, NUM_COLORS))):
+        for margin in (0, 1):
+            yield SizeRule("box", partial(_boxed, choose=choose, margin=margin))
     for turned in (False, True):
         lines = [_line(shown, axis, axis ^ turned) for axis in (0, 1)]
         if None not in lines:
-            yield "affine", partial(_on_lines, lines=[line for line in lines if line], turned=turned)
-    for choose in (*_BOXES, *(partial(_color_box, color=color) for color in range(1, NUM_COLORS))):
-        yield "box", partial(_boxed, choose=choose, margin=0)
-        yield "box", partial(_boxed, choose=choose, margin=1)
+            yield SizeRule("affine", partial(_on_lines, lines=[x for x in lines if x], turned=turned))
 
 
 def _size(grid: Grid) -> Size:
     return grid.shape[0], grid.shape[1]
 
 
-def _scaled(grid: Grid, before: Size, after: Size) -> Size | None:
+def _scaled(grid: Grid, before: Size, after: Size) -> Placement | None:
     """Each side times, or divided by, the whole number that it is in the first demonstration."""
     sides = []
     for side, old, new in zip(grid.shape, before, after, strict=True):
@@ -97,7 +138,7 @@ def _scaled(grid: Grid, before: Size, after: Size) -> Size | None:
             sides.append(side // (old // new))
         else:
             return None
-    return sides[0], sides[1]
+    return Placement((sides[0], sides[1]))
 
 
 _Line = tuple[int, int, int]
@@ -120,24 +161,27 @@ def _line(shown: _Shown, axis: int, of: int) -> _Line | None:
     return rise, y * run - rise * x, run
 
 
-def _on_lines(grid: Grid, lines: Sequence[_Line], turned: bool) -> Size | None:
+def _on_lines(grid: Grid, lines: Sequence[_Line], turned: bool) -> Placement | None:
     sides = []
     for axis, (a, b, c) in enumerate(lines):
         side, rest = divmod(a * grid.shape[axis ^ turned] + b, c)
         if rest:
             return None
         sides.append(side)
-    return sides[0], sides[1]
+    return Placement((sides[0], sides[1]))
 
 
 _Box = tuple[int, int, int, int]
 """First row and column, rows and columns of a rectangle of a grid."""
 
 
-def _boxed(grid: Grid, choose: Callable[[Grid], _Box | None], margin: int) -> Size | None:
-    """Size of a box of the input, or of what a frame of so many cells leaves of it."""
+def _boxed(grid: Grid, choose: Callable[[Grid], _Box | None], margin: int) -> Placement | None:
+    """A box of the input, or what a frame of so many cells leaves of it."""
     box = choose(grid)
-    return None if box is None else (box[2] - 2 * margin, box[3] - 2 * margin)
+    if box is None:
+        return None
+    row, column, rows, columns = box
+    return Placement((rows - 2 * margin, columns - 2 * margin), (row + margin, column + margin))
 
 
 def _extent(mask: np.ndarray) -> _Box | None:

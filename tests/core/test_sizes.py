@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arc_core.data import Pair, load_tasks
-from arc_core.sizes import RULES, objects, size_guesses
+from arc_core.sizes import RULES, fitting_rules, objects, size_guesses
 
 
 def blank(height, width):
@@ -127,3 +127,23 @@ def test_the_rules_cover_at_least_what_is_known_to_be_coverable(dataset, split, 
     assert right / len(tasks) >= published
     assert same_wrong == 0
     assert RULES[0] == "same"
+
+
+def test_a_box_says_where_in_the_input_the_output_lies():
+    inputs = [framed(9, 9, 1, 2, 4, 5), framed(12, 7, 3, 1, 5, 3)]
+    outputs = [inputs[0][2:4, 3:6], inputs[1][4:7, 2:3]]
+    guess = size_guesses([Pair(*pair) for pair in zip(inputs, outputs, strict=True)], inputs[0])[0]
+    assert [guess.by.place(grid).corner for grid in inputs] == [(2, 3), (4, 2)]
+
+
+@given(grids, st.integers(0, 8), st.integers(0, 8))
+def test_a_placed_box_cuts_out_what_it_says(grid, row, column):
+    whole = np.zeros((20, 20), np.int8)
+    grid = grid + 1
+    whole[row : row + grid.shape[0], column : column + grid.shape[1]] = grid
+    guess = next(g for g in size_guesses([Pair(whole, grid)], whole) if g.size == grid.shape)
+    boxes = [rule for rule in fitting_rules([Pair(whole, grid)]) if rule.family == "box"]
+    placed = boxes[0].place(whole)
+    (top, left), (height, width) = placed.corner, placed.size
+    assert (whole[top : top + height, left : left + width] == grid).all()
+    assert guess.size == placed.size
