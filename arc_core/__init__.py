@@ -18,6 +18,8 @@ What each phase and step of the seed document became:
 | step 11 | checkpoints and resuming | `checkpoint`, `checkpoint_index` |
 | step 6, in place of the target's size | output sizes by rules | `sizes` |
 | 4, honest scores | task lists and leak guards, Kaggle's files, scoring | `protocol`, `kaggle`, `scoring` |
+| 2 and 3 for one task | the solver: its agent | `solver_net`, `solver_batch`, `weights` |
+| | its adaptation and votes | `solver`, `adaptation`, `solver_task`, `views`, `voting`, `pace` |
 | 3b, 4 | epochs, commands, events; validation | `trainer`, `telemetry`, `evaluate` |
 | potential issues | warnings with advice; preflight | `diagnostics`, `preflight` |
 

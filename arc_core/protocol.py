@@ -26,6 +26,9 @@ SMALLEST_TELLING_PAIR = 16
 
 MOST_NAMED = 5
 
+HELD_OUT = 100
+"""Tasks of ARC-AGI-1's training split that the default weights have not seen."""
+
 
 def choose_tasks(
     tasks: Sequence[Task], limit: int | None = None, ids: Sequence[str] | None = None
@@ -48,6 +51,20 @@ def choose_tasks(
             raise DataError(f"A task is listed twice: {len(ids)} ids, {len(set(ids))} different ones.")
         known = {name: known[name] for name in sorted(ids)}
     return tuple(known.values())[:limit]
+
+
+def held_out(tasks: Iterable[Task], count: int = HELD_OUT) -> tuple[Task, ...]:
+    """Training tasks that pretraining leaves out, so that they can be scored: always the same ones.
+
+    Args:
+        tasks: A training split.
+        count: How many.
+
+    Returns:
+        Those whose ids have the lowest hashes, in order of their ids.
+    """
+    by_hash = sorted(tasks, key=lambda task: hashlib.sha256(task.id.encode()).digest())
+    return tuple(sorted(by_hash[:count], key=lambda task: task.id))
 
 
 def write_blind(path: Path, tasks: Iterable[Task]) -> None:

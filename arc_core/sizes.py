@@ -36,7 +36,24 @@ class Placement:
     size: Size
     """Of the output; may be outside the limits of a grid."""
     corner: Corner = (0, 0)
-    """The input's cell that the output's first cell stands for."""
+    """The input's cell that the output's first cell stands for; may lie outside the input."""
+
+    def under(self, symmetry: int, input_size: Size) -> "Placement":
+        """The same place after a symmetry of the square, see `arc_core.grids.dihedral`.
+
+        Args:
+            symmetry: 0..7.
+            input_size: Rows and columns of the input before it.
+        """
+        (top, left), (height, width) = self.corner, self.size
+        rows, columns = input_size
+        if symmetry in (2, 3, 6, 7):
+            top = rows - top - height
+        if symmetry in (1, 2, 4, 7):
+            left = columns - left - width
+        if symmetry % 2:
+            return Placement((width, height), (left, top))
+        return Placement((height, width), (top, left))
 
 
 @dataclass(frozen=True)
