@@ -83,22 +83,39 @@ class MachinePace:
         return cls(*costs)
 
 
-def measure_pace(config: SolverConfig, clock: Callable[[], float] = time.process_time) -> MachinePace:
+def solver_clock(device: torch.device) -> Callable[[], float]:
+    """What counts as a second: of the processor, so that other processes do not; on a GPU of the clock."""
+    if device.type == "cpu":
+        return time.process_time
+
+    def clock() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return clock
+
+
+def measure_pace(
+    config: SolverConfig, device: torch.device | None = None, clock: Callable[[], float] | None = None
+) -> MachinePace:
     """Measure what steps and predictions cost.
 
     Args:
         config: The architecture, and the precision that it computes in.
-        clock: Seconds of the processor, so that other processes do not count.
+        device: Where; None is the CPU.
+        clock: Tells seconds; None takes `solver_clock`.
     """
+    device = device or torch.device("cpu")
+    clock = clock or solver_clock(device)
     rng = np.random.default_rng(0)
-    adaptation = Adaptation(fresh_net(config, 0), config, torch.device("cpu"))
+    adaptation = Adaptation(fresh_net(config, 0).to(device), config, device)
     cells, train, predict = [], [], []
     for side in SIDES:
         grids = [rng.integers(0, 10, (side, side)).astype(np.int8) for _ in range(2 * DEMONSTRATIONS)]
         pairs = tuple(Pair(*grids[i : i + 2]) for i in range(0, len(grids), 2))
         placed = PlacedTask(Task("pace", pairs, pairs[:1]), make_views(1, (0,), symmetries=False))
         items = placed.demonstrations(0)
-        batch = pack(items)
+        batch = pack(items).to(device)
         cells.append(len(items) * side * side)
         train.append(_median(lambda batch=batch: adaptation.train(batch, 100), clock))
         predict.append(_median(lambda items=items: adaptation.plan(items), clock))

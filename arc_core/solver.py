@@ -180,7 +180,8 @@ class Solver:
         """Adapt for so many steps in all and answer every test input.
 
         Args:
-            steps: Training steps; with a held-out demonstration its share of them is spent on it.
+            steps: Training steps, 0 to answer from the starting weights. Where a demonstration is held out,
+                its share of them is spent on it.
             watch: Told how far it is, and shown what it predicts; None for nobody.
             looks: How often, about.
         """
@@ -188,7 +189,7 @@ class Solver:
         if self.config.holdout > 0 and len(self.placed.task.train) >= SMALLEST_HOLDOUT:
             spent = round(self.config.holdout * steps)
             fraction, steps = self._stop_at(spent), steps - spent
-        planned_steps = max(1, round(fraction * steps))
+        planned_steps = max(1, round(fraction * steps)) if steps else 0
         every = max(1, planned_steps // looks)
         moments = snapshot_steps(planned_steps, self.config.snapshots)
         gathered: list[list[list[Ballot]]] = []
@@ -200,6 +201,7 @@ class Solver:
                 watch(self.look(planned_steps, loss))
             if step in moments:
                 gathered.append(self.ballots())
+        gathered = gathered or [self.ballots()]
         return [
             Answer(
                 choose([ballot for moment in gathered for ballot in moment[query]]),

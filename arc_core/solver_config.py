@@ -55,7 +55,7 @@ class SolverConfig:
     weight_decay: float = option(0.01, "Weight decay of the adaptation.", low=0, high=10)
     ema: float = option(0.97, "Weight of the past in the averaged weights that predict.", low=0, high=0.9999)
     color_maps: int = option(
-        8, "Namings of the colours among the views; one is the task's own alone.", low=1, high=64
+        2, "Namings of the colours among the views; one is the task's own alone.", low=1, high=64
     )
     symmetries: bool = option(True, "Adapt and predict under the eight symmetries of the square.")
     batch_cells: int = option(

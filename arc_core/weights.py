@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,17 +14,11 @@ from torch import Tensor
 
 from arc_core.durable import replace_file
 from arc_core.errors import CheckpointError
-from arc_core.options import Value
 from arc_core.protocol import SeenTasks
-from arc_core.solver_config import ARCHITECTURE, SolverConfig
 from arc_core.solver_net import SolverNet
 from arc_core.tensor_file import encode
 from arc_core.text import printable
-
-NOTES = "arc_tui"
-"""Entry of the file's header that holds everything beside the tensors, as JSON."""
-
-LARGEST_BYTES = 20_000_000
+from arc_core.weights_file import LARGEST_BYTES, NOTES, WeightsNotes, parse_notes
 
 
 @dataclass(frozen=True)
@@ -33,12 +27,7 @@ class Weights:
 
     tensors: dict[str, Tensor]
     """float32, by their names in `SolverNet`."""
-    architecture: dict[str, Value]
-    """The options that the net was built with."""
-    seen: SeenTasks
-    """What it was trained on."""
-    recipe: dict[str, Any]
-    """How it was made: settings, seed, steps, data; to be read by people."""
+    notes: WeightsNotes
 
 
 def save_weights(
@@ -89,32 +78,4 @@ def load_weights(path: Path | str) -> Weights:
         raise CheckpointError(f"There are no weights {shown}.") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{shown} cannot be read as weights: {error}") from None
-    parts = cast("dict[str, Any]", notes) if isinstance(notes, dict) else {}
-    architecture: object = parts.get("architecture")
-    if not isinstance(architecture, dict) or set(architecture) != set(ARCHITECTURE):
-        raise CheckpointError(f"{shown} holds no weights of this version's solver.")
-    recipe: object = parts.get("recipe")
-    return Weights(
-        tensors,
-        cast("dict[str, Value]", architecture),
-        SeenTasks.from_json(parts.get("seen"), shown),
-        cast("dict[str, Any]", recipe) if isinstance(recipe, dict) else {},
-    )
-
-
-def fit_config(weights: Weights, values: Mapping[str, object], *, text: bool = False) -> SolverConfig:
-    """The configuration for weights: their architecture, and whatever else is given.
-
-    Raises:
-        CheckpointError: If another architecture is given.
-        ConfigError: If a value is refused.
-    """
-    given = SolverConfig.from_mapping(values, text=text)
-    named = {key.replace("-", "_") for key in values}
-    for name in ARCHITECTURE:
-        if name in named and getattr(given, name) != weights.architecture[name]:
-            raise CheckpointError(
-                f"The weights have {name} {weights.architecture[name]}, not {getattr(given, name)}: give "
-                "--weights none to start from random ones."
-            )
-    return SolverConfig.from_mapping({**given.to_dict(), **weights.architecture})
+    return Weights(tensors, parse_notes(notes, shown))

@@ -1,4 +1,4 @@
-"""The commands of the command line that solve, evaluate and score."""
+"""The commands of the command line that evaluate and score."""
 
 from __future__ import annotations
 
@@ -9,12 +9,29 @@ from typing import Annotated, cast
 import typer
 
 from arc_core.dataset_files import Split
-from arc_core.errors import ConfigError
+from arc_core.errors import ConfigError, DataError
 from arc_core.kaggle import read_submission
+from arc_core.options import canonical
 from arc_core.scoring import score
+from arc_core.text import printable
+from arc_core.weights_file import default_weights
+from arc_tui import eval_command
 from arc_tui.score_report import load_solutions, score_lines
 
 SPLITS = ("training", "evaluation")
+SECONDS_PER_TASK = 45.0
+EVALS_DIR = Path("evals")
+
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", metavar="default|none|FILE", help="What to start from: the package's, or random."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the solver; may be repeated."),
+]
 
 
 def score_submission(
@@ -46,6 +63,119 @@ def score_submission(
         typer.echo(line)
 
 
+def evaluate(
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="TEXT", help="As `train` takes it.")
+    ] = "arcagi1",
+    split: Annotated[
+        str, typer.Option("--split", metavar="|".join(SPLITS), help="Its split.")
+    ] = "evaluation",
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="The first so many tasks by id.")
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", metavar="ID,ID|FILE", help="These tasks; a file has one id a line."),
+    ] = None,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out", help="The 100 training tasks of arcagi1 that no default weights have seen."
+        ),
+    ] = False,
+    seconds_per_task: Annotated[
+        float,
+        typer.Option("--seconds-per-task", metavar="S", min=0.1, help="Budget in seconds of the processor."),
+    ] = SECONDS_PER_TASK,
+    steps_per_task: Annotated[
+        int | None,
+        typer.Option("--steps-per-task", metavar="N", min=0, help="Training steps, instead of seconds."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, max=1024, help="Processes; one a core.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")] = 0,
+    weights: WeightsOption = None,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
+    assignments: SetOption = None,
+    allow_seen: Annotated[
+        bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
+    ] = False,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of the evaluation.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="NAME|latest", help="Go on with an evaluation.")
+    ] = None,
+    evals_dir: Annotated[
+        Path, typer.Option("--evals-dir", metavar="FOLDER", help="The folder that holds the evaluations.")
+    ] = EVALS_DIR,
+) -> None:
+    """Solve the tasks of a split, each by training on its demonstrations, and score the submission."""
+    if resume is not None:
+        folder, known = eval_command.reopen(resume, evals_dir)
+    else:
+        asked = eval_command.Asked(
+            dataset=dataset,
+            split="training" if held_out else checked_split(split),
+            limit=limit,
+            tasks=None if tasks is None else task_list(tasks),
+            held_out=held_out,
+            seconds_per_task=seconds_per_task,
+            steps_per_task=steps_per_task,
+            seed=seed,
+            device=checked_device(device),
+            weights=weights or default_weights(),
+            settings=settings_given(assignments),
+            allow_seen=allow_seen,
+            name=name,
+        )
+        folder, known = eval_command.begin(asked, evals_dir)
+    raise typer.Exit(eval_command.run(folder, known, workers, typer.echo))
+
+
+def task_list(given: str) -> list[str]:
+    """Read a list of task ids: separated by commas, or a file with one a line.
+
+    Raises:
+        DataError: If it cannot be read or holds none.
+    """
+    path = Path(given).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else given.replace(",", "\n")
+    except (OSError, ValueError):
+        raise DataError(f"{printable(given)} cannot be read as a list of tasks.") from None
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise DataError("The list of tasks is empty.")
+    return found
+
+
+def settings_given(assignments: list[str] | None) -> dict[str, str]:
+    """Read what stood behind `--set`.
+
+    Raises:
+        ConfigError: If one is no KEY=VALUE, or a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for pair in assignments or []:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise ConfigError(f"--set takes key=value, not {printable(pair)}.")
+        if found.setdefault(canonical(key.strip()), value.strip()) != value.strip():
+            raise ConfigError(f"{printable(key)} is given twice on the command line.")
+    return found
+
+
+def checked_device(name: str) -> str:
+    """Return the name of a device.
+
+    Raises:
+        ConfigError: If it is none that the solver computes on.
+    """
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f'--device is "{printable(name, 40)}", but must be cpu or cuda.')
+    return name
+
+
 def checked_split(name: str) -> Split:
     """Return the name of a split.
 
@@ -60,3 +190,4 @@ def checked_split(name: str) -> Split:
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("score")(score_submission)
+    app.command("eval")(evaluate)

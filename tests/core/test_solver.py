@@ -13,7 +13,8 @@ from arc_core.pace import MachinePace, measure_pace
 from arc_core.protocol import SeenTasks
 from arc_core.solver import Solver, fresh_net, snapshot_steps
 from arc_core.solver_config import SolverConfig
-from arc_core.weights import fit_config, load_weights, save_weights
+from arc_core.weights import load_weights, save_weights
+from arc_core.weights_file import find_weights, fit_config, read_notes
 
 SMALL = {"width": 16, "prompt_dim": 16, "steps": 2, "context_dim": 4, "color_maps": 2, "amp": "off"}
 CONFIG = SolverConfig.from_mapping(SMALL | {"batch_cells": 300})
@@ -118,14 +119,15 @@ def test_weights_come_back_from_float16_with_what_they_were_trained_on(tmp_path)
     size = save_weights(tmp_path / "w.safetensors", net, seen, {"seed": 3}, net.state_dict())
     assert size == (tmp_path / "w.safetensors").stat().st_size
     weights = load_weights(tmp_path / "w.safetensors")
-    assert (weights.seen, weights.recipe) == (seen, {"seed": 3})
+    assert (weights.notes.seen, weights.notes.recipe) == (seen, {"seed": 3})
+    assert read_notes(tmp_path / "w.safetensors") == weights.notes
     for name, tensor in net.state_dict().items():
         torch.testing.assert_close(weights.tensors[name], tensor, atol=1e-3, rtol=1e-3)
-    config = fit_config(weights, {"adapt_lr": 0.5})
+    config = fit_config(weights.notes, {"adapt_lr": 0.5})
     assert (config.width, config.adapt_lr) == (16, 0.5)
     Solver(recolor_task(), config, weights.tensors)
     with pytest.raises(CheckpointError, match="have width 16, not 64"):
-        fit_config(weights, {"width": 64})
+        fit_config(weights.notes, {"width": 64})
 
 
 def test_weights_that_are_none_are_refused(tmp_path):
@@ -134,6 +136,11 @@ def test_weights_that_are_none_are_refused(tmp_path):
     (tmp_path / "bad").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_weights(tmp_path / "bad")
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        read_notes(tmp_path / "bad")
+    with pytest.raises(CheckpointError, match="no weights"):
+        find_weights(str(tmp_path / "none"))
+    assert find_weights("none") is None
     net = fresh_net(CONFIG, 0)
     huge = {**net.state_dict(), "colors.bias": torch.full((10,), 1e9)}
     with pytest.raises(CheckpointError, match=r"colors\.bias do not fit float16"):
@@ -142,7 +149,7 @@ def test_weights_that_are_none_are_refused(tmp_path):
 
 def test_steps_follow_from_the_budget_alone_and_grow_with_it():
     ticks = iter(range(10**6))
-    pace = measure_pace(CONFIG, lambda: float(next(ticks)))
+    pace = measure_pace(CONFIG, clock=lambda: float(next(ticks)))
     assert MachinePace.from_json(pace.to_json()) == pace
     fixed = MachinePace.from_json(
         {"train": {"fixed": 0.01, "per_cell": 1e-5}, "predict": {"fixed": 0, "per_cell": 0}}
