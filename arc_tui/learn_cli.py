@@ -1,4 +1,4 @@
-"""The commands of the command line that evaluate and score."""
+"""The commands of the command line that solve, evaluate and score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from arc_core.options import canonical
 from arc_core.scoring import score
 from arc_core.text import printable
 from arc_core.weights_file import default_weights
-from arc_tui import eval_command
+from arc_tui import eval_command, solve_command
 from arc_tui.score_report import load_solutions, score_lines
 
 SPLITS = ("training", "evaluation")
@@ -132,6 +132,44 @@ def evaluate(
     raise typer.Exit(eval_command.run(folder, known, workers, typer.echo))
 
 
+def solve(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's id, or a file that holds one.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="TEXT", help="Where the id is from; arcagi1 and arcagi2."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", min=0.1, help="Budget in seconds of the processor.")
+    ] = SECONDS_PER_TASK,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", min=0, help="Training steps, instead of seconds.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")] = 0,
+    weights: WeightsOption = None,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
+    assignments: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
+) -> None:
+    """Solve one task by training on its demonstrations, and show two answers with their confidence."""
+    found = solve_command.find_task(task, dataset)
+    asked = eval_command.Asked(
+        dataset=found.dataset,
+        split=found.split,
+        limit=None,
+        tasks=[found.task.id],
+        held_out=False,
+        seconds_per_task=seconds,
+        steps_per_task=steps,
+        seed=seed,
+        device=checked_device(device),
+        weights=weights or default_weights(),
+        settings=settings_given(assignments),
+        allow_seen=True,  # nothing is scored
+        name=None,
+    )
+    solve_command.solve(asked, found, as_json=as_json)
+
+
 def task_list(given: str) -> list[str]:
     """Read a list of task ids: separated by commas, or a file with one a line.
 
@@ -191,3 +229,4 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("score")(score_submission)
     app.command("eval")(evaluate)
+    app.command("solve")(solve)
