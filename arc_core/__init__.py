@@ -4,7 +4,7 @@ What each phase and step of the seed document became:
 
 | seed | what | module |
 |---|---|---|
-| 1 | options, presets, run directory | `config`, `rundir`, `provenance` |
+| 1 | options, presets, run directory | `config`, `rundir`, `provenance`, `environment` |
 | 2a, step 2 | prompt embedding | `prompt`, `language_model`, `model_files`, `features`, `rules` |
 | 2b, steps 3 and 5 | the agent's plans and its size head | `agent` |
 | 2c, step 9 | Expected Free Energy loss | `loss` |
@@ -22,7 +22,7 @@ What each phase and step of the seed document became:
 | | its adaptation and votes | `solver`, `adaptation`, `solver_task`, `views`, `voting`, `pace` |
 | 4 | evaluations | `evaluation`, `solve_worker`, `weights_file` |
 | 3b, 4 | epochs, commands, events; validation | `trainer`, `telemetry`, `evaluate` |
-| potential issues | warnings with advice; preflight | `diagnostics`, `preflight` |
+| potential issues | warnings with advice; preflight | `diagnostics`, `preflight`, `model_estimate` |
 
 The seed's public names are exposed here and imported on first use, so that the boundary (`events`,
 `commands`, `rundir`, `checkpoint_index`) is there without torch.

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -48,6 +48,7 @@ from arc_core.durable import (
 from arc_core.errors import CheckpointError
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
+from arc_core.model_files import first_line
 from arc_core.optimizer_state import OPTIMIZER, restore_optimizers
 from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
@@ -66,6 +67,9 @@ from arc_core.snapshot import (
 from arc_core.state_form import require_form
 from arc_core.text import printable
 
+PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
+"""How pickles begin, and the zip files that torch puts them into."""
+
 SPARE_BYTES = 16 << 20
 """Disk that a checkpoint leaves free, so that the event log can still grow."""
 
@@ -76,11 +80,15 @@ class ModelPersistence:
     Args:
         directory: The folder; made on the first save.
         keep: Newest checkpoints kept, beside the best.
+
+    Attributes:
+        given_up: Ids of a course that the run no longer follows; they take no other's place when pruning.
     """
 
     def __init__(self, directory: Path | str = "checkpoints", keep: int = 5) -> None:
         self.directory = Path(directory)
         self.keep = keep
+        self.given_up: Collection[int] = ()
         self._previous: Path | None = None
         """The last checkpoint that this object wrote: unchanging files are linked from it."""
 
@@ -174,8 +182,11 @@ class ModelPersistence:
 
     def prune(self) -> list[Path]:
         """Remove all but the newest `keep` and the best; return what was removed."""
-        kept = read_hint(self.directory, "best")
-        old = [path for path in list_checkpoints(self.directory)[: -self.keep] if path.name != kept]
+        found = list_checkpoints(self.directory)
+        counted = [path for path in found if checkpoint_id(path) not in self.given_up]
+        kept = {*found[-self.keep :], *counted[-self.keep :]}
+        best = read_hint(self.directory, "best")
+        old = [path for path in found if path not in kept and path.name != best]
         for path in old:
             remove_folder(path)
         return old
@@ -212,17 +223,15 @@ class ModelPersistence:
         models = Models(agent, qwen, solver, efe_loss, policy, optimizer)
         state = read_state(path)
         if state.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{path.name} has format {state.get('format')!r}; this version reads {FORMAT}"
-            )
-        require_form(state, STATE_FORM, f"{path.name}/{STATE}")
+            raise CheckpointError(f"{STATE} has format {state.get('format')!r}; this version reads {FORMAT}")
+        require_form(state, STATE_FORM, STATE)
         _require_files(path, cast("list[object]", state["files"]))
         for name, module in models.parts.items():
             _restore(path / f"{name}.safetensors", module_tensors(name, module))
         try:
             solver.restore_bookkeeping(state["memory"])
         except ValueError as error:
-            raise CheckpointError(f"{path.name}/{STATE}: {error}") from None
+            raise CheckpointError(f"{STATE}: {error}") from None
         restore_optimizers(models.optimizers, models.parts, state["optimizer"], _read(path / OPTIMIZER)[0])
         restore_rng(_read(path / RNG)[0])
         return state
@@ -286,10 +295,10 @@ def _require_files(path: Path, listed: list[object]) -> None:
     """Hold what state.json says of the files beside it against the manifest and the folder."""
     there = {entry.name for entry in read_manifest(path)} - {STATE}
     if foreign := sorted(there - set(map(str, listed))):
-        raise CheckpointError(f"{path.name}/{STATE}: {printable(foreign[0])} is missing from files")
+        raise CheckpointError(f"{STATE}: {printable(foreign[0])} is missing from files")
     for name in map(str, listed):
         if name not in there or not (path / PurePosixPath(name)).is_file():
-            raise CheckpointError(f"{path.name}: {printable(name)} is missing")
+            raise CheckpointError(f"{printable(name)} is missing")
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -301,8 +310,23 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
-    return tensors, {str(name): str(target) for name, target in aliases.items()}
+        if _is_pickle(path):
+            raise CheckpointError(
+                f"{path} is a pickle, which is never read: where you trust it, load its tensors elsewhere "
+                "and write them with safetensors.torch.save_file"
+            ) from None
+        raise CheckpointError(f"{path} cannot be read: {first_line(error)}") from None
+    if not isinstance(aliases, dict):
+        raise CheckpointError(f"{path}: its {ALIASES} are no object")
+    return tensors, {str(name): str(target) for name, target in cast("dict[str, object]", aliases).items()}
+
+
+def _is_pickle(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(2) in PICKLE_STARTS
+    except OSError:
+        return False
 
 
 @torch.no_grad()
@@ -313,7 +337,7 @@ def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
     if missing := sorted(live.keys() - saved.keys()):
         raise CheckpointError(f"{path}: {missing[0]} is missing")
     if foreign := sorted(saved.keys() - live.keys()):
-        raise CheckpointError(f"{path}: {foreign[0]} does not belong to this configuration")
+        raise CheckpointError(f"{path}: {printable(foreign[0], 200)} does not belong to this configuration")
     for name, tensor in live.items():
         if saved[name].shape != tensor.shape:
             raise CheckpointError(

@@ -114,7 +114,7 @@ class TrainConfig:
     )
     backward: str = option(
         "planner",
-        "The backward plan: a planner of its own, or the forward one flipped as in the seed.",
+        "The backward plan: a planner of its own, or the forward one flipped as in the seed (no d_rev).",
         choices=("planner", "flip"),
     )
 

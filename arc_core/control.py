@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from arc_core.commands import Command, CommandInbox
+from arc_core.diagnostics import Finding
 from arc_core.events import EventWriter
 from arc_core.progress import Progress
 from arc_core.rundir import RunDirectory
@@ -79,7 +81,18 @@ class Control:
             new = command.args if command.command == "set" else None
             self._events.emit("command_applied", id=command.id, command=command.command, old=old, new=new)
             if command.command == "set":
-                self._events.sync()  # an acknowledged setting is never lost
+                self._sync()  # an acknowledged setting is never lost
+
+    def _sync(self) -> None:
+        try:
+            self._events.sync()
+        except OSError as error:
+            finding = Finding(
+                "log_not_synced",
+                f"The event log could not be synced to the disk: {error}.",
+                "The setting holds and training goes on; see to the disk, or it may be lost in a power cut.",
+            )
+            self._events.emit("warning", **dataclasses.asdict(finding))
 
     def _refusal(self, command: Command) -> str | None:
         if command.command == "pause" and self.paused:

@@ -65,7 +65,8 @@ class ARCDataset:
     """The pairs of a set of tasks, each with its task's other demonstrations as context.
 
     A train pair is shown with the task's *other* train pairs, a test pair with all of them, so training and
-    test see the same kind of thing. It has the methods that torch's map-style datasets have, without torch.
+    test see the same kind of thing. It has the methods that torch's map-style datasets have, without torch: a
+    `DataLoader` takes it with `collate_fn=arc_core.batch.collate`.
 
     Args:
         source: Where the tasks are, see `load_tasks`; ignored when `tasks` is given.

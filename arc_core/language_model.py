@@ -288,30 +288,15 @@ class LanguageModel(nn.Module):
         }
 
 
-def estimate_parameters(name: str) -> int:
-    """Count a model's parameters from its configuration, without reading or making weights.
+def config_of(name: str) -> PreTrainedConfig:
+    """Read a model's configuration, without its weights.
 
     Args:
         name: As for `LanguageModel.load`.
 
-    Returns:
-        The number of parameters of the backbone.
-
     Raises:
-        LanguageModelError: If the configuration cannot be found, reached or read.
+        LanguageModelError: If it cannot be found, reached or read.
     """
-    config = _config_of(name)
-    with transformers_errors(name, "build this model"), torch.device("meta"):
-        backbone = AutoModel.from_config(config, trust_remote_code=False)
-    return sum(value.numel() for value in backbone.parameters())
-
-
-def estimate_hidden_size(name: str) -> int:
-    """Read a model's width from its configuration; arguments and errors as of `estimate_parameters`."""
-    return _config_of(name).get_text_config().hidden_size
-
-
-def _config_of(name: str) -> PreTrainedConfig:
     return _tiny_config() if name == TINY else _read_config(name, find_model(name, weights=False).folder)
 
 

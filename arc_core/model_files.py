@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arc_core.errors import LanguageModelError
+from arc_core.safe_files import PICKLED
 
 SMOLLM2 = "smollm2"
 
@@ -21,6 +22,11 @@ CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 HUB_TIMEOUT_SECONDS = 10.0
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+CONVERSION = (
+    "where you trust it, convert it with transformers' "
+    "AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+)
 
 
 class ModelFiles(NamedTuple):
@@ -83,6 +89,8 @@ def find_model(name: str, *, weights: bool = True) -> ModelFiles:
             raise LanguageModelError(f"{name} is not fetched yet: run `arc-tui fetch-lm {name}`")
     elif Path(name).expanduser().is_dir():
         files = ModelFiles(Path(name).expanduser(), None)
+    elif Path(name).suffix in PICKLED and Path(name).expanduser().exists():
+        raise LanguageModelError(f"{name} holds pickled weights, which are never read: {CONVERSION}")
     elif Path(name).expanduser().exists():
         raise LanguageModelError(f"{name} is a file: name the folder that holds config.json and the weights")
     elif HUB_NAME.fullmatch(name) and not name.startswith("."):
@@ -178,11 +186,8 @@ def _check_weights(name: str, folder: Path) -> None:
         if (folder / file).is_file():
             _read_json(name, folder / file)
     if missing := _missing_weights(folder):
-        if any(file.suffix in {".bin", ".pt", ".pth"} for file in folder.iterdir()):
-            raise LanguageModelError(
-                f"{name} holds only pickled weights, which are never read: where you trust it, convert it "
-                "with transformers' AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-            )
+        if any(file.suffix in PICKLED for file in folder.iterdir()):
+            raise LanguageModelError(f"{name} holds only pickled weights, which are never read: {CONVERSION}")
         raise LanguageModelError(f"{name}: there is no {missing} in {folder}")
     for file in sorted(folder.glob("*.safetensors")):
         try:

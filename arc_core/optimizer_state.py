@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from arc_core.checkpoint_index import STATE
 from arc_core.errors import CheckpointError
 from arc_core.state_form import require_form
+from arc_core.text import printable
 
 OPTIMIZER = "optimizer.safetensors"
 
@@ -45,7 +46,8 @@ def restore_optimizers(
     for label, optimizer in optimizers.items():
         _restore_optimizer(label, optimizer, groups[label], slots, parts)
     if slots:
-        raise CheckpointError(f"{OPTIMIZER}: {next(iter(slots))} does not belong to this configuration")
+        foreign = printable(next(iter(slots)), 200)
+        raise CheckpointError(f"{OPTIMIZER}: {foreign} does not belong to this configuration")
 
 
 def _parameter_names(optimizer: torch.optim.Optimizer, parts: Parts) -> list[list[str]]:
@@ -102,13 +104,13 @@ def _restore_optimizer(
     ]
     require_form(groups, form, where)
     for group, own, entry in zip(optimizer.param_groups, names, groups, strict=True):
-        moments = entry["moments"]
+        moments = {name: set(map(str, slots_of)) for name, slots_of in entry["moments"].items()}
         group.update({k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k != "moments"})
         for parameter, name in zip(group["params"], own, strict=True):
             found = slots.pop(f"{label}/{name}", {})
-            if missing := sorted(set(moments[name]) - found.keys()):
+            if missing := sorted(moments[name] - found.keys()):
                 raise CheckpointError(f"{OPTIMIZER}: {missing[0]} of {label}/{name} is missing")
-            if missing := sorted(found.keys() - set(moments[name])):
+            if missing := sorted(found.keys() - moments[name]):
                 raise CheckpointError(f"{where}: {missing[0]} is missing from the moments of {name}")
             optimizer.state.pop(parameter, None)
             if found:

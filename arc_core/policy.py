@@ -105,7 +105,8 @@ class PolicyRefinedAgent(nn.Module):
         self.optimizer = torch.optim.Adam(self.parameters(), lr=config.rl_lr)
 
     def _distribution(self, state: Tensor) -> Normal:
-        return Normal(self.actor(state), self.log_std.clamp(-3.0, 0.5).exp())
+        # Unchecked: a state that is not finite makes a step that is skipped, not an error.
+        return Normal(self.actor(state), self.log_std.clamp(-3.0, 0.5).exp(), validate_args=False)
 
     def refine_prompt(
         self, prompt: Tensor, control: Tensor, summary: Tensor, *, deterministic: bool = False
@@ -128,7 +129,7 @@ class PolicyRefinedAgent(nn.Module):
             parts = [torch.atleast_2d(part.float()) for part in (prompt, control, summary)]
             state = torch.cat(parts, dim=-1)
             distribution = self._distribution(state)
-            pre_tanh = distribution.mean if deterministic else distribution.sample()
+            pre_tanh = distribution.mean if deterministic else distribution.rsample()
             delta = self.config.rl_delta_scale * pre_tanh.tanh()
         return prompt + delta.view(prompt.shape), RefineInfo(state, parts[2], pre_tanh)
 

@@ -14,9 +14,10 @@ from torch import nn
 from arc_core.agent import ARCPromptGuidedAgentGPU
 from arc_core.config import TrainConfig
 from arc_core.errors import PreflightError
-from arc_core.language_model import LanguageModel, estimate_hidden_size, estimate_parameters
+from arc_core.language_model import LanguageModel
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
+from arc_core.model_estimate import estimate_activation_bytes, estimate_hidden_size, estimate_parameters
 from arc_core.policy import PolicyRefinedAgent, PolicyRefinedConfig
 from arc_core.prompt import QwenHybridPrompt
 
@@ -108,8 +109,18 @@ def plan_run(
     states = 16 * own + language * (4 * weight if config.lm_train == "full" else weight) + buffers
     # Per cell: what the backward pass keeps of encoder and heads, in float32.
     per_cell = 4 * config.hidden_dim * (4 + 5 * config.max_steps)
-    activations = config.batch_size * 900 * per_cell
+    batch = min(config.batch_size, pairs)
+    activations = batch * 900 * per_cell
+    if config.lm_train != "frozen":
+        activations += estimate_activation_bytes(config.lm, batch)
+    # Mixed precision keeps a copy of two bytes of each float32 weight while a step runs.
+    if config.amp != "off":
+        activations += 2 * (own + (language if config.lm_dtype == "float32" else 0))
     checkpoint = own * 12 + language * (3 * weight if config.lm_train == "full" else weight) + buffers
+    # Every so many steps and at the end of each epoch; one more may be asked for. Of these remain the
+    # newest ones and the best, beside the one that is being written.
+    written = config.epochs * (batches_per_epoch // config.checkpoint_every + 1) + 1
+    on_disk = min(written, config.keep_checkpoints + 2)
     return Plan(
         pairs=pairs,
         batches_per_epoch=batches_per_epoch,
@@ -118,7 +129,7 @@ def plan_run(
         trainable_parameters=trained,
         memory_bytes=states + activations + RUNTIME_BYTES,
         checkpoint_bytes=checkpoint,
-        disk_bytes=checkpoint * (config.keep_checkpoints + 2),
+        disk_bytes=checkpoint * on_disk,
         threads=threads,
         device=str(device),
     )

@@ -10,8 +10,11 @@ from arc_core.config import TrainConfig
 from arc_core.errors import ArcError, PreflightError, RunError
 from arc_core.events import EventWriter, next_seq
 from arc_core.rundir import RunDirectory, RunLock, trusted_run
+from arc_core.safe_files import remove_unfinished
+from arc_core.text import printable
 
 REFUSED = 2
+LOG_NOT_WRITTEN = 1
 
 
 class StopSignal:
@@ -36,7 +39,8 @@ def main(path: Path | None) -> int:
 
     Returns:
         0 when the run ended as it should, 2 when its input was refused: the last event, `run_finished`,
-        holds the sentence. A bug leaves its traceback on standard error, which is engine.log.
+        holds the sentence. 1 when all went well but the disk did not take the end of the event log: the
+        sentence is on standard error. A bug leaves its traceback on standard error, which is engine.log.
     """
     if path is None:
         sys.stderr.write("usage: python -m arc_core RUN_DIR\n")
@@ -46,10 +50,11 @@ def main(path: Path | None) -> int:
     try:
         run = trusted_run(path)
         with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
+            remove_unfinished(run.run_json)
             events.keep_synced()
             return _train(run, events, stop)
     except ArcError as error:  # no lock, no events: whoever holds the run goes on undisturbed
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(f"Error: {printable(str(error))}\n")
         return REFUSED
 
 
@@ -57,11 +62,15 @@ def _train(run: RunDirectory, events: EventWriter, stop: StopSignal) -> int:
     try:
         reason = _run_trainer(run, events, stop)
     except ArcError as error:
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(f"Error: {printable(str(error))}\n")
         events.emit("run_finished", reason=str(error))
         return REFUSED
     events.emit("run_finished", reason=reason)
-    events.sync()
+    try:
+        events.sync()
+    except OSError as error:
+        sys.stderr.write(f"Error: The end of the event log is not safely on the disk: {error}.\n")
+        return LOG_NOT_WRITTEN
     return 0
 
 

@@ -60,7 +60,7 @@ def color_similarity(prediction: Tensor, target: Tensor, colors: int = 10) -> fl
         torch.bincount(grid.flatten().long(), minlength=colors).float() / grid.numel()
         for grid in (prediction, target)
     ]
-    return 1.0 - 0.5 * (shares[0] - shares[1]).abs().sum().item()
+    return max(1.0 - 0.5 * (shares[0] - shares[1]).abs().sum().item(), 0.0)  # rounding can pass 0
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,6 @@ def score_batch(
     return Scores(
         accuracy=straight_through(accuracy(hard), accuracy(soft)),
         size=straight_through(ratio.prod(dim=1), expected_size_similarity(size_logits, target.sizes)),
-        color=straight_through(color(hard), color(soft)),
+        color=straight_through(color(hard).clamp_min(0.0), color(soft)),  # rounding can pass 0
         reversibility=reversibility,
     )

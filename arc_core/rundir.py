@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from arc_core.errors import RunError
-from arc_core.safe_files import open_regular, read_json_object, write_json_atomic
+from arc_core.safe_files import PICKLED, open_regular, read_json_object, write_json_atomic
 from arc_core.text import is_printable, printable
 
 __all__ = [
@@ -90,8 +90,15 @@ class RunDirectory:
         return read_json_object(self.run_json)
 
     def write(self, content: dict[str, Any]) -> None:
-        """Replace run.json as a whole."""
-        write_json_atomic(self.run_json, content)
+        """Replace run.json as a whole.
+
+        Raises:
+            RunError: If it cannot be written; it is the old one or the new one then, whole.
+        """
+        try:
+            write_json_atomic(self.run_json, content)
+        except OSError as error:
+            raise RunError(f"Cannot write {printable(str(self.run_json))}: {error.strerror}.") from None
 
     def update(self, **values: Any) -> None:
         """Set top-level entries of run.json and keep the others."""
@@ -133,16 +140,20 @@ class RunLock:
                 os.close(fd)
                 raise RunError(f"{_holder_sentence(self._run)}.")
             time.sleep(0.02)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+        self._name_holder(f"{os.getpid()}\n")
 
     def release(self) -> None:
         """Let go of the lock; the file stays."""
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
+            self._name_holder("")
             os.close(self._fd)
             self._fd = -1
+
+    def _name_holder(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the lock holds without it, on a full disk too
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, text.encode(), 0)
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -255,6 +266,11 @@ def open_run(runs_dir: Path, reference: str = LATEST) -> RunDirectory:
         return trusted_run(runs_dir / matches[0])
     if matches:
         raise RunError(f"{name} is the start of several runs: {_some(matches)}.")
+    if Path(name).suffix in PICKLED:
+        raise RunError(
+            f"{name} is no run and looks like a pickle, which is never read: where you trust it, convert a "
+            "language model with transformers' save_pretrained(FOLDER) and name it by --lm FOLDER."
+        )
     known = f"there are {_some([run.name for run in runs])}" if runs else "there is none"
     raise RunError(f"There is no run {name} in {where}; {known}.")
 
@@ -263,7 +279,8 @@ def trusted_run(path: Path) -> RunDirectory:
     """Return the run in a directory.
 
     Raises:
-        RunError: If it is a symbolic link, writable by everyone, holds a folder that is a link, or is no run.
+        RunError: If it is a symbolic link or writable by everyone, if a file or folder in it is a link, a
+            pipe or the like, or if it is no run.
     """
     try:
         mode = path.lstat().st_mode
@@ -275,12 +292,24 @@ def trusted_run(path: Path) -> RunDirectory:
     if mode & stat.S_IWOTH:
         raise RunError(f"{shown} is writable by everyone: remove that permission to use the run.")
     run = RunDirectory(path.absolute())
-    if not run.run_json.is_file():
+    if not os.path.lexists(run.run_json):
         raise RunError(f"{shown} is no run: it has no run.json.")
-    for folder in (run.commands, run.checkpoints):
-        if folder.is_symlink():
-            raise RunError(f"{printable(str(folder))} is a symbolic link: a run's folders must be real ones.")
+    for place in (run.run_json, run.events, run.engine_log, run.lock, run.commands, run.checkpoints):
+        _refuse_what_is_no_part_of_a_run(place, folder=place in (run.commands, run.checkpoints))
     return run
+
+
+def _refuse_what_is_no_part_of_a_run(place: Path, *, folder: bool) -> None:
+    try:
+        mode = place.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(mode):
+        raise RunError(f"{printable(str(place))} is a symbolic link: what a run holds must be real.")
+    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
+        raise RunError(
+            f"{printable(str(place))} is no {'folder' if folder else 'regular file'}: it is not opened."
+        )
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -14,6 +15,11 @@ from arc_core.text import printable
 
 LARGEST_JSON = 4 << 20
 """No JSON file of a run that is read whole comes near this."""
+
+PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt"})
+"""How the names of files end that are pickles, which may run code when they are read."""
+
+_TEMPORARY = ".tmp-"
 
 
 def open_regular(path: Path, flags: int) -> int:
@@ -75,23 +81,46 @@ def read_json_object(path: Path, limit: int = LARGEST_JSON) -> dict[str, Any]:
 
 def write_json_atomic(path: Path, content: object) -> None:
     """Write JSON (mode 0600) so that a reader, or a crash, sees the old file or the new one, whole."""
-    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="ascii") as file:
-            json.dump(content, file, indent=2, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
+        fd = os.open(temporary, flags, 0o600)
+        try:
+            view = memoryview(text.encode("ascii"))
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
         temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what processes that were killed within `write_json_atomic` left beside a file."""
+    for left in path.parent.glob(f"{_TEMPORARY}*-{path.name}"):
+        writer = left.name.removeprefix(_TEMPORARY).removesuffix(f"-{path.name}")
+        if writer.isdecimal() and not _is_running(int(writer)):
+            left.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return process != os.getpid()
 
 
 def _not_regular(path: Path) -> RunError:

@@ -212,11 +212,10 @@ class SnapshotTaker:
 
     @property
     def _unchanging(self) -> frozenset[str]:
-        fixed = {f"{LANGUAGE_MODEL}/{name}" for name in self._layout}
+        # Small files are written anew: sharing saves nothing, and damage to one would be damage to all.
         language_model = self._models.qwen.language_model
-        if not any(weight.requires_grad for weight in language_model.weights().values()):
-            fixed.add(f"{LANGUAGE_MODEL}/model.safetensors")
-        return frozenset(fixed)
+        trained = any(weight.requires_grad for weight in language_model.weights().values())
+        return frozenset() if trained else frozenset({f"{LANGUAGE_MODEL}/model.safetensors"})
 
     def _live(self) -> dict[str, Mapping[str, Tensor]]:
         models = self._models

@@ -149,7 +149,10 @@ def start_or_resume(
     else:
         path = _newest(run, timeline, warn)
     if path is not None:
-        return _resume(path, run, config, device, threads, total_steps, events, warn)
+        try:
+            return _resume(path, run, config, device, threads, total_steps, events, warn)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path.name} cannot be used: {error}") from None
     system = ArcSystem(config, device, total_steps)
     system.efe_loss.set_anchor(color_shares(dataset))
     progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
@@ -190,8 +193,8 @@ def _resume(
     events: EventWriter,
     warn: Warn,
 ) -> Start:
-    state, where = read_state(path), f"{path.name}/{STATE}"
-    require_form(state, LOOP_FORM | {"build": describe_build()}, where)
+    state = read_state(path)
+    require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
     _check_build(run, state, threads, config, warn)
     language_model = LanguageModel.load(
         str(path / LANGUAGE_MODEL),
@@ -203,7 +206,7 @@ def _resume(
         path, system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer
     )
     progress = Progress.restored(state)
-    require_form(state["metrics"], progress.metrics(), where, "metrics")
+    require_form(state["metrics"], progress.metrics(), STATE, "metrics")
     system.restore_state(state["system"])
     elapsed, last_seq = float(state["elapsed_seconds"]), int(state["last_seq"])
     give_up_what_follows(run, path, last_seq, events.last_seq)

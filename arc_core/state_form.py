@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 from arc_core.errors import CheckpointError
+
+LARGEST = 2**63
+"""No whole number of a state comes near this; a longer one is damage."""
 
 
 def require_form(saved: object, form: object, where: str, name: str = "") -> None:
@@ -48,7 +52,7 @@ def _same_kind(saved: object, form: object) -> bool:
     if isinstance(form, bool) or isinstance(saved, bool):
         return isinstance(saved, bool) and isinstance(form, bool)
     if isinstance(form, int):
-        return isinstance(saved, int)
+        return isinstance(saved, int) and abs(saved) < LARGEST
     if isinstance(form, float):
-        return isinstance(saved, int | float)
+        return math.isfinite(saved) if isinstance(saved, float) else _same_kind(saved, int(form))
     return isinstance(saved, type(form))

@@ -146,6 +146,8 @@ def _scores(
     """Score a prediction at its own size, with the backward planner as judge of reversibility."""
     logits, mask = prediction.final(batch.inputs)
     sizes = prediction.output.sizes
+    if system.config.backward == "flip":  # nothing trains the planner, and an untrained judge is noise
+        return score_batch(logits, mask, sizes, prediction.output.size_logits, target, batch.inputs, None)
     probabilities = logits.softmax(dim=-1)
     hard = F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).float()
     # Whole colours with the probabilities' gradient: the judge sees what it is shown elsewhere.

@@ -195,8 +195,7 @@ class ArcSystem:
         with self.precision.autocast():
             features = self.agent.encode(inputs.cells, inputs.mask)
             after = self.agent.plan(features, prompt, inputs.mask, inputs.sizes)
-            # The baseline comes second and shares the encoder's work and autocast's copies of the weights.
-            # The other way round those copies would be made without gradient, and the agent have none.
+            # The baseline shares the encoder's work and autocast's copies of the weights.
             with torch.no_grad():
                 before = self.agent.plan(features, base_prompt, inputs.mask, inputs.sizes)
         return Flow(base_prompt, prompt, info, Prediction(*before), Prediction(*after), hits)

@@ -34,11 +34,11 @@ class Pace:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Seconds trained, pauses left out."""
+        """Seconds trained, pauses and validations left out."""
         return self._clock() - self._started
 
     def leave_out(self, seconds: float) -> None:
-        """Take a pause or a validation out of the reckoning of the rate, and a pause out of the time."""
+        """Take a pause or a validation out of the reckoning of the rate and of the time."""
         self._started += seconds
         self._marks = deque((at + seconds, pairs) for at, pairs in self._marks)
 

@@ -21,6 +21,7 @@ from arc_core.saving import Saver
 from arc_core.startup import choose_device, load_data, start_or_resume
 from arc_core.step import training_step
 from arc_core.telemetry import Pace, sample_fields, step_fields
+from arc_core.timeline import Timeline
 
 PAUSE_POLL_SECONDS = 0.05
 SMALLEST_VALIDATION_BATCH = 8
@@ -65,6 +66,7 @@ class Trainer:
         held = None
         if start.checkpoint is not None:
             persistence.link_from(start.checkpoint)
+            persistence.given_up = Timeline.of(run).given_up_checkpoints(run.checkpoints)
             held = self.progress.position
         self.saver = Saver(persistence, self.system, events, threads, self.warn, held)
         self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)

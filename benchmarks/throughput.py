@@ -9,13 +9,14 @@ has seen once before (a convolution compiles a kernel for each new grid size), a
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
+from arc_core.environment import prepare
+
+prepare()
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

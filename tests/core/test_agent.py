@@ -147,6 +147,13 @@ def test_every_pair_follows_its_own_prompt(agent: ARCPromptGuidedAgentGPU, grids
         assert moved.any(dim=1).tolist() == [False, False, True, False, False]
 
 
+def test_the_size_follows_what_stands_in_the_grid_too(agent: ARCPromptGuidedAgentGPU) -> None:
+    prompt = torch.randn(24)
+    grid = torch.randint(0, 10, (4, 6))
+    before, after = (agent(cells, prompt)[1].size_logits for cells in (grid, (grid + 3) % 10))
+    assert not torch.equal(before, after)
+
+
 def test_one_gain_says_as_the_input(agent: ARCPromptGuidedAgentGPU, grids: list[np.ndarray]) -> None:
     last = agent.size_head.body[2]
     torch.nn.init.zeros_(last.weight)

@@ -69,6 +69,27 @@ def test_pairs_at_or_above_the_threshold_are_stored_as_they_were_solved():
     assert 0 < len(best) < 9
 
 
+def test_each_stored_pair_moves_the_anchor_towards_its_colours():
+    system = small_system()
+    system.memory_threshold.ema = 0.0  # every pair is stored
+    batch = real_batch()
+    assert batch.targets is not None
+    expected = system.efe_loss.anchor.clone()
+    momentum = system.efe_loss.anchor_momentum
+    for cells, (height, width) in zip(batch.targets.cells, batch.targets.sizes.tolist(), strict=True):
+        shares = torch.bincount(cells[:height, :width].flatten(), minlength=10) / (height * width)
+        expected = (1 - momentum) * expected + momentum * shares
+    result, _ = step_and_flow(system, batch)
+    assert result.memory["stored"] == 4
+    torch.testing.assert_close(
+        system.efe_loss.anchor, expected, msg="the anchor does not follow what is stored"
+    )
+    system.memory_threshold.ema = 1.0
+    result, _ = step_and_flow(system, real_batch(4))
+    assert result.memory["stored"] == 0
+    torch.testing.assert_close(system.efe_loss.anchor, expected, msg="the anchor moves without a stored pair")
+
+
 def learned_memory() -> ArcSystem:
     """A system whose memory was filled by training on four tasks, and trained by reading it."""
     system = trained(14, real_batch())
@@ -117,6 +138,10 @@ def test_entries_of_the_same_task_are_never_retrieved():
         system.memory.prompts[slots] = kept
         assert torch.equal(after[index], before[index]), "a prompt reads its own task's entry"
         assert all(not torch.equal(after[i], before[i]) for i in range(4) if i != index)
+
+
+def anchor_never_moved(patch: Patch) -> None:
+    patch.setattr(loss_module.EFELoss, "move_anchor", lambda self, shares: None)
 
 
 def threshold_never_updated(patch: Patch) -> None:
@@ -218,6 +243,42 @@ def test_training_step_on_the_prompt_term_raises_the_cosine_with_the_own_outcome
     assert others_rise < 0.5 * rise, "the cosine with the others' outcomes rises"
 
 
+def test_prompt_that_has_found_its_outcome_is_still_pushed_away_from_the_others():
+    for seed in SEEDS:
+        outcomes = outcomes_of(small_system(seed), real_batch(4 * seed)).double()
+        directions = loss_module.centred_outcomes(outcomes, outcomes[:0])[0]
+        prompts = directions.clone().requires_grad_()
+        loss_module.prompt_term(prompts, outcomes, outcomes[:0]).sum().backward()
+        assert prompts.grad is not None
+        pushed = prompts.detach() - 0.01 * F.normalize(prompts.grad, dim=-1)
+        before, after = ((p @ directions.T / p.norm(dim=-1)[:, None]) for p in (directions, pushed))
+        nearest = before.fill_diagonal_(-1.0).argmax(dim=1)
+        change = (after - before)[torch.arange(4), nearest]
+        assert torch.all(change < -1e-4), "the others' outcomes are no negatives"
+
+
+def test_steps_outcomes_are_what_later_prompts_are_told_apart_from():
+    system, twin = small_system(**PROMPT_TERM_ALONE), small_system(**PROMPT_TERM_ALONE)
+    batch = real_batch(0, 1)
+    alone, _ = step_and_flow(stand_still(twin), batch)
+    step_and_flow(stand_still(system), real_batch(4))
+    result, _ = step_and_flow(system, batch)
+    assert system.efe_loss.past_seen == 5, "a step's outcomes are forgotten"
+    assert result.loss["prompt"] > alone.loss["prompt"], "a lone pair has nothing to be told apart from"
+
+
+def outcomes_forgotten(patch: Patch) -> None:
+    patch.setattr(loss_module.EFELoss, "remember_outcomes", lambda self, target, mask: None)
+
+
+def no_negatives(patch: Patch) -> None:
+    def pull(prompt: Tensor, outcome: Tensor, past: Tensor) -> Tensor:
+        directions, _ = loss_module.centred_outcomes(outcome, past)
+        return 1.0 - F.cosine_similarity(prompt, directions[: len(prompt)])
+
+    patch.setattr(loss_module, "prompt_term", pull)
+
+
 def random_outcome(patch: Patch) -> None:
     term = loss_module.prompt_term
     patch.setattr(
@@ -264,6 +325,21 @@ def every_seed(proof: Callable[[int], None]) -> None:
             "does not change the prompt",
         ),
         (retrieval_of_zeros, test_what_is_retrieved_is_trained, "no gradient"),
+        (
+            anchor_never_moved,
+            test_each_stored_pair_moves_the_anchor_towards_its_colours,
+            "does not follow what is stored",
+        ),
+        (
+            no_negatives,
+            test_prompt_that_has_found_its_outcome_is_still_pushed_away_from_the_others,
+            "are no negatives",
+        ),
+        (
+            outcomes_forgotten,
+            test_steps_outcomes_are_what_later_prompts_are_told_apart_from,
+            "outcomes are forgotten",
+        ),
         (
             own_entries_read_in_secret,
             test_entries_of_the_same_task_are_never_retrieved,

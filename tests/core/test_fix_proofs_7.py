@@ -89,6 +89,13 @@ def test_bfloat16_trains_float32_weights_without_a_scaler():
     assert not taken
 
 
+def test_every_weight_of_the_agent_has_a_gradient_under_bfloat16():
+    system = small_system(amp="bfloat16")
+    step_and_flow(system, real_batch(same_size=False))
+    silent = [n for n, p in system.agent.named_parameters() if p.grad is None or not p.grad.norm() > 0]
+    assert not silent, f"no gradient reaches {silent}"
+
+
 def test_nonfinite_loss_in_float32_skips_the_step_and_is_counted():
     system = small_system()
     before = weights_of(system)

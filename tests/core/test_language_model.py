@@ -19,7 +19,8 @@ from transformers.utils import logging as transformers_logging
 
 from arc_core import fetch_lm, model_files
 from arc_core.errors import LanguageModelError
-from arc_core.language_model import LanguageModel, estimate_parameters
+from arc_core.language_model import LanguageModel
+from arc_core.model_estimate import estimate_parameters
 
 TEXTS = [
     "Every 3x3 block is mirrored to the right and recoloured from blue to red.",

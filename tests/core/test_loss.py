@@ -571,6 +571,24 @@ def test_the_backward_plan_stands_beside_the_forward_one_in_reversed_time(
     assert found == pytest.approx(0.5 * expected, rel=1e-4)
 
 
+def test_with_the_flipped_plan_there_is_no_judge_of_reversibility(
+    make_system: Callable[..., ArcSystem], make_examples: Callable[..., list[Example]]
+) -> None:
+    batch = collate(make_examples(4))
+    reward = {}
+    for backward in ("flip", "planner"):
+        system = make_system(backward=backward, agent_lr=1e-3)
+        planner = [weight.detach().clone() for weight in system.agent.backward_planner.parameters()]
+        reward[backward] = training_step(system, batch, epoch=0, step=1).reward["d_rev"]
+        moved = [
+            not torch.equal(a, b)
+            for a, b in zip(planner, system.agent.backward_planner.parameters(), strict=True)
+        ]
+        assert all(moved) if backward == "planner" else not any(moved)
+    assert reward["flip"] == 0.0, "an untrained planner judges"
+    assert reward["planner"] != 0.0
+
+
 def test_every_weight_of_the_agent_and_the_loss_is_trained(
     make_system: Callable[..., ArcSystem], make_examples: Callable[..., list[Example]]
 ) -> None:

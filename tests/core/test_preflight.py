@@ -10,7 +10,9 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from transformers import Qwen2Config
 
+from arc_core import model_estimate
 from arc_core.config import TrainConfig
 from arc_core.errors import LanguageModelError, PreflightError
 from arc_core.preflight import Plan, plan_run, refuse_what_cannot_fit
@@ -68,6 +70,29 @@ def test_every_estimate_is_positive_and_the_disk_holds_all_checkpoints(
 
 
 @pytest.mark.parametrize(
+    ("changes", "checkpoints"),
+    [
+        ({"epochs": 1}, 2),  # the epoch's, and one that a command may ask for
+        ({"epochs": 1, "checkpoint_every": 5}, 4),  # of steps 5 and 10, of the epoch, of a command
+        ({"epochs": 3, "checkpoint_every": 5}, 7),
+        ({"epochs": 3, "keep_checkpoints": 10_000}, 4),
+    ],
+)
+def test_a_short_run_needs_no_disk_for_checkpoints_that_it_never_writes(
+    small_config: Config, changes: dict[str, Any], checkpoints: int
+) -> None:
+    plan = plan_of(small_config(**changes))
+    assert plan.disk_bytes == checkpoints * plan.checkpoint_bytes
+
+
+def test_a_batch_larger_than_the_data_needs_no_more_memory_than_the_data(small_config: Config) -> None:
+    assert (
+        plan_of(small_config(batch_size=100)).memory_bytes
+        == plan_of(small_config(batch_size=60_000)).memory_bytes
+    )
+
+
+@pytest.mark.parametrize(
     "changes",
     [{"hidden_dim": 64}, {"prompt_dim": 64}, {"batch_size": 16}, {"max_steps": 9}, {"memory_capacity": 4096}],
 )
@@ -82,6 +107,27 @@ def test_a_frozen_or_half_size_language_model_needs_less(plan: Plan, small_confi
         smaller = plan_of(small_config(**changes))
         assert smaller.memory_bytes < plan.memory_bytes
         assert smaller.checkpoint_bytes < plan.checkpoint_bytes
+
+
+def test_a_language_model_that_trains_needs_memory_for_its_activations_and_casts(
+    small_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Qwen2Config(  # SmolLM2-135M's sizes
+        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
+        num_attention_heads=9, num_key_value_heads=3, tie_word_embeddings=True,
+    )  # fmt: skip
+    monkeypatch.setattr(model_estimate, "config_of", lambda _: config)
+    plain, cast, more = (
+        plan_of(small_config(**changes))
+        for changes in ({}, {"amp": "auto"}, {"amp": "auto", "batch_size": 16, "hidden_dim": 2})
+    )
+    language = 134_540_000
+    assert cast.memory_bytes - plain.memory_bytes == pytest.approx(2 * language, rel=0.01)
+    # Measured with batches of 8: 3.6 GB, of which the agent's share is 0.1 more than here.
+    assert 3.3e9 < cast.memory_bytes < 3.8e9
+    assert more.memory_bytes > cast.memory_bytes + 0.3e9
+    frozen = plan_of(small_config(lm_train="frozen"))
+    assert plain.memory_bytes - frozen.memory_bytes > 12 * language + 0.3e9
 
 
 def test_planning_draws_no_random_number_and_makes_no_weights(small_config: Config) -> None:

@@ -1,5 +1,6 @@
 """The run directory: permissions, names, how a run is found, and its lock."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -195,6 +196,54 @@ def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OSError, match="No space"):
         write_json_atomic(path, {"a": 2})
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("x.json", '{\n  "a": 1\n}\n')]
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_living_ones_stays(tmp_path: Path):
+    run = create_run(tmp_path, "a", {"mine": 1})
+    done = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    left = [run.path / f".tmp-{int(done.stdout)}-run.json", run.path / f".tmp-{os.getpid()}-run.json"]
+    kept = [run.path / f".tmp-{os.getppid()}-run.json", run.path / ".tmp-notes-run.json"]
+    for path in left + kept:
+        path.write_text("{", encoding="ascii")
+    safe_files.remove_unfinished(run.run_json)
+    assert [path.exists() for path in left + kept] == [False, False, True, True]
+    assert run.read() == {"mine": 1}
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+def test_run_json_that_cannot_be_written_is_told_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+):
+    run = create_run(tmp_path, "a", {"mine": 1})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        with pytest.raises(RunError, match=r"Cannot write .*run\.json: No space left on device\."):
+            run.update(mine=2)
+    assert run.read() == {"mine": 1}
+    assert not list(run.path.glob(".tmp-*"))
+
+
+def test_lock_holds_where_the_disk_has_no_room_for_its_holders_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = create_run(tmp_path, "a", {})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with RunLock(run):
+        assert is_alive(run)
+        assert lock_holder(run) is None
+        with pytest.raises(RunError, match="in use by another process"):
+            RunLock(run).acquire()
+    assert not is_alive(run)
 
 
 def test_run_json_says_where_a_run_comes_from(tmp_path: Path):

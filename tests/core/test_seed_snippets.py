@@ -11,6 +11,7 @@ import torch
 from hub_cache import COMMIT, QWEN, qwen_in_hub_cache  # noqa: F401
 from torch import Tensor
 from torch.amp import GradScaler
+from torch.utils.data import DataLoader
 
 from arc_core import (
     ARCDataset,
@@ -25,6 +26,7 @@ from arc_core import (
     QwenHybridPrompt,
     SizeWarmupCurriculum,
 )
+from arc_core.batch import collate
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
 agent_lr = 1e-4
@@ -291,3 +293,7 @@ def test_dataset_reads_a_file_of_tasks_as_the_seed_names_it(tmp_path: Path):
     dataset = ARCDataset(path)
     assert len(dataset) == 2
     assert [example.input.tolist() for example in dataset] == [[[1, 2]], [[1, 2]]]
+    train_loader = DataLoader(dataset, batch_size=1, collate_fn=collate)
+    for batch in train_loader:
+        assert batch.targets is not None
+        assert (batch.inputs.cells.tolist(), batch.targets.cells.tolist()) == ([[[1, 2]]], [[[2], [1]]])
