@@ -1,7 +1,7 @@
 """A process that solves tasks: `python -m arc_core.solve_worker FOLDER`. It reads no test output.
 
-Any number of them may work on one evaluation: each takes the next task that nobody holds. It ends when
-every task is done, or when its standard input closes, as it does when whoever started it is gone.
+It ends when every task of the evaluation is done, or when its standard input closes, as it does when
+whoever started it is gone.
 """
 
 from __future__ import annotations
@@ -9,27 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
-
-import torch
-
-from arc_core.dataset_files import Task
-from arc_core.errors import ArcError, RunError
-from arc_core.evaluation import PACE, Assignment, EvalFolder, InputAnswer, TaskAnswer
-from arc_core.events import EventWriter, next_seq
-from arc_core.grids import to_rows
-from arc_core.kaggle import Attempts
-from arc_core.pace import MachinePace, measure_pace, solver_clock
-from arc_core.protocol import load_blind
-from arc_core.safe_files import read_json_object, write_json_atomic
-from arc_core.solver import Look, Solver
-from arc_core.solver_config import SolverConfig
-from arc_core.weights import load_weights
-from arc_core.weights_file import sha256_of
+from arc_core.environment import prepare
+from arc_core.errors import ArcError
+from arc_core.evaluation import EvalFolder
+from arc_core.text import printable
 
 REFUSED = 2
 
@@ -41,18 +26,20 @@ def main(arguments: list[str]) -> int:
         arguments: Its folder, and `--watch` to tell in events.jsonl how each task goes.
 
     Returns:
-        0 when every task is done, 2 when the input was refused; the sentence is on
-        standard error.
+        0 when every task is done, 2 when the input was refused; the sentence is on standard error.
     """
     if not arguments:
         sys.stderr.write("usage: python -m arc_core.solve_worker FOLDER [--watch]\n")
         return REFUSED
     threading.Thread(target=_end_with_starter, daemon=True).start()
-    torch.set_num_threads(1)
+    prepare()
+
+    from arc_core.solving import Worker
+
     try:
         Worker(EvalFolder(Path(arguments[0])), watched="--watch" in arguments[1:]).work()
     except ArcError as error:
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(f"Error: {printable(str(error))}\n")
         return REFUSED
     return 0
 
@@ -62,103 +49,6 @@ def _end_with_starter() -> None:
     while os.read(0, 1):
         pass
     os._exit(0)
-
-
-class Worker:
-    """Solves the tasks of one evaluation.
-
-    Args:
-        folder: Of the evaluation.
-        watched: Whether to tell in events.jsonl how it goes.
-    """
-
-    def __init__(self, folder: EvalFolder, *, watched: bool = False) -> None:
-        self.folder = folder
-        self.assignment = folder.assignment()
-        self.config = SolverConfig.from_mapping(self.assignment.settings)
-        self.weights = _weights(self.assignment)
-        self.device = torch.device(self.assignment.device)
-        self.clock = solver_clock(self.device)
-        self._watched = watched
-
-    def work(self) -> None:
-        """Take one task after another until none is left."""
-        tasks = {task.id: task for task in load_blind(self.folder.challenges).tasks}
-        pace = None if self.assignment.steps_per_task is not None else self._pace()
-        # First what nobody holds; then wait for what others hold, and take it over if they are killed.
-        for wait in (False, True):
-            for name in self.folder.pending(self.assignment.tasks):
-                with self.folder.claim(name, wait=wait) as held:
-                    if held and self.folder.pending([name]):
-                        self.folder.write_answer(self.solve(tasks[name], pace))
-
-    def _pace(self) -> MachinePace:
-        """The pace of this machine, measured by whichever process comes first."""
-        with self.folder.claim(PACE, wait=True):
-            if not self.folder.pace.exists():
-                write_json_atomic(self.folder.pace, measure_pace(self.config, self.device).to_json())
-        return MachinePace.from_json(read_json_object(self.folder.pace))
-
-    def solve(self, task: Task, pace: MachinePace | None) -> TaskAnswer:
-        """Solve a task within its budget."""
-        began, wall = self.clock(), time.monotonic()
-        solver = Solver(task, self.config, self.weights, self.assignment.seed, self.device)
-        steps = self.assignment.steps_per_task
-        if steps is None:
-            assert pace is not None
-            steps = pace.steps(solver, self.assignment.seconds_per_task or 0.0)
-        watch: Callable[[Look], None] | None = None
-        events: EventWriter | None = None
-        if self._watched:
-            events = EventWriter(self.folder.events, next_seq(self.folder.events))
-            watch = _teller(events, task.id, wall)
-        answers = solver.solve(steps, watch, looks=100)
-        look = solver.look(steps, 0.0)
-        if events is not None:
-            events.close()
-        return TaskAnswer(
-            task.id,
-            tuple(
-                InputAnswer(
-                    Attempts(*answer.choice.attempts),
-                    answer.choice.confidence,
-                    answer.single,
-                    answer.size_rule,
-                )
-                for answer in answers
-            ),
-            steps,
-            self.clock() - began,
-            sum(look.exact),
-            len(look.exact),
-        )
-
-
-def _weights(assignment: Assignment) -> Mapping[str, torch.Tensor] | None:
-    if assignment.weights is None:
-        return None
-    path = Path(assignment.weights)
-    weights = load_weights(path)
-    if sha256_of(path) != assignment.weights_sha256:
-        raise RunError(f"The weights {path} are not those that this evaluation was begun with.")
-    return weights.tensors
-
-
-def _teller(events: EventWriter, task: str, began: float) -> Callable[[Look], None]:
-    def tell(look: Look) -> None:
-        events.emit(
-            "adaptation",
-            task=task,
-            step=look.step,
-            steps=look.steps,
-            loss=look.loss,
-            seconds=time.monotonic() - began,
-            exact=list(look.exact),
-            demonstrations=[to_rows(grid) for grid in look.demonstrations],
-            queries=[to_rows(grid) for grid in look.queries],
-        )
-
-    return tell
 
 
 if __name__ == "__main__":

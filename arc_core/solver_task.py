@@ -48,6 +48,7 @@ class PlacedTask:
             default=_placer(task, None),
         )
         self.copies = placer.copies
+        self._placer = placer
         self._demonstrations = [
             [
                 Item(
@@ -63,6 +64,11 @@ class PlacedTask:
             ]
             for view in views
         ]
+
+    def place(self, before: Grid, after: Grid) -> Placement:
+        """Where a pair of the task has its output, by the rule that places the others'."""
+        placed = self._placer.place(before, after)
+        return placed if placed.size == _size(after) else Placement(_size(after))
 
     def demonstrations(self, view: int, group: int = 0) -> list[Item]:
         """The demonstrations under a view, by its number."""

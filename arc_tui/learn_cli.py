@@ -1,22 +1,26 @@
-"""The commands of the command line that solve, evaluate and score."""
+"""The commands of the command line that solve, evaluate and score.
+
+What reads grids needs numpy, which the other commands are quicker without: it is imported when it is used.
+"""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from arc_core.dataset_files import Split
 from arc_core.errors import ConfigError, DataError
-from arc_core.kaggle import read_submission
 from arc_core.options import canonical
-from arc_core.scoring import score
+from arc_core.rundir import LATEST, open_run
 from arc_core.text import printable
-from arc_core.weights_file import default_weights
-from arc_tui import eval_command, solve_command
-from arc_tui.score_report import load_solutions, score_lines
+from arc_tui.run_cli import RUNS_DIR, RunsDir
+
+if TYPE_CHECKING:
+    from arc_core.dataset_files import Split
 
 SPLITS = ("training", "evaluation")
 SECONDS_PER_TASK = 45.0
@@ -53,6 +57,10 @@ def score_submission(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a submission as ARC Prize does: two attempts a test input, every cell right."""
+    from arc_core.kaggle import read_submission
+    from arc_core.scoring import score
+    from arc_tui.score_report import load_solutions, score_lines
+
     answers = read_submission(submission)
     targets, tasks = load_solutions(solutions, checked_split(split), challenges)
     report = score(answers, targets, tasks, partial=partial)
@@ -110,6 +118,9 @@ def evaluate(
     ] = EVALS_DIR,
 ) -> None:
     """Solve the tasks of a split, each by training on its demonstrations, and score the submission."""
+    from arc_core.weights_file import default_weights
+    from arc_tui import eval_command
+
     if resume is not None:
         folder, known = eval_command.reopen(resume, evals_dir)
     else:
@@ -151,6 +162,9 @@ def solve(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
 ) -> None:
     """Solve one task by training on its demonstrations, and show two answers with their confidence."""
+    from arc_core.weights_file import default_weights
+    from arc_tui import eval_command, solve_command
+
     found = solve_command.find_task(task, dataset)
     asked = eval_command.Asked(
         dataset=found.dataset,
@@ -168,6 +182,24 @@ def solve(
         name=None,
     )
     solve_command.solve(asked, found, as_json=as_json)
+
+
+def export_weights(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The weights file to write.")],
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="A pretraining run; the newest if left out.")
+    ] = LATEST,
+    checkpoint: Annotated[
+        int | None, typer.Option("--checkpoint", metavar="ID", min=0, help="Of which checkpoint; the newest.")
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Write what a pretraining run has learned as a weights file for solve and eval."""
+    found = open_run(Path(runs_dir), run)
+    number = [] if checkpoint is None else [str(checkpoint)]
+    command = [sys.executable, "-m", "arc_core.export_weights", str(found.path), str(target), *number]
+    done = subprocess.run(command, check=False)
+    raise typer.Exit(done.returncode if done.returncode >= 0 else 1)
 
 
 def task_list(given: str) -> list[str]:
@@ -222,7 +254,7 @@ def checked_split(name: str) -> Split:
     """
     if name not in SPLITS:
         raise ConfigError(f'--split is "{name}", but must be training or evaluation.')
-    return cast(Split, name)
+    return cast("Split", name)
 
 
 def register(app: typer.Typer) -> None:
@@ -230,3 +262,4 @@ def register(app: typer.Typer) -> None:
     app.command("score")(score_submission)
     app.command("eval")(evaluate)
     app.command("solve")(solve)
+    app.command("export-weights")(export_weights)
