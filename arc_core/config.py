@@ -33,7 +33,7 @@ PRESETS: dict[str, dict[str, Value]] = {
         "recipe": "solver",
         "dataset": "arcagi1",
         "epochs": 200,
-        "agent_lr": 1e-3,
+        "agent_lr": 3e-3,
         "batch_size": 64,
         "hidden_dim": 64,
         "prompt_dim": 128,

@@ -30,6 +30,8 @@ FRESH = 2
 
 _ORDER_STREAM, _VIEW_STREAM = 21, 22
 
+_AS_IT_IS = View(0, 0, tuple(range(NUM_COLORS)))
+
 
 @dataclass(frozen=True, eq=False)
 class PoolTask:
@@ -103,12 +105,12 @@ def make_pool(
     return pool
 
 
-def plan_groups(pool: Sequence[PoolTask], *, seed: int, epoch: int) -> list[Group]:
+def plan_groups(pool: Sequence[PoolTask], *, seed: int, epoch: int, augment: bool = True) -> list[Group]:
     """The groups of an epoch: every group under a view of its own, its pairs rather alike in size.
 
     Each task's pairs are shuffled and cut into windows of `WINDOW`, and each window by size into groups:
     generated pairs of a task differ so much in size that most of a batch would be padding otherwise (64%
-    of the cells; 46% like this, in batches of 64).
+    of the cells; 46% like this, in batches of 64). Without `augment` every group is shown as it is.
     """
     rng = np.random.default_rng([_ORDER_STREAM, seed, epoch])
     groups = []
@@ -118,7 +120,13 @@ def plan_groups(pool: Sequence[PoolTask], *, seed: int, epoch: int) -> list[Grou
             window = order[start : start + WINDOW]
             window.sort(key=lambda place: _largest_side(task.pairs[place]))
             for first in range(0, len(window) - GROUP + 1, GROUP):
-                groups.append(Group(number, tuple(window[first : first + GROUP]), _draw_view(rng)))
+                groups.append(
+                    Group(
+                        number,
+                        tuple(window[first : first + GROUP]),
+                        _draw_view(rng) if augment else _AS_IT_IS,
+                    )
+                )
     return groups
 
 

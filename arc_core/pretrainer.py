@@ -155,7 +155,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
 
     def plan_epoch(self, epoch: int) -> Sequence[list[Group]]:
         """The batches of groups of an epoch."""
-        groups = plan_groups(self.pool, seed=self.config.seed, epoch=epoch)
+        groups = plan_groups(self.pool, seed=self.config.seed, epoch=epoch, augment=self.config.augment)
         batches = plan_batches(groups, self.pool, self.config.batch_size, seed=self.config.seed, epoch=epoch)
         return batches[: self.config.max_batches]
 

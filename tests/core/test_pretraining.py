@@ -65,6 +65,11 @@ def test_an_epoch_uses_a_pair_once_and_is_a_function_of_seed_and_epoch(pool):
     assert len({group.view for group in groups}) > len(groups) // 2
 
 
+def test_without_augmentation_every_group_is_shown_as_it_is(pool):
+    views = {group.view for group in plan_groups(pool, seed=0, epoch=0, augment=False)}
+    assert [(view.symmetry, view.colors) for view in views] == [(0, tuple(range(10)))]
+
+
 def test_batches_hold_every_group_once_and_are_alike_in_size(pool):
     groups = plan_groups(pool, seed=0, epoch=0)
     batches = plan_batches(groups, pool, 3 * GROUP, seed=0, epoch=0)
