@@ -29,8 +29,23 @@ PRESETS: dict[str, dict[str, Value]] = {
         "lm_dtype": "float32",
         "optimizer": "adam",
     },
+    "solver": {
+        "recipe": "solver",
+        "dataset": "arcagi1",
+        "epochs": 200,
+        "agent_lr": 3e-3,
+        "batch_size": 64,
+        "hidden_dim": 64,
+        "prompt_dim": 128,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "warmup_steps": 200,
+        "reward_weight": 0.0,
+        "checkpoint_every": 500,
+    },
 }
-"""What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command."""
+"""What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command;
+`solver` pretrains the agent that `arc-tui solve` and `eval` start from."""
 
 LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "detach", "resume", "checkpoint", "branch")
 """Options that say how a run is started rather than what it computes."""
@@ -63,9 +78,23 @@ class TrainConfig:
     max_batches: int | None = option(None, "Batches of each epoch; none is all of them.", low=1, high=10**9)
     batch_size: int = option(8, "Training pairs in a batch.", low=1, high=65_536)
 
+    recipe: str = option(
+        "pipeline",
+        "What is trained: the seed's whole pipeline, or the solver's agent alone.",
+        choices=("pipeline", "solver"),
+    )
+
+    agent_options: str | None = option(
+        None, "With recipe solver: further settings of its agent, as in blocks=tied,encoder_blocks=2."
+    )
+
     # Data
     dataset: str = option("arcagi2", "arcagi1, arcagi2, a folder of task files, or a Kaggle challenges file.")
     solutions: str | None = option(None, "The Kaggle solutions file that belongs to the challenges file.")
+    extra_data: str | None = option(
+        None,
+        "With recipe solver: generated pairs of the training tasks, a zip or folder laid out as RE-ARC's.",
+    )
     skip_bad_tasks: bool = option(False, "Go on without the tasks that cannot be read, and list them.")
     augment: bool = option(True, "Turn, mirror and recolour each task, anew in every epoch.")
     max_context: int = option(6, "Most demonstration pairs shown to the prompt.", low=1, high=100)

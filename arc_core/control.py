@@ -5,17 +5,31 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from arc_core.commands import Command, CommandInbox
 from arc_core.diagnostics import Finding
 from arc_core.events import EventWriter
 from arc_core.progress import Progress
 from arc_core.rundir import RunDirectory
-from arc_core.system import ArcSystem
+
+RATES = {"agent_lr", "qwen_lr", "policy_lr"}
+"""Learning rates that a run may have."""
 
 
-def apply_settings(system: ArcSystem, progress: Progress, values: Mapping[str, Any]) -> dict[str, Any]:
+class Rated(Protocol):
+    """Models whose learning rates can be set while they train."""
+
+    def base_rates(self) -> dict[str, float]:
+        """The learning rates by the names of their settings, before the schedule."""
+        ...
+
+    def set_base_rate(self, name: str, rate: float) -> None:
+        """Set a learning rate by its setting's name."""
+        ...
+
+
+def apply_settings(system: Rated, progress: Progress, values: Mapping[str, Any]) -> dict[str, Any]:
     """Set learning rates and the checkpoint interval, in steps or minutes.
 
     Args:
@@ -28,7 +42,7 @@ def apply_settings(system: ArcSystem, progress: Progress, values: Mapping[str, A
     """
     old: dict[str, Any] = {}
     for name, value in values.items():
-        if name in ("agent_lr", "qwen_lr", "policy_lr"):
+        if name in RATES and name in system.base_rates():
             old[name] = system.base_rates()[name]
             system.set_base_rate(name, value)
         elif name in ("checkpoint_every", "checkpoint_minutes"):
@@ -51,7 +65,7 @@ class Control:
         self,
         run: RunDirectory,
         events: EventWriter,
-        system: ArcSystem,
+        system: Rated,
         progress: Progress,
         *,
         validates: bool,
@@ -95,6 +109,11 @@ class Control:
             self._events.emit("warning", **dataclasses.asdict(finding))
 
     def _refusal(self, command: Command) -> str | None:
+        foreign = (
+            command.args.keys() & {"agent_lr", "qwen_lr", "policy_lr"} - self._system.base_rates().keys()
+        )
+        if command.command == "set" and foreign:
+            return f"This run has no {min(foreign)}."
         if command.command == "pause" and self.paused:
             return "Training is paused already."
         if command.command == "resume" and not self.paused:

@@ -269,13 +269,13 @@ def plan_batches(
     batches = [
         batch
         for start in range(0, len(order), window)
-        for batch in _cut_by_size(order[start : start + window], shapes, batch_size)
+        for batch in cut_by_size(order[start : start + window], shapes, batch_size)
     ]
     batches = [batches[i] for i in rng.permutation(len(batches))]
     return batches[:max_batches]
 
 
-def _cut_by_size(
+def cut_by_size(
     indices: npt.NDArray[np.int64], shapes: npt.NDArray[np.int64], batch_size: int
 ) -> list[list[int]]:
     """Halve `indices` along the side that varies most until each piece is a batch.
@@ -290,8 +290,8 @@ def _cut_by_size(
     indices = indices[np.argsort(sides[:, widest], kind="stable")]  # stable: ties stay shuffled
     middle = -(-len(indices) // batch_size) // 2 * batch_size  # whole batches, so only the last is short
     return [
-        *_cut_by_size(indices[:middle], shapes, batch_size),
-        *_cut_by_size(indices[middle:], shapes, batch_size),
+        *cut_by_size(indices[:middle], shapes, batch_size),
+        *cut_by_size(indices[middle:], shapes, batch_size),
     ]
 
 

@@ -228,6 +228,19 @@ class RunFinishedEvent(TypedDict):
     reason: str
 
 
+class AdaptationEvent(TypedDict):
+    """How far the solver of one task is, and what inputs become now: grids as lists of rows of digits."""
+
+    task: str
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+    exact: list[bool]
+    demonstrations: list[list[str]]
+    queries: list[list[str]]
+
+
 EVENT_TYPES: dict[str, type[Any]] = {
     "run_started": RunStartedEvent,
     "resumed": ResumedEvent,
@@ -242,6 +255,7 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "command_rejected": CommandRejectedEvent,
     "warning": WarningEvent,
     "run_finished": RunFinishedEvent,
+    "adaptation": AdaptationEvent,
 }
 
 _HINTS = {name: typing.get_type_hints(form) for name, form in EVENT_TYPES.items()}

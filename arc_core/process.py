@@ -81,9 +81,10 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> st
     config = TrainConfig.from_dict(stored)
 
     from arc_core.diagnostics import is_out_of_memory, out_of_memory
+    from arc_core.pretrainer import Pretrainer
     from arc_core.trainer import Trainer
 
-    trainer = Trainer(run, config, events)
+    trainer = (Pretrainer if config.recipe == "solver" else Trainer)(run, config, events)
     stop.tell = lambda: trainer.control.ask_to_stop("stopped by a signal")
     if stop.received:
         stop.tell()

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import psutil
 
@@ -24,9 +25,8 @@ from arc_core.errors import CheckpointError
 from arc_core.events import EventWriter
 from arc_core.progress import Progress
 from arc_core.provenance import describe_build
-from arc_core.snapshot import Models, Snapshot, SnapshotTaker
+from arc_core.snapshot import Snapshot
 from arc_core.startup import Warn
-from arc_core.system import ArcSystem
 from arc_core.telemetry import Pace
 
 LARGEST_COPY = 0.5
@@ -34,6 +34,40 @@ LARGEST_COPY = 0.5
 
 WRITER_NICENESS = 5
 """How much the writing thread stands back behind training, where the system has that for threads."""
+
+
+class Taker(Protocol):
+    """Takes snapshots of one set of models, see `arc_core.snapshot.SnapshotTaker`."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that a copy takes."""
+        ...
+
+    def take(
+        self,
+        number: int,
+        epoch: int,
+        batch: int,
+        metrics: Mapping[str, float],
+        state: Mapping[str, Any],
+        *,
+        copy: bool = True,
+    ) -> Snapshot:
+        """Take a snapshot; the one before it must have been written."""
+        ...
+
+
+class Saveable(Protocol):
+    """Models that a run trains."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of them beside their tensors."""
+        ...
+
+    def snapshot_taker(self) -> Taker:
+        """What takes snapshots of them."""
+        ...
 
 
 class Saver:
@@ -51,7 +85,7 @@ class Saver:
     def __init__(
         self,
         persistence: ModelPersistence,
-        system: ArcSystem,
+        system: Saveable,
         events: EventWriter,
         threads: int,
         warn: Warn,
@@ -63,9 +97,7 @@ class Saver:
         self._threads = threads
         self._warn = warn
         self._held = held
-        self._taker = SnapshotTaker(
-            Models(system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer)
-        )
+        self._taker = system.snapshot_taker()
         self._writer = ThreadPoolExecutor(1, "checkpoint", _stand_back)
         self._writing: Future[None] | None = None
         self._owed = False

@@ -12,7 +12,7 @@ import torch
 from arc_core.checkpoint import LANGUAGE_MODEL, ModelPersistence
 from arc_core.checkpoint_index import STATE, checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.config import TrainConfig
-from arc_core.control import apply_settings
+from arc_core.control import Rated, apply_settings
 from arc_core.data import ARCDataset, Example, load_tasks
 from arc_core.diagnostics import Finding
 from arc_core.errors import CheckpointError, DataError, PreflightError, RunError
@@ -147,7 +147,7 @@ def start_or_resume(
     if timeline.go_on_from is not None:
         path = find_checkpoint(run.checkpoints, timeline.go_on_from)
     else:
-        path = _newest(run, timeline, warn)
+        path = newest_usable(run, timeline, warn)
     if path is not None:
         try:
             return _resume(path, run, config, device, threads, total_steps, events, warn)
@@ -157,7 +157,7 @@ def start_or_resume(
     system.efe_loss.set_anchor(color_shares(dataset))
     progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
     trained_before = any(event["type"] in ("run_started", "resumed") for event in read_events(run.events))
-    _replay_settings(run, system, progress, after=0)
+    replay_settings(run, system, progress, after=0)
     if trained_before:
         events.emit("resumed", step=0, checkpoint=None, supersedes=0)
     else:
@@ -165,7 +165,12 @@ def start_or_resume(
     return Start(system, progress)
 
 
-def _newest(run: RunDirectory, timeline: Timeline, warn: Warn) -> Path | None:
+def newest_usable(run: RunDirectory, timeline: Timeline, warn: Warn) -> Path | None:
+    """The newest checkpoint that verifies and was not given up; None if there is none at all.
+
+    Raises:
+        CheckpointError: If there are checkpoints and none is intact.
+    """
     path, rejected = newest_intact(run.checkpoints, timeline.given_up_checkpoints(run.checkpoints))
     for bad, problems in rejected:
         warn(
@@ -195,7 +200,7 @@ def _resume(
 ) -> Start:
     state = read_state(path)
     require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
-    _check_build(run, state, threads, config, warn)
+    check_build(run, state, threads, config, warn)
     language_model = LanguageModel.load(
         str(path / LANGUAGE_MODEL),
         train=cast(TrainMode, config.lm_train),
@@ -210,12 +215,12 @@ def _resume(
     system.restore_state(state["system"])
     elapsed, last_seq = float(state["elapsed_seconds"]), int(state["last_seq"])
     give_up_what_follows(run, path, last_seq, events.last_seq)
-    _replay_settings(run, system, progress, after=last_seq)
+    replay_settings(run, system, progress, after=last_seq)
     events.emit("resumed", step=progress.step, checkpoint=checkpoint_id(path), supersedes=last_seq)
     return Start(system, progress, elapsed, path)
 
 
-def _check_build(
+def check_build(
     run: RunDirectory, state: Mapping[str, Any], threads: int, config: TrainConfig, warn: Warn
 ) -> None:
     """Refuse another number of threads unless it was asked for; tell of anything else that differs."""
@@ -237,7 +242,7 @@ def _check_build(
         )
 
 
-def _replay_settings(run: RunDirectory, system: ArcSystem, progress: Progress, after: int) -> None:
+def replay_settings(run: RunDirectory, system: Rated, progress: Progress, after: int) -> None:
     """Apply what was set after the event `after`: by commands, and by flags given on resuming."""
     timeline = Timeline.of(run)
     changes: list[tuple[int, Mapping[str, Any]]] = [

@@ -21,6 +21,7 @@ from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule, m
 from arc_core.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
 from arc_core.prompt import QwenHybridPrompt
 from arc_core.resize import resize_logits, size_mask
+from arc_core.snapshot import Models, SnapshotTaker
 from arc_core.state_form import require_form
 
 RATES = {
@@ -217,6 +218,12 @@ class ArcSystem:
                 group["base_lr"] = rate * factor
         if name == "policy_lr":
             self.policy.optimizer.param_groups[0]["lr"] = rate
+
+    def snapshot_taker(self) -> SnapshotTaker:
+        """What takes snapshots of everything here that has state."""
+        return SnapshotTaker(
+            Models(self.agent, self.qwen, self.memory, self.efe_loss, self.policy, self.optimizer)
+        )
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it beside the models and optimizers."""

@@ -15,6 +15,7 @@ from arc_core.config import settings, to_toml
 from arc_core.errors import ArcError
 from arc_core.options import canonical, nearest
 from arc_core.text import printable
+from arc_tui import learn_cli
 from arc_tui.flags import FLAGS, Given, takes_options
 from arc_tui.inspect import command as inspect_command
 from arc_tui.launch import configuration, has_terminal, train
@@ -102,6 +103,7 @@ inspect_command.register(app)
 app.command("report")(report)
 app.command("themes")(themes)
 app.command("settings")(console_settings)
+learn_cli.register(app)
 
 
 @app.command("fetch-lm")

@@ -24,6 +24,7 @@ FLAGS = (
     "batch_size",
     "dataset",
     "solutions",
+    "extra_data",
     "skip_bad_tasks",
     "augment",
     "lm",

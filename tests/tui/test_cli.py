@@ -83,7 +83,7 @@ def test_flags_win_over_the_file_of_the_command(tmp_path: Path, capsys: pytest.C
         ("train --config none.toml", "Cannot read the config file none.toml: No such file or directory."),
         ("train --name ../x", 'The run cannot be named "../x": path separators are not allowed.'),
         ("train --resume latest", "There is no run in runs."),
-        ("train --preset big", 'preset is "big", but must be tiny or seed.'),
+        ("train --preset big", 'preset is "big", but must be tiny, seed or solver.'),
         ("train junk", "Got unexpected extra argument(s) (junk)"),
         ("trian", "No such command 'trian'. Did you mean 'train'?"),
     ],

@@ -1,0 +1,116 @@
+"""What the solver can be told: its architecture, and how it adapts to a task."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self, cast
+
+from arc_core.errors import ConfigError
+from arc_core.options import Setting, Value, canonical, option, settings_of, unknown_key
+
+ARCHITECTURE = (
+    "width",
+    "prompt_dim",
+    "steps",
+    "blocks",
+    "context",
+    "context_dim",
+    "fusion",
+    "encoder_blocks",
+)
+"""The options that decide which weights there are; a weights file fixes them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverConfig:
+    """Everything that the solver can be told. Construction checks every value."""
+
+    # Architecture
+    width: int = option(64, "Channels of the planner.", low=8, high=1024)
+    prompt_dim: int = option(128, "Width of the prompt.", low=8, high=1024)
+    steps: int = option(5, "Planning steps.", low=1, high=64)
+    blocks: str = option(
+        "untied",
+        "Whether each planning step has a block of its own, or all share one.",
+        choices=("untied", "tied"),
+    )
+    context: str = option(
+        "pool",
+        "What a cell sees beside its neighbourhood: maxima of its row, its column and the grid, or nothing.",
+        choices=("pool", "none"),
+    )
+    context_dim: int = option(16, "Channels of each of those maxima.", low=1, high=256)
+    fusion: str = option(
+        "film",
+        "How the prompt steers: by scaling and shifting every block, or concatenated to the input once.",
+        choices=("film", "concat"),
+    )
+    encoder_blocks: int = option(1, "Blocks that read the input before it is planned on.", low=0, high=16)
+    deep_supervision: bool = option(True, "Train every planning step, the later ones more.")
+
+    # Adaptation to a task
+    adapt_lr: float = option(2e-3, "Highest learning rate of the adaptation to a task.", low=0, high=1)
+    weight_decay: float = option(0.01, "Weight decay of the adaptation.", low=0, high=10)
+    ema: float = option(0.97, "Weight of the past in the averaged weights that predict.", low=0, high=0.9999)
+    color_maps: int = option(
+        2, "Namings of the colours among the views; one is the task's own alone.", low=1, high=64
+    )
+    symmetries: bool = option(True, "Adapt and predict under the eight symmetries of the square.")
+    batch_cells: int = option(
+        3000, "Output cells of a step, about: more views of a small task.", low=1, high=10**6
+    )
+    holdout: float = option(
+        0.0,
+        "Share of the budget for choosing when to stop by a held-out demonstration; 0 trains to the end.",
+        low=0,
+        high=0.9,
+    )
+    max_steps: int = option(2000, "Most steps of one task, whatever the budget.", low=1, high=10**6)
+    snapshots: int = option(3, "Moments in the last part of the adaptation that vote.", low=1, high=20)
+    amp: str = option(
+        "auto",
+        "Mixed precision; auto is bfloat16 where the hardware has it.",
+        choices=("auto", "off", "bfloat16", "float16"),
+    )
+
+    def __post_init__(self) -> None:
+        for setting in settings().values():
+            object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name)))
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object], *, text: bool = False) -> Self:
+        """Build a configuration from keys in either spelling; what is left out keeps its default.
+
+        Args:
+            values: Settings by name.
+            text: Whether a string stands for the value it spells, as on the command line.
+
+        Raises:
+            ConfigError: On an unknown key, one given twice, a wrong type or a value outside its range.
+        """
+        known, chosen = settings(), dict[str, Value]()
+        for key, value in values.items():
+            name = canonical(key)
+            if name not in known:
+                raise unknown_key(key, known)
+            if name in chosen:
+                raise ConfigError(f"{name} is given twice.")
+            setting = known[name]
+            chosen[name] = setting.parse(value) if text and isinstance(value, str) else setting.check(value)
+        return cls(**cast("dict[str, Any]", chosen))
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return every setting by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def architecture(self) -> dict[str, Value]:
+        """Return the settings that decide which weights there are."""
+        return {name: getattr(self, name) for name in ARCHITECTURE}
+
+
+@functools.cache
+def settings() -> dict[str, Setting]:
+    """List every setting by name."""
+    return settings_of(SolverConfig)

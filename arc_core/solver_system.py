@@ -1,0 +1,196 @@
+"""The models of a pretraining run: the solver's net, the average of its weights, and its optimizer."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from arc_core.checkpoint_index import FORMAT, STATE, read_state
+from arc_core.config import TrainConfig
+from arc_core.errors import CheckpointError
+from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule, make_optimizer
+from arc_core.optimizer_state import OPTIMIZER, optimizer_groups, optimizer_tensors, restore_optimizers
+from arc_core.snapshot import RNG, Snapshot, Tensors, Text, restore_rng, rng_tensors
+from arc_core.solver import fresh_net
+from arc_core.solver_config import SolverConfig
+from arc_core.state_form import require_form
+from arc_core.tensor_file import size_in_bytes
+
+MEAN_SHARE = 0.999
+"""Weight of the past in the averaged weights."""
+
+STATE_FORM: dict[str, Any] = {"format": FORMAT, "optimizer": {"main": []}, "architecture": {}}
+
+
+class SolverSystem:
+    """What a pretraining run trains.
+
+    Args:
+        config: The run's settings.
+        solver: The architecture.
+        device: Where it computes.
+        total_steps: Steps of the whole run, for the schedule.
+    """
+
+    def __init__(
+        self, config: TrainConfig, solver: SolverConfig, device: torch.device, total_steps: int
+    ) -> None:
+        self.device = device
+        self.net = fresh_net(solver, config.seed).to(device)
+        self.mean = copy.deepcopy(self.net).requires_grad_(False)
+        self.precision = MixedPrecision(device, cast(Precision, config.amp))
+        self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
+        self.component = Component.of("agent", self.net.parameters())
+        self.optimizer = make_optimizer(
+            [(self.component, config.agent_lr)], config.optimizer, config.weight_decay
+        )
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """The modules by the name of their file."""
+        return {"agent": self.net, "mean": self.mean}
+
+    @torch.no_grad()
+    def update_mean(self, step: int) -> None:
+        """Move the averaged weights towards the net's after a 1-based step."""
+        share = 1 - min(MEAN_SHARE, step / (step + 10))
+        for mean, value in zip(self.mean.parameters(), self.net.parameters(), strict=True):
+            mean.lerp_(value, share)
+
+    def base_rates(self) -> dict[str, float]:
+        """The learning rate by the name of its setting, before the schedule."""
+        return {"agent_lr": float(self.optimizer.param_groups[0]["base_lr"])}
+
+    def set_base_rate(self, name: str, rate: float) -> None:
+        """Set the learning rate; other names mean nothing here."""
+        if name == "agent_lr":
+            self.optimizer.param_groups[0]["base_lr"] = rate
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it beside the tensors."""
+        return {"skipped_steps": self.precision.skipped_steps, "scaler": self.precision.scaler.state_dict()}
+
+    def snapshot_taker(self) -> SolverSnapshotTaker:
+        """What takes snapshots of it."""
+        return SolverSnapshotTaker(self)
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Restore everything from a checkpoint of the same configuration.
+
+        Returns:
+            state.json.
+
+        Raises:
+            CheckpointError: If anything is missing or does not fit; names it.
+        """
+        state = read_state(path)
+        require_form(state, STATE_FORM, f"{path.name}/{STATE}")
+        if state["architecture"] != self.net.config.architecture():
+            raise CheckpointError(f"{path.name} is of another architecture")
+        for name, module in self.parts.items():
+            _restore(path / f"{name}.safetensors", module.state_dict())
+        restore_optimizers(
+            {"main": self.optimizer}, {"agent": self.net}, state["optimizer"], read_tensors(path / OPTIMIZER)
+        )
+        restore_rng(read_tensors(path / RNG))
+        require_form(state["system"], self.state(), STATE, "system")
+        self.precision.skipped_steps = int(state["system"]["skipped_steps"])
+        if self.precision.scaler.is_enabled():
+            self.precision.scaler.load_state_dict(state["system"]["scaler"])
+        return state
+
+
+class SolverSnapshotTaker:
+    """Takes snapshots of a pretraining run's models.
+
+    Args:
+        system: The models.
+    """
+
+    def __init__(self, system: SolverSystem) -> None:
+        self._system = system
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that a copy takes."""
+        return sum(size_in_bytes(tensors) for tensors in self._live().values())
+
+    def take(
+        self,
+        number: int,
+        epoch: int,
+        batch: int,
+        metrics: Mapping[str, float],
+        state: Mapping[str, Any],
+        *,
+        copy: bool = True,
+    ) -> Snapshot:
+        """Take a snapshot, see `arc_core.snapshot.SnapshotTaker.take`.
+
+        Raises:
+            CheckpointError: If the loop's state holds a number that is not finite.
+        """
+        files: dict[str, Tensors | Text] = {
+            path: Tensors(
+                {n: t.detach().cpu().clone() if copy else t.detach().cpu() for n, t in live.items()}, {}
+            )
+            for path, live in self._live().items()
+        }
+        content = {
+            "format": FORMAT,
+            "id": number,
+            "epoch": epoch,
+            "batch": batch,
+            "metrics": dict(metrics),
+            "files": sorted(files),
+            "architecture": self._system.net.config.architecture(),
+            "optimizer": {"main": optimizer_groups(self._system.optimizer, {"agent": self._system.net})},
+            **state,
+        }
+        try:
+            text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        except ValueError:
+            raise CheckpointError("The state of the loop holds a number that is not finite") from None
+        files[STATE] = Text(text.encode())
+        return Snapshot(number, files, frozenset())
+
+    def _live(self) -> dict[str, Mapping[str, Tensor]]:
+        system = self._system
+        return {
+            **{f"{name}.safetensors": module.state_dict() for name, module in system.parts.items()},
+            OPTIMIZER: optimizer_tensors({"main": system.optimizer}, {"agent": system.net}),
+            RNG: rng_tensors(),
+        }
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a checkpoint's file of tensors.
+
+    Raises:
+        CheckpointError: If it is missing or damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+
+
+@torch.no_grad()
+def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
+    saved = read_tensors(path)
+    if odd := sorted(saved.keys() ^ live.keys()):
+        raise CheckpointError(f"{path}: {odd[0]} is missing or does not belong to this configuration")
+    for name, tensor in live.items():
+        if saved[name].shape != tensor.shape or saved[name].dtype != tensor.dtype:
+            raise CheckpointError(f"{path}: {name} has another shape or type")
+        tensor.copy_(saved[name])

@@ -1,0 +1,223 @@
+"""`arc-tui eval`: what is asked becomes an evaluation's folder, which is followed to its scores."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from arc_core.dataset_files import Split, Task, load_tasks
+from arc_core.errors import ConfigError, RunError
+from arc_core.evaluation import WHOLE, Assignment, EvalFolder, TaskAnswer
+from arc_core.protocol import choose_tasks, held_out, refuse_seen
+from arc_core.rundir import check_name
+from arc_core.text import printable
+from arc_core.weights_file import find_weights, fit_config, read_notes, sha256_of
+from arc_tui.evaluate import Command, Workers, conclude, follow, hand_out, solving_process
+from arc_tui.headless_lines import duration
+from arc_tui.score_report import score_lines
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What stood on the command line."""
+
+    dataset: str
+    split: Split
+    limit: int | None
+    tasks: Sequence[str] | None
+    held_out: bool
+    seconds_per_task: float | None
+    steps_per_task: int | None
+    seed: int
+    device: str
+    weights: str
+    settings: dict[str, str]
+    allow_seen: bool
+    name: str | None
+
+
+def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
+    """The tasks to evaluate, with what is known of their outputs.
+
+    Raises:
+        DataError: If the data is bad, or a listed task is not there.
+    """
+    tasks = load_tasks(asked.dataset, asked.split).tasks
+    return choose_tasks(held_out(tasks) if asked.held_out else tasks, asked.limit, asked.tasks)
+
+
+def assign(asked: Asked, tasks: Sequence[Task]) -> Assignment:
+    """Settle what is asked.
+
+    Raises:
+        ConfigError: If a setting is refused.
+        CheckpointError: If the weights cannot be used.
+        DataError: If they have seen one of the tasks and that is not allowed.
+    """
+    path = find_weights(asked.weights)
+    notes = None if path is None else read_notes(path)
+    config = fit_config(notes, asked.settings, text=True)
+    seen = [] if notes is None else refuse_seen(notes.seen, tasks, allowed=asked.allow_seen)
+    return Assignment(
+        dataset=asked.dataset,
+        split=asked.split,
+        tasks=tuple(task.id for task in tasks),
+        seconds_per_task=None if asked.steps_per_task is not None else asked.seconds_per_task,
+        steps_per_task=asked.steps_per_task,
+        seed=asked.seed,
+        device=asked.device,
+        settings=dict(config.to_dict()),
+        weights=None if path is None else str(path),
+        weights_sha256=None if path is None else sha256_of(path),
+        seen=tuple(seen),
+    )
+
+
+def begin(asked: Asked, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
+    """Make an evaluation's folder, or find the one of the same name that asks the same.
+
+    Raises:
+        ArcError: If anything about it is refused; nothing is left behind then.
+    """
+    tasks = chosen_tasks(asked)
+    assignment = assign(asked, tasks)
+    name = asked.name or time.strftime("eval_%Y%m%d_%H%M%S")
+    check_name(name)
+    folder = EvalFolder((evals_dir / name).absolute())
+    if folder.path.exists():
+        if folder.assignment() != assignment:
+            raise ConfigError(
+                f"The evaluation {name} asks something else: choose another --name, or go on with it by "
+                f"--resume {name}."
+            )
+    else:
+        hand_out(folder, assignment, tasks)
+    return folder, tasks
+
+
+def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
+    """Find an evaluation that was begun, and its tasks.
+
+    Args:
+        name: Its name, or `latest`.
+        evals_dir: The folder of evaluations.
+
+    Raises:
+        RunError: If there is none of that name.
+        DataError: If its tasks are not there any more.
+    """
+    if name == LATEST:
+        found = sorted(evals_dir.glob("*/eval.json"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise RunError(f"There is no evaluation in {printable(str(evals_dir))}.")
+        folder = EvalFolder(found[-1].parent.absolute())
+    else:
+        check_name(name)
+        folder = EvalFolder((evals_dir / name).absolute())
+        if not (folder.path / "eval.json").is_file():
+            raise RunError(f"There is no evaluation {name} in {printable(str(evals_dir))}.")
+    assignment = folder.assignment()
+    split: Split = "evaluation" if assignment.split == "evaluation" else "training"
+    tasks = load_tasks(assignment.dataset, split).tasks
+    return folder, choose_tasks(tasks, ids=assignment.tasks)
+
+
+def run(
+    folder: EvalFolder,
+    tasks: Sequence[Task],
+    workers: int | None,
+    show: Callable[[str], None],
+    command: Command = solving_process,
+) -> int:
+    """Run an evaluation to its scores, or until it is told to stop.
+
+    Args:
+        folder: The evaluation.
+        tasks: Its tasks with what is known of their outputs.
+        workers: Processes; None is one a core, or one on a GPU.
+        show: Shows a line.
+        command: Gives the command line of a solving process.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        RunError: If another process runs it, or a solving process failed.
+    """
+    assignment = folder.assignment()
+    if workers is None:
+        workers = 1 if assignment.device != "cpu" else len(os.sched_getaffinity(0))
+    progress = _Progress(len(tasks), show)
+    with folder.claim(WHOLE) as held:
+        if not held:
+            raise RunError(f"Another process runs the evaluation {printable(folder.path.name)}.")
+        left = len(folder.pending(assignment.tasks))
+        name, place = printable(folder.path.name), printable(str(folder.path))
+        show(f"Evaluation {name}: {len(tasks)} tasks, {left} to do, in {place}")
+        if left:
+            try:
+                with _stoppable(), Workers(folder, min(workers, left), command) as at_work:
+                    follow(folder, at_work, progress.done)
+            except KeyboardInterrupt:
+                again = f"arc-tui eval --resume {folder.path.name}"
+                show(f"Stopped; what is done is kept. To go on: {printable(again)}")
+                return 130
+        report = conclude(folder, tasks)
+    show(f"Submission: {printable(str(folder.submission))}")
+    if report is None:
+        show("The outputs are not known here, so it is not scored.")
+        return 0
+    for line in score_lines(report):
+        show(line)
+    show(f"Learned from the evaluated tasks: {assignment.transductive}.")
+    if assignment.seen:
+        show(f"Seen in training: {', '.join(printable(task) for task in assignment.seen)}")
+    show(f"Everything: {printable(str(folder.results))}")
+    return 0
+
+
+class _Progress:
+    """A line for every task that is done, with the time that is left."""
+
+    def __init__(self, total: int, show: Callable[[str], None]) -> None:
+        self._total = total
+        self._show = show
+        self._began = time.monotonic()
+        self._here = 0
+
+    def done(self, answer: TaskAnswer, left: int) -> None:
+        """Show a task."""
+        elapsed = time.monotonic() - self._began
+        earlier = elapsed < 1.0  # found done before any process could have done it
+        self._here += not earlier
+        eta = elapsed / self._here * left if self._here else float("nan")
+        confidence = " ".join(f"{x.confidence[0]:.0%}" for x in answer.inputs)
+        self._show(
+            f"[{self._total - left:4d}/{self._total}] {printable(answer.task, 40)}"
+            f"  {answer.seconds:6.1f} s  {answer.steps:5d} steps"
+            f"  fits {answer.fit}/{answer.demonstrations}  confidence {confidence}"
+            + ("  (done before)" if earlier else f"  eta {duration(eta)}")
+        )
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let SIGTERM and a hang-up stop the evaluation as Ctrl+C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

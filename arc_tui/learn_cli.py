@@ -1,0 +1,265 @@
+"""The commands of the command line that solve, evaluate and score.
+
+What reads grids needs numpy, which the other commands are quicker without: it is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from arc_core.errors import ConfigError, DataError
+from arc_core.options import canonical
+from arc_core.rundir import LATEST, open_run
+from arc_core.text import printable
+from arc_tui.run_cli import RUNS_DIR, RunsDir
+
+if TYPE_CHECKING:
+    from arc_core.dataset_files import Split
+
+SPLITS = ("training", "evaluation")
+SECONDS_PER_TASK = 45.0
+EVALS_DIR = Path("evals")
+
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", metavar="default|none|FILE", help="What to start from: the package's, or random."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the solver; may be repeated."),
+]
+
+
+def score_submission(
+    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A submission.json.")],
+    solutions: Annotated[
+        str,
+        typer.Argument(metavar="SOLUTIONS", help="Kaggle's solutions file, or a dataset: arcagi1, arcagi2."),
+    ],
+    split: Annotated[
+        str, typer.Option("--split", metavar="|".join(SPLITS), help="Split of a dataset.")
+    ] = "evaluation",
+    challenges: Annotated[
+        Path | None,
+        typer.Option("--challenges", metavar="FILE", help="The challenges that the solutions belong to."),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score the submission's tasks alone, though others are missing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score a submission as ARC Prize does: two attempts a test input, every cell right."""
+    from arc_core.kaggle import read_submission
+    from arc_core.scoring import score
+    from arc_tui.score_report import load_solutions, score_lines
+
+    answers = read_submission(submission)
+    targets, tasks = load_solutions(solutions, checked_split(split), challenges)
+    report = score(answers, targets, tasks, partial=partial)
+    if as_json:
+        typer.echo(json.dumps(report.to_json(), indent=2))
+        return
+    for line in score_lines(report):
+        typer.echo(line)
+
+
+def evaluate(
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="TEXT", help="As `train` takes it.")
+    ] = "arcagi1",
+    split: Annotated[
+        str, typer.Option("--split", metavar="|".join(SPLITS), help="Its split.")
+    ] = "evaluation",
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="The first so many tasks by id.")
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", metavar="ID,ID|FILE", help="These tasks; a file has one id a line."),
+    ] = None,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out", help="The 100 training tasks of arcagi1 that no default weights have seen."
+        ),
+    ] = False,
+    seconds_per_task: Annotated[
+        float,
+        typer.Option("--seconds-per-task", metavar="S", min=0.1, help="Budget in seconds of the processor."),
+    ] = SECONDS_PER_TASK,
+    steps_per_task: Annotated[
+        int | None,
+        typer.Option("--steps-per-task", metavar="N", min=0, help="Training steps, instead of seconds."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, max=1024, help="Processes; one a core.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")] = 0,
+    weights: WeightsOption = None,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
+    assignments: SetOption = None,
+    allow_seen: Annotated[
+        bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
+    ] = False,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of the evaluation.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="NAME|latest", help="Go on with an evaluation.")
+    ] = None,
+    evals_dir: Annotated[
+        Path, typer.Option("--evals-dir", metavar="FOLDER", help="The folder that holds the evaluations.")
+    ] = EVALS_DIR,
+) -> None:
+    """Solve the tasks of a split, each by training on its demonstrations, and score the submission."""
+    from arc_core.weights_file import default_weights
+    from arc_tui import eval_command
+
+    if resume is not None:
+        folder, known = eval_command.reopen(resume, evals_dir)
+    else:
+        asked = eval_command.Asked(
+            dataset=dataset,
+            split="training" if held_out else checked_split(split),
+            limit=limit,
+            tasks=None if tasks is None else task_list(tasks),
+            held_out=held_out,
+            seconds_per_task=seconds_per_task,
+            steps_per_task=steps_per_task,
+            seed=seed,
+            device=checked_device(device),
+            weights=weights or default_weights(),
+            settings=settings_given(assignments),
+            allow_seen=allow_seen,
+            name=name,
+        )
+        folder, known = eval_command.begin(asked, evals_dir)
+    raise typer.Exit(eval_command.run(folder, known, workers, typer.echo))
+
+
+def solve(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's id, or a file that holds one.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", metavar="TEXT", help="Where the id is from; arcagi1 and arcagi2."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", min=0.1, help="Budget in seconds of the processor.")
+    ] = SECONDS_PER_TASK,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", min=0, help="Training steps, instead of seconds.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")] = 0,
+    weights: WeightsOption = None,
+    device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
+    assignments: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
+) -> None:
+    """Solve one task by training on its demonstrations, and show two answers with their confidence."""
+    from arc_core.weights_file import default_weights
+    from arc_tui import eval_command, solve_command
+
+    found = solve_command.find_task(task, dataset)
+    asked = eval_command.Asked(
+        dataset=found.dataset,
+        split=found.split,
+        limit=None,
+        tasks=[found.task.id],
+        held_out=False,
+        seconds_per_task=seconds,
+        steps_per_task=steps,
+        seed=seed,
+        device=checked_device(device),
+        weights=weights or default_weights(),
+        settings=settings_given(assignments),
+        allow_seen=True,  # nothing is scored
+        name=None,
+    )
+    solve_command.solve(asked, found, as_json=as_json)
+
+
+def export_weights(
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The weights file to write.")],
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="A pretraining run; the newest if left out.")
+    ] = LATEST,
+    checkpoint: Annotated[
+        int | None, typer.Option("--checkpoint", metavar="ID", min=0, help="Of which checkpoint; the newest.")
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Write what a pretraining run has learned as a weights file for solve and eval."""
+    found = open_run(Path(runs_dir), run)
+    number = [] if checkpoint is None else [str(checkpoint)]
+    command = [sys.executable, "-m", "arc_core.export_weights", str(found.path), str(target), *number]
+    done = subprocess.run(command, check=False)
+    raise typer.Exit(done.returncode if done.returncode >= 0 else 1)
+
+
+def task_list(given: str) -> list[str]:
+    """Read a list of task ids: separated by commas, or a file with one a line.
+
+    Raises:
+        DataError: If it cannot be read or holds none.
+    """
+    path = Path(given).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else given.replace(",", "\n")
+    except (OSError, ValueError):
+        raise DataError(f"{printable(given)} cannot be read as a list of tasks.") from None
+    found = [line.strip() for line in text.splitlines() if line.strip()]
+    if not found:
+        raise DataError("The list of tasks is empty.")
+    return found
+
+
+def settings_given(assignments: list[str] | None) -> dict[str, str]:
+    """Read what stood behind `--set`.
+
+    Raises:
+        ConfigError: If one is no KEY=VALUE, or a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for pair in assignments or []:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise ConfigError(f"--set takes key=value, not {printable(pair)}.")
+        if found.setdefault(canonical(key.strip()), value.strip()) != value.strip():
+            raise ConfigError(f"{printable(key)} is given twice on the command line.")
+    return found
+
+
+def checked_device(name: str) -> str:
+    """Return the name of a device.
+
+    Raises:
+        ConfigError: If it is none that the solver computes on.
+    """
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f'--device is "{printable(name, 40)}", but must be cpu or cuda.')
+    return name
+
+
+def checked_split(name: str) -> Split:
+    """Return the name of a split.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    if name not in SPLITS:
+        raise ConfigError(f'--split is "{name}", but must be training or evaluation.')
+    return cast("Split", name)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("score")(score_submission)
+    app.command("eval")(evaluate)
+    app.command("solve")(solve)
+    app.command("export-weights")(export_weights)

@@ -1,0 +1,76 @@
+"""A pretraining run is a run like any other: events, checkpoints, a kill, a bit-exact resume, weights."""
+
+import json
+import subprocess
+
+import pytest
+from command import ARC_TUI, environment, train
+
+from arc_core.checkpoint_index import list_checkpoints
+from arc_core.events import validate_event
+from arc_core.rundir import RunDirectory
+from arc_core.weights_file import read_notes
+
+OPTIONS = [
+    *("--preset", "solver", "--headless", "--device", "cpu", "--epochs", "2", "--max-batches", "3"),
+    *("--batch-size", "8", "--checkpoint-every", "2", "--set", "hidden_dim=16", "--set", "prompt_dim=16"),
+    *("--set", "small_cells=40", "--set", "max_steps=2", "--set", "amp=off", "--set", "sample_every=2"),
+    *("--set", "schedule=constant", "--set", "warmup_steps=0"),
+]
+
+
+def run_json(run: RunDirectory):
+    return json.loads(run.run_json.read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A whole run."""
+    folder = tmp_path_factory.mktemp("pretraining")
+    done = train(folder, "whole", *OPTIONS)
+    assert done.code == 0, done.err
+    return done
+
+
+def test_its_events_have_the_form_of_every_runs_events(whole):
+    for event in whole.events:
+        assert validate_event(event) == []
+    kinds = [event["type"] for event in whole.events]
+    for kind in ("run_started", "step", "sample", "epoch", "checkpoint", "run_finished"):
+        assert kind in kinds
+    steps = whole.of("step")
+    assert [step["step"] for step in steps] == [1, 2, 3, 4, 5, 6]
+    for step in steps:
+        terms = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
+        assert step["loss"]["efe_total"] == pytest.approx(sum(step["loss"][term] for term in terms))
+        assert step["loss"]["combined"] == pytest.approx(step["loss"]["efe_total"])
+        assert step["grad_norm"]["agent"] > 0
+
+
+def test_a_run_that_is_stopped_and_resumed_is_bit_exact(whole, tmp_path):
+    first = train(tmp_path, "parts", *OPTIONS, "--epochs", "1")
+    assert first.code == 0, first.err
+    rest = train(tmp_path, "parts", "--resume", "parts", "--epochs", "2", "--headless")
+    assert rest.code == 0, rest.err
+    mine = [event for event in rest.events if event["type"] == "step"]
+    for resumed, uninterrupted in zip(mine, whole.of("step"), strict=True):
+        for name in ("rule", "loss", "grad_norm", "accuracy", "learning_rate"):
+            assert resumed[name] == uninterrupted[name]
+    last = [list_checkpoints(run.checkpoints)[-1] for run in (rest.run, whole.run)]
+    for name in ("agent.safetensors", "mean.safetensors", "optimizer.safetensors"):
+        assert (last[0] / name).read_bytes() == (last[1] / name).read_bytes()
+
+
+def test_its_weights_say_what_they_were_trained_on(whole, tmp_path):
+    target = tmp_path / "w.safetensors"
+    done = subprocess.run(
+        [ARC_TUI, "export-weights", target, "--run", "whole", "--runs-dir", whole.run.path.parent],
+        env=environment(tmp_path), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "step 6" in done.stdout
+    notes = read_notes(target)
+    assert notes.seen.to_json() == run_json(whole.run)["seen"]
+    assert (notes.recipe["step"], notes.recipe["dataset"]) == (6, "arcagi1")
+    assert notes.architecture["width"] == 16
+    assert len(list_checkpoints(whole.run.checkpoints)) > 1
