@@ -243,3 +243,23 @@ def test_comparison_of_two_runs(snap_compare: Compare, runs: RunDirectory, size:
 def test_timeline(snap_compare: Compare, runs: RunDirectory, size: tuple[int, int]):
     app = console(runs)
     assert snap_compare(app, terminal_size=size, run_before=opened("k", screen=TimelineScreen))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("key", ["question_mark", "e", "s"], ids=["help", "edit", "stop"])
+def test_dialog_in_every_theme(snap_compare: Compare, running: LiveRun, key: str, theme: str):
+    app = console(running.run, theme=theme)
+    assert snap_compare(app, terminal_size=SIZES[1], run_before=after(key))
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize(
+    ("keys", "screen"),
+    [(["r"], RunsScreen), (["r", "up", "c"], CompareScreen), (["k"], TimelineScreen)],
+    ids=["runs", "comparison", "checkpoints"],
+)
+def test_screen_in_every_theme(
+    snap_compare: Compare, runs: RunDirectory, keys: list[str], screen: type[Screen[Any]], theme: str
+):
+    app = console(runs, theme=theme)
+    assert snap_compare(app, terminal_size=SIZES[1], run_before=opened(*keys, screen=screen))
