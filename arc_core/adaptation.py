@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from arc_core.optimizer import MixedPrecision, Precision
 from arc_core.solver_batch import Item, SolverBatch, pack
 from arc_core.solver_config import SolverConfig
-from arc_core.solver_net import Planned, SolverNet, planning_loss
+from arc_core.solver_net import SYMMETRIES, Planned, SolverNet, planning_loss
 
 WARM_UP = 0.05
 FINAL_RATE = 0.05
@@ -28,12 +28,13 @@ class TaskPrompt(nn.Module):
     Args:
         prompt_dim: Width of the prompt.
         color_maps: Namings of the colours among the views.
+        start: [8, P] to start from under each symmetry.
     """
 
-    def __init__(self, prompt_dim: int, color_maps: int) -> None:
+    def __init__(self, prompt_dim: int, color_maps: int, start: Tensor) -> None:
         super().__init__()
         self.task = nn.Parameter(torch.zeros(prompt_dim))
-        self.symmetries = nn.Parameter(torch.zeros(8, prompt_dim))
+        self.symmetries = nn.Parameter(start.clone())
         self.color_maps = nn.Parameter(torch.zeros(color_maps, prompt_dim))
 
     def forward(self, views: Tensor) -> Tensor:
@@ -48,15 +49,19 @@ class Adaptation:
         net: Is trained in place.
         config: Of the adaptation.
         device: Where the net is.
+        start: [8, P] the prompt to start from under each symmetry; None is 0.
     """
 
-    def __init__(self, net: SolverNet, config: SolverConfig, device: torch.device) -> None:
+    def __init__(
+        self, net: SolverNet, config: SolverConfig, device: torch.device, start: Tensor | None = None
+    ) -> None:
         self.config = config
         self.device = device
         self.step = 0
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
         self._net = net
-        self._prompt = TaskPrompt(config.prompt_dim, config.color_maps).to(device)
+        start = torch.zeros(SYMMETRIES, config.prompt_dim) if start is None else start
+        self._prompt = TaskPrompt(config.prompt_dim, config.color_maps, start).to(device)
         self._parameters = [*net.parameters(), *self._prompt.parameters()]
         self._mean_net, self._mean_prompt = copy.deepcopy((net, self._prompt))
         self._means = [*self._mean_net.parameters(), *self._mean_prompt.parameters()]

@@ -10,6 +10,7 @@ from arc_core.checkpoint_index import checkpoint_id, find_checkpoint, newest_int
 from arc_core.errors import ArcError, CheckpointError, RunError
 from arc_core.protocol import SeenTasks
 from arc_core.rundir import RunDirectory, trusted_run
+from arc_core.solver import TASK_PROMPTS
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_net import SolverNet
 from arc_core.solver_system import read_tensors
@@ -45,8 +46,10 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
     else:
         path = find_checkpoint(run.checkpoints, number)
     state = read_state(path)
-    net = SolverNet(SolverConfig.from_mapping(cast("dict[str, object]", state["architecture"])))
     tensors = read_tensors(path / "mean.safetensors")
+    tasks, symmetries, _ = tensors[TASK_PROMPTS].shape if TASK_PROMPTS in tensors else (0, 0, 0)
+    architecture = cast("dict[str, object]", state["architecture"])
+    net = SolverNet(SolverConfig.from_mapping(architecture), (tasks, symmetries))
     if tensors.keys() != net.state_dict().keys():
         raise CheckpointError(f"{path.name}/mean.safetensors is of another architecture.")
     wanted = ("dataset", "extra_data", "seed", "epochs", "batch_size", "agent_lr", "weight_decay", "schedule",

@@ -105,6 +105,23 @@ def make_pool(
     return pool
 
 
+def plan_single_pairs(
+    pool: Sequence[PoolTask], *, seed: int, epoch: int, augment: bool = True
+) -> list[Group]:
+    """The pairs of an epoch, each a group of its own under one of the eight symmetries.
+
+    As many of each task as `plan_groups` takes. Colours keep their names: a prompt stands for a task's rule
+    with its colours.
+    """
+    rng = np.random.default_rng([_ORDER_STREAM, seed, epoch])
+    groups = []
+    for number, task in enumerate(pool):
+        for place in rng.permutation(len(task.pairs))[: GROUP * GROUPS_PER_EPOCH].tolist():
+            view = View(int(rng.integers(8)), 0, _AS_IT_IS.colors) if augment else _AS_IT_IS
+            groups.append(Group(number, (place,), view))
+    return groups
+
+
 def plan_groups(pool: Sequence[PoolTask], *, seed: int, epoch: int, augment: bool = True) -> list[Group]:
     """The groups of an epoch: every group under a view of its own, its pairs rather alike in size.
 
@@ -145,15 +162,15 @@ def plan_batches(
     """Cut an epoch's groups into batches of like sizes, in random order.
 
     Args:
-        groups: Of `plan_groups`.
+        groups: All of as many pairs.
         pool: Their tasks.
-        batch_pairs: Pairs of a batch, about: a multiple of `GROUP`.
+        batch_pairs: Pairs of a batch, about: a multiple of those of a group.
         seed: At least 0.
         epoch: Zero-based.
     """
     rng = np.random.default_rng([_VIEW_STREAM, seed, epoch])
     shapes = np.array([_canvas(group, pool[group.task]) for group in groups])
-    cut = cut_by_size(rng.permutation(len(groups)), shapes, max(1, batch_pairs // GROUP))
+    cut = cut_by_size(rng.permutation(len(groups)), shapes, max(1, batch_pairs // len(groups[0].pairs)))
     return [[groups[place] for place in cut[number]] for number in rng.permutation(len(cut))]
 
 

@@ -1,7 +1,8 @@
-"""Pretrains the solver's agent on groups of pairs of many tasks; a run like any other.
+"""Pretrains the solver's agent on pairs of many tasks; a run like any other.
 
-The agent sees three pairs of a task and answers the fourth, each of the four in turn, under a random
-symmetry and naming of the colours. What it learns is to read a rule from pairs: no weight belongs to a task.
+With learned prompts each task has a prompt of its own under each symmetry, learned with the agent: what the
+agent learns is to follow prompts. With prompts that are read, it sees three pairs of a task and answers the
+fourth, each of the four in turn, under a random symmetry and naming of the colours.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from arc_core.checkpoint import ModelPersistence
 from arc_core.checkpoint_index import STATE, checkpoint_id, find_checkpoint
@@ -24,7 +26,15 @@ from arc_core.grids import Grid
 from arc_core.loop import StopRequested, TrainingLoop
 from arc_core.optimizer import apply_schedule, backward_and_step
 from arc_core.preflight import Plan, refuse_what_cannot_fit
-from arc_core.pretrain_data import GROUP, Group, make_pool, plan_batches, plan_groups, pretraining_tasks
+from arc_core.pretrain_data import (
+    GROUP,
+    Group,
+    make_pool,
+    plan_batches,
+    plan_groups,
+    plan_single_pairs,
+    pretraining_tasks,
+)
 from arc_core.pretrain_numbers import SIZE_WEIGHT, sample_fields, score_items, step_numbers
 from arc_core.progress import Progress
 from arc_core.protocol import SeenTasks
@@ -35,7 +45,7 @@ from arc_core.scoring import cell_accuracy
 from arc_core.sizes import Placement
 from arc_core.solver_batch import Item, pack
 from arc_core.solver_config import SolverConfig
-from arc_core.solver_net import planning_loss
+from arc_core.solver_net import SYMMETRIES, SolverNet, planning_loss
 from arc_core.solver_system import SolverSystem
 from arc_core.solver_task import PlacedTask
 from arc_core.startup import LOOP_FORM, check_build, choose_device, newest_usable, replay_settings
@@ -65,10 +75,11 @@ class Pretrainer(TrainingLoop[list[Group]]):
         self.device = choose_device(config.device)
         threads = config.threads or torch.get_num_threads()
         torch.set_num_threads(threads)
+        self.solver = solver_config(config)
         self._load_data()
         first = self.plan_epoch(0)
-        self.solver = solver_config(config)
-        self.system = SolverSystem(config, self.solver, self.device, len(first) * config.epochs)
+        prompts = (0, 0) if self._reads else (len(self.pool), SYMMETRIES if config.augment else 1)
+        self.system = SolverSystem(config, self.solver, self.device, len(first) * config.epochs, prompts)
         plan = self._plan(first, threads)
         refuse_what_cannot_fit(plan, self.device, run.path)
         run.update(plan=plan.as_dict())
@@ -91,6 +102,11 @@ class Pretrainer(TrainingLoop[list[Group]]):
         self.validates = validates
         self.pace = Pace(elapsed)
 
+    @property
+    def _reads(self) -> bool:
+        """Whether prompts are read from the demonstrations."""
+        return self.solver.prompt == "demonstrations"
+
     def _load_data(self) -> None:
         config = self.config
         self.tasks = pretraining_tasks(config.dataset, config.solutions)
@@ -109,7 +125,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         # Per cell: what the backward pass keeps of each block, in float32.
         kept = 4 * self.solver.width * 12 * (self.solver.steps + self.solver.encoder_blocks + 2)
         return Plan(
-            pairs=sum(len(batch) * GROUP for batch in batches),
+            pairs=sum(len(group.pairs) for batch in batches for group in batch),
             batches_per_epoch=len(batches),
             total_steps=len(batches) * config.epochs,
             parameters=parameters,
@@ -155,7 +171,8 @@ class Pretrainer(TrainingLoop[list[Group]]):
 
     def plan_epoch(self, epoch: int) -> Sequence[list[Group]]:
         """The batches of groups of an epoch."""
-        groups = plan_groups(self.pool, seed=self.config.seed, epoch=epoch, augment=self.config.augment)
+        plan = plan_groups if self._reads else plan_single_pairs
+        groups = plan(self.pool, seed=self.config.seed, epoch=epoch, augment=self.config.augment)
         batches = plan_batches(groups, self.pool, self.config.batch_size, seed=self.config.seed, epoch=epoch)
         return batches[: self.config.max_batches]
 
@@ -166,7 +183,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         packed = pack(items).to(self.device)
         apply_schedule(system.optimizer, system.schedule, progress.step + 1)
         with system.precision.autocast():
-            planned = system.net(packed)
+            planned = system.net(packed, self._prompts(system.net, batch))
         loss, sizes = planning_loss(planned, packed, deep=self.solver.deep_supervision)
         norms, applied = backward_and_step(
             loss + SIZE_WEIGHT * sizes, system.optimizer, [system.component], system.precision,
@@ -186,7 +203,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
             pairs=len(items),
             pairs_per_second=rate,
             elapsed_seconds=self.pace.elapsed_seconds,
-            rule=f"{len(batch)} groups of {GROUP} pairs, the first of task {first}",
+            rule=f"{len(batch)} groups of {len(batch[0].pairs)} pairs, the first of task {first}",
             **step_numbers(
                 system,
                 loss.item(),
@@ -203,6 +220,13 @@ class Pretrainer(TrainingLoop[list[Group]]):
                 "sample", step=progress.step, **sample_fields(first, batch[0], items[0], planned)
             )
         return applied
+
+    def _prompts(self, net: SolverNet, batch: Sequence[Group]) -> Tensor | None:
+        """The learned prompts of a batch's pairs, [N, P]; None where they are read."""
+        if self._reads:
+            return None
+        tasks, symmetries = zip(*((group.task, group.view.symmetry) for group in batch), strict=True)
+        return net.task_prompts[list(tasks), list(symmetries)]
 
     def _items(self, group: Group, number: int) -> list[Item]:
         task, view = self.pool[group.task], group.view
@@ -281,9 +305,11 @@ class Pretrainer(TrainingLoop[list[Group]]):
         assert output is not None
         placement = placed.place(pair.input, output)
         query = Item(pair.input, None, placement, 0, placed.copies)
-        batch = pack([*placed.demonstrations(0)[:CONTEXT], query]).to(self.device)
+        shown = placed.demonstrations(0)[:CONTEXT] if self._reads else []
+        batch = pack([*shown, query]).to(self.device)
+        prompts = self._prompts(self.system.mean, [Group(number, (0,), _OWN_VIEW[0])])
         with self.system.precision.autocast():
-            planned = self.system.mean(batch)
+            planned = self.system.mean(batch, prompts)
         height, width = placement.size
         return planned.logits[-1, -1, :height, :width].argmax(dim=-1).to("cpu", torch.int8).numpy()
 

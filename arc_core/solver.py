@@ -22,7 +22,8 @@ from arc_core.grids import Grid
 from arc_core.sizes import Placement
 from arc_core.solver_batch import Item, SolverBatch, pack
 from arc_core.solver_config import SolverConfig
-from arc_core.solver_net import Planned, SolverNet, planning_loss
+from arc_core.solver_memory import nearest_tasks
+from arc_core.solver_net import PROMPT_SCALE, SYMMETRIES, Planned, SolverNet, planning_loss
 from arc_core.solver_task import MOST_SIZES, PlacedTask
 from arc_core.views import make_views
 from arc_core.voting import Ballot, Choice, choose
@@ -32,6 +33,9 @@ SECOND_SIZE_WEIGHT = 0.25
 
 LAST_PART = 0.4
 """Share of the steps at the end over which the snapshots that vote are spread."""
+
+TASK_PROMPTS = "task_prompts"
+"""Name of the pretrained tasks' prompts among the weights, [tasks, 8 or 1, P]."""
 
 HOLDOUT_LOOKS = 8
 """Moments at which the held-out demonstration is looked at."""
@@ -93,13 +97,28 @@ class Solver:
         self._generator = torch.Generator().manual_seed(seed * 2**32 + self._seeds[1])
         views = make_views(config.color_maps, self._seeds, symmetries=config.symmetries)
         self.placed = PlacedTask(task.without_test_outputs(), views)
-        self._start = fresh_net(config, sum(self._seeds))
+        self._start = fresh_net(config, sum(self._seeds)).to(self.device)
+        known = None
         if weights is not None:
-            self._start.load_state_dict(dict(weights))
+            tensors = dict(weights)
+            known = tensors.pop(TASK_PROMPTS, None)
+            self._start.load_state_dict(tensors)
+        self._start_prompt = self._first_prompt(known)
         self._adaptation = self._fresh_adaptation()
 
     def _fresh_adaptation(self) -> Adaptation:
-        return Adaptation(copy.deepcopy(self._start).to(self.device), self.config, self.device)
+        return Adaptation(copy.deepcopy(self._start), self.config, self.device, self._start_prompt)
+
+    def _first_prompt(self, known: Tensor | None) -> Tensor:
+        """The prompt to start from under each symmetry, [8, P]."""
+        shape = (SYMMETRIES, self.config.prompt_dim)
+        if self.config.prompt == "demonstrations":
+            return torch.zeros(shape)
+        if known is None:
+            return PROMPT_SCALE * torch.randn(shape, generator=self._generator)
+        if self.config.memory:
+            known = known[nearest_tasks(self._start, known, self.placed, self.config)]
+        return known.mean(dim=0).expand(shape)
 
     @property
     def views_a_step(self) -> int:
@@ -231,11 +250,17 @@ class Solver:
         return best
 
 
-def fresh_net(config: SolverConfig, seed: int) -> SolverNet:
-    """A net of random weights that depend on the seed alone."""
+def fresh_net(config: SolverConfig, seed: int, prompts: tuple[int, int] = (0, 0)) -> SolverNet:
+    """A net of random weights that depend on the seed alone.
+
+    Args:
+        config: Its architecture.
+        seed: At least 0.
+        prompts: Of pretrained tasks, see `SolverNet`.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SolverNet(config)
+        return SolverNet(config, prompts)
 
 
 def snapshot_steps(steps: int, snapshots: int) -> set[int]:

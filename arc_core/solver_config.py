@@ -13,6 +13,7 @@ from arc_core.options import Setting, Value, canonical, option, settings_of, unk
 ARCHITECTURE = (
     "width",
     "prompt_dim",
+    "prompt",
     "steps",
     "blocks",
     "context",
@@ -30,6 +31,12 @@ class SolverConfig:
     # Architecture
     width: int = option(64, "Channels of the planner.", low=8, high=1024)
     prompt_dim: int = option(128, "Width of the prompt.", low=8, high=1024)
+    prompt: str = option(
+        "learned",
+        "Where a task's prompt comes from: learned for each task and view, or read from its demonstrations "
+        "with a learned shift.",
+        choices=("learned", "demonstrations"),
+    )
     steps: int = option(5, "Planning steps.", low=1, high=64)
     blocks: str = option(
         "untied",
@@ -52,6 +59,13 @@ class SolverConfig:
 
     # Adaptation to a task
     adapt_lr: float = option(2e-3, "Highest learning rate of the adaptation to a task.", low=0, high=1)
+    memory: int = option(
+        3,
+        "Pretrained tasks whose prompts, averaged, a task starts from: those that explain its demonstrations "
+        "best; 0 averages them all. With a learned prompt alone.",
+        low=0,
+        high=1000,
+    )
     weight_decay: float = option(0.01, "Weight decay of the adaptation.", low=0, high=10)
     ema: float = option(0.97, "Weight of the past in the averaged weights that predict.", low=0, high=0.9999)
     color_maps: int = option(

@@ -1,4 +1,7 @@
-"""The solver's agent: reads demonstrations into a prompt, and plans an output under it in five steps.
+"""The solver's agent: plans an output in five steps under a prompt that stands for the task.
+
+The prompt is a vector learned for each task and symmetry (`prompt=learned`: it is what pretraining and the
+adaptation to a task find), or it is read from the demonstrations (`prompt=demonstrations`).
 
 It is the seed's agent made small enough to be trained anew for each task: encoder, prompt, planning steps.
 What differs was chosen by measurement, and each choice is an option of `SolverConfig`.
@@ -19,6 +22,11 @@ from arc_core.agent import SizeHead, one_hot
 from arc_core.grids import MAX_SIDE, NUM_COLORS
 from arc_core.solver_batch import WAYS, SolverBatch
 from arc_core.solver_config import SolverConfig
+
+SYMMETRIES = 8
+
+PROMPT_SCALE = 0.3
+"""Standard deviation of the numbers of a learned prompt at first."""
 
 COPY_GAIN = 4.0
 """How far copying the input leads at first: most cells of most outputs are their input's."""
@@ -137,19 +145,25 @@ class SolverNet(nn.Module):
 
     Args:
         config: Its architecture.
+        prompts: Tasks whose prompts it learns in pretraining, and symmetries under which each has one of its
+            own: 8, or 1 for all; (0, 0) for none. With a learned prompt alone.
     """
 
-    def __init__(self, config: SolverConfig) -> None:
+    def __init__(self, config: SolverConfig, prompts: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
         self.config = config
         width, prompt = config.width, config.prompt_dim
         self.stem = nn.Conv2d(NUM_COLORS + 3, width, 3, padding=1)
         self.encoder = nn.ModuleList(Block(config, steered=False) for _ in range(config.encoder_blocks))
         self.transfer = Transfer(width)
-        self.demonstration = nn.Conv2d(width + NUM_COLORS, width, 3, padding=1)
-        self.summary = nn.Sequential(nn.Linear(2 * width, prompt), nn.GELU(), nn.Linear(prompt, prompt))
-        self.prompt = nn.Sequential(nn.LayerNorm(prompt), nn.Linear(prompt, prompt))
-        self.no_context = nn.Parameter(torch.zeros(prompt))
+        self.reads_prompt = config.prompt == "demonstrations"
+        if self.reads_prompt:
+            self.demonstration = nn.Conv2d(width + NUM_COLORS, width, 3, padding=1)
+            self.summary = nn.Sequential(nn.Linear(2 * width, prompt), nn.GELU(), nn.Linear(prompt, prompt))
+            self.prompt = nn.Sequential(nn.LayerNorm(prompt), nn.Linear(prompt, prompt))
+            self.no_context = nn.Parameter(torch.zeros(prompt))
+        if prompts[0]:
+            self.task_prompts = nn.Parameter(PROMPT_SCALE * torch.randn(*prompts, prompt))
         self.enter = nn.Linear(prompt, width)
         tied = config.blocks == "tied"
         self.planner = nn.ModuleList(
@@ -164,17 +178,21 @@ class SolverNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, batch: SolverBatch, shift: Tensor | None = None) -> Planned:
-        """Plan every item of a batch, each with the other demonstrations of its group as context.
+        """Plan every item of a batch.
 
         Args:
-            batch: The items.
-            shift: [N, P] added to the prompts; None adds nothing.
+            batch: The items. Where the prompt is read, each has the other demonstrations of its group as
+                context.
+            shift: [N, P] the learned prompts, or what is added to those that are read; None is 0.
         """
         mask = batch.inputs.mask
         cells = one_hot(batch.inputs.cells, mask)  # [N, H, W, C]
         features = self._read(cells, mask)
         state = self.transfer(features, batch)
-        prompt = self._prompt(state, batch)
+        if self.reads_prompt:
+            prompt = self._prompt(state, batch)
+        else:
+            prompt = state.new_zeros(len(batch), self.config.prompt_dim)
         if shift is not None:
             prompt = prompt + shift.to(prompt.dtype)
         pooled = features.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
@@ -249,20 +267,23 @@ def planning_loss(planned: Planned, batch: SolverBatch, *, deep: bool) -> tuple[
         Mean over the demonstrations of the mean over each one's cells, and the same for the sizes.
     """
     steps = planned.logits.shape[1]
-    mask, known = batch.out_mask, batch.known
-    per_grid = mask * (known / mask.sum(dim=(1, 2)) / known.sum().clamp_min(1))[:, None, None]
+    known = batch.known
+    share = known / known.sum().clamp_min(1)
     weights = step_weights(steps) if deep else [0.0] * (steps - 1) + [1.0]
     loss = planned.logits.new_zeros(())
     for step, weight in enumerate(weights):
         if weight:
-            entropy = F.cross_entropy(
-                planned.logits[:, step].permute(0, 3, 1, 2), batch.targets, reduction="none"
-            )
-            loss = loss + weight * (entropy * per_grid).sum()
+            loss = loss + weight * (grid_losses(planned.logits[:, step], batch) * share).sum()
     sides = F.cross_entropy(
         planned.size_logits.transpose(1, 2), batch.out_sizes - 1, reduction="none"
     )  # [N, 2]
     return loss, (sides.sum(dim=1) * known).sum() / known.sum().clamp_min(1)
+
+
+def grid_losses(logits: Tensor, batch: SolverBatch) -> Tensor:
+    """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C]."""
+    entropy = F.cross_entropy(logits.permute(0, 3, 1, 2), batch.targets, reduction="none")
+    return (entropy * batch.out_mask).sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))
 
 
 def step_weights(steps: int) -> list[float]:

@@ -37,13 +37,19 @@ class SolverSystem:
         solver: The architecture.
         device: Where it computes.
         total_steps: Steps of the whole run, for the schedule.
+        prompts: Tasks whose prompts are learned, and under how many symmetries.
     """
 
     def __init__(
-        self, config: TrainConfig, solver: SolverConfig, device: torch.device, total_steps: int
+        self,
+        config: TrainConfig,
+        solver: SolverConfig,
+        device: torch.device,
+        total_steps: int,
+        prompts: tuple[int, int] = (0, 0),
     ) -> None:
         self.device = device
-        self.net = fresh_net(solver, config.seed).to(device)
+        self.net = fresh_net(solver, config.seed, prompts).to(device)
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)

@@ -32,7 +32,7 @@ def net(seed=0, **settings):
     return made
 
 
-@pytest.mark.parametrize("settings", [{}, {"context": "none"}, {"fusion": "concat"}, {"blocks": "tied"}])
+@pytest.mark.parametrize("settings", [{}, {"prompt": "demonstrations"}, {"context": "none"}, {"fusion": "concat"}, {"blocks": "tied"}])
 def test_a_padded_batch_says_what_its_items_say_alone(settings):
     model = net(**settings)
     items = [item(1, (3, 7), (5, 2)), item(2, (9, 4), (9, 4), 1), item(3, (2, 2), (7, 7), 2)]
@@ -61,7 +61,7 @@ def test_an_aligned_batch_is_computed_as_any_other():
 
 
 def test_an_items_own_target_never_reaches_its_prediction():
-    model = net()
+    model = net(prompt="demonstrations")
     items = [item(1), item(2), item(3)]
     changed = [*items[:2], Item(items[2].input, 9 - items[2].target, items[2].placement, 0)]
     before, after = model(pack(items)).logits, model(pack(changed)).logits
@@ -69,8 +69,26 @@ def test_an_items_own_target_never_reaches_its_prediction():
     assert not torch.equal(before[0], after[0])
 
 
-def test_context_comes_from_its_own_group_and_only_from_demonstrations():
+def test_with_a_learned_prompt_no_target_reaches_any_prediction():
     model = net()
+    items = [item(1), item(2), item(3)]
+    changed = [Item(one.input, 9 - one.target, one.placement, 0) for one in items]
+    assert torch.equal(model(pack(items)).logits, model(pack(changed)).logits)
+
+
+def test_a_learned_prompt_steers_its_own_item_alone():
+    model = net()
+    batch = pack([item(1), item(2)])
+    shift = torch.zeros(2, SMALL["prompt_dim"])
+    before = model(batch, shift).logits
+    shift[1] += 1
+    after = model(batch, shift).logits
+    assert torch.equal(before[0], after[0])
+    assert not torch.allclose(before[1], after[1])
+
+
+def test_context_comes_from_its_own_group_and_only_from_demonstrations():
+    model = net(prompt="demonstrations")
     items = [item(1, group=0), item(2, group=0), item(3, group=1), item(4, group=0, known=False)]
     before = model(pack(items)).logits
     other = [*items[:2], item(9, group=1), *items[3:]]
@@ -79,14 +97,17 @@ def test_context_comes_from_its_own_group_and_only_from_demonstrations():
     assert torch.equal(before[:3], model(pack(query)).logits[:3])
 
 
-def test_every_parameter_gets_a_gradient():
-    model = net()
+@pytest.mark.parametrize("prompt", ["learned", "demonstrations"])
+def test_every_parameter_gets_a_gradient(prompt):
+    model = net(prompt=prompt)
     # A group of one, whose prompt has no context to come from, and one of two with unequal sizes.
     batch = pack([item(1, (3, 3), (5, 4)), item(2, (6, 3), (2, 2)), item(3, group=1)])
-    loss, sizes = planning_loss(model(batch), batch, deep=True)
+    shift = torch.ones(3, SMALL["prompt_dim"], requires_grad=True)
+    loss, sizes = planning_loss(model(batch, shift), batch, deep=True)
     (loss + sizes).backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert missing == []
+    assert shift.grad is not None and (shift.grad.abs().sum(dim=1) > 0).all()
 
 
 def test_tied_blocks_share_weights_and_still_tell_steps_apart():
@@ -107,8 +128,6 @@ def test_pooled_context_carries_across_the_grid_and_its_absence_does_not():
         batches = [pack([Item(g, None, one.placement, 0)]) for g in (one.input, moved)]
         # What the whole grid says on entering the planner is left out of this comparison.
         torch.nn.init.zeros_(model.transfer.whole.weight)
-        for part in (model.demonstration, model.summary[2]):
-            torch.nn.init.zeros_(part.weight)
         with torch.no_grad():
             near, far = (model(batch).logits[0, 0, 0, 0] for batch in batches)
         reach[context] = bool((near - far).abs().max() > 1e-6)
