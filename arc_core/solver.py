@@ -94,7 +94,9 @@ class Solver:
         self.device = device or torch.device("cpu")
         # A task's answers do not depend on which other tasks are solved in the process.
         self._seeds = (seed, zlib.crc32(task.id.encode()))
-        self._generator = torch.Generator().manual_seed(seed * 2**32 + self._seeds[1])
+        # Torch's generator looks at 32 bits of a seed.
+        mixed = int(np.random.SeedSequence(self._seeds).generate_state(1)[0])
+        self._generator = torch.Generator().manual_seed(mixed)
         views = make_views(config.color_maps, self._seeds, symmetries=config.symmetries)
         self.placed = PlacedTask(task.without_test_outputs(), views)
         self._start = fresh_net(config, sum(self._seeds)).to(self.device)

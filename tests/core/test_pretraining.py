@@ -10,7 +10,16 @@ from arc_core.config import resolve
 from arc_core.data import Pair, load_tasks
 from arc_core.errors import ConfigError, DataError
 from arc_core.extra_data import load_extra
-from arc_core.pretrain_data import FRESH, GROUP, make_pool, plan_batches, plan_groups, pretraining_tasks
+from arc_core.pretrain_data import (
+    FRESH,
+    GROUP,
+    GROUPS_PER_EPOCH,
+    make_pool,
+    plan_batches,
+    plan_groups,
+    plan_single_pairs,
+    pretraining_tasks,
+)
 from arc_core.pretrainer import solver_config
 from arc_core.protocol import SeenTasks, held_out
 
@@ -68,6 +77,19 @@ def test_an_epoch_uses_a_pair_once_and_is_a_function_of_seed_and_epoch(pool):
 def test_without_augmentation_every_group_is_shown_as_it_is(pool):
     views = {group.view for group in plan_groups(pool, seed=0, epoch=0, augment=False)}
     assert [(view.symmetry, view.colors) for view in views] == [(0, tuple(range(10)))]
+
+
+def test_single_pairs_are_each_shown_once_with_their_colours_and_no_task_more_than_its_share(pool):
+    groups = plan_single_pairs(pool, seed=1, epoch=2)
+    assert groups == plan_single_pairs(pool, seed=1, epoch=2) != plan_single_pairs(pool, seed=1, epoch=3)
+    shown = [(group.task, group.pairs[0]) for group in groups]
+    assert len(set(shown)) == len(shown)
+    for number, task in enumerate(pool):
+        count = sum(place == number for place, _ in shown)
+        assert count == min(len(task.pairs), GROUP * GROUPS_PER_EPOCH)
+    assert {group.view.symmetry for group in groups} == set(range(8))
+    assert {group.view.colors for group in groups} == {tuple(range(10))}
+    assert {g.view.symmetry for g in plan_single_pairs(pool, seed=1, epoch=2, augment=False)} == {0}
 
 
 def test_batches_hold_every_group_once_and_are_alike_in_size(pool):
