@@ -48,7 +48,7 @@ class MachinePace:
     predict: Cost
 
     def steps(self, solver: Solver, seconds: float) -> int:
-        """Training steps that a budget buys for a task, its predictions paid first; at least 1.
+        """Training steps that a budget buys for a task, its memory and predictions paid first; at least 1.
 
         Args:
             solver: Ready to solve the task.
@@ -59,6 +59,8 @@ class MachinePace:
         cells = placed.canvas_cells()
         ballots = config.snapshots * len(placed.views)
         answers = ballots * self.predict.of((pairs + len(placed.queries)) * cells)
+        if solver.memory_cells:
+            answers += self.predict.of(solver.memory_cells)
         step = self.train.of(solver.views_a_step * pairs * cells)
         return max(1, min(config.max_steps, int((seconds - answers) / step)))
 

@@ -22,7 +22,7 @@ from arc_core.grids import Grid
 from arc_core.sizes import Placement
 from arc_core.solver_batch import Item, SolverBatch, pack
 from arc_core.solver_config import SolverConfig
-from arc_core.solver_memory import nearest_tasks
+from arc_core.solver_memory import cells_of_trying, nearest_tasks
 from arc_core.solver_net import PROMPT_SCALE, SYMMETRIES, Planned, SolverNet, planning_loss
 from arc_core.solver_task import MOST_SIZES, PlacedTask
 from arc_core.views import make_views
@@ -105,6 +105,7 @@ class Solver:
             tensors = dict(weights)
             known = tensors.pop(TASK_PROMPTS, None)
             self._start.load_state_dict(tensors)
+        self.memory_cells = 0 if known is None or not config.memory else cells_of_trying(known, self.placed)
         self._start_prompt = self._first_prompt(known)
         self._adaptation = self._fresh_adaptation()
 

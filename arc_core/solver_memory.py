@@ -42,6 +42,12 @@ def _cells(item: Item) -> int:
     return max(height * width, item.input.size)
 
 
+def cells_of_trying(known: Tensor, placed: PlacedTask) -> int:
+    """Padded cells that are planned to try the known prompts on a task: what looking it up costs."""
+    items = asked(placed)
+    return len(known) * len(items) * max(map(_cells, items))
+
+
 @torch.inference_mode()
 def prompt_losses(net: SolverNet, known: Tensor, placed: PlacedTask, config: SolverConfig) -> Tensor:
     """How badly each known prompt explains a task's demonstrations.

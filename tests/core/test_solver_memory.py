@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from arc_core.data import Pair, Task
+from arc_core.pace import Cost, MachinePace
 from arc_core.solver import TASK_PROMPTS, Solver, fresh_net
 from arc_core.solver_batch import pack
 from arc_core.solver_config import SolverConfig
@@ -85,3 +86,17 @@ def test_without_pretrained_prompts_the_start_is_random_by_task_and_seed_alone()
     assert torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[0], starts[2])
     assert not torch.equal(starts[0], starts[3])
+
+
+def test_looking_a_task_up_is_paid_from_its_budget():
+    net = livened(fresh_net(CONFIG, 0))
+    pace = MachinePace(train=Cost(0.0, 1e-5), predict=Cost(0.0, 1e-6))
+    task = task_of([(10, 10), (10, 10)])
+    known = torch.zeros(50, 1, 12)
+    without = Solver(task, CONFIG, net.state_dict())
+    looked_up = Solver(task, CONFIG, {**net.state_dict(), TASK_PROMPTS: known})
+    assert looked_up.memory_cells == 50 * 200
+    assert Solver(task, replace(CONFIG, memory=0), {**net.state_dict(), TASK_PROMPTS: known}).memory_cells == 0
+    step = 1e-5 * without.views_a_step * 200
+    steps = [pace.steps(solver, 1.0) for solver in (without, looked_up)]
+    assert steps[0] - steps[1] == pytest.approx(50 * 200 * 1e-6 / step, abs=1)
