@@ -32,7 +32,10 @@ def net(seed=0, **settings):
     return made
 
 
-@pytest.mark.parametrize("settings", [{}, {"prompt": "demonstrations"}, {"context": "none"}, {"fusion": "concat"}, {"blocks": "tied"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"prompt": "demonstrations"}, {"context": "none"}, {"fusion": "concat"}, {"blocks": "tied"}],
+)
 def test_a_padded_batch_says_what_its_items_say_alone(settings):
     model = net(**settings)
     items = [item(1, (3, 7), (5, 2)), item(2, (9, 4), (9, 4), 1), item(3, (2, 2), (7, 7), 2)]
@@ -107,7 +110,8 @@ def test_every_parameter_gets_a_gradient(prompt):
     (loss + sizes).backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert missing == []
-    assert shift.grad is not None and (shift.grad.abs().sum(dim=1) > 0).all()
+    assert shift.grad is not None
+    assert (shift.grad.abs().sum(dim=1) > 0).all()
 
 
 def test_tied_blocks_share_weights_and_still_tell_steps_apart():
