@@ -38,10 +38,11 @@ class SolverConfig:
     )
     context: str = option(
         "pool",
-        "What a cell sees beside its neighbourhood: maxima of its row, its column and the grid, or nothing.",
-        choices=("pool", "none"),
+        "What a cell sees beside its neighbourhood: maxima of its row, its column and the grid, what it "
+        "attends to in its row and its column, or nothing.",
+        choices=("pool", "attention", "none"),
     )
-    context_dim: int = option(16, "Channels of each of those maxima.", low=1, high=256)
+    context_dim: int = option(16, "Channels of each of those.", low=1, high=256)
     fusion: str = option(
         "film",
         "How the prompt steers: by scaling and shifting every block, or concatenated to the input once.",
