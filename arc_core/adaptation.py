@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from arc_core.optimizer import MixedPrecision, Precision
+from arc_core.prompt_refinement import PromptRefinement
 from arc_core.solver_batch import Item, SolverBatch, pack
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_net import SYMMETRIES, Planned, SolverNet, planning_loss
+from arc_core.solver_terms import SolverTerms, cell_weights, size_factor, small_ones
 
 WARM_UP = 0.05
 FINAL_RATE = 0.05
@@ -50,23 +52,38 @@ class Adaptation:
         config: Of the adaptation.
         device: Where the net is.
         start: [8, P] the prompt to start from under each symmetry; None is 0.
+        seed: Decides what the terms of the loss start from, where they have weights of their own.
     """
 
     def __init__(
-        self, net: SolverNet, config: SolverConfig, device: torch.device, start: Tensor | None = None
+        self,
+        net: SolverNet,
+        config: SolverConfig,
+        device: torch.device,
+        start: Tensor | None = None,
+        seed: int = 0,
     ) -> None:
         self.config = config
         self.device = device
         self.step = 0
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
+        self._seed = seed
+        self._refinement: PromptRefinement | None = None
         self._net = net
         start = torch.zeros(SYMMETRIES, config.prompt_dim) if start is None else start
         self._prompt = TaskPrompt(config.prompt_dim, config.color_maps, start).to(device)
         self._parameters = [*net.parameters(), *self._prompt.parameters()]
         self._mean_net, self._mean_prompt = copy.deepcopy((net, self._prompt))
         self._means = [*self._mean_net.parameters(), *self._mean_prompt.parameters()]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._terms = SolverTerms(config).to(device)
+        self._term_parameters = list(self._terms.parameters())
         self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=config.adapt_lr, weight_decay=config.weight_decay, fused=True
+            [*self._parameters, *self._term_parameters],
+            lr=config.adapt_lr,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
 
     def train(self, batch: SolverBatch, steps: int) -> float:
@@ -82,24 +99,68 @@ class Adaptation:
         rate = self.config.adapt_lr * rate_factor(self.step, steps)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
+        if self.step == 0:
+            self._terms.start(batch)
         with self.precision.autocast():
-            planned = self._net(batch, self._prompt(batch.views))
-        loss, size_loss = planning_loss(planned, batch, deep=self.config.deep_supervision)
+            shift = self._prompt(batch.views)
+            planned = self._net(batch, shift)
+            backward = self._terms.plan_backward(planned, batch)
+        loss, others = self._losses(planned, batch, shift, backward, steps)
         self._optimizer.zero_grad(set_to_none=True)
-        (loss + SIZE_WEIGHT * size_loss).backward()
-        nn.utils.clip_grad_norm_(self._parameters, CLIP_NORM)
+        (loss + others).backward()
+        for parameters in filter(None, (self._parameters, self._term_parameters)):
+            nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         self._optimizer.step()
         self.step += 1
         self._average()
         return loss.item()
 
+    def _losses(
+        self, planned: Planned, batch: SolverBatch, shift: Tensor, backward: Tensor | None, steps: int
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of the plans, and the sum of all others by their weights."""
+        config = self.config
+        weights = cell_weights(planned, batch, config.hard_cell_gain) if config.hard_cell_gain else None
+        counted = small_ones(batch, self.step, steps) if config.warm_up == "small" else batch
+        loss, size_loss = planning_loss(planned, counted, deep=config.deep_supervision, weights=weights)
+        others = SIZE_WEIGHT * size_factor(config.warm_up, self.step, steps) * size_loss
+        if self._terms.on:
+            even = batch.out_mask if weights is None else weights
+            others = others + sum(self._terms(planned, batch, shift, backward, even).values())
+        return loss, others
+
+    def refine(self, draw: Callable[[int], Sequence[Item]], steps: int) -> float:
+        """Let a policy learn to refine the prompts that `plan` plans under.
+
+        Args:
+            draw: Demonstrations for a 0-based step; those of a group are each other's context.
+            steps: Updates of the policy.
+
+        Returns:
+            The reward that it brings on demonstrations; it is used where this is above 0.
+        """
+        found_again = self._terms.found_again if self._terms.planner is not None else None
+        refinement = PromptRefinement(
+            self._plan_batch, self.config.prompt_dim, self.device, self._seed, found_again
+        )
+        gained = refinement.learn(draw, steps)
+        self._refinement = refinement
+        return gained
+
     @torch.inference_mode()
     def plan(self, items: Sequence[Item]) -> tuple[SolverBatch, Planned]:
         """What the averaged weights say of some items, and the items as a batch."""
         batch = pack(items).to(self.device)
-        with self.precision.autocast():
-            planned = self._mean_net(batch, self._mean_prompt(batch.views))
+        planned = self._plan_batch(batch)
+        if self._refinement is not None and self._refinement.useful:
+            planned = self._plan_batch(batch, self._refinement.change(items, planned.prompts))
         return batch, planned
+
+    @torch.no_grad()
+    def _plan_batch(self, batch: SolverBatch, change: Tensor | None = None) -> Planned:
+        with self.precision.autocast():
+            shift = self._mean_prompt(batch.views)
+            return self._mean_net(batch, shift if change is None else shift + change)
 
     @torch.no_grad()
     def _average(self) -> None:

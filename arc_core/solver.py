@@ -110,7 +110,8 @@ class Solver:
         self._adaptation = self._fresh_adaptation()
 
     def _fresh_adaptation(self) -> Adaptation:
-        return Adaptation(copy.deepcopy(self._start), self.config, self.device, self._start_prompt)
+        net = copy.deepcopy(self._start)
+        return Adaptation(net, self.config, self.device, self._start_prompt, sum(self._seeds))
 
     def _first_prompt(self, known: Tensor | None) -> Tensor:
         """The prompt to start from under each symmetry, [8, P]."""
@@ -131,14 +132,17 @@ class Solver:
         return max(1, min(most, round(self.config.batch_cells / cells)))
 
     def training_batch(self, placed: PlacedTask, step: int) -> SolverBatch:
+        """Draw a step's demonstrations as a batch."""
+        return pack(self.training_items(placed, step)).to(self.device)
+
+    def training_items(self, placed: PlacedTask, step: int) -> list[Item]:
         """Draw a step's demonstrations: some views that share their orientation, so that little is padded."""
         turned = self.config.symmetries and step % 2 == 1
         able = [number for number, view in enumerate(placed.views) if view.turned == turned]
         order = torch.randperm(len(able), generator=self._generator)[: self.views_a_step].tolist()
-        items = [
+        return [
             item for group, place in enumerate(order) for item in placed.demonstrations(able[place], group)
         ]
-        return pack(items).to(self.device)
 
     def look(self, steps: int, loss: float) -> Look:
         """What demonstrations and test inputs become now, under the task's own view."""
@@ -203,7 +207,7 @@ class Solver:
 
         Args:
             steps: Training steps, 0 to answer from the starting weights. Where a demonstration is held out,
-                its share of them is spent on it.
+                its share of them is spent on it; where the prompt is refined, a share of the rest on that.
             watch: Told how far it is, and shown what it predicts; None for nobody.
             looks: How often, about.
         """
@@ -211,6 +215,8 @@ class Solver:
         if self.config.holdout > 0 and len(self.placed.task.train) >= SMALLEST_HOLDOUT:
             spent = round(self.config.holdout * steps)
             fraction, steps = self._stop_at(spent), steps - spent
+        refining = round(self.config.rl_refinement * steps)
+        steps -= refining
         planned_steps = max(1, round(fraction * steps)) if steps else 0
         every = max(1, planned_steps // looks)
         moments = snapshot_steps(planned_steps, self.config.snapshots)
@@ -221,6 +227,8 @@ class Solver:
             step = adaptation.step
             if watch is not None and (step % every == 0 or step in (1, planned_steps)):
                 watch(self.look(planned_steps, loss))
+            if refining and step == planned_steps:
+                adaptation.refine(lambda draw: self.training_items(self.placed, draw), refining)
             if step in moments:
                 gathered.append(self.ballots())
         gathered = gathered or [self.ballots()]

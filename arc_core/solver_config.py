@@ -45,10 +45,11 @@ class SolverConfig:
     )
     context: str = option(
         "pool",
-        "What a cell sees beside its neighbourhood: maxima of its row, its column and the grid, or nothing.",
-        choices=("pool", "none"),
+        "What a cell sees beside its neighbourhood: maxima of its row, its column and the grid, what it "
+        "attends to in its row and its column, or nothing.",
+        choices=("pool", "attention", "none"),
     )
-    context_dim: int = option(16, "Channels of each of those maxima.", low=1, high=256)
+    context_dim: int = option(16, "Channels of each of those.", low=1, high=256)
     fusion: str = option(
         "film",
         "How the prompt steers: by scaling and shifting every block, or concatenated to the input once.",
@@ -87,6 +88,43 @@ class SolverConfig:
         "auto",
         "Mixed precision; auto is bfloat16 where the hardware has it.",
         choices=("auto", "off", "bfloat16", "float16"),
+    )
+
+    # Terms of the EFE loss and fixes of the seed; what they do is in docs/results.md
+    lambda_risk: float = option(0.0, "Weight of KL(predicted colours, preferred colours).", low=0, high=1000)
+    lambda_amb: float = option(0.0, "Weight of the ambiguity (entropy) of the plans.", low=0, high=1000)
+    lambda_step: float = option(
+        0.0, "Price of each planning step at which a cell is not right yet.", low=0, high=1000
+    )
+    bidirectional: str = option(
+        "off",
+        "What the plan is to agree with: a backward planner's way from the output to the input, the plan "
+        "itself flipped as in the seed, or nothing.",
+        choices=("off", "planner", "flip"),
+    )
+    lambda_bi: float = option(0.5, "Weight of that agreement, where there is one.", low=0, high=1000)
+    lambda_z: float = option(
+        0.0, "Weight that keeps the prompt near its start, and preferences near the task's.", low=0, high=1000
+    )
+    prompt_consistency: str = option(
+        "off",
+        "What a pair's prompt is to be near: those of the task's other pairs, its own outcome, or nothing.",
+        choices=("off", "pairs", "outcome"),
+    )
+    lambda_prompt: float = option(0.3, "Weight of that nearness, where it is asked for.", low=0, high=1000)
+    hard_cell_gain: float = option(
+        0.0, "How much more a wrong cell counts; 0 weighs all alike.", low=0, high=1000
+    )
+    warm_up: str = option(
+        "off",
+        "What comes first: the sizes' loss, as in the seed, or small demonstrations.",
+        choices=("off", "size", "small"),
+    )
+    rl_refinement: float = option(
+        0.0,
+        "Share of the steps in which, after the adaptation, a policy refines the prompt by its reward.",
+        low=0,
+        high=0.9,
     )
 
     def __post_init__(self) -> None:

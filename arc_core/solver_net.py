@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from arc_core.agent import SizeHead, one_hot
 from arc_core.grids import MAX_SIDE, NUM_COLORS
+from arc_core.solver_attention import AxialAttention
 from arc_core.solver_batch import WAYS, SolverBatch
 from arc_core.solver_config import SolverConfig
 
@@ -44,12 +45,17 @@ class Block(nn.Module):
         super().__init__()
         wide = 2 * config.width
         self.pooled = config.context == "pool"
+        self.attention = (
+            AxialAttention(config.width, config.context_dim) if config.context == "attention" else None
+        )
         self.norm = nn.LayerNorm(config.width)
         self.conv = nn.Conv2d(config.width, wide, 3, padding=1)
         inner = wide
         if self.pooled:
             self.reduce = nn.Linear(config.width, config.context_dim)
             inner += 3 * config.context_dim
+        elif self.attention is not None:
+            inner += 2 * config.context_dim
         self.film = nn.Linear(config.prompt_dim, 2 * inner) if steered else None
         self.out = nn.Linear(inner, config.width)
         if self.film is not None:
@@ -62,6 +68,8 @@ class Block(nn.Module):
         inner = F.gelu(self.conv(seen.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         if self.pooled:
             inner = torch.cat([inner, *self._context(seen, mask)], dim=-1)
+        elif self.attention is not None:
+            inner = torch.cat([inner, *self.attention(seen, mask)], dim=-1)
         if self.film is not None and prompt is not None:
             scale, shift = self.film(prompt)[:, None, None, :].chunk(2, dim=-1)
             inner = inner * (1 + scale) + shift
@@ -134,10 +142,12 @@ class Planned:
     Attributes:
         logits: [N, T, h, w, C] float32 on the outputs' canvas.
         size_logits: [N, 2, 30] scores of the output's height and width.
+        prompts: [N, P] float32, under which was planned.
     """
 
     logits: Tensor
     size_logits: Tensor
+    prompts: Tensor
 
 
 class SolverNet(nn.Module):
@@ -207,7 +217,7 @@ class SolverNet(nn.Module):
             block = self.planner[step % len(self.planner)]
             state = block(state, prompt + self.step_vectors[step], keep)
             logits.append(self.colors(state).float() + copied)
-        return Planned(torch.stack(logits, dim=1), size_logits)
+        return Planned(torch.stack(logits, dim=1), size_logits, prompt.float())
 
     def _read(self, cells: Tensor, mask: Tensor) -> Tensor:
         """Read grids: [N, H, W, C] one-hot to features [N, H, W, D]."""
@@ -255,13 +265,16 @@ def _places(mask: Tensor) -> Tensor:
     return place * mask[..., None]
 
 
-def planning_loss(planned: Planned, batch: SolverBatch, *, deep: bool) -> tuple[Tensor, Tensor]:
+def planning_loss(
+    planned: Planned, batch: SolverBatch, *, deep: bool, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the plans with the targets, and of the sizes.
 
     Args:
         planned: Of the batch.
         batch: Items without a target do not count.
         deep: Whether every step counts, the later ones more, or the last one alone.
+        weights: [N, h, w] of each cell, of mean 1 in each grid; None weighs all alike.
 
     Returns:
         Mean over the demonstrations of the mean over each one's cells, and the same for the sizes.
@@ -269,20 +282,27 @@ def planning_loss(planned: Planned, batch: SolverBatch, *, deep: bool) -> tuple[
     steps = planned.logits.shape[1]
     known = batch.known
     share = known / known.sum().clamp_min(1)
-    weights = step_weights(steps) if deep else [0.0] * (steps - 1) + [1.0]
     loss = planned.logits.new_zeros(())
-    for step, weight in enumerate(weights):
+    for step, weight in enumerate(step_weights(steps) if deep else [0.0] * (steps - 1) + [1.0]):
         if weight:
-            loss = loss + weight * (grid_losses(planned.logits[:, step], batch) * share).sum()
+            loss = loss + weight * (grid_losses(planned.logits[:, step], batch, weights) * share).sum()
     sides = F.cross_entropy(
         planned.size_logits.transpose(1, 2), batch.out_sizes - 1, reduction="none"
     )  # [N, 2]
     return loss, (sides.sum(dim=1) * known).sum() / known.sum().clamp_min(1)
 
 
-def grid_losses(logits: Tensor, batch: SolverBatch) -> Tensor:
-    """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C]."""
+def grid_losses(logits: Tensor, batch: SolverBatch, weights: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C].
+
+    Args:
+        logits: Of a planning step.
+        batch: The items.
+        weights: [N, h, w] factor on each cell, of mean 1 on each output; None is 1.
+    """
     entropy = F.cross_entropy(logits.permute(0, 3, 1, 2), batch.targets, reduction="none")
+    if weights is not None:
+        entropy = entropy * weights
     return (entropy * batch.out_mask).sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))
 
 

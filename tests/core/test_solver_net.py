@@ -34,7 +34,10 @@ def net(seed=0, **settings):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"prompt": "demonstrations"}, {"context": "none"}, {"fusion": "concat"}, {"blocks": "tied"}],
+    [
+        *({}, {"prompt": "demonstrations"}, {"context": "none"}, {"context": "attention"}),
+        *({"fusion": "concat"}, {"blocks": "tied"}),
+    ],
 )
 def test_a_padded_batch_says_what_its_items_say_alone(settings):
     model = net(**settings)
@@ -101,8 +104,9 @@ def test_context_comes_from_its_own_group_and_only_from_demonstrations():
 
 
 @pytest.mark.parametrize("prompt", ["learned", "demonstrations"])
-def test_every_parameter_gets_a_gradient(prompt):
-    model = net(prompt=prompt)
+@pytest.mark.parametrize("context", ["pool", "attention"])
+def test_every_parameter_gets_a_gradient(prompt, context):
+    model = net(prompt=prompt, context=context)
     # A group of one, whose prompt has no context to come from, and one of two with unequal sizes.
     batch = pack([item(1, (3, 3), (5, 4)), item(2, (6, 3), (2, 2)), item(3, group=1)])
     shift = torch.ones(3, SMALL["prompt_dim"], requires_grad=True)
@@ -122,9 +126,9 @@ def test_tied_blocks_share_weights_and_still_tell_steps_apart():
     assert not torch.allclose(logits[:, 0], logits[:, 1])
 
 
-def test_pooled_context_carries_across_the_grid_and_its_absence_does_not():
+def test_context_carries_across_the_grid_and_its_absence_does_not():
     reach = {}
-    for context in ("pool", "none"):
+    for context in ("pool", "attention", "none"):
         model = net(context=context, encoder_blocks=0, steps=1)
         one = item(1, (1, 24), known=False)
         moved = one.input.copy()
@@ -135,7 +139,7 @@ def test_pooled_context_carries_across_the_grid_and_its_absence_does_not():
         with torch.no_grad():
             near, far = (model(batch).logits[0, 0, 0, 0] for batch in batches)
         reach[context] = bool((near - far).abs().max() > 1e-6)
-    assert reach == {"pool": True, "none": False}
+    assert reach == {"pool": True, "attention": True, "none": False}
 
 
 def test_the_loss_is_the_mean_of_the_grids_own_cross_entropies():
