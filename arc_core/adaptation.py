@@ -15,6 +15,7 @@ from arc_core.prompt_refinement import PromptRefinement
 from arc_core.solver_batch import Item, SolverBatch, pack
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_net import SYMMETRIES, Planned, SolverNet, planning_loss
+from arc_core.solver_optimizer import set_rates, solver_optimizers
 from arc_core.solver_terms import SolverTerms, cell_weights, size_factor, small_ones
 
 WARM_UP = 0.05
@@ -79,12 +80,13 @@ class Adaptation:
             torch.manual_seed(seed)
             self._terms = SolverTerms(config).to(device)
         self._term_parameters = list(self._terms.parameters())
-        self._optimizer = torch.optim.AdamW(
-            [*self._parameters, *self._term_parameters],
-            lr=config.adapt_lr,
+        self._optimizers = solver_optimizers(
+            net,
+            [*self._prompt.parameters(), *self._term_parameters],
+            kind=config.adapt_optimizer,
+            rate=config.adapt_lr,
             weight_decay=config.weight_decay,
-            fused=True,
-        )
+        ).values()
 
     def train(self, batch: SolverBatch, steps: int) -> float:
         """Take one of `steps` steps.
@@ -96,9 +98,7 @@ class Adaptation:
         Returns:
             The loss of the plans.
         """
-        rate = self.config.adapt_lr * rate_factor(self.step, steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        set_rates(self._optimizers, rate_factor(self.step, steps))
         if self.step == 0:
             self._terms.start(batch)
         with self.precision.autocast():
@@ -106,11 +106,13 @@ class Adaptation:
             planned = self._net(batch, shift)
             backward = self._terms.plan_backward(planned, batch)
         loss, others = self._losses(planned, batch, shift, backward, steps)
-        self._optimizer.zero_grad(set_to_none=True)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
         (loss + others).backward()
         for parameters in filter(None, (self._parameters, self._term_parameters)):
             nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self.step += 1
         self._average()
         return loss.item()

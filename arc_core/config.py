@@ -34,6 +34,7 @@ PRESETS: dict[str, dict[str, Value]] = {
         "dataset": "arcagi1",
         "epochs": 200,
         "agent_lr": 3e-3,
+        "optimizer": "muon",
         "batch_size": 64,
         "hidden_dim": 64,
         "prompt_dim": 128,
@@ -150,8 +151,9 @@ class TrainConfig:
     # Optimisation
     optimizer: str = option(
         "adamw",
-        "adamw decays weights apart from the gradient; adam as in the seed.",
-        choices=("adamw", "adam"),
+        "adamw decays weights apart from the gradient; adam as in the seed; muon, for recipe solver, moves "
+        "the planner's matrices by orthogonal steps.",
+        choices=("adamw", "adam", "muon"),
     )
     weight_decay: float = option(1e-6, "Weight decay.", low=0, high=1)
     clip_norm: float = option(1.0, "Largest gradient norm of each component.", low=1e-6, high=1e6)

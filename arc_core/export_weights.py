@@ -10,9 +10,9 @@ from arc_core.checkpoint_index import checkpoint_id, find_checkpoint, newest_int
 from arc_core.errors import ArcError, CheckpointError, RunError
 from arc_core.protocol import SeenTasks
 from arc_core.rundir import RunDirectory, trusted_run
-from arc_core.solver import TASK_PROMPTS
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_net import SolverNet
+from arc_core.solver_optimizer import TASK_PROMPTS
 from arc_core.solver_system import read_tensors
 from arc_core.text import printable
 from arc_core.weights import save_weights

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,16 +123,19 @@ class Schedule:
         return 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def apply_schedule(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int) -> None:
+def apply_schedule(
+    optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer], schedule: Schedule, step: int
+) -> None:
     """Set every group's rate for a 1-based step."""
     factor = schedule.factor(step)
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * factor
+    for optimizer in [optimizers] if isinstance(optimizers, torch.optim.Optimizer) else optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
 
 
 def backward_and_step(
     loss: Tensor,
-    optimizer: torch.optim.Optimizer,
+    optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
     components: Iterable[Component],
     precision: MixedPrecision,
     clip_norm: float,
@@ -141,7 +144,7 @@ def backward_and_step(
 
     Args:
         loss: The combined loss.
-        optimizer: Over all components.
+        optimizers: One or more, over all components together.
         components: Clipped one by one.
         precision: With its scaler, and the count of skipped steps.
         clip_norm: Largest norm of a component's gradient.
@@ -149,9 +152,12 @@ def backward_and_step(
     Returns:
         The norm of each component before clipping, and whether the step was taken.
     """
-    optimizer.zero_grad(set_to_none=True)
+    every = [optimizers] if isinstance(optimizers, torch.optim.Optimizer) else optimizers
+    for optimizer in every:
+        optimizer.zero_grad(set_to_none=True)
     precision.scaler.scale(loss).backward()
-    precision.scaler.unscale_(optimizer)
+    for optimizer in every:
+        precision.scaler.unscale_(optimizer)
     norms = {
         component.name: nn.utils.clip_grad_norm_(component.parameters, clip_norm)
         if component.parameters
@@ -160,7 +166,8 @@ def backward_and_step(
     }
     finite = bool(torch.isfinite(torch.stack([*norms.values(), loss.detach()])).all())
     if finite:
-        precision.scaler.step(optimizer)
+        for optimizer in every:
+            precision.scaler.step(optimizer)
     else:
         precision.skipped_steps += 1
     precision.scaler.update()

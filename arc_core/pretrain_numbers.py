@@ -89,7 +89,7 @@ def step_numbers(
             "skipped_steps": system.precision.skipped_steps,
         },
         "learning_rate": {
-            "agent": float(system.optimizer.param_groups[0]["lr"]),
+            "agent": float(system.optimizers["main"].param_groups[0]["lr"]),
             **dict.fromkeys(components, 0.0),
         },
         "accuracy": {"cell": cell, "exact": sum(scored.exact) / len(scored.exact)},

@@ -181,12 +181,13 @@ class Pretrainer(TrainingLoop[list[Group]]):
         system, progress = self.system, self.progress
         items = [item for number, group in enumerate(batch) for item in self._items(group, number)]
         packed = pack(items).to(self.device)
-        apply_schedule(system.optimizer, system.schedule, progress.step + 1)
+        optimizers = list(system.optimizers.values())
+        apply_schedule(optimizers, system.schedule, progress.step + 1)
         with system.precision.autocast():
             planned = system.net(packed, self._prompts(system.net, batch))
         loss, sizes = planning_loss(planned, packed, deep=self.solver.deep_supervision)
         norms, applied = backward_and_step(
-            loss + SIZE_WEIGHT * sizes, system.optimizer, [system.component], system.precision,
+            loss + SIZE_WEIGHT * sizes, optimizers, [system.component], system.precision,
             self.config.clip_norm,
         )  # fmt: skip
         progress.step += 1

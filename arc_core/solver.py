@@ -24,6 +24,7 @@ from arc_core.solver_batch import Item, SolverBatch, pack
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_memory import cells_of_trying, nearest_tasks
 from arc_core.solver_net import PROMPT_SCALE, SYMMETRIES, Planned, SolverNet, planning_loss
+from arc_core.solver_optimizer import TASK_PROMPTS
 from arc_core.solver_task import MOST_SIZES, PlacedTask
 from arc_core.views import make_views
 from arc_core.voting import Ballot, Choice, choose
@@ -33,9 +34,6 @@ SECOND_SIZE_WEIGHT = 0.25
 
 LAST_PART = 0.4
 """Share of the steps at the end over which the snapshots that vote are spread."""
-
-TASK_PROMPTS = "task_prompts"
-"""Name of the pretrained tasks' prompts among the weights, [tasks, 8 or 1, P]."""
 
 HOLDOUT_LOOKS = 8
 """Moments at which the held-out demonstration is looked at."""

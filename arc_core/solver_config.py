@@ -60,6 +60,11 @@ class SolverConfig:
 
     # Adaptation to a task
     adapt_lr: float = option(2e-3, "Highest learning rate of the adaptation to a task.", low=0, high=1)
+    adapt_optimizer: str = option(
+        "adamw",
+        "What moves the matrices of the planner: AdamW as all else, or Muon.",
+        choices=("adamw", "muon"),
+    )
     memory: int = option(
         3,
         "Pretrained tasks whose prompts, averaged, a task starts from: those that explain its demonstrations "

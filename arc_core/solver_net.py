@@ -26,11 +26,31 @@ from arc_core.solver_config import SolverConfig
 
 SYMMETRIES = 8
 
-PROMPT_SCALE = 0.3
+PROMPT_SCALE = 1.0
 """Standard deviation of the numbers of a learned prompt at first."""
 
 COPY_GAIN = 4.0
 """How far copying the input leads at first: most cells of most outputs are their input's."""
+
+
+class Neighbourhood(nn.Module):
+    """A 3x3 convolution whose weights are one matrix, [out, 9 * in], as the optimizer Muon takes them.
+
+    Args:
+        channels: Read.
+        wide: Made of them.
+    """
+
+    def __init__(self, channels: int, wide: int) -> None:
+        super().__init__()
+        plain = nn.Conv2d(channels, wide, 3, padding=1)
+        self.weight = nn.Parameter(plain.weight.detach().flatten(1))
+        self.bias = plain.bias
+
+    def forward(self, state: Tensor) -> Tensor:
+        """[N, in, H, W] to [N, out, H, W]."""
+        kernel = self.weight.view(len(self.weight), -1, 3, 3)
+        return F.conv2d(state, kernel.contiguous(memory_format=torch.channels_last), self.bias, padding=1)
 
 
 class Block(nn.Module):
@@ -49,7 +69,7 @@ class Block(nn.Module):
             AxialAttention(config.width, config.context_dim) if config.context == "attention" else None
         )
         self.norm = nn.LayerNorm(config.width)
-        self.conv = nn.Conv2d(config.width, wide, 3, padding=1)
+        self.conv = Neighbourhood(config.width, wide)
         inner = wide
         if self.pooled:
             self.reduce = nn.Linear(config.width, config.context_dim)

@@ -15,18 +15,19 @@ from torch import Tensor, nn
 from arc_core.checkpoint_index import FORMAT, STATE, read_state
 from arc_core.config import TrainConfig
 from arc_core.errors import CheckpointError
-from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule, make_optimizer
+from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule
 from arc_core.optimizer_state import OPTIMIZER, optimizer_groups, optimizer_tensors, restore_optimizers
 from arc_core.snapshot import RNG, Snapshot, Tensors, Text, restore_rng, rng_tensors
 from arc_core.solver import fresh_net
 from arc_core.solver_config import SolverConfig
+from arc_core.solver_optimizer import set_base_rate, solver_optimizers
 from arc_core.state_form import require_form
 from arc_core.tensor_file import size_in_bytes
 
 MEAN_SHARE = 0.999
 """Weight of the past in the averaged weights."""
 
-STATE_FORM: dict[str, Any] = {"format": FORMAT, "optimizer": {"main": []}, "architecture": {}}
+STATE_FORM: dict[str, Any] = {"format": FORMAT, "optimizer": {}, "architecture": {}}
 
 
 class SolverSystem:
@@ -54,8 +55,8 @@ class SolverSystem:
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
         self.component = Component.of("agent", self.net.parameters())
-        self.optimizer = make_optimizer(
-            [(self.component, config.agent_lr)], config.optimizer, config.weight_decay
+        self.optimizers = solver_optimizers(
+            self.net, (), kind=config.optimizer, rate=config.agent_lr, weight_decay=config.weight_decay
         )
 
     @property
@@ -72,12 +73,12 @@ class SolverSystem:
 
     def base_rates(self) -> dict[str, float]:
         """The learning rate by the name of its setting, before the schedule."""
-        return {"agent_lr": float(self.optimizer.param_groups[0]["base_lr"])}
+        return {"agent_lr": float(self.optimizers["main"].param_groups[0]["base_lr"])}
 
     def set_base_rate(self, name: str, rate: float) -> None:
         """Set the learning rate; other names mean nothing here."""
         if name == "agent_lr":
-            self.optimizer.param_groups[0]["base_lr"] = rate
+            set_base_rate(self.optimizers.values(), rate)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it beside the tensors."""
@@ -103,7 +104,7 @@ class SolverSystem:
         for name, module in self.parts.items():
             _restore(path / f"{name}.safetensors", module.state_dict())
         restore_optimizers(
-            {"main": self.optimizer}, {"agent": self.net}, state["optimizer"], read_tensors(path / OPTIMIZER)
+            self.optimizers, {"agent": self.net}, state["optimizer"], read_tensors(path / OPTIMIZER)
         )
         restore_rng(read_tensors(path / RNG))
         require_form(state["system"], self.state(), STATE, "system")
@@ -157,7 +158,10 @@ class SolverSnapshotTaker:
             "metrics": dict(metrics),
             "files": sorted(files),
             "architecture": self._system.net.config.architecture(),
-            "optimizer": {"main": optimizer_groups(self._system.optimizer, {"agent": self._system.net})},
+            "optimizer": {
+                label: optimizer_groups(optimizer, {"agent": self._system.net})
+                for label, optimizer in self._system.optimizers.items()
+            },
             **state,
         }
         try:
@@ -171,7 +175,7 @@ class SolverSnapshotTaker:
         system = self._system
         return {
             **{f"{name}.safetensors": module.state_dict() for name, module in system.parts.items()},
-            OPTIMIZER: optimizer_tensors({"main": system.optimizer}, {"agent": system.net}),
+            OPTIMIZER: optimizer_tensors(system.optimizers, {"agent": system.net}),
             RNG: rng_tensors(),
         }
 

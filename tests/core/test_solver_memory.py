@@ -9,10 +9,11 @@ import torch.nn.functional as F
 
 from arc_core.data import Pair, Task
 from arc_core.pace import Cost, MachinePace
-from arc_core.solver import TASK_PROMPTS, Solver, fresh_net
+from arc_core.solver import Solver, fresh_net
 from arc_core.solver_batch import pack
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_memory import ASKED_CELLS, asked, prompt_losses
+from arc_core.solver_optimizer import TASK_PROMPTS
 from arc_core.solver_task import PlacedTask
 from arc_core.views import make_views
 
