@@ -138,6 +138,9 @@ class SeenTasks:
             prints |= _prints(task)
         return cls(frozenset(ids), frozenset(prints))
 
+    def __or__(self, other: Self) -> Self:
+        return type(self)(self.ids | other.ids, self.prints | other.prints)
+
     def overlap(self, tasks: Iterable[Task]) -> list[str]:
         """The ids of those tasks that were seen, by id or by the content of a pair, sorted."""
         return sorted(t.id for t in tasks if t.id in self.ids or not self.prints.isdisjoint(_prints(t)))
