@@ -20,7 +20,7 @@ What each phase and step of the seed document became:
 | 4, honest scores | task lists and leak guards, Kaggle's files, scoring | `protocol`, `kaggle`, `scoring` |
 | 2 and 3 for one task | the solver: its agent | `solver_net`, `solver_batch`, `weights` |
 | | its adaptation and votes | `solver`, `adaptation`, `solver_task`, `views`, `voting`, `pace` |
-| 2 to 4 for one task | the whole pipeline as a solver | `pipeline_solver`, `pipeline_start`, `pipeline_pace` |
+| 2 to 4 for one task | the pipeline as a solver | `pipeline_solver`, `pipeline_start`, `pipeline_pace` |
 | 4 | evaluations | `evaluation`, `solve_worker`, `solving`, `solving_systems`, `weights_file` |
 | 3 for the solver | its pretraining | `pretrainer`, `pretrain_numbers`, `solver_system` |
 | | its data; its weights | `pretrain_data`, `extra_data`, `export_weights` |
