@@ -183,10 +183,15 @@ def refuse_seen(seen: SeenTasks, tasks: Iterable[Task], *, allowed: bool) -> lis
     """
     found = seen.overlap(tasks)
     if found and not allowed:
-        rest = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         raise DataError(
             f"The weights were trained on {len(found)} of these tasks, by id or by content: "
-            f"{', '.join(printable(name) for name in found[:MOST_NAMED])}{rest}. Leave them out, or score "
-            "them all the same with --allow-seen; the result is labelled then."
+            f"{first_of(found)}. Leave them out, or score them all the same with --allow-seen; the result is "
+            "labelled then."
         )
     return found
+
+
+def first_of(tasks: Sequence[str]) -> str:
+    """The first few ids, and how many more there are, to be shown."""
+    rest = f" and {len(tasks) - MOST_NAMED} more" if len(tasks) > MOST_NAMED else ""
+    return ", ".join(printable(name) for name in tasks[:MOST_NAMED]) + rest

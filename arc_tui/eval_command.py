@@ -17,7 +17,7 @@ from arc_core.dataset_files import Split, Task, load_tasks
 from arc_core.errors import CheckpointError, ConfigError, RunError
 from arc_core.evaluation import WHOLE, Assignment, EvalFolder, TaskAnswer
 from arc_core.pipeline_start import find_run_checkpoint, identity_of, settle
-from arc_core.protocol import SeenTasks, choose_tasks, held_out, refuse_seen
+from arc_core.protocol import SeenTasks, choose_tasks, first_of, held_out, refuse_seen
 from arc_core.rundir import check_name
 from arc_core.text import printable
 from arc_core.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
@@ -221,7 +221,7 @@ def run(
         show(line)
     show(f"Learned from the evaluated tasks: {assignment.transductive}.")
     if assignment.seen:
-        show(f"Seen in training: {', '.join(printable(task) for task in assignment.seen)}")
+        show(f"Seen in training: {first_of(assignment.seen)}; all are named in the results.")
     show(f"Everything: {printable(str(folder.results))}")
     return 0
 
