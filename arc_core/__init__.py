@@ -15,12 +15,13 @@ What each phase and step of the seed document became:
 | step 6 | resizing to the predicted size | `resize`, `system` |
 | step 7 | the four reward metrics | `reward` |
 | steps 1 to 10 | one training step | `step` |
-| step 11 | checkpoints and resuming | `checkpoint`, `checkpoint_index` |
+| step 11 | checkpoints and resuming | `checkpoint`, `restoring`, `checkpoint_index` |
 | step 6, in place of the target's size | output sizes by rules | `sizes` |
 | 4, honest scores | task lists and leak guards, Kaggle's files, scoring | `protocol`, `kaggle`, `scoring` |
 | 2 and 3 for one task | the solver: its agent | `solver_net`, `solver_batch`, `weights` |
 | | its adaptation and votes | `solver`, `adaptation`, `solver_task`, `views`, `voting`, `pace` |
-| 4 | evaluations | `evaluation`, `solve_worker`, `solving`, `weights_file` |
+| 2 to 4 for one task | the pipeline as a solver | `pipeline_solver`, `pipeline_start`, `pipeline_pace` |
+| 4 | evaluations | `evaluation`, `solve_worker`, `solving`, `solving_systems`, `weights_file` |
 | 3 for the solver | its pretraining | `pretrainer`, `pretrain_numbers`, `solver_system` |
 | | its data; its weights | `pretrain_data`, `extra_data`, `export_weights` |
 | 3b, 4 | epochs, commands, events; validation | `loop`, `trainer`, `telemetry`, `evaluate` |

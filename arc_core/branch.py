@@ -21,7 +21,7 @@ from arc_core.checkpoint_index import (
 )
 from arc_core.durable import link_file, publish, sync_folder, write_file
 from arc_core.errors import CheckpointError
-from arc_core.rundir import RunDirectory, create_run
+from arc_core.rundir import SEEN, RunDirectory, create_run
 from arc_core.safe_files import open_regular
 from arc_core.timeline import Timeline
 
@@ -89,7 +89,9 @@ def make_branch(
         CheckpointError: If the checkpoint went away or does not verify in its new place; no run is left then.
     """
     origin = {"run": run.name, "checkpoint": source.number, "step": source.step}
-    branch = create_run(runs_dir, name, {**run_json, "branched_from": origin})
+    # What was learned up to the checkpoint goes along, so what was seen must.
+    seen = {key: value for key, value in run.read().items() if key == SEEN}
+    branch = create_run(runs_dir, name, {**run_json, **seen, "branched_from": origin})
     try:
         _share(source.checkpoint, branch.checkpoints / source.checkpoint.name)
         _copy_events(run.events, branch.events, source.last_seq)

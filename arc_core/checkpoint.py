@@ -8,22 +8,18 @@ read back from the disk. Only after that is it called verified, and only then ar
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from arc_core.agent import ARCPromptGuidedAgentGPU
 from arc_core.checkpoint_index import (
     FORMAT,
     MANIFEST,
-    STATE,
     TEMPORARY_PREFIX,
     FileEntry,
     checkpoint_id,
@@ -34,7 +30,6 @@ from arc_core.checkpoint_index import (
     problems_of,
     read_hint,
     read_manifest,
-    read_state,
 )
 from arc_core.durable import (
     forget_cached,
@@ -48,27 +43,19 @@ from arc_core.durable import (
 from arc_core.errors import CheckpointError
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
-from arc_core.model_files import first_line
 from arc_core.optimizer_state import OPTIMIZER, restore_optimizers
 from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
+from arc_core.restoring import read_tensors, restore_models
 from arc_core.snapshot import (
-    ALIASES,
     LANGUAGE_MODEL,
     RNG,
-    STATE_FORM,
     Models,
     Snapshot,
     SnapshotTaker,
-    module_tensors,
     restore_rng,
     rng_tensors,
 )
-from arc_core.state_form import require_form
-from arc_core.text import printable
-
-PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
-"""How pickles begin, and the zip files that torch puts them into."""
 
 SPARE_BYTES = 16 << 20
 """Disk that a checkpoint leaves free, so that the event log can still grow."""
@@ -221,19 +208,10 @@ class ModelPersistence:
             CheckpointError: If anything is missing or does not fit; names it.
         """
         models = Models(agent, qwen, solver, efe_loss, policy, optimizer)
-        state = read_state(path)
-        if state.get("format") != FORMAT:
-            raise CheckpointError(f"{STATE} has format {state.get('format')!r}; this version reads {FORMAT}")
-        require_form(state, STATE_FORM, STATE)
-        _require_files(path, cast("list[object]", state["files"]))
-        for name, module in models.parts.items():
-            _restore(path / f"{name}.safetensors", module_tensors(name, module))
-        try:
-            solver.restore_bookkeeping(state["memory"])
-        except ValueError as error:
-            raise CheckpointError(f"{STATE}: {error}") from None
-        restore_optimizers(models.optimizers, models.parts, state["optimizer"], _read(path / OPTIMIZER)[0])
-        restore_rng(_read(path / RNG)[0])
+        state = restore_models(path, models.parts, solver)
+        saved, _ = read_tensors(path / OPTIMIZER)
+        restore_optimizers(models.optimizers, models.parts, state["optimizer"], saved)
+        restore_rng(read_tensors(path / RNG)[0])
         return state
 
     def _make_directory(self) -> None:
@@ -289,63 +267,6 @@ class ModelPersistence:
 
     def _hint(self, name: str, value: str) -> None:
         replace_file(self.directory / name, f"{value}\n".encode())
-
-
-def _require_files(path: Path, listed: list[object]) -> None:
-    """Hold what state.json says of the files beside it against the manifest and the folder."""
-    there = {entry.name for entry in read_manifest(path)} - {STATE}
-    if foreign := sorted(there - set(map(str, listed))):
-        raise CheckpointError(f"{STATE}: {printable(foreign[0])} is missing from files")
-    for name in map(str, listed):
-        if name not in there or not (path / PurePosixPath(name)).is_file():
-            raise CheckpointError(f"{printable(name)} is missing")
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a file's tensors, and its aliases."""
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            aliases = json.loads((file.metadata() or {}).get(ALIASES, "{}"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        if _is_pickle(path):
-            raise CheckpointError(
-                f"{path} is a pickle, which is never read: where you trust it, load its tensors elsewhere "
-                "and write them with safetensors.torch.save_file"
-            ) from None
-        raise CheckpointError(f"{path} cannot be read: {first_line(error)}") from None
-    if not isinstance(aliases, dict):
-        raise CheckpointError(f"{path}: its {ALIASES} are no object")
-    return tensors, {str(name): str(target) for name, target in cast("dict[str, object]", aliases).items()}
-
-
-def _is_pickle(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(2) in PICKLE_STARTS
-    except OSError:
-        return False
-
-
-@torch.no_grad()
-def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
-    """Copy a file's tensors into live ones of the same names and shapes."""
-    saved, aliases = _read(path)
-    saved |= {name: saved[target] for name, target in aliases.items() if target in saved}
-    if missing := sorted(live.keys() - saved.keys()):
-        raise CheckpointError(f"{path}: {missing[0]} is missing")
-    if foreign := sorted(saved.keys() - live.keys()):
-        raise CheckpointError(f"{path}: {printable(foreign[0], 200)} does not belong to this configuration")
-    for name, tensor in live.items():
-        if saved[name].shape != tensor.shape:
-            raise CheckpointError(
-                f"{path}: {name} has shape {tuple(saved[name].shape)}, not {tuple(tensor.shape)}"
-            )
-        if saved[name].dtype != tensor.dtype:
-            raise CheckpointError(f"{path}: {name} holds {saved[name].dtype}, not {tensor.dtype}")
-        tensor.copy_(saved[name])
 
 
 __all__ = ["FORMAT", "LANGUAGE_MODEL", "ModelPersistence", "checkpoint_id", "restore_rng", "rng_tensors"]

@@ -48,6 +48,9 @@ PRESETS: dict[str, dict[str, Value]] = {
 """What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command;
 `solver` pretrains the agent that `arc-tui solve` and `eval` start from."""
 
+PIPELINE, SOLVER = RECIPES = ("pipeline", "solver")
+"""What can be trained, and what can solve tasks: the seed's whole pipeline, or the solver's agent alone."""
+
 LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "detach", "resume", "checkpoint", "branch")
 """Options that say how a run is started rather than what it computes."""
 
@@ -80,9 +83,9 @@ class TrainConfig:
     batch_size: int = option(8, "Training pairs in a batch.", low=1, high=65_536)
 
     recipe: str = option(
-        "pipeline",
+        PIPELINE,
         "What is trained: the seed's whole pipeline, or the solver's agent alone.",
-        choices=("pipeline", "solver"),
+        choices=RECIPES,
     )
 
     agent_options: str | None = option(
@@ -136,6 +139,10 @@ class TrainConfig:
     lambda_z: float = option(0.2, "Weight of the anchor on the stored colour frequencies.", low=0, high=1000)
     lambda_prompt: float = option(0.3, "Weight of the prompt consistency.", low=0, high=1000)
     lambda_size: float = option(1.0, "Weight of the size term, before its warm-up.", low=0, high=1000)
+    size_warmup: bool = option(
+        True,
+        "Weigh the size term fully at first and by half from the fourth epoch on; off is half throughout.",
+    )
     reward_weight: float = option(
         0.3, "The reward's share w of the loss: (1 - w) * efe_total - w * reward.", low=0, high=1
     )

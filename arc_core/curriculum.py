@@ -1,5 +1,7 @@
 """Phase 2e: the two schedules, of the size term's weight and of the memory's threshold."""
 
+from __future__ import annotations
+
 
 class SizeWarmupCurriculum:
     """Weight of the size term: full at first, so that sizes are learned before cells (fix 4).
@@ -14,6 +16,12 @@ class SizeWarmupCurriculum:
         self.warmup_epochs = warmup_epochs
         self.start = start
         self.end = end
+
+    @classmethod
+    def skipped(cls) -> SizeWarmupCurriculum:
+        """The weight that the warm-up ends at, from the first epoch on."""
+        course = cls()
+        return cls(start=course.end, end=course.end)
 
     def get_size_loss_weight(self, epoch: int) -> float:
         """Weight in `epoch` (0-based): 1.0, 0.833, 0.667, then 0.5."""

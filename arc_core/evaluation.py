@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from arc_core.config import RECIPES, SOLVER
 from arc_core.errors import RunError
 from arc_core.grids import Grid, from_rows, to_rows
 from arc_core.kaggle import Attempts
@@ -52,12 +53,15 @@ class Assignment:
     device: str
     """`cpu` or `cuda`."""
     settings: dict[str, Any]
-    """Of the solver, all of them."""
+    """Of what solves, all of them."""
     weights: str | None
-    """The file of the starting weights; None for random ones."""
+    """The file of the starting weights, or the pipeline's checkpoint; None for random ones."""
     weights_sha256: str | None
+    """Of that file, or of the checkpoint's manifest."""
     seen: tuple[str, ...]
     """Ids of the tasks that these were trained on, by id or by content; empty for an honest evaluation."""
+    system: str = SOLVER
+    """What solves: the solver's agent, or the whole pipeline."""
 
     @property
     def transductive(self) -> str:
@@ -76,9 +80,12 @@ class Assignment:
             RunError: If it is something else.
         """
         try:
-            return cls(**{**content, "tasks": tuple(content["tasks"]), "seen": tuple(content["seen"])})
+            found = cls(**{**content, "tasks": tuple(content["tasks"]), "seen": tuple(content["seen"])})
         except (KeyError, TypeError):
             raise RunError("eval.json is not as it was written.") from None
+        if found.system not in RECIPES:
+            raise RunError(f"eval.json asks for a system {printable(found.system, 40)}, which there is not.")
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """For eval.json."""

@@ -7,7 +7,7 @@ measured once, on made-up batches; from then on the number of steps of a task fo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self, cast
 
@@ -121,7 +121,7 @@ def measure_pace(
         cells.append(len(items) * side * side)
         train.append(_median(lambda batch=batch: adaptation.train(batch, 100), clock))
         predict.append(_median(lambda items=items: adaptation.plan(items), clock))
-    return MachinePace(_line(cells, train), _line(cells, predict))
+    return MachinePace(cost_line(cells, train), cost_line(cells, predict))
 
 
 def _median(work: Callable[[], object], clock: Callable[[], float]) -> float:
@@ -134,7 +134,7 @@ def _median(work: Callable[[], object], clock: Callable[[], float]) -> float:
     return float(np.median(seconds))
 
 
-def _line(cells: list[int], seconds: list[float]) -> Cost:
+def cost_line(cells: Sequence[float], seconds: Sequence[float]) -> Cost:
     """The line through the least and the most cells: what lies between is about on it."""
     per_cell = max(0.0, (seconds[-1] - seconds[0]) / (cells[-1] - cells[0]))
     return Cost(max(1e-6, seconds[0] - per_cell * cells[0]), per_cell)

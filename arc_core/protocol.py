@@ -138,6 +138,9 @@ class SeenTasks:
             prints |= _prints(task)
         return cls(frozenset(ids), frozenset(prints))
 
+    def __or__(self, other: Self) -> Self:
+        return type(self)(self.ids | other.ids, self.prints | other.prints)
+
     def overlap(self, tasks: Iterable[Task]) -> list[str]:
         """The ids of those tasks that were seen, by id or by the content of a pair, sorted."""
         return sorted(t.id for t in tasks if t.id in self.ids or not self.prints.isdisjoint(_prints(t)))
@@ -180,10 +183,15 @@ def refuse_seen(seen: SeenTasks, tasks: Iterable[Task], *, allowed: bool) -> lis
     """
     found = seen.overlap(tasks)
     if found and not allowed:
-        rest = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
         raise DataError(
             f"The weights were trained on {len(found)} of these tasks, by id or by content: "
-            f"{', '.join(printable(name) for name in found[:MOST_NAMED])}{rest}. Leave them out, or score "
-            "them all the same with --allow-seen; the result is labelled then."
+            f"{first_of(found)}. Leave them out, or score them all the same with --allow-seen; the result is "
+            "labelled then."
         )
     return found
+
+
+def first_of(tasks: Sequence[str]) -> str:
+    """The first few ids, and how many more there are, to be shown."""
+    rest = f" and {len(tasks) - MOST_NAMED} more" if len(tasks) > MOST_NAMED else ""
+    return ", ".join(printable(name) for name in tasks[:MOST_NAMED]) + rest

@@ -19,6 +19,7 @@ from arc_core.text import is_printable, printable
 
 __all__ = [
     "LATEST",
+    "SEEN",
     "RunDirectory",
     "RunLock",
     "check_name",
@@ -34,6 +35,9 @@ __all__ = [
 
 LATEST = "latest"
 """Stands for the newest run wherever a run is named."""
+
+SEEN = "seen"
+"""Entry of run.json that says which tasks the run has been trained on, by ids and fingerprints."""
 
 LONGEST_NAME = 100
 LOCK_PATIENCE_SECONDS = 0.5

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 
 from arc_core.dataset_files import Task
-from arc_core.errors import RunError
-from arc_core.evaluation import PACE, Assignment, EvalFolder, InputAnswer, TaskAnswer
+from arc_core.evaluation import PACE, EvalFolder, InputAnswer, TaskAnswer
 from arc_core.events import EventWriter, next_seq
 from arc_core.grids import to_rows
 from arc_core.kaggle import Attempts
-from arc_core.pace import MachinePace, measure_pace, solver_clock
+from arc_core.pace import MachinePace, solver_clock
 from arc_core.protocol import load_blind
 from arc_core.safe_files import read_json_object, write_json_atomic
-from arc_core.solver import Look, Solver
-from arc_core.solver_config import SolverConfig
-from arc_core.weights import load_weights
-from arc_core.weights_file import sha256_of
+from arc_core.solver import Look
+from arc_core.solving_systems import SYSTEMS
 
 
 class Worker:
@@ -34,12 +30,11 @@ class Worker:
     def __init__(self, folder: EvalFolder, *, watched: bool = False) -> None:
         self.folder = folder
         self.assignment = folder.assignment()
-        self.config = SolverConfig.from_mapping(self.assignment.settings)
-        self.weights = _weights(self.assignment)
-        self.device = torch.device(self.assignment.device)
-        self.clock = solver_clock(self.device)
-        self._watched = watched
         torch.set_num_threads(1)
+        device = torch.device(self.assignment.device)
+        self.system = SYSTEMS[self.assignment.system](self.assignment, device)
+        self.clock = solver_clock(device)
+        self._watched = watched
 
     def work(self) -> None:
         """Take one task after another until none is left."""
@@ -56,17 +51,13 @@ class Worker:
         """The pace of this machine, measured by whichever process comes first."""
         with self.folder.claim(PACE, wait=True):
             if not self.folder.pace.exists():
-                write_json_atomic(self.folder.pace, measure_pace(self.config, self.device).to_json())
+                write_json_atomic(self.folder.pace, self.system.measure_pace().to_json())
         return MachinePace.from_json(read_json_object(self.folder.pace))
 
     def solve(self, task: Task, pace: MachinePace | None) -> TaskAnswer:
         """Solve a task within its budget."""
         began, wall = self.clock(), time.monotonic()
-        solver = Solver(task, self.config, self.weights, self.assignment.seed, self.device)
-        steps = self.assignment.steps_per_task
-        if steps is None:
-            assert pace is not None
-            steps = pace.steps(solver, self.assignment.seconds_per_task or 0.0)
+        solver, steps = self.system.begin(task, pace)
         watch: Callable[[Look], None] | None = None
         events: EventWriter | None = None
         if self._watched:
@@ -92,16 +83,6 @@ class Worker:
             sum(look.exact),
             len(look.exact),
         )
-
-
-def _weights(assignment: Assignment) -> Mapping[str, torch.Tensor] | None:
-    if assignment.weights is None:
-        return None
-    path = Path(assignment.weights)
-    weights = load_weights(path)
-    if sha256_of(path) != assignment.weights_sha256:
-        raise RunError(f"The weights {path} are not those that this evaluation was begun with.")
-    return weights.tensors
 
 
 def _teller(events: EventWriter, task: str, began: float) -> Callable[[Look], None]:

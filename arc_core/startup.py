@@ -13,15 +13,16 @@ from arc_core.checkpoint import LANGUAGE_MODEL, ModelPersistence
 from arc_core.checkpoint_index import STATE, checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.config import TrainConfig
 from arc_core.control import Rated, apply_settings
-from arc_core.data import ARCDataset, Example, load_tasks
+from arc_core.data import ARCDataset, Example, TaskSet, load_tasks
 from arc_core.diagnostics import Finding
 from arc_core.errors import CheckpointError, DataError, PreflightError, RunError
 from arc_core.evaluate import choose_inputs
 from arc_core.events import EventWriter, events_after, read_events
 from arc_core.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.progress import Progress
+from arc_core.protocol import SeenTasks
 from arc_core.provenance import describe_build
-from arc_core.rundir import RunDirectory
+from arc_core.rundir import SEEN, RunDirectory
 from arc_core.state_form import require_form
 from arc_core.system import ArcSystem
 from arc_core.timeline import Timeline, give_up_what_follows
@@ -97,6 +98,23 @@ def load_data(config: TrainConfig, warn: Warn) -> tuple[ARCDataset, list[Example
             )
         )
     return dataset, chosen
+
+
+def seen_so_far(run: RunDirectory, tasks: TaskSet) -> SeenTasks:
+    """What a run has been trained on once it has begun to train on these tasks, for run.json.
+
+    A run may go on with other data, and a branch goes on from what another run has learned: what was seen
+    stays seen.
+
+    Raises:
+        DataError: If run.json does not say it as it was written.
+    """
+    content = run.read()
+    if SEEN not in content:
+        return SeenTasks.of(tasks.tasks)
+    before = SeenTasks.from_json(content[SEEN], run.name)
+    known = cast("dict[str, object]", content.get("dataset", {})).get("sha256") == tasks.sha256
+    return before if known else before | SeenTasks.of(tasks.tasks)
 
 
 def color_shares(dataset: ARCDataset) -> torch.Tensor:

@@ -138,7 +138,7 @@ class ArcSystem:
             device=device,
         )
         self.memory = PermanentSolver(config.prompt_dim, capacity=config.memory_capacity).to(device)
-        self.size_warmup = SizeWarmupCurriculum()
+        self.size_warmup = SizeWarmupCurriculum() if config.size_warmup else SizeWarmupCurriculum.skipped()
         self.memory_threshold = DynamicMemoryThreshold()
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)

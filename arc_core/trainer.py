@@ -19,7 +19,7 @@ from arc_core.loop import StopRequested, TrainingLoop
 from arc_core.preflight import plan_run, refuse_what_cannot_fit
 from arc_core.rundir import RunDirectory
 from arc_core.saving import Saver
-from arc_core.startup import choose_device, load_data, start_or_resume
+from arc_core.startup import choose_device, load_data, seen_so_far, start_or_resume
 from arc_core.step import training_step
 from arc_core.telemetry import Pace, sample_fields, step_fields
 from arc_core.timeline import Timeline
@@ -56,6 +56,7 @@ class Trainer(TrainingLoop[list[int]]):
         self.system, self.progress = start.system, start.progress
         tasks = self.dataset.tasks
         run.update(
+            seen=seen_so_far(run, tasks).to_json(),
             dataset={"name": tasks.name, "tasks": len(tasks), "sha256": tasks.sha256},
             language_model=self.system.qwen.language_model.identity,
         )

@@ -10,14 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+from arc_core.config import PIPELINE, SOLVER, TrainConfig
 from arc_core.dataset_files import Split, Task, load_tasks
-from arc_core.errors import ConfigError, RunError
+from arc_core.errors import CheckpointError, ConfigError, RunError
 from arc_core.evaluation import WHOLE, Assignment, EvalFolder, TaskAnswer
-from arc_core.protocol import choose_tasks, held_out, refuse_seen
+from arc_core.pipeline_start import find_run_checkpoint, identity_of, settle
+from arc_core.protocol import SeenTasks, choose_tasks, first_of, held_out, refuse_seen
 from arc_core.rundir import check_name
 from arc_core.text import printable
-from arc_core.weights_file import find_weights, fit_config, read_notes, sha256_of
+from arc_core.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
 from arc_tui.evaluate import Command, Workers, conclude, follow, hand_out, solving_process
 from arc_tui.headless_lines import duration
 from arc_tui.score_report import score_lines
@@ -42,6 +45,9 @@ class Asked:
     settings: dict[str, str]
     allow_seen: bool
     name: str | None
+    system: str = SOLVER
+    preset: str | None = None
+    runs_dir: str = TrainConfig().runs_dir
 
 
 def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
@@ -62,23 +68,59 @@ def assign(asked: Asked, tasks: Sequence[Task]) -> Assignment:
         CheckpointError: If the weights cannot be used.
         DataError: If they have seen one of the tasks and that is not allowed.
     """
-    path = find_weights(asked.weights)
-    notes = None if path is None else read_notes(path)
-    config = fit_config(notes, asked.settings, text=True)
-    seen = [] if notes is None else refuse_seen(notes.seen, tasks, allowed=asked.allow_seen)
+    starts = {SOLVER: _solver_start, PIPELINE: _pipeline_start}
+    start = starts[asked.system](asked)
+    seen = [] if start.seen is None else refuse_seen(start.seen, tasks, allowed=asked.allow_seen)
+    # Nothing is measured and nothing trained for a budget of nothing.
+    steps = 0 if asked.steps_per_task is None and not asked.seconds_per_task else asked.steps_per_task
     return Assignment(
         dataset=asked.dataset,
         split=asked.split,
         tasks=tuple(task.id for task in tasks),
-        seconds_per_task=None if asked.steps_per_task is not None else asked.seconds_per_task,
-        steps_per_task=asked.steps_per_task,
+        seconds_per_task=None if steps is not None else asked.seconds_per_task,
+        steps_per_task=steps,
         seed=asked.seed,
         device=asked.device,
-        settings=dict(config.to_dict()),
-        weights=None if path is None else str(path),
-        weights_sha256=None if path is None else sha256_of(path),
+        settings=start.settings,
+        weights=None if start.path is None else str(start.path),
+        weights_sha256=start.digest,
         seen=tuple(seen),
+        system=asked.system,
     )
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What an evaluation starts from."""
+
+    settings: dict[str, Any]
+    path: Path | None = None
+    digest: str | None = None
+    seen: SeenTasks | None = None
+    """What it was trained on; None for random weights."""
+
+
+def _solver_start(asked: Asked) -> _Start:
+    if asked.preset is not None:
+        raise ConfigError("--preset goes with --system pipeline.")
+    path = find_weights(asked.weights)
+    notes = None if path is None else read_notes(path)
+    settings = dict(fit_config(notes, asked.settings, text=True).to_dict())
+    if path is None or notes is None:
+        return _Start(settings)
+    return _Start(settings, path, sha256_of(path), notes.seen)
+
+
+def _pipeline_start(asked: Asked) -> _Start:
+    if asked.weights == DEFAULT:
+        raise CheckpointError(
+            "No run of the pipeline comes with the package: name a run of your own, or use --weights none."
+        )
+    start = None if asked.weights == NONE else find_run_checkpoint(asked.weights, Path(asked.runs_dir))
+    settings = dict(settle(start, asked.preset, asked.settings, text=True))
+    if start is None:
+        return _Start(settings)
+    return _Start(settings, start.path, identity_of(start.path), start.seen)
 
 
 def begin(asked: Asked, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
@@ -179,7 +221,7 @@ def run(
         show(line)
     show(f"Learned from the evaluated tasks: {assignment.transductive}.")
     if assignment.seen:
-        show(f"Seen in training: {', '.join(printable(task) for task in assignment.seen)}")
+        show(f"Seen in training: {first_of(assignment.seen)}; all are named in the results.")
     show(f"Everything: {printable(str(folder.results))}")
     return 0
 

@@ -118,9 +118,11 @@ def _hard_cells(view: View) -> _Verdict:
 
 
 def _size_warmup(view: View) -> _Verdict:
-    schedule = SizeWarmupCurriculum()
     weight = view.latest("curriculum.size_weight")
     shown = f"{weight:.3f}"
+    if view.facts.config.get("size_warmup") is False:
+        return Work.IDLE, "off", f"The warm-up is turned off (size_warmup); the size term keeps {shown}."
+    schedule = SizeWarmupCurriculum()
     due = schedule.get_size_loss_weight(view.state.epoch)
     if not abs(weight - due) <= TOLERANCE:
         return Work.FAILING, shown, f"The weight should be {due:.3f} in epoch {view.state.epoch}."

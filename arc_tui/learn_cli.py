@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from arc_core.config import RECIPES, SOLVER
 from arc_core.errors import ConfigError, DataError
 from arc_core.options import canonical
 from arc_core.rundir import LATEST, open_run
@@ -93,7 +94,9 @@ def evaluate(
     ] = False,
     seconds_per_task: Annotated[
         float,
-        typer.Option("--seconds-per-task", metavar="S", min=0.1, help="Budget in seconds of the processor."),
+        typer.Option(
+            "--seconds-per-task", metavar="S", min=0.0, help="Budget in seconds of the processor; 0 for none."
+        ),
     ] = SECONDS_PER_TASK,
     steps_per_task: Annotated[
         int | None,
@@ -103,9 +106,27 @@ def evaluate(
         int | None, typer.Option("--workers", metavar="N", min=1, max=1024, help="Processes; one a core.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")] = 0,
-    weights: WeightsOption = None,
+    system: Annotated[
+        str,
+        typer.Option("--system", metavar="solver|pipeline", help="The solver, or the seed's pipeline."),
+    ] = SOLVER,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="tiny|seed", help="Of the pipeline, with random weights."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="default|none|FILE|RUN",
+            help="What to start from: the package's, random, a file; of the pipeline a run or checkpoint.",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
-    assignments: SetOption = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of what solves; may be repeated."),
+    ] = None,
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
     ] = False,
@@ -116,9 +137,10 @@ def evaluate(
     evals_dir: Annotated[
         Path, typer.Option("--evals-dir", metavar="FOLDER", help="The folder that holds the evaluations.")
     ] = EVALS_DIR,
+    runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Solve the tasks of a split, each by training on its demonstrations, and score the submission."""
-    from arc_core.weights_file import default_weights
+    from arc_core.weights_file import NONE, default_weights
     from arc_tui import eval_command
 
     if resume is not None:
@@ -134,10 +156,13 @@ def evaluate(
             steps_per_task=steps_per_task,
             seed=seed,
             device=checked_device(device),
-            weights=weights or default_weights(),
+            weights=weights or (default_weights() if system == SOLVER else NONE),
             settings=settings_given(assignments),
             allow_seen=allow_seen,
             name=name,
+            system=checked_system(system),
+            preset=preset,
+            runs_dir=runs_dir,
         )
         folder, known = eval_command.begin(asked, evals_dir)
     raise typer.Exit(eval_command.run(folder, known, workers, typer.echo))
@@ -243,6 +268,17 @@ def checked_device(name: str) -> str:
     """
     if name not in ("cpu", "cuda"):
         raise ConfigError(f'--device is "{printable(name, 40)}", but must be cpu or cuda.')
+    return name
+
+
+def checked_system(name: str) -> str:
+    """Return the name of what solves.
+
+    Raises:
+        ConfigError: If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f'--system is "{printable(name, 40)}", but must be solver or pipeline.')
     return name
 
 

@@ -134,7 +134,11 @@ def test_scan_finds_what_is_undocumented():
 
 
 @pytest.mark.parametrize(
-    "module", ["events", "commands", "rundir", "checkpoint_index", "config", "data", "features", "provenance"]
+    "module",
+    [
+        *("events", "commands", "rundir", "checkpoint_index", "config", "data", "features", "provenance"),
+        *("evaluation", "pipeline_start"),
+    ],
 )
 def test_boundary_is_imported_without_torch(module: str):
     script = (

@@ -19,6 +19,11 @@ def test_the_size_weights_course_can_be_chosen() -> None:
     assert [course.get_size_loss_weight(epoch) for epoch in range(4)] == [2.0, 1.5, 1.0, 1.0]
 
 
+def test_without_the_warm_up_the_weight_is_the_one_that_it_ends_at() -> None:
+    course = SizeWarmupCurriculum.skipped()
+    assert [course.get_size_loss_weight(epoch) for epoch in range(4)] == [0.5] * 4
+
+
 def test_the_threshold_starts_a_tenth_above_the_initial_mean() -> None:
     assert DynamicMemoryThreshold().get_threshold() == pytest.approx(0.22)
 

@@ -14,28 +14,26 @@ from arc_core.data import load_tasks
 from arc_core.evaluation import EvalFolder
 from arc_core.kaggle import challenges, solutions
 
-QUICK = [
-    "--steps-per-task",
-    "2",
-    "--workers",
-    "1",
-    "--set",
-    "width=8",
-    "--set",
-    "color_maps=1",
-    "--set",
-    "amp=off",
-]
+QUICK = ["--steps-per-task", "2", "--workers", "1", "--set", "amp=off"]
+SMALL = {
+    "solver": ["--set", "width=8", "--set", "color_maps=1"],
+    "pipeline": [
+        *("--system", "pipeline", "--preset", "seed", "--set", "lm=tiny", "--set", "hidden_dim=16"),
+        *("--set", "prompt_dim=16", "--set", "max_steps=2", "--set", "memory_capacity=8"),
+    ],
+}
+"""Options for quick steps of each system."""
+
 TASKS = 3
 
 
-def arguments(folder, name, *more):
-    return [ARC_TUI, "eval", "--dataset", "tasks", "--name", name, *QUICK, *more]
+def arguments(system, name):
+    return [ARC_TUI, "eval", "--dataset", "tasks", "--name", name, *QUICK, *SMALL[system]]
 
 
-def run(folder, name, *more):
+def run(folder, system, name):
     return subprocess.run(
-        arguments(folder, name, *more), cwd=folder, env=environment(folder), capture_output=True, text=True,
+        arguments(system, name), cwd=folder, env=environment(folder), capture_output=True, text=True,
         check=False, timeout=240,
     )  # fmt: skip
 
@@ -55,22 +53,28 @@ def _cells(task):
     return max(p.input.size + p.output.size for p in (*task.train, *task.test))
 
 
+@pytest.fixture(scope="module", params=list(SMALL))
+def system(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def uninterrupted(system, tmp_path_factory):
     """A whole evaluation: its folder and what was printed."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     write_tasks(folder)
-    done = run(folder, "whole")
+    done = run(folder, system, "whole")
     assert done.returncode == 0, done.stderr
     return folder / "evals" / "whole", done.stdout
 
 
-def test_an_evaluation_ends_with_a_scored_submission(uninterrupted):
+def test_an_evaluation_ends_with_a_scored_submission(system, uninterrupted):
     folder, printed = uninterrupted
     assert f"[   {TASKS}/{TASKS}]" in printed
     assert "Test inputs solved" in printed
     assert "test-time training" in printed
     results = json.loads((folder / "results.json").read_text())
+    assert results["protocol"]["system"] == system
     assert results["protocol"]["steps_per_task"] == 2
     assert results["seconds"]["total"] > 0
     assert results["scores"]["inputs_solved"]["pass_2"]["total"] >= TASKS
@@ -91,9 +95,9 @@ def test_a_scorer_written_from_kaggles_rules_accepts_the_submission(uninterrupte
     )
 
 
-def test_replacing_every_test_output_changes_no_byte_of_the_submission(uninterrupted, tmp_path):
+def test_replacing_every_test_output_changes_no_byte_of_the_submission(system, uninterrupted, tmp_path):
     write_tasks(tmp_path, replaced=True)
-    done = run(tmp_path, "blind")
+    done = run(tmp_path, system, "blind")
     assert done.returncode == 0, done.stderr
     other = tmp_path / "evals" / "blind"
     for name in ("submission.json", "challenges.json"):
@@ -101,12 +105,12 @@ def test_replacing_every_test_output_changes_no_byte_of_the_submission(uninterru
     assert json.loads((other / "results.json").read_text())["scores"]["inputs_solved"]["pass_2"]["count"] == 0
 
 
-def test_killed_in_the_middle_and_resumed_it_gives_the_same_submission(uninterrupted, tmp_path):
+def test_killed_in_the_middle_and_resumed_it_gives_the_same_submission(system, uninterrupted, tmp_path):
     write_tasks(tmp_path)
     folder = EvalFolder(tmp_path / "evals" / "killed")
     tasks = json.loads((uninterrupted[0] / "eval.json").read_text())["tasks"]
     process = subprocess.Popen(
-        arguments(tmp_path, "killed"), cwd=tmp_path, env=environment(tmp_path),
+        arguments(system, "killed"), cwd=tmp_path, env=environment(tmp_path),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -79,6 +79,7 @@ def test_memory_that_never_stores_fails_after_two_hundred_steps():
         (1, {"lm_train": "frozen"}),
         (2, {"reward_weight": 0.0}),
         (3, {"hard_cell_gain": 0.0}),
+        (4, {"size_warmup": False}),
         (5, {"memory": False}),
         (6, {"lambda_prompt": 0.0}),
     ],
