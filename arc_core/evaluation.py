@@ -76,9 +76,12 @@ class Assignment:
             RunError: If it is something else.
         """
         try:
-            return cls(**{**content, "tasks": tuple(content["tasks"]), "seen": tuple(content["seen"])})
+            found = cls(**{**content, "tasks": tuple(content["tasks"]), "seen": tuple(content["seen"])})
         except (KeyError, TypeError):
-            raise RunError("eval.json is not as it was written.") from None
+            found = None
+        if found is None or not all(isinstance(x, str) for x in (found.dataset, *found.tasks, *found.seen)):
+            raise RunError("eval.json is not as it was written.")
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """For eval.json."""
@@ -150,7 +153,7 @@ class TaskAnswer:
             )
             numbers = [int(content[name]) for name in ("steps", "fit", "demonstrations")]
             return cls(str(content["task"]), inputs, numbers[0], float(content["seconds"]), *numbers[1:])
-        except (KeyError, TypeError, ValueError, IndexError):
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError):
             raise RunError(f"{printable(where)} is not as it was written.") from None
 
 

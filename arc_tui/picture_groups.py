@@ -1,4 +1,4 @@
-"""Grids that belong together, under one title each, laid out for a place: a task's pairs, an answer's attempts."""
+"""Grids that belong together under a title, such as a task's pairs, laid out for the room there is."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def group_rows(
         plain: Whether to keep to ASCII and whole cells.
 
     Returns:
-        The rows. Where no alternative fits, those of the first one with the smallest cells, which are to be
-        scrolled.
+        The rows. Where no alternative fits, those of the first one, which are to be scrolled, with the largest
+        cells that show its first group whole.
     """
     sizes = cell_sizes(whole=digits or plain)
     for groups in alternatives:
@@ -64,13 +64,14 @@ def group_rows(
             if _fits(placed, cells, lines):
                 return _drawn(placed, digits=digits, plain=plain)
     first = alternatives[0] if alternatives else ()
-    return _drawn(list(_lines(first, sizes[-1], cells)), digits=digits, plain=plain)
+    begins = (size for size in sizes if _fits(list(_lines(first[:1], size, cells)), cells, lines))
+    return _drawn(list(_lines(first, next(begins, sizes[-1]), cells)), digits=digits, plain=plain)
 
 
 def scrolled_rows(
     groups: Sequence[Group], cells: int, *, digits: bool = False, plain: bool = False
 ) -> list[Row]:
-    """Draw groups for a place of any height, each as wide as it is with cells of one terminal row.
+    """Draw groups for a place of any height, with square cells where these are not too wide.
 
     Args:
         groups: What is shown.
@@ -78,12 +79,10 @@ def scrolled_rows(
         digits: Whether each cell must show its digit.
         plain: Whether to keep to ASCII and whole cells.
     """
-    whole = digits or plain
-    sizes = cell_sizes(whole=whole)[-2:]
-    for size in sizes:
-        placed = list(_lines(groups, size, cells))
-        if all(block.columns <= cells for line in placed for block in line):
-            break
+    square, smallest = cell_sizes(whole=digits or plain)[-2:]
+    placed = list(_lines(groups, square, cells))
+    if any(block.columns > cells for line in placed for block in line):
+        placed = list(_lines(groups, smallest, cells))
     return _drawn(placed, digits=digits, plain=plain)
 
 
