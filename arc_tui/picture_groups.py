@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from arc_tui.grids_view import GAP, CellSize, Layout, Picture, arranged, cell_sizes, draw
@@ -19,10 +19,13 @@ class Group:
     Attributes:
         title: What they are.
         pictures: The grids; none leaves the title alone.
+        rank: Groups of one rank have cells of one size; those of a lower rank are never drawn smaller than
+            those of a higher one.
     """
 
     title: tuple[Run, ...]
     pictures: tuple[Picture, ...] = ()
+    rank: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,18 @@ def group_rows(
         plain: Whether to keep to ASCII and whole cells.
 
     Returns:
-        The rows. Where no alternative fits, those of the first one, which are to be scrolled, with the largest
-        cells that show its first group whole.
+        The rows. Where no alternative fits, those of the first one, which are to be scrolled, with the
+        largest cells that show its first group whole.
     """
     sizes = cell_sizes(whole=digits or plain)
     for groups in alternatives:
         for size in sizes:
-            placed = list(_lines(groups, size, cells))
+            placed = _placed(groups, {}, size, cells)
             if _fits(placed, cells, lines):
-                return _drawn(placed, digits=digits, plain=plain)
+                return _drawn(_enlarged(groups, size, sizes, cells, lines), digits=digits, plain=plain)
     first = alternatives[0] if alternatives else ()
-    begins = (size for size in sizes if _fits(list(_lines(first[:1], size, cells)), cells, lines))
-    return _drawn(list(_lines(first, next(begins, sizes[-1]), cells)), digits=digits, plain=plain)
+    begins = (size for size in sizes if _fits(_placed(first[:1], {}, size, cells), cells, lines))
+    return _drawn(_placed(first, {}, next(begins, sizes[-1]), cells), digits=digits, plain=plain)
 
 
 def scrolled_rows(
@@ -80,25 +83,55 @@ def scrolled_rows(
         plain: Whether to keep to ASCII and whole cells.
     """
     square, smallest = cell_sizes(whole=digits or plain)[-2:]
-    placed = list(_lines(groups, square, cells))
+    placed = _placed(groups, {}, square, cells)
     if any(block.columns > cells for line in placed for block in line):
-        placed = list(_lines(groups, smallest, cells))
+        placed = _placed(groups, {}, smallest, cells)
     return _drawn(placed, digits=digits, plain=plain)
 
 
-def _lines(groups: Sequence[Group], size: CellSize, cells: int) -> Iterator[list[_Block]]:
-    """Put groups beside each other as far as they fit."""
-    line: list[_Block] = []
-    taken = 0
+def _enlarged(
+    groups: Sequence[Group], size: CellSize, sizes: Sequence[CellSize], cells: int, lines: int
+) -> list[list[_Block]]:
+    """Give what room is left to the lower ranks, the lowest first.
+
+    Args:
+        groups: They fit.
+        size: With all cells of this size.
+        sizes: All sizes, the largest first.
+        cells: Width.
+        lines: Height.
+    """
+    larger = sizes[: sizes.index(size)]
+    found: dict[int, CellSize] = {}
+    for rank in sorted({group.rank for group in groups})[:-1]:
+        for bigger in larger:
+            if _fits(_placed(groups, {**found, rank: bigger}, size, cells), cells, lines):
+                found[rank] = bigger
+                break
+    return _placed(groups, found, size, cells)
+
+
+def _placed(
+    groups: Sequence[Group], by_rank: Mapping[int, CellSize], size: CellSize, cells: int
+) -> list[list[_Block]]:
+    """Put groups beside each other as far as they fit.
+
+    Args:
+        groups: The groups.
+        by_rank: Sizes of the cells of some ranks.
+        size: Of the others.
+        cells: Width.
+    """
+    lines: list[list[_Block]] = []
+    taken = cells
     for group in groups:
-        block = _block(group, size, cells)
-        if line and taken + GROUP_GAP + block.columns > cells:
-            yield line
-            line, taken = [], 0
-        taken += block.columns + (GROUP_GAP if line else 0)
-        line.append(block)
-    if line:
-        yield line
+        block = _block(group, by_rank.get(group.rank, size), cells)
+        if taken + GROUP_GAP + block.columns > cells:
+            lines.append([])
+            taken = -GROUP_GAP
+        taken += GROUP_GAP + block.columns
+        lines[-1].append(block)
+    return lines
 
 
 def _block(group: Group, size: CellSize, cells: int) -> _Block:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from arc_core.errors import ConfigError
@@ -35,6 +36,30 @@ SORTS: dict[str, Key | None] = {
 EVERYTHING = "all"
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Which tasks are shown, and in which order.
+
+    Attributes:
+        only: What became of them, a `State` or, of two evaluations, an `Outcome`; or `all`.
+        size: Rule that gives the size of one of their outputs; or `all`.
+        words: Occurs in the id.
+        order: One of `SORTS`; of two evaluations, by the numbers of the first.
+        reverse: Whether to turn the order round.
+    """
+
+    only: str = EVERYTHING
+    size: str = EVERYTHING
+    words: str = ""
+    order: str = "id"
+    reverse: bool = False
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything may be left out."""
+        return (self.only, self.size, self.words) != (EVERYTHING, EVERYTHING, "")
+
+
 def ordered(
     tasks: Iterable[T], order: str, number: Callable[[T], float], *, reverse: bool = False
 ) -> list[T]:
@@ -54,54 +79,35 @@ def ordered(
     return [*known, *(found for found in by_id if math.isnan(number(found)))]
 
 
-def chosen_results(
-    tasks: Iterable[TaskResult],
-    *,
-    only: str = EVERYTHING,
-    size: str = EVERYTHING,
-    words: str = "",
-    order: str = "id",
-    reverse: bool = False,
-) -> list[TaskResult]:
-    """Choose and sort tasks of one evaluation.
-
-    Args:
-        tasks: To choose from.
-        only: What became of them, a `State`; or `all`.
-        size: Rule that gives the size of one of their outputs; or `all`.
-        words: Occurs in the id.
-        order: One of `SORTS`.
-        reverse: Whether to turn the order round.
-    """
+def chosen_results(tasks: Iterable[TaskResult], chosen: Chosen) -> list[TaskResult]:
+    """Choose and sort tasks of one evaluation."""
     found = [
         one
         for one in tasks
-        if only in (EVERYTHING, one.state)
-        and (size == EVERYTHING or size in one.size_rules)
-        and words.lower() in one.id.lower()
+        if chosen.only in (EVERYTHING, one.state) and _is_wanted(one.id, one.size_rules, chosen)
     ]
-    return ordered(found, order, SORTS[order] or (lambda one: math.nan), reverse=reverse)
+    return ordered(found, chosen.order, SORTS[chosen.order] or _nothing, reverse=chosen.reverse)
 
 
-def chosen_pairs(
-    tasks: Iterable[PairedTask],
-    *,
-    only: str = EVERYTHING,
-    size: str = EVERYTHING,
-    words: str = "",
-    order: str = "id",
-    reverse: bool = False,
-) -> list[PairedTask]:
-    """Choose and sort tasks of two evaluations; as `chosen_results`, numbers are those of the first."""
+def chosen_pairs(tasks: Iterable[PairedTask], chosen: Chosen) -> list[PairedTask]:
+    """Choose and sort tasks of two evaluations."""
     found = [
         one
         for one in tasks
-        if only in (EVERYTHING, one.outcome)
-        and (size == EVERYTHING or size in one.first.size_rules or size in one.second.size_rules)
-        and words.lower() in one.id.lower()
+        if chosen.only in (EVERYTHING, one.outcome)
+        and _is_wanted(one.id, (*one.first.size_rules, *one.second.size_rules), chosen)
     ]
-    key = SORTS[order] or (lambda one: math.nan)
-    return ordered(found, order, lambda one: key(one.first), reverse=reverse)
+    key = SORTS[chosen.order] or _nothing
+    return ordered(found, chosen.order, lambda one: key(one.first), reverse=chosen.reverse)
+
+
+def _is_wanted(name: str, rules: Sequence[str], chosen: Chosen) -> bool:
+    return (chosen.size == EVERYTHING or chosen.size in rules) and chosen.words.lower() in name.lower()
+
+
+def _nothing(found: TaskResult) -> float:
+    del found
+    return math.nan
 
 
 def size_rules(tasks: Iterable[TaskResult]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,17 +18,8 @@ from arc_tui.run_cli import AsJson
 
 if TYPE_CHECKING:
     from arc_tui.inspect.results import EvalResults
+    from arc_tui.inspect.results_choice import Chosen
     from arc_tui.inspect.results_pair import ResultsPair
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which tasks are wanted, and in which order; see `arc_tui.inspect.results_choice`."""
-
-    only: str
-    size: str
-    order: str
-    reverse: bool
 
 
 def results(
@@ -70,6 +60,7 @@ def results(
     """Browse what an evaluation has solved and what not, as grids; or two beside each other."""
     # Here, so that other commands need not wait for numpy.
     from arc_tui.inspect import results as files
+    from arc_tui.inspect.results_choice import Chosen
     from arc_tui.inspect.results_pair import Outcome, ResultsPair
 
     names = evaluations or []
@@ -78,7 +69,7 @@ def results(
     if task is not None and len(names) != 1:
         raise ConfigError("--task goes with one evaluation.")
     _check(only, order, [*(Outcome if len(names) == 2 else files.State)])
-    choice = Choice(only, size, order, reverse)
+    choice = Chosen(only=only, size=size, order=order, reverse=reverse)
     opened = [files.open_results(files.find_eval(name, evals_dir)) for name in names]
     pair = ResultsPair(*opened) if len(opened) == 2 else None
     if task is not None:
@@ -112,23 +103,23 @@ def _show_evals(evals_dir: Path, *, json: bool) -> None:
     _print([eval_facts(one) for one in found] if json else eval_lines(found, str(evals_dir)), json=json)
 
 
-def _show_results(opened: EvalResults, choice: Choice, *, json: bool) -> None:
+def _show_results(opened: EvalResults, choice: Chosen, *, json: bool) -> None:
     from arc_tui.inspect.results_choice import chosen_results, size_rules
     from arc_tui.inspect.results_facts import results_facts
     from arc_tui.inspect.results_text import results_lines
 
     _check_size(choice.size, size_rules(opened.tasks))
-    shown = chosen_results(opened.tasks, **vars(choice))
+    shown = chosen_results(opened.tasks, choice)
     _print(results_facts(opened, shown) if json else results_lines(opened, shown), json=json)
 
 
-def _show_pair(pair: ResultsPair, choice: Choice, *, json: bool) -> None:
+def _show_pair(pair: ResultsPair, choice: Chosen, *, json: bool) -> None:
     from arc_tui.inspect.results_choice import chosen_pairs, size_rules
     from arc_tui.inspect.results_facts import pair_facts
     from arc_tui.inspect.results_text import pair_lines
 
     _check_size(choice.size, size_rules([*pair.first.tasks, *pair.second.tasks]))
-    shown = chosen_pairs(pair.tasks, **vars(choice))
+    shown = chosen_pairs(pair.tasks, choice)
     _print(pair_facts(pair, shown) if json else pair_lines(pair, shown), json=json)
 
 

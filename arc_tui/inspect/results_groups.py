@@ -39,6 +39,7 @@ def demonstration_groups(found: TaskResult) -> list[Group]:
         Group(
             ((f"demonstration {number}", "title"),),
             (picture("input", pair.input), picture("output", cast(Grid, pair.output))),
+            rank=1,
         )
         for number, pair in enumerate(found.task.train)
     ]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import App, ReturnType
 from textual.binding import BindingType
 
 from arc_core.errors import ArcError
+from arc_core.text import printable
 from arc_tui.crash_report import write_report
 from arc_tui.inspect.inspect_screen import InspectScreen
 from arc_tui.looks import Looks
 from arc_tui.signals import Signals
 from arc_tui.themes import DEFAULT_THEME, Theme
+
+FAILED = 1
 
 
 class ToolApp(App[ReturnType], inherit_bindings=False):
@@ -95,3 +99,20 @@ class ToolApp(App[ReturnType], inherit_bindings=False):
             self.tell(f"✗ Cannot save the screenshot: {error.strerror}", "error")
             return
         self.tell(f"✓ Saved {Path(saved).name}", "good")
+
+
+def ended(app: ToolApp[Any], show_error: Callable[[str], None]) -> int:
+    """Tell how an app has ended.
+
+    Args:
+        app: It is not running any more.
+        show_error: Shows a line on standard error.
+
+    Returns:
+        The exit code: 0, 1 if it failed, 128 and the signal's number if one ended it.
+    """
+    if app.failed:
+        where = f"; the report is {printable(str(app.report))}" if app.report is not None else ""
+        show_error(f"Error: {app.WHAT[0].upper()}{app.WHAT[1:]} has failed{where}.")
+        return FAILED
+    return 0 if app.signal is None else 128 + app.signal
