@@ -51,14 +51,14 @@ def group_rows(
 
     Args:
         alternatives: What may be shown, what is wanted most first; the first that fits at any size is taken.
+            Where none fits, the last is scrolled.
         cells: Width.
         lines: Height.
         digits: Whether each cell must show its digit.
         plain: Whether to keep to ASCII and whole cells.
 
     Returns:
-        The rows. Where no alternative fits, those of the first one, which are to be scrolled, with the
-        largest cells that show its first group whole.
+        The rows; more than `lines` where they are to be scrolled.
     """
     sizes = cell_sizes(whole=digits or plain)
     for groups in alternatives:
@@ -66,9 +66,8 @@ def group_rows(
             placed = _placed(groups, {}, size, cells)
             if _fits(placed, cells, lines):
                 return _drawn(_enlarged(groups, size, sizes, cells, lines), digits=digits, plain=plain)
-    first = alternatives[0] if alternatives else ()
-    begins = (size for size in sizes if _fits(_placed(first[:1], {}, size, cells), cells, lines))
-    return _drawn(_placed(first, {}, next(begins, sizes[-1]), cells), digits=digits, plain=plain)
+    last = alternatives[-1] if alternatives else ()
+    return _drawn(_placed(last, {}, sizes[-1], cells), digits=digits, plain=plain)
 
 
 def scrolled_rows(

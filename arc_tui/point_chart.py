@@ -38,7 +38,7 @@ def chart_rows(
         style: Of its line.
         cells: Width.
         lines: Height, the name's line included.
-        cursor: The step that is chosen.
+        cursor: The step that is chosen, whose value is told; None tells the last.
         plain: Whether to draw in ASCII.
         empty: What to say while there is nothing.
         log: Whether the scale is logarithmic.
@@ -46,7 +46,7 @@ def chart_rows(
     if lines < LEAST_LINES or cells < charts.LEAST_WIDTH:
         return []
     window = _window([(step, value) for step, value in points if span[0] <= step <= span[1]], span, cells)
-    now = next((value for step, value in points if step == cursor), math.nan)
+    now = next((value for step, value in reversed(points) if cursor in (None, step)), math.nan)
     told = f"{now:.4g}" if math.isfinite(now) else "-"
     head: Row = [(f" {printable(name, 100)} ", "title"), (told, "readout")]
     curve = Curve(name, window, None, style)

@@ -67,15 +67,15 @@ def brief_groups(found: TaskResult) -> list[Group]:
 
 
 def result_groups(found: TaskResult, *, demonstrations: bool = True) -> list[Sequence[Group]]:
-    """Return what may be shown of a task, what is wanted most first.
+    """Return what may be shown of a task, what is wanted most first; the last is what may be scrolled.
 
     Args:
         found: The task.
         demonstrations: Whether they are wanted.
     """
     tests = test_groups(found)
-    alternatives: list[Sequence[Group]] = [[*tests, *demonstration_groups(found)]] if demonstrations else []
-    return [*alternatives, tests, brief_groups(found)]
+    everything = [*tests, *demonstration_groups(found)] if demonstrations else tests
+    return [everything, tests, brief_groups(found), everything]
 
 
 def paired_groups(found: PairedTask, names: tuple[str, str]) -> list[Sequence[Group]]:

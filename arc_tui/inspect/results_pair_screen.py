@@ -75,7 +75,7 @@ class PairScreen(TasksScreen):
         found = self._shown[index]
         everything, brief = paired_groups(found, self._names)
         shown = [*everything, *demonstration_groups(found.first)] if demonstrations else everything
-        return [shown, everything, brief]
+        return [shown, everything, brief, shown]
 
     def summary(self) -> tuple[Row, Row]:
         """Write which evaluations they are, and how many tasks each of them alone has solved."""

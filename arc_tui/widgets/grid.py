@@ -78,6 +78,9 @@ class DrawnView(ScrollView, can_focus=True):
         else:
             digits = self._digits or theme.colourless
             self._rows = self.drawing(*size, digits=digits, plain=theme.ascii)
+            if len(self._rows) > size.height and size.width == self.outer_size.width:
+                # A scrollbar will take a column.
+                self._rows = self.drawing(size.width - 1, size.height, digits=digits, plain=theme.ascii)
         self.virtual_size = Size(max(map(width, self._rows), default=0), len(self._rows))
         for y in range(max(len(before), len(self._rows))):
             old = before[y] if y < len(before) else None
