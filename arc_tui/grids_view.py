@@ -26,7 +26,7 @@ UPPER_WRONG, LOWER_WRONG = "ˣ", "ₓ"
 MISSING = "·"
 """A cell of the target that the prediction does not reach."""
 
-_PLAIN = str.maketrans({WRONG: "x", MISSING: ".", "✓": "ok", "≠": "!="})
+_PLAIN = str.maketrans({WRONG: "x", MISSING: ".", "✓": "ok", "✗": "no", "≠": "!=", "…": "~"})
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,12 @@ def draw(layout: Layout, *, digits: bool, plain: bool = False) -> list[Row]:
             for picture in line
         ]
         rows += [*([[]] if rows else []), *beside(blocks, GAP)]
-    return [[(text.translate(_PLAIN), style) for text, style in row] for row in rows] if plain else rows
+    return in_ascii(rows) if plain else rows
+
+
+def in_ascii(rows: Sequence[Row]) -> list[Row]:
+    """Return rows with letters in place of the signs that grids and their titles have."""
+    return [[(text.translate(_PLAIN), style) for text, style in row] for row in rows]
 
 
 def picture_rows(picture: Picture, cell: CellSize, *, digits: bool) -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from arc_tui.grids_view import GAP, CellSize, Layout, Picture, arranged, cell_sizes, draw
+from arc_tui.grids_view import GAP, CellSize, Layout, Picture, arranged, cell_sizes, draw, in_ascii
 from arc_tui.rows import Row, Run, beside, cut, width
 
 GROUP_GAP = 4
@@ -154,11 +154,8 @@ def _drawn(placed: Sequence[Sequence[_Block]], *, digits: bool, plain: bool) -> 
     rows: list[Row] = []
     for line in placed:
         blocks = [
-            (
-                [cut(block.group.title, block.columns), *draw(block.layout, digits=digits, plain=plain)],
-                block.columns,
-            )
+            ([cut(block.group.title, block.columns), *draw(block.layout, digits=digits)], block.columns)
             for block in line
         ]
         rows += [*([[]] if rows else []), *beside(blocks, GROUP_GAP)]
-    return rows
+    return in_ascii(rows) if plain else rows

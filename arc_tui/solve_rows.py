@@ -103,14 +103,12 @@ def alternatives(shown: Shown, picked: int | None = None) -> list[Sequence[Group
 def _demonstration(shown: Shown, number: int) -> Group:
     pair, look = shown.task.train[number], shown.look
     target = _rows(pair.output)
-    title: list[Run] = [(f"demonstration {number}", "title")]
     pictures = [Picture("input", _rows(pair.input))]
     if look is not None and number < len(look.demonstrations):
-        found = look.demonstrations[number]
-        pictures.append(Picture("now", found, target))
-        title.append(("  ✓ fits", "good") if found == target else ("  ✗ not yet", "muted"))
+        pictures.append(Picture("now", look.demonstrations[number], target))
     pictures.append(Picture("output", target))
-    return Group(tuple(title), tuple(pictures), rank=0 if shown.result is None else 1)
+    title = ((f"demonstration {number}", "title"),)
+    return Group(title, tuple(pictures), rank=0 if shown.result is None else 1)
 
 
 def _test(shown: Shown, number: int) -> Group:
@@ -120,7 +118,9 @@ def _test(shown: Shown, number: int) -> Group:
     if look is not None and number < len(look.queries):
         changes = _changes(shown, number)
         if len(changes) > 1:
-            told = "still" if not changes[-1] else f"{changes[-1]} cells changed"
+            told = (
+                "still" if not changes[-1] else f"{changes[-1]} cell{'' if changes[-1] == 1 else 's'} changed"
+            )
             title.append((f"  {told}", "muted"))
         pictures.append(Picture("now", look.queries[number]))
     return Group(tuple(title), tuple(pictures))
@@ -151,7 +151,11 @@ def header_rows(shown: Shown, place: str, cells: int) -> list[Row]:
         (f" {GLYPHS[stage]} {stage.value.upper()} ", STYLES[stage]),
         (f"  {printable(place, 60)}", "muted"),
     ]
-    told = "the solving process is loading" if look is None else f"loss {look.loss:.4f}  {_fits(shown, look)}"
+    told = (
+        "loading libraries, measuring the pace …"
+        if look is None
+        else f"loss {look.loss:.3g}  {_fits(shown, look)}"
+    )
     if shown.state.answer is not None:
         answer = shown.state.answer
         told = (
