@@ -26,7 +26,7 @@ from arc_tui.eval_command import Asked, assign
 from arc_tui.evaluate import Command, Workers, follow, hand_out, watched_process
 from arc_tui.inspect.grid_text import text_of
 from arc_tui.inspect.results import TaskResult
-from arc_tui.inspect.results_groups import test_groups
+from arc_tui.inspect.results_groups import input_groups
 from arc_tui.launch import has_terminal
 from arc_tui.picture_groups import scrolled_rows
 from arc_tui.rows import Row
@@ -225,4 +225,4 @@ def answer_rows(task: Task, answer: TaskAnswer, cells: int) -> list[Row]:
         f"{printable(task.id, 40)}: {verdict}; {answer.steps} steps in {answer.seconds:.1f} s,"
         f" fits {answer.fit} of {answer.demonstrations} demonstrations"
     )
-    return [*scrolled_rows(test_groups(TaskResult(task, answer)), cells, digits=True), [], [(summary, "")]]
+    return [*scrolled_rows(input_groups(TaskResult(task, answer)), cells, digits=True), [], [(summary, "")]]

@@ -16,7 +16,7 @@ from arc_tui.bars import share_bar, sparkline
 from arc_tui.grids_view import Picture
 from arc_tui.headless_lines import duration
 from arc_tui.inspect.results import TaskResult
-from arc_tui.inspect.results_groups import brief_groups, test_groups
+from arc_tui.inspect.results_groups import brief_groups, input_groups
 from arc_tui.inspect.results_text import share
 from arc_tui.picture_groups import Group
 from arc_tui.rows import Row, Run, cut, spread
@@ -88,7 +88,7 @@ def alternatives(shown: Shown, picked: int | None = None) -> list[Sequence[Group
     trained = [_demonstration(shown, n) for n in range(len(shown.task.train))]
     short = [Group(group.title, group.pictures[1:2] or group.pictures, group.rank) for group in trained]
     if shown.result is not None:
-        tests, brief = test_groups(shown.result), brief_groups(shown.result)
+        tests, brief = input_groups(shown.result), brief_groups(shown.result)
         if picked is None:
             return [[*tests, *trained], [*tests, *short], tests, brief, [*tests, *short]]
     else:

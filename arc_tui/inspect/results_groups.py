@@ -45,18 +45,18 @@ def demonstration_groups(found: TaskResult) -> list[Group]:
     ]
 
 
-def test_groups(found: TaskResult) -> list[Group]:
+def input_groups(found: TaskResult) -> list[Group]:
     """Return each test input: itself, both attempts with their wrong cells marked, and its output.
 
     Without answers there is the input, and the output where it is known.
     """
-    return [_test_group(found, number) for number in range(len(found.task.test))]
+    return [_input_group(found, number) for number in range(len(found.task.test))]
 
 
 def brief_groups(found: TaskResult) -> list[Group]:
-    """Return for each test input the better attempt and the output alone; see `test_groups`."""
+    """Return for each test input the better attempt and the output alone; see `input_groups`."""
     groups: list[Group] = []
-    for number, group in enumerate(test_groups(found)):
+    for number, group in enumerate(input_groups(found)):
         truth = found.truths[number]
         pictures = group.pictures
         if found.answer is not None and truth is not None:
@@ -73,7 +73,7 @@ def result_groups(found: TaskResult, *, demonstrations: bool = True) -> list[Seq
         found: The task.
         demonstrations: Whether they are wanted.
     """
-    tests = test_groups(found)
+    tests = input_groups(found)
     everything = [*tests, *demonstration_groups(found)] if demonstrations else tests
     return [everything, tests, brief_groups(found), everything]
 
@@ -95,7 +95,7 @@ def paired_groups(found: PairedTask, names: tuple[str, str]) -> list[Sequence[Gr
             if one.answer is None:
                 groups.append(Group(((name, "title"), (f"  {one.problem or 'no answer yet'}", "muted"))))
                 continue
-            whole = _test_group(one, number)
+            whole = _input_group(one, number)
             title = ((name, "title"), *whole.title[1:])
             groups.append(Group(title, whole.pictures[1:3]))
             brief.append(Group(title, brief_groups(one)[number].pictures))
@@ -125,7 +125,7 @@ def _answer(found: TaskResult, number: int) -> InputAnswer:
     return found.answer.inputs[number]
 
 
-def _test_group(found: TaskResult, number: int) -> Group:
+def _input_group(found: TaskResult, number: int) -> Group:
     pair, truth = found.task.test[number], found.truths[number]
     title: list[Run] = [(f"test {number}", "title")]
     pictures = [picture("input", pair.input)]

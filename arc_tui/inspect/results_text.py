@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from arc_core.evaluation import Assignment
 from arc_core.text import printable
 from arc_tui.inspect.results import EvalResults, EvalSummary, State, TaskResult
-from arc_tui.inspect.results_groups import demonstration_groups, test_groups
+from arc_tui.inspect.results_groups import demonstration_groups, input_groups
 from arc_tui.inspect.results_pair import Outcome, PairedTask, ResultsPair
 from arc_tui.inspect.text import aligned, when
 from arc_tui.picture_groups import scrolled_rows
@@ -128,7 +128,7 @@ def task_result_rows(found: TaskResult, cells: int) -> list[Row]:
         found: The task.
         cells: Width.
     """
-    groups = [*test_groups(found), *demonstration_groups(found)]
+    groups = [*input_groups(found), *demonstration_groups(found)]
     head: Row = [(printable(found.id, LONGEST_ID), "title"), (f"  {found.state.value}", "")]
     if found.answer is not None:
         head.append((f", {told(found)}", "muted"))

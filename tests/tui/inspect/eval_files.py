@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -11,8 +12,8 @@ import numpy as np
 from arc_core.data import Task, load_tasks
 from arc_core.evaluation import Assignment, EvalFolder, InputAnswer, TaskAnswer
 from arc_core.grids import Grid
-from arc_core.kaggle import Attempts
-from arc_core.protocol import choose_tasks, write_blind
+from arc_core.kaggle import Attempts, challenges
+from arc_core.protocol import write_blind
 
 SOLVED, SECOND, FAILED, SIZE, PARTLY, DAMAGED, PENDING = (
     "0ca9ddb6", "0d3d703e", "3c9b0459", "007bbfb7", "27a28665", "017c7c7b", "00d62c1b",
@@ -24,10 +25,14 @@ TASKS = sorted((SOLVED, SECOND, FAILED, SIZE, PARTLY, DAMAGED, PENDING))
 BEGUN = 1_795_000_000
 
 
+@functools.cache
+def _tasks() -> dict[str, Task]:
+    return {task.id: task for task in load_tasks("arcagi1").tasks if task.id in TASKS}
+
+
 def truths(task: str) -> list[Grid]:
-    """The outputs of a task of ARC-AGI-1 training."""
-    (found,) = choose_tasks(load_tasks("arcagi1").tasks, ids=[task])
-    return [pair.output for pair in found.test if pair.output is not None]
+    """The outputs of a task."""
+    return [pair.output for pair in _tasks()[task].test if pair.output is not None]
 
 
 def spoilt(grid: Grid, cells: int) -> Grid:
@@ -58,6 +63,19 @@ def assignment(
     )  # fmt: skip
 
 
+def dataset(evals: Path) -> str:
+    """The tasks as files beside the folder of evaluations, quicker to read than all of ARC-AGI-1."""
+    folder = evals.parent / "tasks"
+    if not folder.exists():
+        folder.mkdir()
+        raw = challenges(_tasks().values())
+        for name, task in raw.items():
+            for pair, output in zip(task["test"], truths(name), strict=True):
+                pair["output"] = output.tolist()
+            (folder / f"{name}.json").write_text(json.dumps(task))
+    return str(folder)
+
+
 def make_folder(evals: Path, name: str, asked: Assignment, tasks: list[Task]) -> EvalFolder:
     """An evaluation's folder without answers."""
     folder = EvalFolder(evals / name)
@@ -69,8 +87,8 @@ def make_folder(evals: Path, name: str, asked: Assignment, tasks: list[Task]) ->
 
 def make_eval(evals: Path, name: str = "first", *, seed: int = 0) -> EvalFolder:
     """An evaluation that goes on, with one task of every kind."""
-    tasks = list(choose_tasks(load_tasks("arcagi1").tasks, ids=TASKS))
-    folder = make_folder(evals, name, assignment(TASKS, seed=seed), tasks)
+    tasks = [_tasks()[task] for task in TASKS]
+    folder = make_folder(evals, name, assignment(TASKS, dataset(evals), seed), tasks)
     (right,) = truths(SOLVED)
     folder.write_answer(answer(SOLVED, [(right, spoilt(right, 1))], (0.9, 0.05)))
     (right,) = truths(SECOND)
@@ -89,8 +107,8 @@ def make_eval(evals: Path, name: str = "first", *, seed: int = 0) -> EvalFolder:
 def make_finished(evals: Path, name: str, solved: set[str], *, seed: int = 0) -> EvalFolder:
     """An evaluation of tasks with one test input each, of which these are solved."""
     ids = sorted((SOLVED, SECOND, FAILED, SIZE, DAMAGED))
-    tasks = list(choose_tasks(load_tasks("arcagi1").tasks, ids=ids))
-    folder = make_folder(evals, name, assignment(ids, seed=seed), tasks)
+    tasks = [_tasks()[task] for task in ids]
+    folder = make_folder(evals, name, assignment(ids, dataset(evals), seed), tasks)
     for task in ids:
         (right,) = truths(task)
         first = right if task in solved else spoilt(right, 1)
