@@ -26,7 +26,7 @@ UPPER_WRONG, LOWER_WRONG = "ˣ", "ₓ"
 MISSING = "·"
 """A cell of the target that the prediction does not reach."""
 
-_PLAIN = str.maketrans({WRONG: "x", MISSING: ".", "✓": "ok", "✗": "no", "≠": "!=", "…": "~"})
+_PLAIN = str.maketrans({WRONG: "x", MISSING: ".", "✓": "ok", "✗": "x", "≠": "!=", "…": "~"})
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,9 @@ class InspectScreen(Screen[ScreenResultType]):
         self.job: Job | None = None
 
     def on_mount(self) -> None:
-        """Keep the line of progress up to date."""
+        """Keep the line of messages and progress up to date."""
         self.set_interval(PROGRESS_SECONDS, self._show_progress)
+        self.call_after_refresh(self._show_told)
 
     def on_key(self, event: events.Key) -> None:
         """Do what a key is for; while something is typed, keys are letters."""

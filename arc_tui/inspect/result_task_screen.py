@@ -44,6 +44,9 @@ class ResultTaskScreen(InspectScreen[int]):
     KEYS = TASK
     SECTIONS = SECTIONS
     AUTO_FOCUS: ClassVar[str | None] = "GroupsView"
+    DEFAULT_CSS = """
+    ResultTaskScreen GroupsView { margin: 0 1; background: $surface-background; }
+    """
 
     def __init__(self, pages: Sequence[Page], at: int, *, demonstrations: bool, digits: bool) -> None:
         super().__init__()

@@ -9,11 +9,13 @@ from arc_core.text import printable
 from arc_tui.inspect.results import EvalSummary, State, TaskResult
 from arc_tui.inspect.results_groups import GLYPHS, STYLES
 from arc_tui.inspect.results_pair import Outcome, PairedTask
-from arc_tui.inspect.results_text import cells_of, rules, share, solved_inputs
+from arc_tui.inspect.results_text import cells_of, rules, share, solved_inputs, votes
 from arc_tui.inspect.text import when
 from arc_tui.rows import Row, fill
 
 SHORTEST_ID, LONGEST_ID = 8, 20
+NARROW = 96
+"""Cells below which names of evaluations are cut shorter."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class _Column:
 COLUMNS: tuple[_Column, ...] = (
     _Column("CELLS", 6, lambda found: share(found.cells), "cells"),
     _Column("SIZE", 8, rules, left=True),
-    _Column("VOTES", 6, lambda found: share(found.confidence), "confidence"),
+    _Column("VOTES", 6, lambda found: votes(found.confidence), "confidence"),
     _Column("IN", 4, solved_inputs),
     _Column("FITS", 5, lambda found: _of_answer(found, "{0.fit}/{0.demonstrations}")),
     _Column("STEPS", 7, lambda found: _of_answer(found, "{0.steps:,}")),
@@ -108,20 +110,26 @@ def _has_size(cells: int, wide: int) -> bool:
 
 def eval_heading(cells: int) -> Row:
     """Write what stands above the evaluations."""
-    text = f"   {'EVALUATION':<28}{'DATASET':<24}{'DONE':>9}{'SOLVED':>8}  BEGUN"
+    name, dataset = _eval_cells(cells)
+    text = f"   {'EVALUATION':<{name}}{'DATASET':<{dataset}}{'DONE':>9}{'SOLVED':>8}  BEGUN"
     return fill([(text, "muted")], cells)
 
 
 def eval_row(one: EvalSummary, cells: int, *, marked: bool) -> Row:
     """Write an evaluation."""
-    sign = "◆" if marked else " "
-    name = f" {sign} {printable(one.path.name, 27):<28}"
+    wide, of_set = _eval_cells(cells)
+    name = f" {'◆' if marked else ' '} {printable(one.path.name, wide - 1):<{wide}}"
     if one.problem is not None:
         return fill([(name, "text"), (printable(one.problem, 300), "error")], cells)
     done = f"{one.done}/{one.tasks}"
     solved = "-" if one.solved is None else str(one.solved)
-    text = f"{printable(one.dataset, 23):<24}{done:>9}{solved:>8}  {when(one.begun)}"
+    text = f"{printable(one.dataset, of_set - 1):<{of_set}}{done:>9}{solved:>8}  {when(one.begun)}"
     return fill([(name, "text"), (text, "text" if one.done == one.tasks else "muted")], cells)
+
+
+def _eval_cells(cells: int) -> tuple[int, int]:
+    """Return how wide the columns of an evaluation's name and dataset are."""
+    return (28, 24) if cells >= NARROW else (20, 19)
 
 
 def _fitting(cells: int, wide: int) -> list[_Column]:

@@ -96,7 +96,7 @@ def _task_row(found: TaskResult) -> tuple[str, ...]:
         solved_inputs(found),
         rules(found),
         share(found.cells),
-        share(found.confidence),
+        votes(found.confidence),
         f"{answer.fit}/{answer.demonstrations}",
         f"{answer.steps:,}",
         f"{answer.seconds:.1f}",
@@ -115,10 +115,13 @@ def rules(found: TaskResult) -> str:
 
 
 def share(value: float) -> str:
-    """Write a share; only what is all of it as 100%, and `-` for what is not known."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.0%}" if value >= 1 else f"{min(value, 0.99):.0%}"
+    """Write the share of right cells, only all of them as 100%, as captions do; `-` for what is not known."""
+    return "-" if math.isnan(value) else f"{math.floor(100 * value)}%"
+
+
+def votes(value: float) -> str:
+    """Write a share of the votes; `-` for what is not known."""
+    return "-" if math.isnan(value) else f"{value:.0%}"
 
 
 def task_result_rows(found: TaskResult, cells: int) -> list[Row]:

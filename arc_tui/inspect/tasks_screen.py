@@ -24,6 +24,10 @@ from arc_tui.widgets.rows_view import RowsView
 
 LIST_SHARE = 3
 """The list takes one part of so many of the screen's width."""
+SCORE_CELLS = 21
+"""Cells of the name of a score."""
+WIDE_GAP = "   "
+"""Stands between two parts of a score."""
 LEAST_LIST, MOST_LIST = 28, 66
 """Cells of the list at least and at most."""
 
@@ -293,8 +297,11 @@ class TasksScreen(InspectScreen[None]):
         cells = min(self.app.size.width, 84) - 6
         rows: list[Row] = [[]]
         for line in self.scores():
-            if line.startswith("  ") or not line:  # what is indented is a table
+            head, gap, tail = line.rpartition(WIDE_GAP)
+            if len(line) <= cells:
                 rows.append([(line, "text")])
+            elif gap:
+                rows += [[(head, "text")], [(f"{'':<{SCORE_CELLS}}{tail}", "text")]]
             else:
                 rows += wrap(line, max(cells, 20), "text")
         self.app.push_screen(Told("Scores", rows))

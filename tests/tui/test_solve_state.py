@@ -123,7 +123,7 @@ def test_fit_tells_the_share_of_right_cells_of_each_demonstration():
         found = np.array([list(map(int, row)) for row in EVENTS[7]["demonstrations"][number]])
         share = (found == pair.output).mean()
         assert rows[number][:2] == ["demonstration", str(number)]
-        assert rows[number][3] == ("100%" if share == 1 else f"{min(share, 0.99):.0%}")
+        assert rows[number][3] == f"{math.floor(100 * share)}%"
     assert "votes are counted once" in text(fit_rows(shown(8), 60))
 
 
