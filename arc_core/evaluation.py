@@ -82,9 +82,13 @@ class Assignment:
         try:
             found = cls(**{**content, "tasks": tuple(content["tasks"]), "seen": tuple(content["seen"])})
         except (KeyError, TypeError):
-            raise RunError("eval.json is not as it was written.") from None
+            found = None
+        if found is None or not all(isinstance(x, str) for x in (found.dataset, *found.tasks, *found.seen)):
+            raise RunError("eval.json is not as it was written.")
         if found.system not in RECIPES:
-            raise RunError(f"eval.json asks for a system {printable(found.system, 40)}, which there is not.")
+            raise RunError(
+                f"eval.json asks for a system {printable(str(found.system), 40)}, which there is not."
+            )
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -157,7 +161,7 @@ class TaskAnswer:
             )
             numbers = [int(content[name]) for name in ("steps", "fit", "demonstrations")]
             return cls(str(content["task"]), inputs, numbers[0], float(content["seconds"]), *numbers[1:])
-        except (KeyError, TypeError, ValueError, IndexError):
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError):
             raise RunError(f"{printable(where)} is not as it was written.") from None
 
 

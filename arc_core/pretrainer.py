@@ -37,7 +37,6 @@ from arc_core.pretrain_data import (
 )
 from arc_core.pretrain_numbers import SIZE_WEIGHT, sample_fields, score_items, step_numbers
 from arc_core.progress import Progress
-from arc_core.protocol import SeenTasks
 from arc_core.provenance import describe_build
 from arc_core.rundir import RunDirectory
 from arc_core.saving import Saver
@@ -48,7 +47,14 @@ from arc_core.solver_config import SolverConfig
 from arc_core.solver_net import SYMMETRIES, SolverNet, planning_loss
 from arc_core.solver_system import SolverSystem
 from arc_core.solver_task import PlacedTask
-from arc_core.startup import LOOP_FORM, check_build, choose_device, newest_usable, replay_settings
+from arc_core.startup import (
+    LOOP_FORM,
+    check_build,
+    choose_device,
+    newest_usable,
+    replay_settings,
+    seen_so_far,
+)
 from arc_core.state_form import require_form
 from arc_core.telemetry import Pace
 from arc_core.timeline import Timeline, give_up_what_follows
@@ -90,7 +96,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         run.update(
             dataset={"name": tasks.name, "tasks": len(tasks), "sha256": tasks.sha256},
             solver=self.solver.to_dict(),
-            seen=SeenTasks.of(self.tasks).to_json(),
+            seen=seen_so_far(run, tasks).to_json(),
         )
         held = None
         if self.progress.step:

@@ -26,7 +26,7 @@ UPPER_WRONG, LOWER_WRONG = "ˣ", "ₓ"
 MISSING = "·"
 """A cell of the target that the prediction does not reach."""
 
-_PLAIN = str.maketrans({WRONG: "x", MISSING: ".", "✓": "ok", "≠": "!="})
+_PLAIN = str.maketrans({WRONG: "x", MISSING: ".", "✓": "ok", "✗": "x", "≠": "!=", "…": "~"})
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,31 @@ def lay_out(
     """
     everything, pair, single = tuple(pictures), tuple(pictures[-2:]), tuple(pictures[-2:-1])
     whole = digits or plain
-    sizes = (*SCALED, SINGLE) if whole else (*SCALED, HALF)
+    sizes = cell_sizes(whole=whole)
     # All four before fewer, and larger cells before more of them in one line.
     for shown, ways in ((everything, (4, 2, 1)), (pair, (2, 1)), (single, (1,))):
         for size, across in itertools.product(sizes, ways):
-            found = _layout(shown, across, size)
+            found = arranged(shown, across, size)
             if found.columns <= cells and found.rows <= lines:
                 return found
-    return _layout(everything if whole else pair, 4, sizes[-1])
+    return arranged(everything if whole else pair, 4, sizes[-1])
+
+
+def cell_sizes(*, whole: bool) -> tuple[CellSize, ...]:
+    """Return the ways to draw a cell, the largest first.
+
+    Args:
+        whole: Whether half blocks must not be used.
+    """
+    return (*SCALED, SINGLE if whole else HALF)
+
+
+def arranged(pictures: Sequence[Picture], across: int, cell: CellSize) -> Layout:
+    """Lay pictures out, so many beside each other, whether there is room for them or not."""
+    areas = [[cell.area(picture) for picture in line] for line in _lines(pictures, across)]
+    rows = sum(max(tall for tall, _ in line) for line in areas) + max(len(areas) - 1, 0)
+    columns = max((sum(wide for _, wide in line) + GAP * (len(line) - 1) for line in areas), default=0)
+    return Layout(cell, tuple(pictures), across, rows, columns)
 
 
 def draw(layout: Layout, *, digits: bool, plain: bool = False) -> list[Row]:
@@ -143,7 +160,12 @@ def draw(layout: Layout, *, digits: bool, plain: bool = False) -> list[Row]:
             for picture in line
         ]
         rows += [*([[]] if rows else []), *beside(blocks, GAP)]
-    return [[(text.translate(_PLAIN), style) for text, style in row] for row in rows] if plain else rows
+    return in_ascii(rows) if plain else rows
+
+
+def in_ascii(rows: Sequence[Row]) -> list[Row]:
+    """Return rows with letters in place of the signs that grids and their titles have."""
+    return [[(text.translate(_PLAIN), style) for text, style in row] for row in rows]
 
 
 def picture_rows(picture: Picture, cell: CellSize, *, digits: bool) -> list[Row]:
@@ -166,13 +188,6 @@ def caption(picture: Picture) -> Row:
     if size_of(picture.grid) != size_of(picture.target):
         row.append((" ≠ size", "warning"))
     return [*row, (found, style)]
-
-
-def _layout(pictures: tuple[Picture, ...], across: int, cell: CellSize) -> Layout:
-    areas = [[cell.area(picture) for picture in line] for line in _lines(pictures, across)]
-    rows = sum(max(tall for tall, _ in line) for line in areas) + len(areas) - 1
-    columns = max((sum(wide for _, wide in line) + GAP * (len(line) - 1) for line in areas), default=0)
-    return Layout(cell, pictures, across, rows, columns)
 
 
 def _lines(pictures: Sequence[Picture], across: int) -> Iterator[Sequence[Picture]]:

@@ -185,6 +185,7 @@ def solve(
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
     assignments: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
+    theme: Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Theme of the screen.")] = None,
 ) -> None:
     """Solve one task by training on its demonstrations, and show two answers with their confidence."""
     from arc_core.weights_file import default_weights
@@ -206,7 +207,10 @@ def solve(
         allow_seen=True,  # nothing is scored
         name=None,
     )
-    solve_command.solve(asked, found, as_json=as_json)
+    code = solve_command.solve(
+        asked, found, as_json=as_json, show_error=lambda line: typer.echo(line, err=True), theme=theme
+    )
+    raise typer.Exit(code)
 
 
 def export_weights(

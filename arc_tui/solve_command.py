@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
+from rich.console import Console
 
 from arc_core.dataset_files import DATASET_NAMES, Split, Task, load_tasks
-from arc_core.errors import DataError
+from arc_core.errors import DataError, RunError
 from arc_core.evaluation import EvalFolder, TaskAnswer
 from arc_core.events import Event, EventReader
-from arc_core.grids import Grid, from_rows
+from arc_core.grids import Grid
 from arc_core.kaggle import ATTEMPTS
 from arc_core.scoring import same_grid
 from arc_core.text import printable
 from arc_tui.eval_command import Asked, assign
 from arc_tui.evaluate import Command, Workers, follow, hand_out, watched_process
-from arc_tui.grid_text import Picture, rows_of_pictures
-from arc_tui.headless_lines import duration, number, whole
-from arc_tui.themes import load_theme
+from arc_tui.inspect.grid_text import text_of
+from arc_tui.inspect.results import TaskResult
+from arc_tui.inspect.results_groups import input_groups
+from arc_tui.launch import has_terminal
+from arc_tui.picture_groups import scrolled_rows
+from arc_tui.rows import Row
+from arc_tui.settings import load_settings
+from arc_tui.themes import colourless, load_theme
+
+if TYPE_CHECKING:
+    from arc_tui.solve_app import Poll
+
+LEFT = 130
+"""Exit code where the user has left before there were answers, as after Ctrl+C."""
 
 SEEN = "The weights were trained on this task: what they say of it is no measure of them."
 
@@ -71,40 +81,94 @@ def find_task(name: str, dataset: str | None) -> Found:
     raise DataError(f"There is no task {printable(name, 60)} in {' or '.join(map(printable, places))}.")
 
 
-def solve(asked: Asked, found: Found, *, as_json: bool, command: Command = watched_process) -> None:
-    """Solve one task and show its answers: as grids in a terminal, else as JSON.
+def solve(
+    asked: Asked,
+    found: Found,
+    *,
+    as_json: bool,
+    show_error: Callable[[str], None],
+    theme: str | None = None,
+    command: Command = watched_process,
+) -> int:
+    """Solve one task and show its answers: on a screen in a terminal, else as JSON.
 
     Args:
         asked: Budget, seed, weights and settings.
         found: The task; its test outputs are not given to the process that solves it.
         as_json: Whether JSON is wanted in a terminal too.
+        show_error: Shows a line on standard error.
+        theme: Name of the screen's theme; None takes the user's own.
         command: Gives the command line of the solving process.
+
+    Returns:
+        The exit code; `LEFT` where the screen was left before there were answers.
 
     Raises:
         ArcError: If anything about the input is refused.
     """
     assignment = assign(asked, [found.task])
-    console = Console(markup=False, highlight=False)
-    shown = console.is_terminal and not as_json
     with _scratch() as path:
         folder = EvalFolder(path / "solve")
         hand_out(folder, assignment, [found.task])
         with Workers(folder, 1, command) as workers:
-            if shown:
-                with Live(console=console, refresh_per_second=4) as live:
-                    watcher = _Watcher(folder, found.task, console.width)
-                    follow(folder, workers, lambda answer, left: None, lambda: live.update(watcher.view()))
-                    live.update(watcher.view())
-            else:
-                follow(folder, workers, lambda answer, left: None)
+            if has_terminal() and not as_json:
+                return _on_screen(found, folder, workers, theme, show_error, seen=bool(assignment.seen))
+            follow(folder, workers, lambda answer, left: None)
         answer = folder.answer(found.task.id)
-    if shown:
-        for line in answer_lines(found.task, answer, console.width):
-            console.print(line)
-        if assignment.seen:
-            console.print(SEEN)
-    else:
-        console.out(json.dumps(answer_json(found.task, answer) | {"seen": bool(assignment.seen)}))
+    sys.stdout.write(json.dumps(answer_json(found.task, answer) | {"seen": bool(assignment.seen)}) + "\n")
+    return 0
+
+
+def _on_screen(
+    found: Found,
+    folder: EvalFolder,
+    workers: Workers,
+    theme: str | None,
+    show_error: Callable[[str], None],
+    *,
+    seen: bool,
+) -> int:
+    from arc_tui.inspect.tool_app import ended  # here, as Textual is not needed where JSON is printed
+    from arc_tui.solve_app import SolveApp
+
+    place = f"{printable(found.dataset, 60)} {found.split}"
+    poll = _poll(found.task, folder, workers)
+    app = SolveApp(found.task, place, poll, theme or load_settings().theme, note=SEEN if seen else "")
+    answer = app.run()
+    if app.problem is not None:
+        raise app.problem
+    if code := ended(app, show_error):
+        return code
+    console = Console(markup=False, highlight=False, emoji=False)
+    if answer is None:
+        console.print(f"{printable(found.task.id, 40)} was left before it was answered.")
+        return LEFT
+    theme_shown = load_theme().without_colour() if colourless() else load_theme()
+    for row in answer_rows(found.task, answer, console.width):
+        console.print(text_of(row, theme_shown), soft_wrap=True)
+    if seen:
+        console.print(SEEN)
+    return 0
+
+
+def _poll(task: Task, folder: EvalFolder, workers: Workers) -> Poll:
+    """Return what gives the screen the events that are new, and the answers once they are there."""
+    reader = EventReader(folder.events)
+
+    def poll() -> tuple[list[Event], TaskAnswer | None]:
+        alive = workers.alive  # before looking, so that the last answers are seen
+        answered = not folder.pending([task.id])
+        events = list[Event]()
+        while batch := reader.poll():
+            events += batch
+        if answered:
+            return events, folder.answer(task.id)
+        workers.raise_failure()
+        if not alive:
+            raise RunError("The solving process ended and left the task undone.")
+        return events, None
+
+    return poll
 
 
 @contextmanager
@@ -148,69 +212,17 @@ def _solved(task: Task, answer: TaskAnswer) -> bool | None:
     )
 
 
-def answer_lines(task: Task, answer: TaskAnswer, width: int) -> list[Text]:
-    """The answers as grids, beside the input and, once all is said, judged where the output is known."""
-    colours = load_theme().grid
-    lines: list[Text] = []
-    for index, (pair, x) in enumerate(zip(task.test, answer.inputs, strict=True)):
-        pictures = [Picture(f"test input {index}", pair.input)]
-        for name, grid, confidence in zip(
-            ("first", "second"), (x.attempts.first, x.attempts.second), x.confidence, strict=True
-        ):
-            judged = "" if pair.output is None else (" right" if same_grid(grid, pair.output) else " wrong")
-            pictures.append(Picture(f"{name} {confidence:.0%}{judged}", grid, pair.output))
-        lines += [Text(), *rows_of_pictures(pictures, colours, width)]
-    solved = _solved(task, answer)
-    verdict = {None: "not known whether solved", True: "solved", False: "not solved"}[solved]
+def answer_rows(task: Task, answer: TaskAnswer, cells: int) -> list[Row]:
+    """Draw the answers as grids, judged where the output is known.
+
+    Args:
+        task: With what is known of its outputs.
+        answer: The answers.
+        cells: Width.
+    """
+    verdict = {None: "not known whether solved", True: "solved", False: "not solved"}[_solved(task, answer)]
     summary = (
         f"{printable(task.id, 40)}: {verdict}; {answer.steps} steps in {answer.seconds:.1f} s,"
         f" fits {answer.fit} of {answer.demonstrations} demonstrations"
     )
-    return [*lines, Text(), Text(summary)]
-
-
-class _Watcher:
-    """What is shown while the solving process adapts.
-
-    Args:
-        folder: Its folder.
-        task: With its demonstrations.
-        width: Columns of the terminal.
-    """
-
-    def __init__(self, folder: EvalFolder, task: Task, width: int) -> None:
-        self._reader = EventReader(folder.events)
-        self._task = task
-        self._width = width
-        self._colours = load_theme().grid
-        self._last: Event | None = None
-
-    def view(self) -> Group:
-        """How far it is and what it predicts now."""
-        for event in self._reader.poll():
-            if event.get("type") == "adaptation":
-                self._last = event
-        if self._last is None:
-            return Group(Text(f"{printable(self._task.id, 40)}: the solving process is starting"))
-        return Group(*adaptation_lines(self._task, self._last, self._colours, self._width))
-
-
-def adaptation_lines(task: Task, event: Event, colours: tuple[str, ...], width: int) -> list[Text]:
-    """An `adaptation` event as text: a line of numbers, and what inputs become now."""
-    exact = event.get("exact")
-    right = sum(cast("list[bool]", exact)) if isinstance(exact, list) else 0
-    head = (
-        f"{printable(task.id, 40)}  step {whole(event, 'step')} of {whole(event, 'steps')}"
-        f"  loss {number(event, 'loss'):.4f}  fits {right} of {len(task.train)}"
-        f"  {duration(number(event, 'seconds'))}"
-    )
-    pictures = [
-        Picture(f"demonstration {index}", grid, pair.output)
-        for index, (grid, pair) in enumerate(zip(_grids(event, "demonstrations"), task.train, strict=False))
-    ]
-    pictures += [Picture(f"test {index}", grid) for index, grid in enumerate(_grids(event, "queries"))]
-    return [Text(head), *rows_of_pictures(pictures, colours, width)]
-
-
-def _grids(event: Event, name: str) -> list[Grid]:
-    return [from_rows(cast("list[str]", rows)) for rows in cast("list[object]", event.get(name, []))]
+    return [*scrolled_rows(input_groups(TaskResult(task, answer)), cells, digits=True), [], [(summary, "")]]

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 from textual import on
-from textual.app import App
-from textual.binding import BindingType
 from textual.screen import Screen
 
 from arc_core.checkpoint_index import checkpoint_id
 from arc_core.errors import ArcError
 from arc_core.text import printable
-from arc_tui.crash_report import write_report
 from arc_tui.headless_lines import size
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser import BrowserScreen
 from arc_tui.inspect.compare_screen import CompareScreen
 from arc_tui.inspect.extract import export_language_model, export_module
-from arc_tui.inspect.inspect_screen import InspectScreen
 from arc_tui.inspect.jobs import Job
 from arc_tui.inspect.prompt import Prompt, Told
 from arc_tui.inspect.source import LANGUAGE_MODEL, Checkpoint, Kind, of_run, open_checkpoint
 from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
+from arc_tui.inspect.tool_app import ToolApp
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.inspect.verify import FileCheck, verify
-from arc_tui.looks import Looks
 from arc_tui.rows import Row
-from arc_tui.signals import Signals
-from arc_tui.themes import DEFAULT_THEME, Theme
+from arc_tui.themes import DEFAULT_THEME
 
 
-class InspectApp(App[Begin], inherit_bindings=False):
+class InspectApp(ToolApp[Begin], inherit_bindings=False):
     """Browses a checkpoint; ends with the training that is to begin, or None.
 
     Args:
@@ -46,51 +39,19 @@ class InspectApp(App[Begin], inherit_bindings=False):
         ConfigError: If there is no such theme, or its file is refused.
     """
 
-    CSS_PATH = None
-    ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = []
+    WHAT = "the checkpoint browser"
+    PICTURE = "inspect"
 
     def __init__(
         self, checkpoint: Checkpoint, runs_dir: Path = Path("runs"), theme: str = DEFAULT_THEME
     ) -> None:
-        self._looks = Looks(theme)
-        super().__init__()
-        self._looks.show(self)  # pyright: ignore[reportArgumentType]
+        super().__init__(theme)
         self._first = checkpoint
         self._runs_dir = runs_dir
-        self.signal: int | None = None
-        self.report: Path | None = None
-        self.failed = False
-        self._signals = Signals(self._end_by_signal)
 
     def get_default_screen(self) -> Screen[None]:
         """Return the browser of the checkpoint."""
         return BrowserScreen(Browsed(self._first))
-
-    def on_mount(self) -> None:
-        """Answer signals."""
-        if not self.is_headless:
-            self._signals.answer()
-
-    def on_unmount(self) -> None:
-        """Leave signals to whoever comes next."""
-        self._signals.ignore()
-
-    def _handle_exception(self, error: Exception) -> None:
-        # Textual's own hook: a report in a file, so that no value of a checkpoint reaches the terminal.
-        self.failed = True
-        self.report = write_report(error, f"{self.size.width}x{self.size.height}, the checkpoint browser")
-        super()._handle_exception(error)
-        self._exit_renderables.clear()
-
-    def _end_by_signal(self, number: int) -> None:
-        self.signal = number
-        self.exit()
-
-    @property
-    def looks(self) -> Theme:
-        """The theme on the screen."""
-        return self._looks.theme
 
     @property
     def browser(self) -> BrowserScreen | None:
@@ -98,33 +59,7 @@ class InspectApp(App[Begin], inherit_bindings=False):
         found = [screen for screen in self.screen_stack if isinstance(screen, BrowserScreen)]
         return found[-1] if found else None
 
-    def tell(self, text: str, style: str = "muted") -> None:
-        """Show a message on the screen that is on top."""
-        if isinstance(self.screen, InspectScreen):
-            self.screen.tell(text, style)
-
     # Actions
-
-    def action_leave(self) -> None:
-        """Leave the browser."""
-        self.exit()
-
-    def action_theme(self) -> None:
-        """Take the next theme."""
-        try:
-            self.tell(f"Theme {self._looks.next(self)}", "accent")  # pyright: ignore[reportArgumentType]
-        except ArcError as error:
-            self.tell(f"▲ {error}", "warning")
-
-    def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
-        """Save the screen as an SVG file in the folder where the browser was opened."""
-        name = filename or time.strftime("inspect_%Y%m%d_%H%M%S.svg")
-        try:
-            saved = self.save_screenshot(name, path or str(Path.cwd()))
-        except OSError as error:
-            self.tell(f"✗ Cannot save the screenshot: {error.strerror}", "error")
-            return
-        self.tell(f"✓ Saved {Path(saved).name}", "good")
 
     def action_training(self) -> None:
         """Show where training stood."""

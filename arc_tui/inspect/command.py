@@ -1,4 +1,4 @@
-"""`arc-tui inspect checkpoint|dataset|task`: the browser, or the same facts as text and JSON."""
+"""`arc-tui inspect checkpoint|dataset|task|results`: the browsers, or the same facts as text and JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from arc_core.errors import ConfigError
+from arc_tui.inspect.results_command import results
 from arc_tui.inspect.task_command import dataset, task
 from arc_tui.launch import has_terminal
 from arc_tui.run_cli import RUNS_DIR, AsJson, RunsDir
@@ -17,13 +18,13 @@ Theme = Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Them
 Plain = Annotated[bool, typer.Option("--plain", help="Print text even where the output is a terminal.")]
 
 inspect_app = typer.Typer(
-    name="inspect", help="Browse checkpoints, datasets and tasks.", rich_markup_mode=None
+    name="inspect", help="Browse checkpoints, datasets, tasks and results.", rich_markup_mode=None
 )
 
 
 @inspect_app.callback(invoke_without_command=True)
 def inspect(context: typer.Context) -> None:
-    """Browse checkpoints, datasets and tasks."""
+    """Browse checkpoints, datasets, tasks and results."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -120,4 +121,5 @@ def register(app: typer.Typer) -> None:
     inspect_app.command("checkpoint")(checkpoint)
     inspect_app.command("dataset")(dataset)
     inspect_app.command("task")(task)
+    inspect_app.command("results")(results)
     app.add_typer(inspect_app)

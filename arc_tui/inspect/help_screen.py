@@ -1,8 +1,8 @@
-"""All keys of the browser."""
+"""All keys of a browser."""
 
 from __future__ import annotations
 
-from arc_tui.inspect.inspect_keys import SCREENS
+from arc_tui.inspect.inspect_keys import Sections
 from arc_tui.rows import Row, beside, wrap
 from arc_tui.screens.dialog import Dialog
 
@@ -11,19 +11,27 @@ KEY_CELLS = 8
 
 
 class InspectHelp(Dialog[None]):
-    """Lists every key by the screen that it is for."""
+    """Lists every key by the screen that it is for.
+
+    Args:
+        sections: The keys.
+    """
 
     DEFAULT_CSS = """
     InspectHelp > #box { width: 140; }
     """
     TITLE_TEXT = "Keys"
 
+    def __init__(self, sections: Sections) -> None:
+        super().__init__()
+        self._sections = sections
+
     def rows(self, cells: int) -> list[Row]:
         """Write the keys, in two columns where they fit."""
         two = cells >= TWO_COLUMNS
         room = (cells - 3) // 2 if two else cells
         blocks: list[list[Row]] = []
-        for title, keys in SCREENS:
+        for title, keys in self._sections:
             block: list[Row] = [[(title, "accent")]]
             for key in keys:
                 for number, row in enumerate(wrap(key.help, max(room - KEY_CELLS - 2, 10))):

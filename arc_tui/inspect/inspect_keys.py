@@ -107,7 +107,10 @@ TIMELINE: tuple[Key, ...] = (
     ),
 )
 
-SCREENS: tuple[tuple[str, Sequence[Key]], ...] = (
+Sections = Sequence[tuple[str, Sequence[Key]]]
+"""Keys under the names of the screens that have them."""
+
+SCREENS: Sections = (
     ("Everywhere", EVERYWHERE),
     ("Browser", BROWSER),
     ("Tensor", TENSOR),
@@ -115,7 +118,7 @@ SCREENS: tuple[tuple[str, Sequence[Key]], ...] = (
     ("Comparison", COMPARE),
     ("Timeline", TIMELINE),
 )
-"""What the help lists."""
+"""What the help of the checkpoint browser lists."""
 
 
 def by_name(keys: Sequence[Key]) -> dict[str, str]:

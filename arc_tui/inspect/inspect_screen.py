@@ -12,7 +12,7 @@ from textual.widgets import Input
 from arc_core.text import printable
 from arc_tui.bars import share_bar
 from arc_tui.inspect.help_screen import InspectHelp
-from arc_tui.inspect.inspect_keys import EVERYWHERE, Key, by_name
+from arc_tui.inspect.inspect_keys import EVERYWHERE, SCREENS, Key, Sections, by_name
 from arc_tui.inspect.jobs import Job, JobEnded, start
 from arc_tui.inspect.lazy_list import LazyList
 from arc_tui.rows import Row, fill, spread, width
@@ -73,6 +73,8 @@ class InspectScreen(Screen[ScreenResultType]):
 
     KEYS: ClassVar[Sequence[Key]] = ()
     """The screen's own keys."""
+    SECTIONS: ClassVar[Sections] = SCREENS
+    """What its help lists."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,8 +83,9 @@ class InspectScreen(Screen[ScreenResultType]):
         self.job: Job | None = None
 
     def on_mount(self) -> None:
-        """Keep the line of progress up to date."""
+        """Keep the line of messages and progress up to date."""
         self.set_interval(PROGRESS_SECONDS, self._show_progress)
+        self.call_after_refresh(self._show_told)
 
     def on_key(self, event: events.Key) -> None:
         """Do what a key is for; while something is typed, keys are letters."""
@@ -167,7 +170,7 @@ class InspectScreen(Screen[ScreenResultType]):
 
     def action_help(self) -> None:
         """Show all keys."""
-        self.app.push_screen(InspectHelp())
+        self.app.push_screen(InspectHelp(self.SECTIONS))
 
     def on_unmount(self) -> None:
         """Let nothing go on that nobody waits for."""

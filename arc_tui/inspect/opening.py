@@ -6,12 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from arc_core.text import printable
 from arc_tui.inspect.app import InspectApp
 from arc_tui.inspect.source import Checkpoint
+from arc_tui.inspect.tool_app import ended
 from arc_tui.settings import load_settings
-
-FAILED = 1
 
 
 def browse(
@@ -39,14 +37,9 @@ def browse(
     """
     app = InspectApp(checkpoint, Path(runs_dir), theme or load_settings().theme)
     begin = app.run()
-    if app.failed:
-        where = f"; the report is {printable(str(app.report))}" if app.report is not None else ""
-        show_error(f"Error: The browser has failed{where}.")
-        return FAILED
-    if app.signal is not None:
-        return 128 + app.signal
-    if begin is None:
-        return 0
+    code = ended(app, show_error)
+    if code or begin is None:
+        return code
     from arc_tui import opening  # the console is only loaded where training begins
 
     flags: dict[str, object] = {

@@ -14,7 +14,7 @@ from arc_core.errors import ArcError
 from arc_core.rundir import RunDirectory, check_name, is_alive
 from arc_core.text import printable
 from arc_tui.headless_lines import size
-from arc_tui.inspect.drift_chart import chart_rows, drift_points, metric_points, metrics_of, span_of
+from arc_tui.inspect.drift_chart import drift_points, metric_points, metrics_of, span_of
 from arc_tui.inspect.inspect_keys import TIMELINE
 from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
 from arc_tui.inspect.jobs import Job
@@ -22,6 +22,7 @@ from arc_tui.inspect.lazy_list import LazyList
 from arc_tui.inspect.prompt import Prompt
 from arc_tui.inspect.text import when
 from arc_tui.inspect.timeline import Drift, Mark, drift, timeline
+from arc_tui.point_chart import chart_rows
 from arc_tui.rows import Row, beside, fill
 from arc_tui.screens.confirm import ConfirmScreen
 from arc_tui.widgets.rows_view import RowsView, looks

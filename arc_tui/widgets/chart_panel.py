@@ -7,7 +7,8 @@ from textual.containers import Container
 
 from arc_tui.view import View
 from arc_tui.widgets.chart import Chart, Series
-from arc_tui.widgets.panel import FRAME, RowsPanel
+from arc_tui.widgets.framed import FRAME
+from arc_tui.widgets.panel import RowsPanel
 from arc_tui.widgets.rows_view import RowsView, looks
 
 LEAST_CHART = 7

@@ -8,8 +8,9 @@ from textual.containers import Vertical
 from arc_tui.rows import Row, wrap
 from arc_tui.samples import Sample
 from arc_tui.view import View
+from arc_tui.widgets.framed import FRAME
 from arc_tui.widgets.grid import GridView
-from arc_tui.widgets.panel import FRAME, Panel
+from arc_tui.widgets.panel import Panel
 from arc_tui.widgets.rows_view import RowsView
 
 LEAST_FOR_RULE = 8

@@ -14,7 +14,8 @@ from arc_core.text import printable
 from arc_tui.log_entries import Entry
 from arc_tui.rows import Row, wrap
 from arc_tui.view import View
-from arc_tui.widgets.panel import FRAME, Panel
+from arc_tui.widgets.framed import FRAME
+from arc_tui.widgets.panel import Panel
 from arc_tui.widgets.rows_view import RowsView
 
 CLOCK = 9

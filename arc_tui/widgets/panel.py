@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from textual import events
 from textual.app import ComposeResult
-from textual.geometry import Region
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
 from arc_tui.keys import PANEL_NAMES
-from arc_tui.rows import Row, Run, cut, width
+from arc_tui.rows import Row
 from arc_tui.view import View
-from arc_tui.widgets.rows_view import RowsView, painted
-
-FRAME = 1
-"""Cells that the frame takes on each side."""
-
-LEAST_HEADLINE = 6
-"""Cells below which a headline is left out."""
+from arc_tui.widgets.framed import FRAME, Framed
+from arc_tui.widgets.rows_view import RowsView
 
 
-class Panel(Widget, can_focus=True):
-    """A framed part of the main screen; the headline stands in the frame, so it costs no line.
+class Panel(Framed):
+    """A framed part of the main screen.
 
     A panel is told of new data by `show_view`, at the main screen's pace and only while it is shown.
     """
-
-    DEFAULT_CSS = """
-    Panel { layout: vertical; background: $surface-panel; color: $surface-text; overflow: hidden; }
-    Panel > .body { margin: 1; width: 1fr; height: 1fr; background: $surface-panel; }
-    """
-
-    DIGIT = 0
 
     class Enlarge(Message):
         """The user has clicked the frame's top, which enlarges or shrinks the panel."""
@@ -43,14 +26,9 @@ class Panel(Widget, can_focus=True):
             super().__init__()
             self.digit = digit
 
-    def __init__(self) -> None:
-        super().__init__(id=f"panel-{self.DIGIT}")
-        self._headline: Row = []
-
-    @property
-    def headline(self) -> Row:
-        """What stands in the frame beside the title."""
-        return self._headline
+    def title_text(self) -> str:
+        """Return the panel's name."""
+        return PANEL_NAMES[self.DIGIT]
 
     def show_view(self, view: View) -> None:
         """Show a run as it is now.
@@ -59,50 +37,6 @@ class Panel(Widget, can_focus=True):
             NotImplementedError: In a panel that does not say what it shows.
         """
         raise NotImplementedError
-
-    def show_headline(self, row: Sequence[Run]) -> None:
-        """Put something beside the title; only the frame's top is painted again, and only if it changed."""
-        if list(row) != self._headline:
-            self._headline = list(row)
-            self.refresh(Region(0, 0, self.size.width, 1))
-
-    def take_focus(self) -> None:
-        """Focus what in this panel takes keys."""
-        self.focus()
-
-    def render_line(self, y: int) -> Strip:
-        """Paint a line of the frame; the body lies over the middle."""
-        edge = "accent" if self.has_focus or self.has_focus_within else "border"
-        cells = self.size.width
-        if y == 0:
-            row = self._top(cells, edge)
-        else:
-            left, line, right = "╰─╯" if y == self.size.height - 1 else "│ │"
-            row = [(left + line * (cells - 2) + right, edge)]
-        return painted(row, self).adjust_cell_length(cells, self.rich_style)
-
-    def _top(self, cells: int, edge: str) -> Row:
-        left: Row = [("╭", edge), (f"{self.DIGIT} ", "key"), (PANEL_NAMES[self.DIGIT], "title"), (" ", "")]
-        room = cells - width(left) - 5
-        head = cut(self._headline, room) if room >= LEAST_HEADLINE else []
-        right: Row = [(" ", ""), *head, (" ", ""), ("─╮", edge)] if head else [("─╮", edge)]
-        return [*left, ("─" * (cells - width(left) - width(right)), edge), *right]
-
-    def on_focus(self) -> None:
-        """Show the focus in the frame."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Show that the focus has gone."""
-        self.refresh()
-
-    def on_descendant_focus(self) -> None:
-        """Show the focus in the frame."""
-        self.refresh()
-
-    def on_descendant_blur(self) -> None:
-        """Show that the focus has gone."""
-        self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         """Focus the panel; a click on its title enlarges it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from arc_tui.grid_text import Picture, picture_lines, rows_of_pictures
 
 from arc_core.data import Pair, Task, load_tasks
 from arc_core.errors import DataError
@@ -13,7 +14,6 @@ from arc_core.evaluation import InputAnswer, TaskAnswer
 from arc_core.kaggle import Attempts, challenges
 from arc_tui import cli
 from arc_tui.eval_command import Asked
-from arc_tui.grid_text import Picture, picture_lines, rows_of_pictures
 from arc_tui.solve_command import adaptation_lines, answer_json, answer_lines, find_task, solve
 from arc_tui.themes import load_theme
 

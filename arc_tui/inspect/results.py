@@ -1,0 +1,286 @@
+"""What became of an evaluation: each task's answers beside its outputs, which only a browser looks up."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from arc_core.dataset_files import Split, Task, load_tasks
+from arc_core.errors import ArcError, RunError
+from arc_core.evaluation import Assignment, EvalFolder, InputAnswer, TaskAnswer, voted
+from arc_core.grids import Grid
+from arc_core.kaggle import known_outputs
+from arc_core.protocol import choose_tasks
+from arc_core.rundir import LATEST
+from arc_core.safe_files import read_json_object
+from arc_core.scoring import Report, cell_accuracy, same_grid, score
+from arc_core.text import printable
+
+
+class State(StrEnum):
+    """What became of a task."""
+
+    SOLVED = "solved"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """Answered, but its outputs are not known here."""
+    PENDING = "pending"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, eq=False)
+class TaskResult:
+    """A task and its answers.
+
+    Attributes:
+        task: With what is known of its test outputs.
+        answer: The answers; None where there are none, or none that can be read.
+        problem: Why they cannot be read; None where nothing is wrong.
+    """
+
+    task: Task
+    answer: TaskAnswer | None = None
+    problem: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.task.id
+
+    @cached_property
+    def solved_by(self) -> tuple[int | None, ...]:
+        """For each test input the first attempt that is right, 1 or 2; 0 for neither, None if not known."""
+        return () if self.answer is None else tuple(map(_solved_by, self.answer.inputs, self.truths))
+
+    @property
+    def truths(self) -> tuple[Grid | None, ...]:
+        """The output of each test input; None where it is not known."""
+        return tuple(pair.output for pair in self.task.test)
+
+    @property
+    def state(self) -> State:
+        """What became of it."""
+        if self.problem is not None:
+            return State.DAMAGED
+        if self.answer is None:
+            return State.PENDING
+        if None in self.solved_by:
+            return State.UNKNOWN
+        return State.SOLVED if all(self.solved_by) else State.FAILED
+
+    @property
+    def size_rules(self) -> tuple[str, ...]:
+        """The rule that gave each test input's output size; empty without answers."""
+        return () if self.answer is None else tuple(x.size_rule for x in self.answer.inputs)
+
+    @property
+    def confidence(self) -> float:
+        """Share of the votes for the first attempt, as a mean over the test inputs; NaN without answers."""
+        return _mean([] if self.answer is None else [x.confidence[0] for x in self.answer.inputs])
+
+    @cached_property
+    def cells(self) -> float:
+        """Share of right cells of the better attempt, as a mean over the test inputs; NaN if not known."""
+        if self.answer is None or any(truth is None for truth in self.truths):
+            return math.nan
+        found = zip(self.answer.inputs, cast("tuple[Grid, ...]", self.truths), strict=True)
+        return _mean([max(cell_accuracy(grid, truth) for grid in both(x)) for x, truth in found])
+
+
+@dataclass(frozen=True, eq=False)
+class EvalResults:
+    """An evaluation, finished or not.
+
+    Attributes:
+        folder: Where it is.
+        assignment: What was asked.
+        tasks: In the order of their ids.
+        notes: What the reader should know, one sentence each.
+    """
+
+    folder: EvalFolder
+    assignment: Assignment
+    tasks: tuple[TaskResult, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of its folder, safe to print."""
+        return printable(self.folder.path.name, 60)
+
+    @property
+    def done(self) -> int:
+        """Tasks that have answers, readable or not."""
+        return sum(found.state is not State.PENDING for found in self.tasks)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every task has answers."""
+        return self.done == len(self.tasks)
+
+    def count(self, state: State) -> int:
+        """How many tasks are so."""
+        return sum(found.state is state for found in self.tasks)
+
+    @cached_property
+    def report(self) -> Report | None:
+        """The scores of the tasks that are done; None where none can be scored."""
+        scored = [found for found in self.tasks if found.state in (State.SOLVED, State.FAILED)]
+        answers = {found.id: found.answer for found in scored if found.answer is not None}
+        if not answers:
+            return None
+        report = score(voted(answers), known_outputs(found.task for found in scored))
+        # The rule is the one that the solver says it went by, which costs nothing to look up.
+        return Report(
+            tuple(
+                dataclasses.replace(x, size_rule=answers[x.task].inputs[x.index].size_rule)
+                for x in report.inputs
+            )
+        )
+
+
+@dataclass(frozen=True)
+class EvalSummary:
+    """An evaluation at a glance.
+
+    Attributes:
+        path: Its folder.
+        dataset: What it is over, and which split, safe to print; empty where `problem` says why.
+        tasks: How many are asked.
+        done: How many have answers.
+        solved: How many are solved; None until the evaluation is scored.
+        begun: Seconds since the epoch.
+        problem: Why it cannot be read; None if it can.
+    """
+
+    path: Path
+    dataset: str
+    tasks: int
+    done: int
+    solved: int | None
+    begun: float
+    problem: str | None = None
+
+
+def both(answer: InputAnswer) -> tuple[Grid, Grid]:
+    """Return the two attempts."""
+    return answer.attempts.first, answer.attempts.second
+
+
+def list_evals(evals_dir: Path) -> list[EvalSummary]:
+    """List the evaluations in a folder, the newest first; a folder that is not there holds none."""
+    found = [_summary(path.parent) for path in evals_dir.glob("*/eval.json")]
+    return sorted(found, key=lambda one: (-one.begun, one.path.name))
+
+
+def find_eval(reference: str, evals_dir: Path) -> EvalFolder:
+    """Find an evaluation.
+
+    Args:
+        reference: Its name or the start of it, its folder, or `latest`.
+        evals_dir: The folder of evaluations.
+
+    Raises:
+        RunError: If there is none, or several begin so.
+    """
+    known = list_evals(evals_dir)
+    where = printable(str(evals_dir))
+    if reference == LATEST:
+        if not known:
+            raise RunError(f"There is no evaluation in {where}.")
+        return EvalFolder(known[0].path.absolute())
+    path = Path(reference).expanduser()
+    if (path / "eval.json").is_file():
+        return EvalFolder(path.absolute())
+    by_name = {one.path.name: one.path for one in known}
+    starts = [reference] if reference in by_name else [n for n in sorted(by_name) if n.startswith(reference)]
+    if len(starts) > 1:
+        names = ", ".join(printable(name, 60) for name in starts[:5])
+        raise RunError(f"{printable(reference, 60)} is the start of {len(starts)} evaluations: {names}.")
+    if not starts:
+        raise RunError(f"There is no evaluation {printable(reference, 60)} in {where}.")
+    return EvalFolder(by_name[starts[0]].absolute())
+
+
+def open_results(folder: EvalFolder) -> EvalResults:
+    """Read an evaluation as far as it is.
+
+    Where its dataset cannot be read any more, the evaluation's own copy of the tasks, which holds no test
+    output, stands in for it, and a note says so.
+
+    Raises:
+        ArcError: If it is none, or its files are damaged.
+    """
+    assignment = folder.assignment()
+    split: Split = "evaluation" if assignment.split == "evaluation" else "training"
+    notes: list[str] = []
+    try:
+        tasks = choose_tasks(load_tasks(assignment.dataset, split).tasks, ids=assignment.tasks)
+    except ArcError as error:
+        notes.append(f"The outputs are not known: {error}")
+        tasks = choose_tasks(load_tasks(folder.challenges).tasks, ids=assignment.tasks)
+    if assignment.seen:
+        notes.append(f"The weights were trained on {len(assignment.seen)} of these tasks.")
+    found = EvalResults(folder, assignment, tuple(TaskResult(task) for task in tasks), tuple(notes))
+    return newer(found)
+
+
+def newer(results: EvalResults) -> EvalResults:
+    """Read the answers that have come since; returns what was given where there are none."""
+    answers = results.folder.path / "answers"
+    there = {path.name for path in answers.glob("*.json")} if answers.is_dir() else set[str]()
+    tasks = tuple(
+        _read(results.folder, found.task)
+        if found.state is State.PENDING and results.folder.answer_path(found.id).name in there
+        else found
+        for found in results.tasks
+    )
+    return results if tasks == results.tasks else dataclasses.replace(results, tasks=tasks)
+
+
+def _read(folder: EvalFolder, task: Task) -> TaskResult:
+    try:
+        answer = folder.answer(task.id)
+    except ArcError as error:
+        return TaskResult(task, None, str(error))
+    if len(answer.inputs) != len(task.test):
+        told = f"It has {len(answer.inputs)} answers to {len(task.test)} test inputs."
+        return TaskResult(task, None, told)
+    return TaskResult(task, answer)
+
+
+def _summary(path: Path) -> EvalSummary:
+    folder = EvalFolder(path)
+    begun = (path / "eval.json").stat().st_mtime
+    try:
+        assignment = folder.assignment()
+        done = len(assignment.tasks) - len(folder.pending(assignment.tasks))
+        solved = _solved(read_json_object(folder.results)) if folder.results.exists() else None
+    except ArcError as error:
+        return EvalSummary(path, "", 0, 0, None, begun, str(error))
+    dataset = printable(f"{assignment.dataset} {assignment.split}", 60)
+    return EvalSummary(path, dataset, len(assignment.tasks), done, solved, begun)
+
+
+def _solved(results: dict[str, Any]) -> int | None:
+    """Read how many tasks are solved from results.json; None where it does not say."""
+    value: object = results
+    for name in ("scores", "tasks_solved", "pass_2", "count"):
+        value = cast("dict[str, object]", value).get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, int) else None
+
+
+def _solved_by(answer: InputAnswer, truth: Grid | None) -> int | None:
+    if truth is None:
+        return None
+    return next((place for place, grid in enumerate(both(answer), 1) if same_grid(grid, truth)), 0)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
