@@ -270,9 +270,11 @@ class Pretrainer(TrainingLoop[list[Group]]):
         fresh = [(number, pair) for number, task in enumerate(self.pool) for pair in task.fresh]
         limit = self.config.validation_limit
         cells, exact, copies, blacks = list[float](), list[float](), list[float](), list[float]()
+        sizes = list[float]()
         solved: dict[int, bool] = {}
         for number, pair in fresh[:limit]:
-            answer = self._answer(number, pair)
+            answer, size_known = self._answer(number, pair)
+            sizes.append(float(size_known))
             target = pair.output
             assert target is not None
             right = cell_accuracy(answer, target)
@@ -294,7 +296,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
             tasks=len(solved),
             tasks_solved=sum(solved.values()),
             accuracy_delta=0.0,
-            size_accuracy=1.0,  # the rules' sizes are taken as given here; `arc-tui eval` measures them
+            size_accuracy=sum(sizes) / count,  # of the size head; the grids are planned at the true size
             copy_cell_accuracy=sum(copies) / count,
             black_cell_accuracy=sum(blacks) / count,
         )
@@ -306,8 +308,8 @@ class Pretrainer(TrainingLoop[list[Group]]):
         return improved
 
     @torch.inference_mode()
-    def _answer(self, number: int, pair: Pair) -> Grid:
-        """What the averaged weights make of a pair's input, at its own size."""
+    def _answer(self, number: int, pair: Pair) -> tuple[Grid, bool]:
+        """What the averaged weights make of a pair's input at its own size; whether they know the size."""
         placed, output = self._placed[number], pair.output
         assert output is not None
         placement = placed.place(pair.input, output)
@@ -318,7 +320,9 @@ class Pretrainer(TrainingLoop[list[Group]]):
         with self.system.precision.autocast():
             planned = self.system.mean(batch, prompts)
         height, width = placement.size
-        return planned.logits[-1, -1, :height, :width].argmax(dim=-1).to("cpu", torch.int8).numpy()
+        grid = planned.logits[-1, -1, :height, :width].argmax(dim=-1).to("cpu", torch.int8).numpy()
+        rows, columns = (planned.size_logits[-1].argmax(dim=-1) + 1).tolist()
+        return grid, (rows, columns) == placement.size
 
 
 def solver_config(config: TrainConfig) -> SolverConfig:
