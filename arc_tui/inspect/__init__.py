@@ -1,4 +1,4 @@
-"""Browses checkpoints, datasets and tasks: headers by struct and JSON, values by numpy, never by torch.
+"""Browses checkpoints, datasets, tasks and results: headers by struct, values by numpy, never by torch.
 
 | modules | what they do |
 |---|---|
@@ -12,10 +12,14 @@
 | tasks, size_rules | datasets and tasks |
 | facts, text, show, task_rows, grid_text | all of it as JSON, lines and rows |
 | command, task_command, opening | `arc-tui inspect` |
-| app | the browser: `InspectApp` |
+| app, tool_app | the browser: `InspectApp`, and what it has in common with other apps |
 | inspect_keys, inspect_screen, help_screen, prompt, jobs, lazy_list | what its screens have in common |
 | browsed, browser, browser_rows, detail_rows | tree and table |
 | tensor_screen, tensor_rows, heat_map, heat | one tensor |
 | training_screen, training_rows | the training state |
 | compare_screen, timeline_screen, drift_chart | two checkpoints; a run's checkpoints |
+| results, results_pair, results_choice | what an evaluation has solved; two of them; filters and orders |
+| results_facts, results_text, results_groups, results_rows | these as JSON, lines, grids and rows |
+| results_command, results_app, results_keys | `arc-tui inspect results` and its browser |
+| evals_screen, tasks_screen, results_screen, results_pair_screen, result_task_screen | its screens |
 """

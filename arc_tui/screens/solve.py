@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container
+from textual.message import Message
 
 from arc_core.dataset_files import Task
 from arc_tui.inspect.inspect_keys import EVERYWHERE, Key, Sections
@@ -24,8 +25,6 @@ WIDE, TALL = 110, 30
 """From so many cells and lines on all panels are shown."""
 VERY_WIDE = 160
 """From so many cells on loss and votes stand beside the grids instead of below them."""
-ALL = 0
-"""The digit that shows every panel, where there is room."""
 
 SOLVE: tuple[Key, ...] = (
     Key(("1",), "1", "panel(1)", "", "Show the panel Loss, where not all are shown."),
@@ -44,7 +43,18 @@ SOLVE: tuple[Key, ...] = (
 SECTIONS: Sections = (("Everywhere", EVERYWHERE), ("Solving", SOLVE))
 
 
-class LossPart(Framed):
+class SolvePart(Framed):
+    """A panel of the screen, which draws it once its size is known."""
+
+    class Laid(Message):
+        """The panel has another size, or is shown again."""
+
+    def on_resize(self) -> None:
+        """Ask to be drawn."""
+        self.post_message(self.Laid())
+
+
+class LossPart(SolvePart):
     """The loss by step."""
 
     DIGIT = 1
@@ -79,7 +89,7 @@ class LossPart(Framed):
         self.query_one(RowsView).show(rows)
 
 
-class FitPart(Framed):
+class FitPart(SolvePart):
     """How well each pair fits, and the votes."""
 
     DIGIT = 2
@@ -98,7 +108,7 @@ class FitPart(Framed):
         self.query_one(RowsView).show(fit_rows(shown, cells)[: max(lines, 0)])
 
 
-class GridsPart(Framed):
+class GridsPart(SolvePart):
     """The pairs as grids."""
 
     DIGIT = 3
@@ -183,7 +193,7 @@ class SolveScreen(InspectScreen[None]):
         roomy = self.size.width >= WIDE and self.size.height >= TALL and not self._enlarged
         self.set_class(roomy and self.size.width < VERY_WIDE, "-wide")
         self.set_class(roomy and self.size.width >= VERY_WIDE, "-very-wide")
-        for part in self.query(Framed):
+        for part in self.query(SolvePart):
             part.display = roomy or self._panel == part.DIGIT
         self.call_after_refresh(self.redraw)
 
@@ -193,6 +203,7 @@ class SolveScreen(InspectScreen[None]):
             self.state = state
             self.redraw()
 
+    @on(SolvePart.Laid)
     def redraw(self) -> None:
         """Draw everything that is shown."""
         shown = Shown(self._asked, self.state, self.cursor)
@@ -214,7 +225,7 @@ class SolveScreen(InspectScreen[None]):
         """Show a panel where not all are shown, and focus it."""
         self._panel, self._enlarged = digit, self._enlarged and digit == GridsPart.DIGIT
         self._arrange()
-        part = next(part for part in self.query(Framed) if digit == part.DIGIT)
+        part = next(part for part in self.query(SolvePart) if digit == part.DIGIT)
         part.take_focus()
 
     def action_pick(self, by: int) -> None:

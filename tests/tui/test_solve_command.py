@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arc_tui.grid_text import Picture, picture_lines, rows_of_pictures
+from textual.app import App
 
 from arc_core.data import Pair, Task, load_tasks
-from arc_core.errors import DataError
+from arc_core.errors import DataError, RunError
 from arc_core.evaluation import InputAnswer, TaskAnswer
 from arc_core.kaggle import Attempts, challenges
 from arc_tui import cli
 from arc_tui.eval_command import Asked
-from arc_tui.solve_command import adaptation_lines, answer_json, answer_lines, find_task, solve
-from arc_tui.themes import load_theme
+from arc_tui.rows import plain
+from arc_tui.solve_app import SolveApp
+from arc_tui.solve_command import LEFT, answer_json, answer_rows, find_task, solve
 
-COLOURS = load_theme(folders=None).grid
 GRID = np.array([[1, 2, 3], [4, 5, 6]], np.int8)
 OTHER = np.array([[1, 2], [4, 9]], np.int8)
 TASK = Task("mine", (Pair(GRID, GRID),), (Pair(GRID, OTHER),))
@@ -28,49 +28,23 @@ def answer(first=OTHER, second=GRID):
     return TaskAnswer("mine", (one,), 30, 2.5, 1, 1)
 
 
-def plain(lines):
-    return [line.plain.rstrip() for line in lines]
-
-
-def test_each_cell_shows_its_digit_on_its_colour_and_what_is_wrong_is_crossed():
-    lines = picture_lines(Picture("a", GRID, OTHER), COLOURS)
-    assert plain(lines) == ["a", " 1 2×3", " 4×5×6"]
-    assert {len(line.plain) for line in lines} == {6}
-    colours = [span.style.bgcolor.name for span in lines[1].spans]
-    assert colours == [COLOURS[1], COLOURS[2], COLOURS[3]]
-
-
-def test_pictures_stand_beside_each_other_as_far_as_there_is_room():
-    pictures = [Picture("a", GRID), Picture("b", OTHER), Picture("c", GRID)]
-    assert plain(rows_of_pictures(pictures, COLOURS, 12)) == [
-        "a       b", " 1 2 3   1 2", " 4 5 6   4 9", "", "c", " 1 2 3", " 4 5 6",
-    ]  # fmt: skip
-    assert len(rows_of_pictures(pictures, COLOURS, 80)) == 3
-    assert len(rows_of_pictures(pictures, COLOURS, 1)) == 11
+def told(task, answers):
+    return "\n".join(map(plain, answer_rows(task, answers, 80)))
 
 
 def test_answers_are_judged_only_where_the_output_is_known():
-    shown = "\n".join(plain(answer_lines(TASK, answer(), 80)))
-    assert "first 60% right" in shown
-    assert "second 25% wrong" in shown
+    shown = told(TASK, answer())
+    assert "✓ solved by attempt 1  votes 60% and 25%" in shown
+    assert "attempt 2 2x3 ≠ size 50%" in shown
     assert "mine: solved; 30 steps in 2.5 s, fits 1 of 1 demonstrations" in shown
     blind = TASK.without_test_outputs()
-    shown = "\n".join(plain(answer_lines(blind, answer(), 80)))
-    assert "not known whether solved" in shown
-    assert "right" not in shown
+    assert "mine: not known whether solved" in told(blind, answer())
+    assert "✓" not in told(blind, answer())
+    assert "≠" not in told(blind, answer())
+    assert "mine: not solved" in told(TASK, answer(GRID, GRID))
     assert answer_json(blind, answer())["solved"] is None
     assert answer_json(TASK, answer(GRID, GRID))["solved"] is False
     assert answer_json(TASK, answer())["answers"][0]["attempt_1"] == OTHER.tolist()
-
-
-def test_an_adaptation_is_shown_as_numbers_and_grids():
-    event = {
-        "type": "adaptation", "task": "mine", "step": 3, "steps": 9, "loss": 0.5, "seconds": 61.0,
-        "exact": [False], "demonstrations": [["123", "450"]], "queries": [["12", "49"]],
-    }  # fmt: skip
-    lines = plain(adaptation_lines(TASK, event, COLOURS, 80))
-    assert lines[0] == "mine  step 3 of 9  loss 0.5000  fits 0 of 1  0:01:01"
-    assert lines[1:] == ["demonstration 0  test 0", " 1 2 3            1 2", " 4 5×0            4 9"]
 
 
 def test_a_task_is_found_by_id_and_in_a_file(tmp_path):
@@ -100,30 +74,83 @@ answer = {"task": task, "inputs": [one], "steps": 1, "seconds": 1.0, "fit": 0, "
 """
 
 
-def test_into_a_pipe_the_answers_are_json_and_nothing_is_left_behind(tmp_path, capsys, monkeypatch):
+FAILING = "import sys; sys.stderr.write('Error: No such thing.'); sys.exit(2)"
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """A task in a file, whose test output is not the input's size."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     path = tmp_path / "mine.json"
-    path.write_text(
-        json.dumps(
-            {
-                "train": challenges([TASK])["mine"]["train"],
-                "test": [{"input": [[1]], "output": [[1, 2], [4, 9]]}],
-            }
-        )
-    )
-    found = find_task(str(path), None)
+    test = [{"input": [[1]], "output": [[1, 2], [4, 9]]}]
+    path.write_text(json.dumps({"train": challenges([TASK])["mine"]["train"], "test": test}))
+    return find_task(str(path), None)
+
+
+def run(found, script, errors=None):
     asked = Asked(
         dataset=found.dataset, split=found.split, limit=None, tasks=["mine"], held_out=False,
         seconds_per_task=1.0, steps_per_task=None, seed=0, device="cpu", weights="none", settings={},
         allow_seen=True, name=None,
     )  # fmt: skip
-    solve(
-        asked, found, as_json=False, command=lambda folder: [sys.executable, "-c", WORKER, str(folder.path)]
+    return solve(
+        asked,
+        found,
+        as_json=False,
+        show_error=[].append if errors is None else errors.append,
+        command=lambda folder: [sys.executable, "-c", script, str(folder.path)],
     )
+
+
+def test_into_a_pipe_the_answers_are_json_and_nothing_is_left_behind(found, tmp_path, capsys):
+    assert run(found, WORKER) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["answers"][0]["attempt_1"] == [[1, 2], [4, 9]]
     assert (printed["solved"], printed["seen"]) == (True, False)
     assert [entry.name for entry in Path(tmp_path).iterdir()] == ["mine.json"]
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """A terminal in which the screen is shown without being seen, and left by a key once `until` is so."""
+    kept = {}
+
+    def run_headless(app):
+        async def steer(pilot):
+            while app.is_running and not kept["until"](app):
+                await pilot.pause(0.02)
+            await pilot.press("q")
+
+        return App.run(app, headless=True, size=(100, 30), auto_pilot=steer)
+
+    monkeypatch.setattr("arc_tui.solve_command.has_terminal", lambda: True)
+    monkeypatch.setattr(SolveApp, "run", run_headless)
+    return kept
+
+
+def test_in_a_terminal_the_answers_are_printed_once_the_screen_is_left(found, tmp_path, screen, capsys):
+    screen["until"] = lambda app: app.screen.state.answer is not None
+    assert run(found, WORKER) == 0
+    printed = capsys.readouterr().out
+    assert "✓ solved by attempt 1  votes 50% and 50%" in printed
+    assert "mine: solved; 1 steps in 1.0 s" in printed
+    assert [entry.name for entry in Path(tmp_path).iterdir()] == ["mine.json"]
+
+
+def test_leaving_before_there_are_answers_ends_the_process_and_says_so(found, tmp_path, screen, capsys):
+    screen["until"] = lambda app: True
+    assert run(found, "import sys; sys.stdin.read()") == LEFT
+    assert capsys.readouterr().out == "mine was left before it was answered.\n"
+    assert [entry.name for entry in Path(tmp_path).iterdir()] == ["mine.json"]
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"), [(FAILING, "No such thing."), ("pass", "left the task undone")]
+)
+def test_a_solving_process_that_fails_ends_the_screen_with_its_sentence(found, screen, script, sentence):
+    screen["until"] = lambda app: False
+    with pytest.raises(RunError, match=sentence):
+        run(found, script)
 
 
 def test_a_bad_task_is_one_sentence(capsys):
