@@ -16,7 +16,7 @@ from arc_core.kaggle import challenges, solutions
 
 QUICK = ["--steps-per-task", "2", "--workers", "1", "--set", "amp=off"]
 SMALL = {
-    "solver": ["--set", "width=8", "--set", "color_maps=1"],
+    "solver": ["--weights", "none", "--set", "width=8", "--set", "color_maps=1"],
     "pipeline": [
         *("--system", "pipeline", "--preset", "seed", "--set", "lm=tiny", "--set", "hidden_dim=16"),
         *("--set", "prompt_dim=16", "--set", "max_steps=2", "--set", "memory_capacity=8"),
