@@ -35,7 +35,7 @@ from arc_core.pretrain_data import (
     plan_single_pairs,
     pretraining_tasks,
 )
-from arc_core.pretrain_numbers import SIZE_WEIGHT, sample_fields, score_items, step_numbers
+from arc_core.pretrain_numbers import sample_fields, score_items, step_numbers
 from arc_core.progress import Progress
 from arc_core.provenance import describe_build
 from arc_core.rundir import RunDirectory
@@ -44,7 +44,7 @@ from arc_core.scoring import cell_accuracy
 from arc_core.sizes import Placement
 from arc_core.solver_batch import Item, pack
 from arc_core.solver_config import SolverConfig
-from arc_core.solver_net import SYMMETRIES, SolverNet, planning_loss
+from arc_core.solver_net import SIZE_WEIGHT, SYMMETRIES, SolverNet, planning_loss
 from arc_core.solver_system import SolverSystem
 from arc_core.solver_task import PlacedTask
 from arc_core.startup import (
