@@ -113,6 +113,12 @@ def test_a_held_out_demonstration_shortens_training_that_harms_it():
     assert solver._adaptation.step == 0
 
 
+def test_a_budget_too_small_to_hold_a_demonstration_out_is_spent_on_training():
+    solver = Solver(recolor_task(), replace(CONFIG, holdout=0.1))
+    solver.solve(4)
+    assert solver._adaptation.step == 4
+
+
 def test_weights_come_back_from_float16_with_what_they_were_trained_on(tmp_path):
     net = fresh_net(CONFIG, 3)
     seen = SeenTasks(frozenset({"a"}), frozenset({"b"}))
