@@ -34,6 +34,7 @@ from arc_core.pretrain_data import (
     plan_groups,
     plan_single_pairs,
     pretraining_tasks,
+    without_evaluated,
 )
 from arc_core.pretrain_numbers import sample_fields, score_items, step_numbers
 from arc_core.progress import Progress
@@ -117,7 +118,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         config = self.config
         self.tasks = pretraining_tasks(config.dataset, config.solutions)
         ids = {task.id for task in self.tasks}
-        extra = load_extra(config.extra_data, ids) if config.extra_data else {}
+        extra = without_evaluated(load_extra(config.extra_data, ids)) if config.extra_data else {}
         self.pool = make_pool(self.tasks, extra, config.small_cells)
         if not self.pool:
             raise DataError(f"{config.dataset}: no task has {GROUP} pairs to train on.")
