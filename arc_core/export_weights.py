@@ -9,11 +9,11 @@ from typing import Any, cast
 from arc_core.checkpoint_index import checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.errors import ArcError, CheckpointError, RunError
 from arc_core.protocol import SeenTasks
+from arc_core.restoring import read_tensors
 from arc_core.rundir import RunDirectory, trusted_run
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_net import SolverNet
 from arc_core.solver_optimizer import TASK_PROMPTS
-from arc_core.solver_system import read_tensors
 from arc_core.text import printable
 from arc_core.timeline import Timeline
 from arc_core.weights import save_weights
@@ -54,7 +54,7 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
     else:
         path = find_checkpoint(run.checkpoints, number)
     state = read_state(path)
-    tensors = read_tensors(path / "mean.safetensors")
+    tensors, _ = read_tensors(path / "mean.safetensors")
     tasks, symmetries, _ = tensors[TASK_PROMPTS].shape if TASK_PROMPTS in tensors else (0, 0, 0)
     architecture = cast("dict[str, object]", state["architecture"])
     net = SolverNet(SolverConfig.from_mapping(architecture), (tasks, symmetries))
