@@ -24,7 +24,7 @@ CLIP_NORM = 1.0
 
 
 class TaskPrompt(nn.Module):
-    """What is learned of one task alone: a shift of its prompt, and what tells its views apart.
+    """What is learned of one task alone: its prompt, or the shift of one that is read, and of its views'.
 
     Args:
         prompt_dim: Width of the prompt.

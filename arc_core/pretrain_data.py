@@ -1,4 +1,6 @@
-"""What the solver's agent is pretrained on: pairs of tasks in groups, each other's context. No torch.
+"""What the solver's agent is pretrained on: pairs of many tasks, in groups that share a view. No torch.
+
+With learned prompts a group is a single pair; with prompts that are read, its pairs are each other's context.
 
 Everything random is a function of (seed, epoch), so that a resumed run goes on where it was.
 """
@@ -17,10 +19,10 @@ from arc_core.protocol import SeenTasks, fingerprint, held_out
 from arc_core.views import View
 
 GROUP = 4
-"""Pairs of a group: each is answered with the three others as context."""
+"""Pairs of a group where prompts are read: each is answered with the three others as context."""
 
 GROUPS_PER_EPOCH = 8
-"""Groups of each task in an epoch, at most."""
+"""Groups of so many pairs of each task in an epoch, at most."""
 
 WINDOW = 32
 """Pairs that a group is chosen from by size."""

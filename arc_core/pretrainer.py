@@ -203,6 +203,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         scored = score_items(planned, packed)
         rate = self.pace.add(len(items))
         first = self.pool[batch[0].task].id
+        shown = f"{len(batch)} groups of {GROUP} pairs" if self._reads else f"{len(batch)} pairs"
         event = self.events.emit(
             "step",
             step=progress.step,
@@ -211,7 +212,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
             pairs=len(items),
             pairs_per_second=rate,
             elapsed_seconds=self.pace.elapsed_seconds,
-            rule=f"{len(batch)} groups of {len(batch[0].pairs)} pairs, the first of task {first}",
+            rule=f"{shown}, the first of task {first}",
             **step_numbers(
                 system,
                 loss.item(),

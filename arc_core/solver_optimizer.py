@@ -1,8 +1,8 @@
 """The optimizers of the solver's agent: Muon for the matrices between its layers, AdamW for all else.
 
 Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers") replaces a matrix's momentum by the nearest
-orthogonal one. In pretraining it reaches in 150 seconds what AdamW has not reached in 20 minutes, see
-docs/results.md.
+orthogonal one. In pretraining on small pairs its loss is 0.40 after 154 seconds, where AdamW's is 0.60 after
+147, see docs/results.md.
 """
 
 from __future__ import annotations
