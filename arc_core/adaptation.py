@@ -10,23 +10,21 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from arc_core.optimizer import MixedPrecision, Precision
+from arc_core.optimizer import Component, MixedPrecision, Precision, backward_and_step
 from arc_core.prompt_refinement import PromptRefinement
 from arc_core.solver_batch import Item, SolverBatch, pack
 from arc_core.solver_config import SolverConfig
-from arc_core.solver_net import SYMMETRIES, Planned, SolverNet, planning_loss
+from arc_core.solver_net import SIZE_WEIGHT, SYMMETRIES, Planned, SolverNet, planning_loss
 from arc_core.solver_optimizer import set_rates, solver_optimizers
 from arc_core.solver_terms import SolverTerms, cell_weights, size_factor, small_ones
 
 WARM_UP = 0.05
 FINAL_RATE = 0.05
 CLIP_NORM = 1.0
-SIZE_WEIGHT = 0.1
-"""Of the size head's loss beside the plan's."""
 
 
 class TaskPrompt(nn.Module):
-    """What is learned of one task alone: a shift of its prompt, and what tells its views apart.
+    """What is learned of one task alone: its prompt, or the shift of one that is read, and of its views'.
 
     Args:
         prompt_dim: Width of the prompt.
@@ -79,17 +77,20 @@ class Adaptation:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._terms = SolverTerms(config).to(device)
-        self._term_parameters = list(self._terms.parameters())
-        self._optimizers = solver_optimizers(
+        # What the terms learn must not take from the agent's share of the clipping.
+        parts = (("agent", self._parameters), ("efe_loss", self._terms.parameters()))
+        self._components = [part for part in (Component.of(*p) for p in parts) if part.parameters]
+        made = solver_optimizers(
             net,
-            [*self._prompt.parameters(), *self._term_parameters],
+            [*self._prompt.parameters(), *self._terms.parameters()],
             kind=config.adapt_optimizer,
             rate=config.adapt_lr,
             weight_decay=config.weight_decay,
-        ).values()
+        )
+        self._optimizers = list(made.values())
 
     def train(self, batch: SolverBatch, steps: int) -> float:
-        """Take one of `steps` steps.
+        """Take one of `steps` steps; one whose gradient is not finite changes no weight.
 
         Args:
             batch: Demonstrations; those of a group are each other's context.
@@ -106,13 +107,7 @@ class Adaptation:
             planned = self._net(batch, shift)
             backward = self._terms.plan_backward(planned, batch)
         loss, others = self._losses(planned, batch, shift, backward, steps)
-        for optimizer in self._optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        (loss + others).backward()
-        for parameters in filter(None, (self._parameters, self._term_parameters)):
-            nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
-        for optimizer in self._optimizers:
-            optimizer.step()
+        backward_and_step(loss + others, self._optimizers, self._components, self.precision, CLIP_NORM)
         self.step += 1
         self._average()
         return loss.item()

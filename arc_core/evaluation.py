@@ -6,6 +6,7 @@ evals/NAME/           0700
   pace.json           what a step costs on this machine, measured once
   answers/ID.json     one a task, written whole: a task that has one is done
   claims/ID           held locked by the process that works on the task
+  events.jsonl        how the adaptation goes, where a single task is watched
   worker_N.log        what the solving processes print
   submission.json, results.json     written when every task is done
 """

@@ -9,15 +9,23 @@ from typing import Any, cast
 from arc_core.checkpoint_index import checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.errors import ArcError, CheckpointError, RunError
 from arc_core.protocol import SeenTasks
+from arc_core.restoring import read_tensors
 from arc_core.rundir import RunDirectory, trusted_run
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_net import SolverNet
 from arc_core.solver_optimizer import TASK_PROMPTS
-from arc_core.solver_system import read_tensors
 from arc_core.text import printable
+from arc_core.timeline import Timeline
 from arc_core.weights import save_weights
 
 REFUSED = 2
+
+RECIPE = (
+    *("dataset", "extra_data", "seed", "epochs", "max_batches", "batch_size", "small_cells", "augment"),
+    *("optimizer", "agent_lr", "weight_decay", "schedule", "warmup_steps", "clip_norm", "amp"),
+    "agent_options",
+)
+"""The settings of a run that a weights file tells."""
 
 
 def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
@@ -26,7 +34,7 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
     Args:
         run: Of the recipe `solver`.
         target: The file.
-        number: Id of the checkpoint; None takes the newest that verifies.
+        number: Id of the checkpoint; None takes the newest that verifies and was not given up.
 
     Returns:
         A sentence about what was written.
@@ -40,21 +48,19 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
     if config.get("recipe") != "solver" or "seen" not in content:
         raise RunError(f"{printable(run.name)} has pretrained no solver: train with --preset solver.")
     if number is None:
-        path, _ = newest_intact(run.checkpoints)
+        path, _ = newest_intact(run.checkpoints, Timeline.of(run).given_up_checkpoints(run.checkpoints))
         if path is None:
             raise CheckpointError(f"{printable(run.name)} has no checkpoint that verifies.")
     else:
         path = find_checkpoint(run.checkpoints, number)
     state = read_state(path)
-    tensors = read_tensors(path / "mean.safetensors")
+    tensors, _ = read_tensors(path / "mean.safetensors")
     tasks, symmetries, _ = tensors[TASK_PROMPTS].shape if TASK_PROMPTS in tensors else (0, 0, 0)
     architecture = cast("dict[str, object]", state["architecture"])
     net = SolverNet(SolverConfig.from_mapping(architecture), (tasks, symmetries))
     if tensors.keys() != net.state_dict().keys():
         raise CheckpointError(f"{path.name}/mean.safetensors is of another architecture.")
-    wanted = ("dataset", "extra_data", "seed", "epochs", "batch_size", "agent_lr", "weight_decay", "schedule",
-              "small_cells", "agent_options")  # fmt: skip
-    settings = {name: config.get(name) for name in wanted}
+    settings = {name: config.get(name) for name in RECIPE}
     if settings["extra_data"] is not None:
         settings["extra_data"] = Path(str(settings["extra_data"])).name
     recipe = {

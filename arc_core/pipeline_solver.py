@@ -29,14 +29,12 @@ from arc_core.restoring import restore_models
 from arc_core.sizes import NO_RULE
 from arc_core.snapshot import LANGUAGE_MODEL, module_tensors
 from arc_core.solver import Answer, Look
+from arc_core.solver_task import MOST_SIZES
 from arc_core.startup import color_shares
 from arc_core.state_form import require_form
 from arc_core.step import training_step
 from arc_core.system import ArcSystem, Prediction
 from arc_core.voting import Ballot, choose
-
-MOST_SIZES = 2
-"""Sizes tried for one output: there are two attempts."""
 
 UNREFINED_WEIGHT = 0.5
 """Of a vote for what the prompt gives before the policy refines it, beside 1 for the refined one's."""

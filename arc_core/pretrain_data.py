@@ -1,4 +1,6 @@
-"""What the solver's agent is pretrained on: pairs of tasks in groups, each other's context. No torch.
+"""What the solver's agent is pretrained on: pairs of many tasks, in groups that share a view. No torch.
+
+With learned prompts a group is a single pair; with prompts that are read, its pairs are each other's context.
 
 Everything random is a function of (seed, epoch), so that a resumed run goes on where it was.
 """
@@ -13,14 +15,14 @@ import numpy as np
 from arc_core.data import cut_by_size
 from arc_core.dataset_files import DATASET_NAMES, Pair, Task, load_tasks
 from arc_core.grids import NUM_COLORS
-from arc_core.protocol import SeenTasks, held_out
+from arc_core.protocol import SeenTasks, fingerprint, held_out
 from arc_core.views import View
 
 GROUP = 4
-"""Pairs of a group: each is answered with the three others as context."""
+"""Pairs of a group where prompts are read: each is answered with the three others as context."""
 
 GROUPS_PER_EPOCH = 8
-"""Groups of each task in an epoch, at most."""
+"""Groups of so many pairs of each task in an epoch, at most."""
 
 WINDOW = 32
 """Pairs that a group is chosen from by size."""
@@ -69,11 +71,37 @@ def pretraining_tasks(dataset: str, solutions: str | None = None) -> tuple[Task,
         DataError: If the data is bad.
     """
     tasks = load_tasks(dataset, "training", solutions=solutions).tasks
-    kept_away = [*held_out(load_tasks("arcagi1").tasks)]
-    for name in DATASET_NAMES:
-        kept_away += load_tasks(name, "evaluation").tasks
-    unusable = set(SeenTasks.of(kept_away).overlap(tasks))
+    unusable = set(SeenTasks.of(_kept_away()).overlap(tasks))
     return tuple(task for task in tasks if task.id not in unusable)
+
+
+def without_evaluated(extra: Mapping[str, Sequence[Pair]]) -> dict[str, list[Pair]]:
+    """Generated pairs by task without those that are also pairs of a task that is kept away.
+
+    Whoever made them may have drawn such a pair by chance, or put it under a training task's id.
+    """
+    tasks = _kept_away()
+    prints = SeenTasks.of(tasks).prints
+    # Fingerprints of all would take longer than training's first minutes; outlines rule most pairs out.
+    outlines = {_outline(pair) for task in tasks for pair in (*task.train, *task.test)}
+    return {
+        name: [pair for pair in pairs if _outline(pair) not in outlines or fingerprint(pair) not in prints]
+        for name, pairs in extra.items()
+    }
+
+
+def _kept_away() -> list[Task]:
+    """The tasks that no weights may have seen: the held-out list, and every evaluation split."""
+    evaluated = [task for name in DATASET_NAMES for task in load_tasks(name, "evaluation").tasks]
+    return [*held_out(load_tasks("arcagi1").tasks), *evaluated]
+
+
+def _outline(pair: Pair) -> tuple[int, ...]:
+    """What two pairs of one fingerprint have in common, and is quickly known: sides and cells not black."""
+    grids = [grid for grid in (pair.input, pair.output) if grid is not None]
+    sides = [side for grid in grids for side in grid.shape]
+    turned = [side for grid in grids for side in grid.shape[::-1]]
+    return (*min(sides, turned), *(int(np.count_nonzero(grid)) for grid in grids))
 
 
 def make_pool(

@@ -10,11 +10,8 @@ import torch
 from arc_core.grids import to_rows
 from arc_core.pretrain_data import Group
 from arc_core.solver_batch import Item, SolverBatch
-from arc_core.solver_net import Planned
+from arc_core.solver_net import SIZE_WEIGHT, Planned
 from arc_core.solver_system import SolverSystem
-
-SIZE_WEIGHT = 0.1
-"""Of the size head's loss beside the plan's."""
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,9 @@ from arc_core.pretrain_data import (
     plan_groups,
     plan_single_pairs,
     pretraining_tasks,
+    without_evaluated,
 )
-from arc_core.pretrain_numbers import SIZE_WEIGHT, sample_fields, score_items, step_numbers
+from arc_core.pretrain_numbers import sample_fields, score_items, step_numbers
 from arc_core.progress import Progress
 from arc_core.provenance import describe_build
 from arc_core.rundir import RunDirectory
@@ -44,7 +45,7 @@ from arc_core.scoring import cell_accuracy
 from arc_core.sizes import Placement
 from arc_core.solver_batch import Item, pack
 from arc_core.solver_config import SolverConfig
-from arc_core.solver_net import SYMMETRIES, SolverNet, planning_loss
+from arc_core.solver_net import SIZE_WEIGHT, SYMMETRIES, SolverNet, planning_loss
 from arc_core.solver_system import SolverSystem
 from arc_core.solver_task import PlacedTask
 from arc_core.startup import (
@@ -117,7 +118,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         config = self.config
         self.tasks = pretraining_tasks(config.dataset, config.solutions)
         ids = {task.id for task in self.tasks}
-        extra = load_extra(config.extra_data, ids) if config.extra_data else {}
+        extra = without_evaluated(load_extra(config.extra_data, ids)) if config.extra_data else {}
         self.pool = make_pool(self.tasks, extra, config.small_cells)
         if not self.pool:
             raise DataError(f"{config.dataset}: no task has {GROUP} pairs to train on.")
@@ -202,6 +203,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         scored = score_items(planned, packed)
         rate = self.pace.add(len(items))
         first = self.pool[batch[0].task].id
+        shown = f"{len(batch)} groups of {GROUP} pairs" if self._reads else f"{len(batch)} pairs"
         event = self.events.emit(
             "step",
             step=progress.step,
@@ -210,7 +212,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
             pairs=len(items),
             pairs_per_second=rate,
             elapsed_seconds=self.pace.elapsed_seconds,
-            rule=f"{len(batch)} groups of {len(batch[0].pairs)} pairs, the first of task {first}",
+            rule=f"{shown}, the first of task {first}",
             **step_numbers(
                 system,
                 loss.item(),

@@ -45,7 +45,7 @@ def restore_models(path: Path, parts: Mapping[str, nn.Module], memory: Permanent
     require_form(state, STATE_FORM, STATE)
     _require_files(path, cast("list[object]", state["files"]))
     for name, module in parts.items():
-        _restore(path / f"{name}.safetensors", module_tensors(name, module))
+        restore_tensors(path / f"{name}.safetensors", module_tensors(name, module))
     try:
         memory.restore_bookkeeping(state["memory"])
     except ValueError as error:
@@ -96,8 +96,12 @@ def _is_pickle(path: Path) -> bool:
 
 
 @torch.no_grad()
-def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
-    """Copy a file's tensors into live ones of the same names and shapes."""
+def restore_tensors(path: Path, live: Mapping[str, Tensor]) -> None:
+    """Copy a file's tensors into live ones of the same names, shapes and types.
+
+    Raises:
+        CheckpointError: If the file cannot be read, or a tensor does not fit; names it.
+    """
     saved, aliases = read_tensors(path)
     saved |= {name: saved[target] for name, target in aliases.items() if target in saved}
     if missing := sorted(live.keys() - saved.keys()):

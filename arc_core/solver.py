@@ -210,8 +210,8 @@ class Solver:
             looks: How often, about.
         """
         fraction = 1.0
-        if self.config.holdout > 0 and len(self.placed.task.train) >= SMALLEST_HOLDOUT:
-            spent = round(self.config.holdout * steps)
+        spent = round(self.config.holdout * steps)
+        if spent and len(self.placed.task.train) >= SMALLEST_HOLDOUT:
             fraction, steps = self._stop_at(spent), steps - spent
         refining = round(self.config.rl_refinement * steps)
         steps -= refining

@@ -29,6 +29,9 @@ SYMMETRIES = 8
 PROMPT_SCALE = 1.0
 """Standard deviation of the numbers of a learned prompt at first."""
 
+SIZE_WEIGHT = 0.1
+"""Of the sizes' loss beside the plan's, in pretraining and in the adaptation to a task."""
+
 COPY_GAIN = 4.0
 """How far copying the input leads at first: most cells of most outputs are their input's."""
 
@@ -171,7 +174,7 @@ class Planned:
 
 
 class SolverNet(nn.Module):
-    """Encoder, demonstration encoder, planner and size head.
+    """Encoder, planner and size head; and what reads a prompt from demonstrations, where it is not learned.
 
     Args:
         config: Its architecture.

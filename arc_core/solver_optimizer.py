@@ -1,8 +1,8 @@
 """The optimizers of the solver's agent: Muon for the matrices between its layers, AdamW for all else.
 
 Muon (Jordan et al. 2024, "Muon: An optimizer for hidden layers") replaces a matrix's momentum by the nearest
-orthogonal one. In pretraining it reaches in 150 seconds what AdamW has not reached in 20 minutes, see
-docs/results.md.
+orthogonal one. In pretraining on small pairs its loss is 0.40 after 154 seconds, where AdamW's is 0.60 after
+147, see docs/results.md.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ HIDDEN = ("planner", "encoder", "transfer", "enter")
 
 
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
-    """Whether a parameter of `SolverNet` is a matrix between two layers, as Muon wants them."""
-    return parameter.ndim == 2 and name.split(".")[0] in HIDDEN
+    """Whether a parameter of `SolverNet` is a matrix between two layers, as Muon wants them.
+
+    The attention's table of distances is none, though it has two dimensions.
+    """
+    return parameter.ndim == 2 and name.endswith("weight") and name.split(".")[0] in HIDDEN
 
 
 def solver_optimizers(

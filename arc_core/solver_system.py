@@ -1,4 +1,4 @@
-"""The models of a pretraining run: the solver's net, the average of its weights, and its optimizer."""
+"""The models of a pretraining run: the solver's net, the average of its weights, and its optimizers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from arc_core.checkpoint_index import FORMAT, STATE, read_state
@@ -17,6 +16,7 @@ from arc_core.config import TrainConfig
 from arc_core.errors import CheckpointError
 from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule
 from arc_core.optimizer_state import OPTIMIZER, optimizer_groups, optimizer_tensors, restore_optimizers
+from arc_core.restoring import read_tensors, restore_tensors
 from arc_core.snapshot import RNG, Snapshot, Tensors, Text, restore_rng, rng_tensors
 from arc_core.solver import fresh_net
 from arc_core.solver_config import SolverConfig
@@ -102,11 +102,10 @@ class SolverSystem:
         if state["architecture"] != self.net.config.architecture():
             raise CheckpointError(f"{path.name} is of another architecture")
         for name, module in self.parts.items():
-            _restore(path / f"{name}.safetensors", module.state_dict())
-        restore_optimizers(
-            self.optimizers, {"agent": self.net}, state["optimizer"], read_tensors(path / OPTIMIZER)
-        )
-        restore_rng(read_tensors(path / RNG))
+            restore_tensors(path / f"{name}.safetensors", module.state_dict())
+        moments, _ = read_tensors(path / OPTIMIZER)
+        restore_optimizers(self.optimizers, {"agent": self.net}, state["optimizer"], moments)
+        restore_rng(read_tensors(path / RNG)[0])
         require_form(state["system"], self.state(), STATE, "system")
         self.precision.skipped_steps = int(state["system"]["skipped_steps"])
         if self.precision.scaler.is_enabled():
@@ -178,29 +177,3 @@ class SolverSnapshotTaker:
             OPTIMIZER: optimizer_tensors(system.optimizers, {"agent": system.net}),
             RNG: rng_tensors(),
         }
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a checkpoint's file of tensors.
-
-    Raises:
-        CheckpointError: If it is missing or damaged.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
-
-
-@torch.no_grad()
-def _restore(path: Path, live: Mapping[str, Tensor]) -> None:
-    saved = read_tensors(path)
-    if odd := sorted(saved.keys() ^ live.keys()):
-        raise CheckpointError(f"{path}: {odd[0]} is missing or does not belong to this configuration")
-    for name, tensor in live.items():
-        if saved[name].shape != tensor.shape or saved[name].dtype != tensor.dtype:
-            raise CheckpointError(f"{path}: {name} has another shape or type")
-        tensor.copy_(saved[name])

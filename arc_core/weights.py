@@ -15,7 +15,9 @@ from torch import Tensor
 from arc_core.durable import replace_file
 from arc_core.errors import CheckpointError
 from arc_core.protocol import SeenTasks
-from arc_core.solver_net import SolverNet
+from arc_core.solver_config import SolverConfig
+from arc_core.solver_net import SYMMETRIES, SolverNet
+from arc_core.solver_optimizer import TASK_PROMPTS
 from arc_core.tensor_file import encode
 from arc_core.text import printable
 from arc_core.weights_file import LARGEST_BYTES, NOTES, WeightsNotes, parse_notes
@@ -67,7 +69,8 @@ def load_weights(path: Path | str) -> Weights:
     """Read a weights file.
 
     Raises:
-        CheckpointError: If it is missing, damaged, or holds something else.
+        CheckpointError: If it is missing, damaged, or holds something else than its notes say.
+        ConfigError: If its notes give the architecture a value that it cannot have.
     """
     shown = printable(str(path))
     try:
@@ -78,4 +81,23 @@ def load_weights(path: Path | str) -> Weights:
         raise CheckpointError(f"There are no weights {shown}.") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{shown} cannot be read as weights: {error}") from None
-    return Weights(tensors, parse_notes(notes, shown))
+    weights = Weights(tensors, parse_notes(notes, shown))
+    _require_architecture(weights, shown)
+    return weights
+
+
+def _require_architecture(weights: Weights, shown: str) -> None:
+    """Hold the tensors against the net that the notes describe, and against what numbers may be."""
+    refused = f"{shown} cannot be used as weights:"
+    config = SolverConfig.from_mapping(weights.notes.architecture)
+    prompts = weights.tensors.get(TASK_PROMPTS)
+    tasks, symmetries = (0, 0) if prompts is None else (*prompts.shape, 0, 0)[:2]
+    if prompts is not None and (config.prompt != "learned" or not tasks or symmetries not in (1, SYMMETRIES)):
+        raise CheckpointError(f"{refused} {TASK_PROMPTS} do not fit its architecture.")
+    with torch.device("meta"):
+        wanted = SolverNet(config, (tasks, symmetries)).state_dict()
+    if odd := sorted(wanted.keys() ^ weights.tensors.keys()):
+        raise CheckpointError(f"{refused} {printable(odd[0], 100)} is missing or does not belong there.")
+    for name, tensor in weights.tensors.items():
+        if tensor.shape != wanted[name].shape or not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{refused} {name} is of another shape or not finite.")

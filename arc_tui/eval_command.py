@@ -157,7 +157,7 @@ def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
         DataError: If its tasks are not there any more.
     """
     if name == LATEST:
-        found = sorted(evals_dir.glob("*/eval.json"), key=lambda path: path.stat().st_mtime)
+        found = sorted(evals_dir.glob("[!.]*/eval.json"), key=lambda path: path.stat().st_mtime)
         if not found:
             raise RunError(f"There is no evaluation in {printable(str(evals_dir))}.")
         folder = EvalFolder(found[-1].parent.absolute())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,13 +41,23 @@ def watched_process(folder: EvalFolder) -> list[str]:
 
 
 def hand_out(folder: EvalFolder, assignment: Assignment, tasks: Sequence[Task]) -> None:
-    """Make an evaluation's folder; of the tasks it holds no test output.
+    """Make an evaluation's folder, whole or not at all; of the tasks it holds no test output.
 
     Raises:
         RunError: If it cannot be made.
     """
-    folder.make(assignment)
-    write_blind(folder.challenges, tasks)
+    # Under a hidden name first: a process that is killed meanwhile leaves nothing that could not go on.
+    draft = EvalFolder(folder.path.with_name(f".tmp-{os.getpid()}-{folder.path.name}"))
+    try:
+        draft.make(assignment)
+        write_blind(draft.challenges, tasks)
+        draft.path.rename(folder.path)
+    except OSError as error:
+        raise RunError(
+            f"Cannot make the folder {printable(str(folder.path))}: {error.strerror or error}."
+        ) from None
+    finally:
+        shutil.rmtree(draft.path, ignore_errors=True)
 
 
 @dataclass

@@ -175,7 +175,7 @@ def both(answer: InputAnswer) -> tuple[Grid, Grid]:
 
 def list_evals(evals_dir: Path) -> list[EvalSummary]:
     """List the evaluations in a folder, the newest first; a folder that is not there holds none."""
-    found = [_summary(path.parent) for path in evals_dir.glob("*/eval.json")]
+    found = [_summary(path.parent) for path in evals_dir.glob("[!.]*/eval.json")]
     return sorted(found, key=lambda one: (-one.begun, one.path.name))
 
 

@@ -10,6 +10,7 @@ from arc_core.config import resolve
 from arc_core.data import Pair, load_tasks
 from arc_core.errors import ConfigError, DataError
 from arc_core.extra_data import load_extra
+from arc_core.grids import dihedral, permute_colors
 from arc_core.pretrain_data import (
     FRESH,
     GROUP,
@@ -19,6 +20,7 @@ from arc_core.pretrain_data import (
     plan_groups,
     plan_single_pairs,
     pretraining_tasks,
+    without_evaluated,
 )
 from arc_core.pretrainer import solver_config
 from arc_core.protocol import SeenTasks, held_out
@@ -53,6 +55,25 @@ def test_the_pretraining_set_shares_no_task_with_any_evaluated_list(allowed):
 def test_a_task_of_arc_agi_2_that_arc_agi_1_evaluates_is_left_out():
     evaluated = {task.id for task in load_tasks("arcagi1", "evaluation").tasks}
     assert not evaluated & {task.id for task in pretraining_tasks("arcagi2")}
+
+
+def test_generated_pairs_that_are_an_evaluated_tasks_are_left_out_in_any_disguise(allowed):
+    names = np.array([0, 3, 1, 2, 9, 8, 7, 6, 5, 4])
+    own = allowed[0].train[0]
+    hidden = []
+    for tasks in (
+        held_out(load_tasks("arcagi1").tasks),
+        *(load_tasks(name, "evaluation").tasks for name in ("arcagi1", "arcagi2")),
+    ):
+        pair = max(tasks[0].train, key=lambda pair: pair.input.size)
+        hidden += [Pair(*(permute_colors(dihedral(g, k), names) for g in (pair.input, pair.output)))
+                   for k in range(8)]  # fmt: skip
+        hidden.append(tasks[1].test[0])
+    found = without_evaluated({"a": [own, *hidden], "b": [own]})
+    assert {name: [id(pair) for pair in pairs] for name, pairs in found.items()} == {
+        "a": [id(own)],
+        "b": [id(own)],
+    }
 
 
 def test_fresh_pairs_are_never_trained_on(pool):

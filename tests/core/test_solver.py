@@ -1,10 +1,12 @@
 """Test-time training: it learns, it is reproducible, and it never sees a test output."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from arc_core.adaptation import rate_factor
 from arc_core.data import Pair, Task, load_tasks
@@ -13,8 +15,9 @@ from arc_core.pace import MachinePace, measure_pace
 from arc_core.protocol import SeenTasks
 from arc_core.solver import Solver, fresh_net, snapshot_steps
 from arc_core.solver_config import SolverConfig
+from arc_core.solver_optimizer import TASK_PROMPTS
 from arc_core.weights import load_weights, save_weights
-from arc_core.weights_file import find_weights, fit_config, read_notes
+from arc_core.weights_file import NOTES, find_weights, fit_config, read_notes
 
 SMALL = {"width": 16, "prompt_dim": 16, "steps": 2, "context_dim": 4, "color_maps": 2, "amp": "off"}
 CONFIG = SolverConfig.from_mapping(SMALL | {"batch_cells": 300})
@@ -113,6 +116,12 @@ def test_a_held_out_demonstration_shortens_training_that_harms_it():
     assert solver._adaptation.step == 0
 
 
+def test_a_budget_too_small_to_hold_a_demonstration_out_is_spent_on_training():
+    solver = Solver(recolor_task(), replace(CONFIG, holdout=0.1))
+    solver.solve(4)
+    assert solver._adaptation.step == 4
+
+
 def test_weights_come_back_from_float16_with_what_they_were_trained_on(tmp_path):
     net = fresh_net(CONFIG, 3)
     seen = SeenTasks(frozenset({"a"}), frozenset({"b"}))
@@ -145,6 +154,42 @@ def test_weights_that_are_none_are_refused(tmp_path):
     huge = {**net.state_dict(), "colors.bias": torch.full((10,), 1e9)}
     with pytest.raises(CheckpointError, match=r"colors\.bias do not fit float16"):
         save_weights(tmp_path / "w", net, SeenTasks(), {}, huge)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"colors.bias": None}, "colors.bias is missing or does not belong"),
+        ({"stranger": torch.zeros(1)}, "stranger is missing or does not belong"),
+        ({"colors.bias": torch.zeros(9)}, "colors.bias is of another shape"),
+        ({TASK_PROMPTS: torch.zeros(3, 8, 15)}, "task_prompts is of another shape"),
+        ({TASK_PROMPTS: torch.zeros(3, 2, 16)}, "task_prompts do not fit"),
+        ({TASK_PROMPTS: torch.zeros(3)}, "task_prompts do not fit"),
+        ({TASK_PROMPTS: torch.zeros(0, 8, 16)}, "task_prompts do not fit"),
+    ],
+)
+def test_weights_that_are_not_what_their_notes_say_are_refused_by_name(tmp_path, change, sentence):
+    net = fresh_net(CONFIG, 0)
+    tensors = {name: t for name, t in (net.state_dict() | change).items() if t is not None}
+    save_weights(tmp_path / "w", net, SeenTasks(), {}, tensors)
+    with pytest.raises(CheckpointError, match=f"cannot be used as weights: {sentence}"):
+        load_weights(tmp_path / "w")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    net = fresh_net(CONFIG, 0)
+    notes = {"architecture": net.config.architecture(), "seen": SeenTasks().to_json(), "recipe": {}}
+    tensors = {name: t.contiguous() for name, t in net.state_dict().items()}
+    save_file(tensors | {"colors.bias": torch.full((10,), torch.nan)}, tmp_path / "w",
+              {NOTES: json.dumps(notes)})  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"colors\.bias is of another shape or not finite"):
+        load_weights(tmp_path / "w")
+
+
+def test_pretrained_prompts_come_back_with_the_weights(tmp_path):
+    net = fresh_net(CONFIG, 0, (3, 8))
+    save_weights(tmp_path / "w", net, SeenTasks(), {}, net.state_dict())
+    assert load_weights(tmp_path / "w").tensors[TASK_PROMPTS].shape == (3, 8, 16)
 
 
 def test_steps_follow_from_the_budget_alone_and_grow_with_it():

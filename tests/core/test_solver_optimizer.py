@@ -1,5 +1,7 @@
 """The solver's optimizers: which weights Muon moves, how fast, and that every weight is moved once."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -17,8 +19,8 @@ from arc_core.solver_optimizer import (
 CONFIG = SolverConfig.from_mapping({"width": 16, "prompt_dim": 12, "steps": 2, "context_dim": 4})
 
 
-def made(kind, others=()):
-    net = fresh_net(CONFIG, 0, (3, 8))
+def made(kind, others=(), config=CONFIG):
+    net = fresh_net(config, 0, (3, 8))
     return net, solver_optimizers(net, others, kind=kind, rate=1e-3, weight_decay=0.1)
 
 
@@ -54,6 +56,15 @@ def test_muon_moves_the_matrices_between_layers_and_nothing_else():
     ):
         assert name not in muon
     assert "muon" not in made("adamw")[1]
+
+
+def test_muon_leaves_the_attentions_table_of_distances_alone():
+    net, optimizers = made("muon", config=replace(CONFIG, context="attention"))
+    names = {id(p): name for name, p in net.named_parameters()}
+    muon = {names[id(p)] for p in optimizers["muon"].param_groups[0]["params"]}
+    assert "planner.0.attention.look.weight" in muon
+    assert "planner.0.attention.distances" in names.values()
+    assert not any("distances" in name for name in muon)
 
 
 def test_groups_keep_their_multiples_of_the_rate_and_follow_the_schedule():

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from arc_core.adaptation import CLIP_NORM, SIZE_WEIGHT, Adaptation, TaskPrompt, rate_factor
+from arc_core.adaptation import CLIP_NORM, Adaptation, TaskPrompt, rate_factor
 from arc_core.sizes import Placement
 from arc_core.solver import fresh_net
 from arc_core.solver_batch import Item, pack
 from arc_core.solver_config import SolverConfig
-from arc_core.solver_net import Planned, planning_loss, step_weights
+from arc_core.solver_net import SIZE_WEIGHT, Planned, planning_loss, step_weights
 from arc_core.solver_terms import (
     SolverTerms,
     cell_weights,
@@ -408,8 +408,8 @@ def test_what_is_on_changes_what_is_learned_the_same_way_each_time(settings):
 def test_weights_of_the_terms_are_trained_beside_the_net():
     settings = {"lambda_risk": 1.0, "bidirectional": "planner", "prompt_consistency": "outcome"}
     adaptation = Adaptation(fresh_net(config(), 5), config(**settings), CPU, seed=7)
-    before = copy.deepcopy(adaptation._term_parameters)
+    before = copy.deepcopy(list(adaptation._terms.parameters()))
     for _ in range(2):
         adaptation.train(demonstrations(), 6)
-    same = [torch.equal(a, b) for a, b in zip(before, adaptation._term_parameters, strict=True)]
+    same = [torch.equal(a, b) for a, b in zip(before, adaptation._terms.parameters(), strict=True)]
     assert not any(same)

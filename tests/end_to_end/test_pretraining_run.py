@@ -1,13 +1,15 @@
 """A pretraining run is a run like any other: events, checkpoints, a kill, a bit-exact resume, weights."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
 from command import ARC_TUI, environment, train
 
-from arc_core.checkpoint_index import list_checkpoints
+from arc_core.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.events import validate_event
+from arc_core.export_weights import export
 from arc_core.rundir import RunDirectory
 from arc_core.weights_file import read_notes
 
@@ -72,5 +74,15 @@ def test_its_weights_say_what_they_were_trained_on(whole, tmp_path):
     notes = read_notes(target)
     assert notes.seen.to_json() == run_json(whole.run)["seen"]
     assert (notes.recipe["step"], notes.recipe["dataset"]) == (6, "arcagi1")
+    assert (notes.recipe["optimizer"], notes.recipe["warmup_steps"]) == ("muon", 0)
     assert notes.architecture["width"] == 16
     assert len(list_checkpoints(whole.run.checkpoints)) > 1
+
+
+def test_weights_are_not_taken_from_a_course_that_the_run_has_given_up(whole, tmp_path):
+    run = RunDirectory(tmp_path / "sent_back")
+    shutil.copytree(whole.run.path, run.path)
+    *_, before, last = (checkpoint_id(path) for path in list_checkpoints(run.checkpoints))
+    run.update(given_up=[{"checkpoints": [last, last], "seqs": [10**6, 10**6]}])
+    assert f"checkpoint {before}, step" in export(run, tmp_path / "w.safetensors")
+    assert f"checkpoint {last}, step 6" in export(run, tmp_path / "w.safetensors", last)

@@ -1,6 +1,7 @@
 """What an evaluation refuses and keeps, without starting a solving process."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from arc_core.errors import ConfigError, DataError, RunError
 from arc_core.evaluation import InputAnswer, TaskAnswer
 from arc_core.kaggle import Attempts, challenges
 from arc_tui import cli, eval_command, evaluate
+from arc_tui.inspect.results import list_evals
 
 GRID = np.array([[1, 2]], np.int8)
 
@@ -49,6 +51,25 @@ def test_asking_the_same_again_finds_the_same_folder_and_anything_else_is_refuse
             eval_command.begin(asked(**other), tmp_path)
     again, known = eval_command.reopen("latest", tmp_path)
     assert (again, [task.id for task in known]) == (folder, [task.id for task in tasks])
+
+
+def test_an_evaluation_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    def killed(path, tasks):
+        assert not (tmp_path / "a").exists()
+        # What a process leaves that is killed here, its clean-up not done.
+        shutil.copytree(path.parent, tmp_path / ".tmp-1-a")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "write_blind", killed)
+        with pytest.raises(KeyboardInterrupt):
+            eval_command.begin(asked(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".tmp-1-a"]
+    with pytest.raises(RunError, match="There is no evaluation in"):
+        eval_command.reopen("latest", tmp_path)
+    assert list_evals(tmp_path) == []
+    folder, tasks = eval_command.begin(asked(), tmp_path)
+    assert json.loads(folder.challenges.read_text()) == challenges(tasks)
 
 
 def test_the_folder_holds_no_test_output_until_it_is_scored(tmp_path):
