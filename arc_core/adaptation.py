@@ -32,8 +32,11 @@ class TaskPrompt(nn.Module):
         start: [8, P] to start from under each symmetry.
     """
 
+    start: Tensor
+
     def __init__(self, prompt_dim: int, color_maps: int, start: Tensor) -> None:
         super().__init__()
+        self.register_buffer("start", start.clone(), persistent=False)
         self.task = nn.Parameter(torch.zeros(prompt_dim))
         self.symmetries = nn.Parameter(start.clone())
         self.color_maps = nn.Parameter(torch.zeros(color_maps, prompt_dim))
@@ -123,7 +126,8 @@ class Adaptation:
         others = SIZE_WEIGHT * size_factor(config.warm_up, self.step, steps) * size_loss
         if self._terms.on:
             even = batch.out_mask if weights is None else weights
-            others = others + sum(self._terms(planned, batch, shift, backward, even).values())
+            moved = shift - self._prompt.start[batch.views[:, 0]]
+            others = others + sum(self._terms(planned, batch, moved, backward, even).values())
         return loss, others
 
     def refine(self, draw: Callable[[int], Sequence[Item]], steps: int) -> float:

@@ -114,14 +114,14 @@ class SolverTerms(nn.Module):
         return planned.logits if self._direction == "flip" else None
 
     def forward(
-        self, planned: Planned, batch: SolverBatch, shift: Tensor, backward: Tensor | None, weights: Tensor
+        self, planned: Planned, batch: SolverBatch, moved: Tensor, backward: Tensor | None, weights: Tensor
     ) -> dict[str, Tensor]:
         """The weighted contribution of each term that is on, a mean over the demonstrations; at least one is.
 
         Args:
             planned: Of the batch.
             batch: Items without a target do not count.
-            shift: [N, P] what the adaptation adds to the prompts.
+            moved: [N, P] how far the prompts have moved from where the adaptation began.
             backward: Of `plan_backward`.
             weights: [N, h, w] of each cell, of mean 1 in each grid.
         """
@@ -145,7 +145,7 @@ class SolverTerms(nn.Module):
                 agreement = agreement + reconstruction_loss(backward[:, -1].float(), batch)
             terms["bidirectional"] = config.lambda_bi, agreement
         if config.lambda_z:
-            strayed = shift.float().square().mean(dim=-1)
+            strayed = moved.float().square().mean(dim=-1)
             if self.preferences is not None:
                 strayed = strayed + self.preferences.distance_from_anchor()
             terms["z_anchor"] = config.lambda_z, strayed

@@ -413,3 +413,16 @@ def test_weights_of_the_terms_are_trained_beside_the_net():
         adaptation.train(demonstrations(), 6)
     same = [torch.equal(a, b) for a, b in zip(before, adaptation._terms.parameters(), strict=True)]
     assert not any(same)
+
+
+def test_the_anchor_holds_a_prompt_where_it_started_not_at_zero():
+    start = torch.randn(8, 12)
+    strayed = []
+    for weight in (0.0, 1000.0):
+        settings = config(lambda_z=weight, weight_decay=0.0)
+        adaptation = Adaptation(fresh_net(settings, 5), settings, CPU, start, seed=7)
+        for _ in range(12):
+            adaptation.train(demonstrations(), 12)
+        now = adaptation._prompt(torch.zeros(1, 2, dtype=torch.int64))
+        strayed.append((now - start[:1]).norm().item())
+    assert strayed[1] < 0.5 * strayed[0] < 0.5 * start[0].norm()
