@@ -10,12 +10,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from arc_core.optimizer import Component, MixedPrecision, Precision, backward_and_step
+from arc_core.optimizer import Component, MixedPrecision, Precision, backward_and_step, set_rates
 from arc_core.prompt_refinement import PromptRefinement
 from arc_core.solver_batch import Item, SolverBatch, pack
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_net import SIZE_WEIGHT, SYMMETRIES, Planned, SolverNet, planning_loss
-from arc_core.solver_optimizer import set_rates, solver_optimizers
+from arc_core.solver_optimizer import solver_optimizers
 from arc_core.solver_terms import SolverTerms, cell_weights, size_factor, small_ones
 
 WARM_UP = 0.05

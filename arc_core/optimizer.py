@@ -123,19 +123,16 @@ class Schedule:
         return 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def apply_schedule(
-    optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer], schedule: Schedule, step: int
-) -> None:
-    """Set every group's rate for a 1-based step."""
-    factor = schedule.factor(step)
-    for optimizer in [optimizers] if isinstance(optimizers, torch.optim.Optimizer) else optimizers:
+def set_rates(optimizers: Iterable[torch.optim.Optimizer], factor: float) -> None:
+    """Set every group's rate to a share of its own base rate: of a schedule, its factor of the step."""
+    for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
 
 
 def backward_and_step(
     loss: Tensor,
-    optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[torch.optim.Optimizer],
     components: Iterable[Component],
     precision: MixedPrecision,
     clip_norm: float,
@@ -144,7 +141,7 @@ def backward_and_step(
 
     Args:
         loss: The combined loss.
-        optimizers: One or more, over all components together.
+        optimizers: Over all components together.
         components: Clipped one by one.
         precision: With its scaler, and the count of skipped steps.
         clip_norm: Largest norm of a component's gradient.
@@ -152,11 +149,10 @@ def backward_and_step(
     Returns:
         The norm of each component before clipping, and whether the step was taken.
     """
-    every = [optimizers] if isinstance(optimizers, torch.optim.Optimizer) else optimizers
-    for optimizer in every:
+    for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     precision.scaler.scale(loss).backward()
-    for optimizer in every:
+    for optimizer in optimizers:
         precision.scaler.unscale_(optimizer)
     norms = {
         component.name: nn.utils.clip_grad_norm_(component.parameters, clip_norm)
@@ -166,7 +162,7 @@ def backward_and_step(
     }
     finite = bool(torch.isfinite(torch.stack([*norms.values(), loss.detach()])).all())
     if finite:
-        for optimizer in every:
+        for optimizer in optimizers:
             precision.scaler.step(optimizer)
     else:
         precision.skipped_steps += 1

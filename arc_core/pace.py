@@ -58,7 +58,8 @@ class MachinePace:
         pairs = len(placed.demonstrations(0))
         cells = placed.canvas_cells()
         ballots = config.snapshots * len(placed.views)
-        answers = ballots * self.predict.of((pairs + len(placed.queries)) * cells)
+        asked = len(placed.queries) + (pairs if config.needs_context else 0)
+        answers = ballots * self.predict.of(asked * cells)
         if solver.memory_cells:
             answers += self.predict.of(solver.memory_cells)
         step = self.train.of(solver.views_a_step * pairs * cells)

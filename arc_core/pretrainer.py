@@ -24,7 +24,7 @@ from arc_core.events import EventWriter, read_events
 from arc_core.extra_data import load_extra
 from arc_core.grids import Grid
 from arc_core.loop import StopRequested, TrainingLoop
-from arc_core.optimizer import apply_schedule, backward_and_step
+from arc_core.optimizer import backward_and_step, set_rates
 from arc_core.preflight import Plan, refuse_what_cannot_fit
 from arc_core.pretrain_data import (
     GROUP,
@@ -85,7 +85,9 @@ class Pretrainer(TrainingLoop[list[Group]]):
         self.solver = solver_config(config)
         self._load_data()
         first = self.plan_epoch(0)
-        prompts = (0, 0) if self._reads else (len(self.pool), SYMMETRIES if config.augment else 1)
+        prompts = (
+            (0, 0) if self.solver.reads_prompt else (len(self.pool), SYMMETRIES if config.augment else 1)
+        )
         self.system = SolverSystem(config, self.solver, self.device, len(first) * config.epochs, prompts)
         plan = self._plan(first, threads)
         refuse_what_cannot_fit(plan, self.device, run.path)
@@ -108,11 +110,6 @@ class Pretrainer(TrainingLoop[list[Group]]):
         self.control = Control(run, events, self.system, self.progress, validates=validates)
         self.validates = validates
         self.pace = Pace(elapsed)
-
-    @property
-    def _reads(self) -> bool:
-        """Whether prompts are read from the demonstrations."""
-        return self.solver.prompt == "demonstrations"
 
     def _load_data(self) -> None:
         config = self.config
@@ -178,7 +175,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
 
     def plan_epoch(self, epoch: int) -> Sequence[list[Group]]:
         """The batches of groups of an epoch."""
-        plan = plan_groups if self._reads else plan_single_pairs
+        plan = plan_groups if self.solver.reads_prompt else plan_single_pairs
         groups = plan(self.pool, seed=self.config.seed, epoch=epoch, augment=self.config.augment)
         batches = plan_batches(groups, self.pool, self.config.batch_size, seed=self.config.seed, epoch=epoch)
         return batches[: self.config.max_batches]
@@ -189,7 +186,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         items = [item for number, group in enumerate(batch) for item in self._items(group, number)]
         packed = pack(items).to(self.device)
         optimizers = list(system.optimizers.values())
-        apply_schedule(optimizers, system.schedule, progress.step + 1)
+        set_rates(optimizers, system.schedule.factor(progress.step + 1))
         with system.precision.autocast():
             planned = system.net(packed, self._prompts(system.net, batch))
         loss, sizes = planning_loss(planned, packed, deep=self.solver.deep_supervision)
@@ -203,7 +200,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         scored = score_items(planned, packed)
         rate = self.pace.add(len(items))
         first = self.pool[batch[0].task].id
-        shown = f"{len(batch)} groups of {GROUP} pairs" if self._reads else f"{len(batch)} pairs"
+        shown = f"{len(batch)} groups of {GROUP} pairs" if self.solver.reads_prompt else f"{len(batch)} pairs"
         event = self.events.emit(
             "step",
             step=progress.step,
@@ -232,7 +229,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
 
     def _prompts(self, net: SolverNet, batch: Sequence[Group]) -> Tensor | None:
         """The learned prompts of a batch's pairs, [N, P]; None where they are read."""
-        if self._reads:
+        if self.solver.reads_prompt:
             return None
         tasks, symmetries = zip(*((group.task, group.view.symmetry) for group in batch), strict=True)
         return net.task_prompts[list(tasks), list(symmetries)]
@@ -316,7 +313,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         assert output is not None
         placement = placed.place(pair.input, output)
         query = Item(pair.input, None, placement, 0, placed.copies)
-        shown = placed.demonstrations(0)[:CONTEXT] if self._reads else []
+        shown = placed.demonstrations(0)[:CONTEXT] if self.solver.reads_prompt else []
         batch = pack([*shown, query]).to(self.device)
         prompts = self._prompts(self.system.mean, [Group(number, (0,), _OWN_VIEW[0])])
         with self.system.precision.autocast():

@@ -114,7 +114,7 @@ class Solver:
     def _first_prompt(self, known: Tensor | None) -> Tensor:
         """The prompt to start from under each symmetry, [8, P]."""
         shape = (SYMMETRIES, self.config.prompt_dim)
-        if self.config.prompt == "demonstrations":
+        if self.config.reads_prompt:
             return torch.zeros(shape)
         if known is None:
             return PROMPT_SCALE * torch.randn(shape, generator=self._generator)
@@ -172,13 +172,17 @@ class Solver:
         stand_in = Placement((grid.shape[0], grid.shape[1]))
         for number, view in enumerate(self.placed.views):
             if view.color_map == 0:
-                items = [*self.placed.demonstrations(number), self.placed.query_item(query, stand_in, number)]
+                items = [*self._context(number), self.placed.query_item(query, stand_in, number)]
                 _, planned = self._adaptation.plan(items)
                 scores = planned.size_logits[-1].float().log_softmax(dim=-1).cpu()
                 total += scores.flip(0) if view.turned else scores
         joint = (total[0][:, None] + total[1][None, :]).flatten()
         best = joint.topk(MOST_SIZES).indices.tolist()
         return [(index // 30 + 1, index % 30 + 1) for index in best]
+
+    def _context(self, view: int) -> list[Item]:
+        """What must be in a batch for its test inputs to be answered."""
+        return self.placed.demonstrations(view) if self.config.needs_context else []
 
     def ballots(self) -> list[list[Ballot]]:
         """Every view's prediction for each test input, mapped back.
@@ -188,7 +192,7 @@ class Solver:
         placements = self.placements()
         found: list[list[Ballot]] = [[] for _ in placements]
         for number, view in enumerate(self.placed.views):
-            items = self.placed.demonstrations(number)
+            items = self._context(number)
             owners: list[tuple[int, float]] = []
             for query, places in enumerate(placements):
                 for rank, placement in enumerate(places):

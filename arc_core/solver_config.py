@@ -158,6 +158,16 @@ class SolverConfig:
             chosen[name] = setting.parse(value) if text and isinstance(value, str) else setting.check(value)
         return cls(**cast("dict[str, Any]", chosen))
 
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether the prompt is read from the demonstrations, which must then be there to be read."""
+        return self.prompt == "demonstrations"
+
+    @property
+    def needs_context(self) -> bool:
+        """Whether the prompt or a policy reads the demonstrations beside a test input that is answered."""
+        return self.reads_prompt or self.rl_refinement > 0
+
     def to_dict(self) -> dict[str, Value]:
         """Return every setting by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}

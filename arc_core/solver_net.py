@@ -189,7 +189,7 @@ class SolverNet(nn.Module):
         self.stem = nn.Conv2d(NUM_COLORS + 3, width, 3, padding=1)
         self.encoder = nn.ModuleList(Block(config, steered=False) for _ in range(config.encoder_blocks))
         self.transfer = Transfer(width)
-        self.reads_prompt = config.prompt == "demonstrations"
+        self.reads_prompt = config.reads_prompt
         if self.reads_prompt:
             self.demonstration = nn.Conv2d(width + NUM_COLORS, width, 3, padding=1)
             self.summary = nn.Sequential(nn.Linear(2 * width, prompt), nn.GELU(), nn.Linear(prompt, prompt))

@@ -85,10 +85,3 @@ def set_base_rate(optimizers: Iterable[torch.optim.Optimizer], rate: float) -> N
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["base_lr"] = group["factor"] * rate
-
-
-def set_rates(optimizers: Iterable[torch.optim.Optimizer], factor: float) -> None:
-    """Set every group's rate to a share of its own base rate."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = factor * group["base_lr"]

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from arc_core.agent import one_hot
 from arc_core.batch import Batch, GridBatch
 from arc_core.loss import TERMS, cell_mean, hard_cell_weights
-from arc_core.optimizer import apply_schedule, backward_and_step
+from arc_core.optimizer import backward_and_step, set_rates
 from arc_core.resize import resize_logits
 from arc_core.reward import Scores, score_batch, straight_through
 from arc_core.system import ArcSystem, Flow, Prediction
@@ -72,7 +72,7 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
     if target is None:
         raise ValueError("a training batch needs targets")
     config = system.config
-    apply_schedule(system.optimizer, system.schedule, step)
+    set_rates([system.optimizer], system.schedule.factor(step))
 
     # Steps 2 to 5: prompt, baseline prediction, refinement, refined prediction.
     flow = system.flow(batch, explore=True)
@@ -98,7 +98,7 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
 
     # Step 10: backward, clip, step.
     norms, applied = backward_and_step(
-        combined, system.optimizer, system.components, system.precision, config.clip_norm
+        combined, [system.optimizer], system.components, system.precision, config.clip_norm
     )
 
     exact = (after.accuracy == 1.0).detach()

@@ -133,7 +133,8 @@ def test_every_component_is_clipped():
 
 
 def no_skip(patch: Patch) -> None:
-    def step(loss, optimizer, components, precision, clip_norm):
+    def step(loss, optimizers, components, precision, clip_norm):
+        (optimizer,) = optimizers
         optimizer.zero_grad()
         loss.backward()
         norms = {c.name: nn.utils.clip_grad_norm_(c.parameters, clip_norm) for c in components}
@@ -144,7 +145,8 @@ def no_skip(patch: Patch) -> None:
 
 
 def agent_alone_is_clipped(patch: Patch) -> None:
-    def step(loss, optimizer, components: Iterable[Component], precision, clip_norm):
+    def step(loss, optimizers, components: Iterable[Component], precision, clip_norm):
+        (optimizer,) = optimizers
         optimizer.zero_grad()
         loss.backward()
         limits = {c.name: clip_norm if c.name == "agent" else math.inf for c in components}

@@ -15,10 +15,10 @@ from arc_core.optimizer import (
     GradientMonitor,
     MixedPrecision,
     Schedule,
-    apply_schedule,
     backward_and_step,
     learning_rates,
     make_optimizer,
+    set_rates,
 )
 from arc_core.system import ArcSystem
 
@@ -61,7 +61,7 @@ def test_setting_a_rate_moves_what_is_defined_by_it_and_nothing_else(
     before, named = learning_rates(system.optimizer), system.base_rates()
     assert named == {"agent_lr": 1e-3, "qwen_lr": 3e-5, "policy_lr": 7e-5}
     system.set_base_rate(name, 4e-3)
-    apply_schedule(system.optimizer, system.schedule, 1)
+    set_rates([system.optimizer], system.schedule.factor(1))
     assert learning_rates(system.optimizer) == {**before, **moved}
     assert system.base_rates() == {**named, name: 4e-3}
 
@@ -154,7 +154,7 @@ def test_the_schedule_scales_every_groups_own_rate() -> None:
     groups = [(Component.of("a", [parameter(1.0)]), 0.2), (Component.of("b", [parameter(1.0)]), 0.4)]
     optimizer = make_optimizer(groups, "adamw", 0.0)
     for step, factor in ((1, 0.5), (2, 1.0), (1, 0.5)):
-        apply_schedule(optimizer, Schedule(warmup_steps=2), step)
+        set_rates([optimizer], Schedule(warmup_steps=2).factor(step))
         assert learning_rates(optimizer) == {"a": 0.2 * factor, "b": 0.4 * factor}
 
 
@@ -167,7 +167,7 @@ def step_of(loss_of: Callable[[Tensor, Tensor], Tensor], clip: float = 1.0, prec
     components = [Component.of(name, [w]) for name, w in zip("ab", weights, strict=True)]
     optimizer = make_optimizer([(component, 0.1) for component in components], "adamw", 0.0)
     mixed = MixedPrecision(CPU, precision)
-    norms, applied = backward_and_step(loss_of(*weights), optimizer, components, mixed, clip)
+    norms, applied = backward_and_step(loss_of(*weights), [optimizer], components, mixed, clip)
     return weights, {name: norm.item() for name, norm in norms.items()}, applied, mixed
 
 
@@ -202,7 +202,7 @@ def test_a_component_without_parameters_has_norm_zero() -> None:
     frozen = nn.Parameter(torch.ones(1), requires_grad=False)
     components = [Component.of("agent", [weight]), Component.of("lm", [frozen])]
     optimizer = make_optimizer([(component, 0.1) for component in components], "adamw", 0.0)
-    norms, applied = backward_and_step(weight.sum(), optimizer, components, MixedPrecision(CPU, "off"), 1.0)
+    norms, applied = backward_and_step(weight.sum(), [optimizer], components, MixedPrecision(CPU, "off"), 1.0)
     assert applied
     assert norms["lm"] == 0.0
     assert frozen == 1.0

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from arc_core.adaptation import rate_factor
 from arc_core.data import Pair, Task, load_tasks
 from arc_core.errors import CheckpointError, ConfigError, DataError
-from arc_core.pace import MachinePace, measure_pace
+from arc_core.pace import Cost, MachinePace, measure_pace
 from arc_core.protocol import SeenTasks
 from arc_core.solver import Solver, fresh_net, snapshot_steps
 from arc_core.solver_config import SolverConfig
@@ -98,6 +98,34 @@ def test_a_watcher_sees_the_loss_fall_and_the_demonstrations_come_right():
     assert all(looks[-1].exact)
     assert not all(looks[0].exact)
     assert looks[-1].demonstrations[0].shape == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [({}, 1), ({"prompt": "demonstrations"}, 5), ({"rl_refinement": 0.5}, 5)],
+)
+def test_demonstrations_stand_beside_a_test_input_only_where_they_are_read(settings, asked, monkeypatch):
+    solver = Solver(recolor_task(), SolverConfig.from_mapping(SMALL | settings))
+    plan, counts = solver._adaptation.plan, set()
+
+    def counted(items):
+        counts.add(len(items))
+        return plan(items)
+
+    monkeypatch.setattr(solver._adaptation, "plan", counted)
+    solver.ballots()
+    assert counts == {asked}
+    pace = MachinePace(train=Cost(1.0, 0.0), predict=Cost(0.0, 1e-3))
+    views, cells = len(solver.placed.views), 4 * 5
+    assert pace.steps(solver, 100.0) == int(100 - solver.config.snapshots * views * asked * cells * 1e-3)
+
+
+def test_with_a_learned_prompt_demonstrations_beside_a_test_input_change_nothing():
+    solver = Solver(recolor_task(), CONFIG)
+    query = solver.placed.query_item(0, solver.placements()[0][0], 3)
+    _, alone = solver._adaptation.plan([query])
+    _, beside = solver._adaptation.plan([*solver.placed.demonstrations(3), query])
+    torch.testing.assert_close(alone.logits[-1], beside.logits[-1], atol=1e-5, rtol=1e-5)
 
 
 def test_watching_changes_no_answer():

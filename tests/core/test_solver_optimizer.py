@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from arc_core.optimizer import set_rates
 from arc_core.solver import fresh_net
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_optimizer import (
@@ -12,7 +13,6 @@ from arc_core.solver_optimizer import (
     PROMPT_RATE,
     TASK_PROMPTS,
     set_base_rate,
-    set_rates,
     solver_optimizers,
 )
 
