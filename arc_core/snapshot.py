@@ -190,24 +190,14 @@ class SnapshotTaker:
             files[path] = Tensors(unique, metadata)
         files |= {f"{LANGUAGE_MODEL}/{name}": Text(content) for name, content in self._layout.items()}
         content = {
-            "format": FORMAT,
             "id": number,
             "epoch": epoch,
             "batch": batch,
             "metrics": dict(metrics),
-            "files": sorted(files),
             "memory": models.solver.bookkeeping,
-            "optimizer": {
-                label: optimizer_groups(optimizer, models.parts)
-                for label, optimizer in models.optimizers.items()
-            },
             **state,
         }
-        try:
-            text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-        except ValueError:
-            raise CheckpointError("The state of the loop holds a number that is not finite") from None
-        files[STATE] = Text(text.encode())
+        files[STATE] = state_text(files, content, models.optimizers, models.parts)
         return Snapshot(number, files, self._unchanging)
 
     @property
@@ -232,6 +222,26 @@ class SnapshotTaker:
             kept = torch.empty(tensor.shape, dtype=tensor.dtype)
             self._copies[path, name] = kept
         return kept.copy_(tensor.detach())
+
+
+def state_text(
+    files: Mapping[str, Tensors | Text],
+    content: Mapping[str, Any],
+    optimizers: Mapping[str, torch.optim.Optimizer],
+    parts: Mapping[str, nn.Module],
+) -> Text:
+    """Write state.json: what else is in the checkpoint, the optimizers' settings, and `content`.
+
+    Raises:
+        CheckpointError: If the content holds a number that is not finite.
+    """
+    groups = {label: optimizer_groups(optimizer, parts) for label, optimizer in optimizers.items()}
+    everything = {"format": FORMAT, "files": sorted(files), "optimizer": groups, **content}
+    try:
+        text = json.dumps(everything, indent=1, allow_nan=False) + "\n"
+    except ValueError:
+        raise CheckpointError("The state of the loop holds a number that is not finite") from None
+    return Text(text.encode())
 
 
 def module_tensors(part: str, module: nn.Module) -> dict[str, Tensor]:

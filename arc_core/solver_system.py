@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -15,9 +14,9 @@ from arc_core.checkpoint_index import FORMAT, STATE, read_state
 from arc_core.config import TrainConfig
 from arc_core.errors import CheckpointError
 from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule
-from arc_core.optimizer_state import OPTIMIZER, optimizer_groups, optimizer_tensors, restore_optimizers
+from arc_core.optimizer_state import OPTIMIZER, optimizer_tensors, restore_optimizers
 from arc_core.restoring import read_tensors, restore_tensors
-from arc_core.snapshot import RNG, Snapshot, Tensors, Text, restore_rng, rng_tensors
+from arc_core.snapshot import RNG, Snapshot, Tensors, Text, restore_rng, rng_tensors, state_text
 from arc_core.solver import fresh_net
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_optimizer import set_base_rate, solver_optimizers
@@ -150,24 +149,14 @@ class SolverSnapshotTaker:
             for path, live in self._live().items()
         }
         content = {
-            "format": FORMAT,
             "id": number,
             "epoch": epoch,
             "batch": batch,
             "metrics": dict(metrics),
-            "files": sorted(files),
             "architecture": self._system.net.config.architecture(),
-            "optimizer": {
-                label: optimizer_groups(optimizer, {"agent": self._system.net})
-                for label, optimizer in self._system.optimizers.items()
-            },
             **state,
         }
-        try:
-            text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-        except ValueError:
-            raise CheckpointError("The state of the loop holds a number that is not finite") from None
-        files[STATE] = Text(text.encode())
+        files[STATE] = state_text(files, content, self._system.optimizers, {"agent": self._system.net})
         return Snapshot(number, files, frozenset())
 
     def _live(self) -> dict[str, Mapping[str, Tensor]]:

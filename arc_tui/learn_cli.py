@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from arc_core.config import RECIPES, SOLVER
+from arc_core.config import PIPELINE, SOLVER
 from arc_core.errors import ConfigError, DataError
 from arc_core.options import canonical
 from arc_core.rundir import LATEST, open_run
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from arc_core.dataset_files import Split
 
 SPLITS = ("training", "evaluation")
+DEVICES = ("cpu", "cuda")
+SYSTEMS = (SOLVER, PIPELINE)
 SECONDS_PER_TASK = 45.0
 EVALS_DIR = Path("evals")
 
@@ -63,7 +66,7 @@ def score_submission(
     from arc_tui.score_report import load_solutions, score_lines
 
     answers = read_submission(submission)
-    targets, tasks = load_solutions(solutions, checked_split(split), challenges)
+    targets, tasks = load_solutions(solutions, cast("Split", one_of("--split", split, SPLITS)), challenges)
     report = score(answers, targets, tasks, partial=partial)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
@@ -108,7 +111,7 @@ def evaluate(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")] = 0,
     system: Annotated[
         str,
-        typer.Option("--system", metavar="solver|pipeline", help="The solver, or the seed's pipeline."),
+        typer.Option("--system", metavar="|".join(SYSTEMS), help="The solver, or the seed's pipeline."),
     ] = SOLVER,
     preset: Annotated[
         str | None,
@@ -148,19 +151,19 @@ def evaluate(
     else:
         asked = eval_command.Asked(
             dataset=dataset,
-            split="training" if held_out else checked_split(split),
+            split="training" if held_out else cast("Split", one_of("--split", split, SPLITS)),
             limit=limit,
             tasks=None if tasks is None else task_list(tasks),
             held_out=held_out,
             seconds_per_task=seconds_per_task,
             steps_per_task=steps_per_task,
             seed=seed,
-            device=checked_device(device),
+            device=one_of("--device", device, DEVICES),
             weights=weights or (default_weights() if system == SOLVER else NONE),
             settings=settings_given(assignments),
             allow_seen=allow_seen,
             name=name,
-            system=checked_system(system),
+            system=one_of("--system", system, SYSTEMS),
             preset=preset,
             runs_dir=runs_dir,
         )
@@ -201,7 +204,7 @@ def solve(
         seconds_per_task=seconds,
         steps_per_task=steps,
         seed=seed,
-        device=checked_device(device),
+        device=one_of("--device", device, DEVICES),
         weights=weights or default_weights(),
         settings=settings_given(assignments),
         allow_seen=True,  # nothing is scored
@@ -264,37 +267,15 @@ def settings_given(assignments: list[str] | None) -> dict[str, str]:
     return found
 
 
-def checked_device(name: str) -> str:
-    """Return the name of a device.
+def one_of(flag: str, name: str, allowed: Collection[str]) -> str:
+    """Return what a flag was given.
 
     Raises:
-        ConfigError: If it is none that the solver computes on.
+        ConfigError: If it is none of what is allowed.
     """
-    if name not in ("cpu", "cuda"):
-        raise ConfigError(f'--device is "{printable(name, 40)}", but must be cpu or cuda.')
+    if name not in allowed:
+        raise ConfigError(f'{flag} is "{printable(name, 40)}", but must be {" or ".join(allowed)}.')
     return name
-
-
-def checked_system(name: str) -> str:
-    """Return the name of what solves.
-
-    Raises:
-        ConfigError: If there is none of that name.
-    """
-    if name not in RECIPES:
-        raise ConfigError(f'--system is "{printable(name, 40)}", but must be solver or pipeline.')
-    return name
-
-
-def checked_split(name: str) -> Split:
-    """Return the name of a split.
-
-    Raises:
-        ConfigError: If there is none of that name.
-    """
-    if name not in SPLITS:
-        raise ConfigError(f'--split is "{name}", but must be training or evaluation.')
-    return cast("Split", name)
 
 
 def register(app: typer.Typer) -> None:

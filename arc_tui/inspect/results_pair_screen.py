@@ -16,39 +16,29 @@ from arc_tui.picture_groups import Group
 from arc_tui.rows import Row
 
 
-class PairScreen(TasksScreen):
-    """Compares two evaluations.
+class PairedTasks:
+    """The tasks of two evaluations.
 
     Args:
         pair: The evaluations.
-        chosen: What is shown at first.
     """
 
     FILTERS: ClassVar[Sequence[str]] = (EVERYTHING, *(outcome.value for outcome in Outcome))
     FILTER_NAMES: ClassVar[Mapping[str, str]] = {Outcome.FIRST: "A alone", Outcome.SECOND: "B alone"}
 
-    def __init__(self, pair: ResultsPair, chosen: Chosen | None = None) -> None:
-        super().__init__(chosen)
+    def __init__(self, pair: ResultsPair) -> None:
         self.pair = pair
         self._names = f"A {pair.first.name}", f"B {pair.second.name}"
         self._shown: list[PairedTask] = []
         self._wide = id_cells([found.id for found in pair.tasks])
 
-    def on_mount(self) -> None:
-        """Say what was asked otherwise."""
-        notes = [*self.pair.first.notes, *self.pair.second.notes]
-        if notes:
-            self.tell(f"▲ {' '.join(notes)}", "warning")
-        elif different := self.pair.differences():
-            self.tell(f"Asked otherwise: {', '.join(different)}")
-
     def ids(self) -> Sequence[str]:
         """Return the ids of the tasks that are shown."""
         return [found.id for found in self._shown]
 
-    def choose(self) -> None:
+    def choose(self, chosen: Chosen) -> None:
         """Choose and sort the tasks."""
-        self._shown = chosen_pairs(self.pair.tasks, self.chosen)
+        self._shown = chosen_pairs(self.pair.tasks, chosen)
 
     def size_rules(self) -> Sequence[str]:
         """Return the size rules that occur."""
@@ -90,3 +80,24 @@ class PairScreen(TasksScreen):
         if different := self.pair.differences():
             lines.append(f"Asked otherwise: {', '.join(different)}")
         return [*lines, *counted_lines(self.pair)]
+
+
+class PairScreen(TasksScreen):
+    """Compares two evaluations.
+
+    Args:
+        pair: The evaluations.
+        chosen: What is shown at first.
+    """
+
+    def __init__(self, pair: ResultsPair, chosen: Chosen | None = None) -> None:
+        super().__init__(PairedTasks(pair), chosen)
+        self.pair = pair
+
+    def on_mount(self) -> None:
+        """Say what was asked otherwise."""
+        notes = [*self.pair.first.notes, *self.pair.second.notes]
+        if notes:
+            self.tell(f"▲ {' '.join(notes)}", "warning")
+        elif different := self.pair.differences():
+            self.tell(f"Asked otherwise: {', '.join(different)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from arc_core.text import printable
@@ -19,46 +19,30 @@ LOOK_SECONDS = 2.0
 """How often new answers are looked for while the evaluation is not finished."""
 
 
-class ResultsScreen(TasksScreen):
-    """Shows an evaluation.
+class ResultTasks:
+    """The tasks of an evaluation.
 
     Args:
         results: The evaluation.
-        chosen: What is shown at first.
     """
 
     FILTERS: ClassVar[Sequence[str]] = (EVERYTHING, *(state.value for state in State))
+    FILTER_NAMES: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, results: EvalResults, chosen: Chosen | None = None) -> None:
-        super().__init__(chosen)
+    def __init__(self, results: EvalResults) -> None:
         self.results = results
+        self._chosen = Chosen()
         self._shown: list[TaskResult] = []
         self._wide = id_cells([found.id for found in results.tasks])
-
-    def on_mount(self) -> None:
-        """Say what the reader should know, and follow an evaluation that goes on."""
-        if self.results.notes:
-            self.tell(f"▲ {' '.join(self.results.notes)}", "warning")
-        elif not self.results.finished:
-            self.tell(f"{progress(self.results)}; to go on: arc-tui eval --resume {self.results.name}")
-        if not self.results.finished:
-            self.set_interval(LOOK_SECONDS, self.look_again)
-
-    def look_again(self) -> None:
-        """Show the answers that have come since."""
-        found = newer(self.results)
-        if found is not self.results:
-            self.results = found
-            self.tell(progress(found))
-            self.again()
 
     def ids(self) -> Sequence[str]:
         """Return the ids of the tasks that are shown."""
         return [found.id for found in self._shown]
 
-    def choose(self) -> None:
+    def choose(self, chosen: Chosen) -> None:
         """Choose and sort the tasks."""
-        self._shown = chosen_results(self.results.tasks, self.chosen)
+        self._chosen = chosen
+        self._shown = chosen_results(self.results.tasks, chosen)
 
     def size_rules(self) -> Sequence[str]:
         """Return the size rules that occur."""
@@ -66,7 +50,7 @@ class ResultsScreen(TasksScreen):
 
     def heading(self, cells: int) -> Row:
         """Write what stands above the tasks."""
-        return task_heading(cells, self._wide, self.chosen.order, reverse=self.chosen.reverse)
+        return task_heading(cells, self._wide, self._chosen.order, reverse=self._chosen.reverse)
 
     def row(self, index: int, cells: int) -> Row:
         """Write a task."""
@@ -97,3 +81,39 @@ class ResultsScreen(TasksScreen):
     def scores(self) -> list[str]:
         """Write the scores."""
         return [asked(self.results.assignment), f"{progress(self.results)}.", *scored_lines(self.results)]
+
+
+class ResultsScreen(TasksScreen):
+    """Shows an evaluation.
+
+    Args:
+        results: The evaluation.
+        chosen: What is shown at first.
+    """
+
+    tasks: ResultTasks
+
+    def __init__(self, results: EvalResults, chosen: Chosen | None = None) -> None:
+        super().__init__(ResultTasks(results), chosen)
+
+    @property
+    def results(self) -> EvalResults:
+        """The evaluation, with the answers that have come."""
+        return self.tasks.results
+
+    def on_mount(self) -> None:
+        """Say what the reader should know, and follow an evaluation that goes on."""
+        if self.results.notes:
+            self.tell(f"▲ {' '.join(self.results.notes)}", "warning")
+        elif not self.results.finished:
+            self.tell(f"{progress(self.results)}; to go on: arc-tui eval --resume {self.results.name}")
+        if not self.results.finished:
+            self.set_interval(LOOK_SECONDS, self.look_again)
+
+    def look_again(self) -> None:
+        """Show the answers that have come since."""
+        found = newer(self.results)
+        if found is not self.results:
+            self.tasks.results = found
+            self.tell(progress(found))
+            self.again()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from textual import on
 from textual.app import ComposeResult
@@ -32,20 +32,62 @@ LEAST_LIST, MOST_LIST = 28, 66
 """Cells of the list at least and at most."""
 
 
+class TaskList(Protocol):
+    """Tasks that can be listed, and what is to be shown of them."""
+
+    FILTERS: ClassVar[Sequence[str]]
+    """What `f` goes through."""
+    FILTER_NAMES: ClassVar[Mapping[str, str]]
+    """How some of these are written for the reader."""
+
+    def ids(self) -> Sequence[str]:
+        """Return the ids of the tasks that are shown, in their order."""
+        ...
+
+    def choose(self, chosen: Chosen) -> None:
+        """Choose and sort the tasks."""
+        ...
+
+    def size_rules(self) -> Sequence[str]:
+        """Return the size rules that occur."""
+        ...
+
+    def heading(self, cells: int) -> Row:
+        """Write what stands above the tasks."""
+        ...
+
+    def row(self, index: int, cells: int) -> Row:
+        """Write a task."""
+        ...
+
+    def told_of(self, index: int) -> Row:
+        """Write in a line what is known of a task."""
+        ...
+
+    def groups(self, index: int, *, demonstrations: bool) -> Sequence[Sequence[Group]]:
+        """Return what may be shown of a task's grids, what is wanted most first."""
+        ...
+
+    def summary(self) -> tuple[Row, Row]:
+        """Write what stands at the left and at the right of the first line."""
+        ...
+
+    def scores(self) -> list[str]:
+        """Write the scores."""
+        ...
+
+
 class TasksScreen(InspectScreen[None]):
-    """Shows tasks and the grids of the chosen one; what they are of, its children say.
+    """Shows tasks and the grids of the chosen one.
 
     Args:
+        tasks: The tasks.
         chosen: What is shown at first.
     """
 
     KEYS = TASKS
     SECTIONS = SECTIONS
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
-    FILTERS: ClassVar[Sequence[str]] = (EVERYTHING,)
-    """What `f` goes through."""
-    FILTER_NAMES: ClassVar[Mapping[str, str]] = {}
-    """How some of these are written for the reader."""
     DEFAULT_CSS = """
     TasksScreen #sides { height: 1fr; }
     TasksScreen #facts { height: 1; background: $surface-background; }
@@ -53,87 +95,14 @@ class TasksScreen(InspectScreen[None]):
     TasksScreen GroupsView { background: $surface-background; }
     """
 
-    def __init__(self, chosen: Chosen | None = None) -> None:
+    def __init__(self, tasks: TaskList, chosen: Chosen | None = None) -> None:
         super().__init__()
+        self.tasks = tasks
         self.chosen = Chosen() if chosen is None else chosen
         self.demonstrations = True
         """Whether the demonstrations are shown where there is room."""
         self.digits = False
         """Whether each cell shows its digit."""
-
-    # What the children say
-
-    def ids(self) -> Sequence[str]:
-        """Return the ids of the tasks that are shown, in their order.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
-
-    def choose(self) -> None:
-        """Choose and sort the tasks as `chosen` says.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
-
-    def size_rules(self) -> Sequence[str]:
-        """Return the size rules that occur.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
-
-    def heading(self, cells: int) -> Row:
-        """Write what stands above the tasks.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
-
-    def row(self, index: int, cells: int) -> Row:
-        """Write a task.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
-
-    def told_of(self, index: int) -> Row:
-        """Write in a line what is known of a task.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
-
-    def groups(self, index: int, *, demonstrations: bool) -> Sequence[Sequence[Group]]:
-        """Return what may be shown of a task's grids, what is wanted most first.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
-
-    def summary(self) -> tuple[Row, Row]:
-        """Write what stands at the left and at the right of the first line.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
-
-    def scores(self) -> list[str]:
-        """Write the scores.
-
-        Raises:
-            NotImplementedError: In a screen that does not say.
-        """
-        raise NotImplementedError
 
     # The parts
 
@@ -167,12 +136,14 @@ class TasksScreen(InspectScreen[None]):
             cursor: The row to be chosen; None stays at the task that is.
         """
         before = self.chosen_id
-        self.choose()
-        ids = self.ids()
+        self.tasks.choose(self.chosen)
+        ids = self.tasks.ids()
         if cursor is None:
             cursor = ids.index(before) if before in ids else 0
         empty = "no task is so; f, z and Esc show others" if self.chosen.narrowed else "no task"
-        self.query_one(LazyList).show(len(ids), self.row, heading=self.heading, cursor=cursor, empty=empty)
+        self.query_one(LazyList).show(
+            len(ids), self.tasks.row, heading=self.tasks.heading, cursor=cursor, empty=empty
+        )
         self._shown_id = ids[cursor] if ids else None
         self.redraw()
 
@@ -190,18 +161,18 @@ class TasksScreen(InspectScreen[None]):
 
     def redraw(self) -> None:
         """Draw the title, and the grids of the chosen task."""
-        left, right = self.summary()
+        left, right = self.tasks.summary()
         chosen = self.chosen
         if chosen.narrowed:
-            only = self.FILTER_NAMES.get(chosen.only, chosen.only)
+            only = self.tasks.FILTER_NAMES.get(chosen.only, chosen.only)
             parts = [part for part in (only, chosen.size) if part != EVERYTHING]
             parts += [f"/{chosen.words}"] if chosen.words else []
-            right = [(f"{len(self.ids()):,} shown: {', '.join(parts)}  ", "accent"), *right]
+            right = [(f"{len(self.tasks.ids()):,} shown: {', '.join(parts)}  ", "accent"), *right]
         self.head(left, right)
         at = self.at
         facts, view = self.query_one("#facts", RowsView), self.query_one(GroupsView)
-        facts.show([] if at is None else [self.told_of(at)])
-        groups = [] if at is None else self.groups(at, demonstrations=self.demonstrations)
+        facts.show([] if at is None else [self.tasks.told_of(at)])
+        groups = [] if at is None else self.tasks.groups(at, demonstrations=self.demonstrations)
         view.show_groups(groups, what=self.chosen_id, digits=self.digits)
 
     # Messages
@@ -209,7 +180,7 @@ class TasksScreen(InspectScreen[None]):
     @on(LazyList.Chosen)
     def choice_changed(self, message: LazyList.Chosen) -> None:
         """Show what is chosen."""
-        self._shown_id = self.ids()[message.index]
+        self._shown_id = self.tasks.ids()[message.index]
         self.redraw()
 
     @on(LazyList.Opened)
@@ -238,10 +209,10 @@ class TasksScreen(InspectScreen[None]):
         pages = [
             Page(
                 name,
-                self.told_of(place),
-                lambda wanted, place=place: self.groups(place, demonstrations=wanted)[0],
+                self.tasks.told_of(place),
+                lambda wanted, place=place: self.tasks.groups(place, demonstrations=wanted)[0],
             )
-            for place, name in enumerate(self.ids())
+            for place, name in enumerate(self.tasks.ids())
         ]
         screen = ResultTaskScreen(pages, at, demonstrations=self.demonstrations, digits=self.digits)
         self.app.push_screen(screen, self._returned)
@@ -252,12 +223,14 @@ class TasksScreen(InspectScreen[None]):
 
     def action_only(self) -> None:
         """Show only tasks of which the next thing is true."""
-        self.chosen = replace(self.chosen, only=_next(self.FILTERS, self.chosen.only))
+        self.chosen = replace(self.chosen, only=_next(self.tasks.FILTERS, self.chosen.only))
         self.again()
 
     def action_size(self) -> None:
         """Show only tasks with the next size rule."""
-        self.chosen = replace(self.chosen, size=_next([EVERYTHING, *self.size_rules()], self.chosen.size))
+        self.chosen = replace(
+            self.chosen, size=_next([EVERYTHING, *self.tasks.size_rules()], self.chosen.size)
+        )
         self.again()
 
     def action_sort(self) -> None:
@@ -296,7 +269,7 @@ class TasksScreen(InspectScreen[None]):
         """Show the scores."""
         cells = min(self.app.size.width, 84) - 6
         rows: list[Row] = [[]]
-        for line in self.scores():
+        for line in self.tasks.scores():
             head, gap, tail = line.rpartition(WIDE_GAP)
             if len(line) <= cells:
                 rows.append([(line, "text")])

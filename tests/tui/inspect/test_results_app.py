@@ -60,7 +60,7 @@ def evals(tmp_path: Path) -> Path:
 
 
 def listed(app: ResultsApp) -> list[str]:
-    return list(app.screen.ids())  # type: ignore[attr-defined]
+    return list(app.screen.tasks.ids())  # type: ignore[attr-defined]
 
 
 async def choose(app: ResultsApp, pilot: Pilot, task: str) -> None:
