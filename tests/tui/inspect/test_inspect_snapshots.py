@@ -1,4 +1,4 @@
-"""Pictures of the browser's screens, small and large."""
+"""Pictures of the browser's screens at four sizes."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -14,8 +14,8 @@ from arc_tui.inspect.app import InspectApp
 from arc_tui.inspect.heat_map import HeatMap
 from arc_tui.inspect.source import open_checkpoint
 
-SIZES = [(80, 24), (160, 50)]
-IDS = ["small", "large"]
+SIZES = [(80, 24), (120, 40), (160, 50), (200, 60)]
+IDS = ["small", "middle", "large", "largest"]
 
 
 @pytest.fixture(autouse=True)
