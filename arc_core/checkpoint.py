@@ -51,6 +51,7 @@ from arc_core.snapshot import (
     LANGUAGE_MODEL,
     RNG,
     Models,
+    Moment,
     Snapshot,
     SnapshotTaker,
     restore_rng,
@@ -116,7 +117,7 @@ class ModelPersistence:
             OSError: As `write` does.
         """
         taker = SnapshotTaker(Models(agent, qwen, solver, efe_loss, policy, optimizer))
-        snapshot = taker.take(next_id(self.directory), epoch, batch, metrics, state or {}, copy=False)
+        snapshot = taker.take(Moment(next_id(self.directory), epoch, batch, metrics, state or {}), copy=False)
         return self.write(snapshot, on_saved)
 
     def write(self, snapshot: Snapshot, on_saved: Callable[[Path], None] | None = None) -> Path:

@@ -25,7 +25,7 @@ from arc_core.errors import CheckpointError
 from arc_core.events import EventWriter
 from arc_core.progress import Progress
 from arc_core.provenance import describe_build
-from arc_core.snapshot import Snapshot
+from arc_core.snapshot import Moment, Snapshot
 from arc_core.startup import Warn
 from arc_core.telemetry import Pace
 
@@ -44,16 +44,7 @@ class Taker(Protocol):
         """Bytes that a copy takes."""
         ...
 
-    def take(
-        self,
-        number: int,
-        epoch: int,
-        batch: int,
-        metrics: Mapping[str, float],
-        state: Mapping[str, Any],
-        *,
-        copy: bool = True,
-    ) -> Snapshot:
+    def take(self, moment: Moment, *, copy: bool = True) -> Snapshot:
         """Take a snapshot; the one before it must have been written."""
         ...
 
@@ -142,7 +133,7 @@ class Saver:
         copied = self._taker.bytes < LARGEST_COPY * psutil.virtual_memory().available
         try:
             snapshot = self._taker.take(
-                number, progress.epoch, progress.batch, progress.metrics(), state, copy=copied
+                Moment(number, progress.epoch, progress.batch, progress.metrics(), state), copy=copied
             )
         except CheckpointError as error:
             job.fail(error)

@@ -45,6 +45,22 @@ _BACKBONE = "language_model."
 
 
 @dataclass(frozen=True)
+class Moment:
+    """When a snapshot is taken, and what the loop keeps of that moment."""
+
+    number: int
+    """The checkpoint's id."""
+    epoch: int
+    """0-based."""
+    batch: int
+    """0-based in the epoch; the one that was trained last."""
+    metrics: Mapping[str, float]
+    """To be shown beside the checkpoint."""
+    state: Mapping[str, Any]
+    """Of the loop, JSON-able."""
+
+
+@dataclass(frozen=True)
 class Models:
     """Everything of a run that has state, by the seed's names."""
 
@@ -153,24 +169,11 @@ class SnapshotTaker:
             size_in_bytes(tensors) for path, tensors in self._live().items() if path not in self._unchanging
         )
 
-    def take(
-        self,
-        number: int,
-        epoch: int,
-        batch: int,
-        metrics: Mapping[str, float],
-        state: Mapping[str, Any],
-        *,
-        copy: bool = True,
-    ) -> Snapshot:
+    def take(self, moment: Moment, *, copy: bool = True) -> Snapshot:
         """Take a snapshot; the one before it must have been written.
 
         Args:
-            number: The checkpoint's id.
-            epoch: 0-based.
-            batch: 0-based in the epoch; the one that was trained last.
-            metrics: Numbers to show beside the checkpoint.
-            state: JSON-able state of the loop.
+            moment: When it is taken.
             copy: False shares memory with the models, which must then stand still until it is written.
 
         Raises:
@@ -189,16 +192,9 @@ class SnapshotTaker:
                 metadata = {ALIASES: json.dumps(aliases)} if aliases else {}
             files[path] = Tensors(unique, metadata)
         files |= {f"{LANGUAGE_MODEL}/{name}": Text(content) for name, content in self._layout.items()}
-        content = {
-            "id": number,
-            "epoch": epoch,
-            "batch": batch,
-            "metrics": dict(metrics),
-            "memory": models.solver.bookkeeping,
-            **state,
-        }
-        files[STATE] = state_text(files, content, models.optimizers, models.parts)
-        return Snapshot(number, files, self._unchanging)
+        own = {"memory": models.solver.bookkeeping}
+        files[STATE] = state_text(moment, files, own, models.optimizers, models.parts)
+        return Snapshot(moment.number, files, self._unchanging)
 
     @property
     def _unchanging(self) -> frozenset[str]:
@@ -225,18 +221,36 @@ class SnapshotTaker:
 
 
 def state_text(
+    moment: Moment,
     files: Mapping[str, Tensors | Text],
-    content: Mapping[str, Any],
+    own: Mapping[str, Any],
     optimizers: Mapping[str, torch.optim.Optimizer],
     parts: Mapping[str, nn.Module],
 ) -> Text:
-    """Write state.json: what else is in the checkpoint, the optimizers' settings, and `content`.
+    """Write state.json.
+
+    Args:
+        moment: When the snapshot is taken.
+        files: What else is in the checkpoint.
+        own: What models of this kind keep beside their tensors.
+        optimizers: Theirs, by label.
+        parts: The modules whose parameters these move, by name.
 
     Raises:
-        CheckpointError: If the content holds a number that is not finite.
+        CheckpointError: If the loop's state holds a number that is not finite.
     """
     groups = {label: optimizer_groups(optimizer, parts) for label, optimizer in optimizers.items()}
-    everything = {"format": FORMAT, "files": sorted(files), "optimizer": groups, **content}
+    everything = {
+        "format": FORMAT,
+        "id": moment.number,
+        "epoch": moment.epoch,
+        "batch": moment.batch,
+        "metrics": dict(moment.metrics),
+        "files": sorted(files),
+        **own,
+        "optimizer": groups,
+        **moment.state,
+    }
     try:
         text = json.dumps(everything, indent=1, allow_nan=False) + "\n"
     except ValueError:

@@ -16,7 +16,7 @@ from arc_core.errors import CheckpointError
 from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule
 from arc_core.optimizer_state import OPTIMIZER, optimizer_tensors, restore_optimizers
 from arc_core.restoring import read_tensors, restore_tensors
-from arc_core.snapshot import RNG, Snapshot, Tensors, Text, restore_rng, rng_tensors, state_text
+from arc_core.snapshot import RNG, Moment, Snapshot, Tensors, Text, restore_rng, rng_tensors, state_text
 from arc_core.solver import fresh_net
 from arc_core.solver_config import SolverConfig
 from arc_core.solver_optimizer import set_base_rate, solver_optimizers
@@ -127,16 +127,7 @@ class SolverSnapshotTaker:
         """Bytes that a copy takes."""
         return sum(size_in_bytes(tensors) for tensors in self._live().values())
 
-    def take(
-        self,
-        number: int,
-        epoch: int,
-        batch: int,
-        metrics: Mapping[str, float],
-        state: Mapping[str, Any],
-        *,
-        copy: bool = True,
-    ) -> Snapshot:
+    def take(self, moment: Moment, *, copy: bool = True) -> Snapshot:
         """Take a snapshot, see `arc_core.snapshot.SnapshotTaker.take`.
 
         Raises:
@@ -148,16 +139,10 @@ class SolverSnapshotTaker:
             )
             for path, live in self._live().items()
         }
-        content = {
-            "id": number,
-            "epoch": epoch,
-            "batch": batch,
-            "metrics": dict(metrics),
-            "architecture": self._system.net.config.architecture(),
-            **state,
-        }
-        files[STATE] = state_text(files, content, self._system.optimizers, {"agent": self._system.net})
-        return Snapshot(number, files, frozenset())
+        system = self._system
+        own = {"architecture": system.net.config.architecture()}
+        files[STATE] = state_text(moment, files, own, system.optimizers, {"agent": system.net})
+        return Snapshot(moment.number, files, frozenset())
 
     def _live(self) -> dict[str, Mapping[str, Tensor]]:
         system = self._system

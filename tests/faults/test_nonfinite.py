@@ -15,7 +15,7 @@ from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, newest_in
 from arc_core.errors import CheckpointError
 from arc_core.events import validate_event
 from arc_core.rundir import RunDirectory
-from arc_core.snapshot import Models, SnapshotTaker, Tensors
+from arc_core.snapshot import Models, Moment, SnapshotTaker, Tensors
 from arc_core.trainer import Trainer
 
 Steps = Callable[[int], bool]
@@ -196,7 +196,7 @@ def test_every_tensor_of_a_snapshot_is_looked_at(tmp_path: Path) -> None:
         models = Models(
             *(system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer)
         )
-        snapshot = SnapshotTaker(models).take(9, 0, 0, {}, {})
+        snapshot = SnapshotTaker(models).take(Moment(9, 0, 0, {}, {}))
         assert snapshot.first_nonfinite() is None
         looked_at = 0
         for path, content in snapshot.files.items():
@@ -209,7 +209,7 @@ def test_every_tensor_of_a_snapshot_is_looked_at(tmp_path: Path) -> None:
                     looked_at += 1
         assert looked_at > 200
         next(iter(system.agent.parameters())).data.fill_(3e38)  # finite numbers whose sum is not
-        assert SnapshotTaker(models).take(9, 0, 0, {}, {}).first_nonfinite() is None
+        assert SnapshotTaker(models).take(Moment(9, 0, 0, {}, {})).first_nonfinite() is None
 
 
 def test_a_poisoned_snapshot_leaves_no_trace_on_the_disk(tmp_path: Path) -> None:
