@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -18,14 +18,12 @@ from arc_core.dataset_files import DATASET_NAMES, Split, Task, load_tasks
 from arc_core.errors import DataError, RunError
 from arc_core.evaluation import EvalFolder, TaskAnswer
 from arc_core.events import Event, EventReader
-from arc_core.grids import Grid
 from arc_core.kaggle import ATTEMPTS
-from arc_core.scoring import same_grid
 from arc_core.text import printable
 from arc_tui.eval_command import Asked, assign
 from arc_tui.evaluate import Command, Workers, follow, hand_out, watched_process
 from arc_tui.inspect.grid_text import text_of
-from arc_tui.inspect.results import TaskResult
+from arc_tui.inspect.results import State, TaskResult
 from arc_tui.inspect.results_groups import input_groups
 from arc_tui.launch import has_terminal
 from arc_tui.picture_groups import scrolled_rows
@@ -40,6 +38,9 @@ LEFT = 130
 """Exit code where the user has left before there were answers, as after Ctrl+C."""
 
 SEEN = "The weights were trained on this task: what they say of it is no measure of them."
+
+SOLVED = {State.SOLVED: True, State.FAILED: False, State.UNKNOWN: None}
+"""What became of an answered task, as JSON says it."""
 
 SPLITS: tuple[Split, ...] = ("training", "evaluation")
 
@@ -195,21 +196,11 @@ def answer_json(task: Task, answer: TaskAnswer) -> dict[str, Any]:
             }
             for x in answer.inputs
         ],
-        "solved": _solved(task, answer),
+        "solved": SOLVED[TaskResult(task, answer).state],
         "steps": answer.steps,
         "seconds": answer.seconds,
         "fit": [answer.fit, answer.demonstrations],
     }
-
-
-def _solved(task: Task, answer: TaskAnswer) -> bool | None:
-    outputs = [pair.output for pair in task.test]
-    if any(output is None for output in outputs):
-        return None
-    return all(
-        any(same_grid(grid, cast(Grid, output)) for grid in (x.attempts.first, x.attempts.second))
-        for x, output in zip(answer.inputs, outputs, strict=True)
-    )
 
 
 def answer_rows(task: Task, answer: TaskAnswer, cells: int) -> list[Row]:
@@ -220,9 +211,10 @@ def answer_rows(task: Task, answer: TaskAnswer, cells: int) -> list[Row]:
         answer: The answers.
         cells: Width.
     """
-    verdict = {None: "not known whether solved", True: "solved", False: "not solved"}[_solved(task, answer)]
+    result = TaskResult(task, answer)
+    verdict = {None: "not known whether solved", True: "solved", False: "not solved"}[SOLVED[result.state]]
     summary = (
         f"{printable(task.id, 40)}: {verdict}; {answer.steps} steps in {answer.seconds:.1f} s,"
         f" fits {answer.fit} of {answer.demonstrations} demonstrations"
     )
-    return [*scrolled_rows(input_groups(TaskResult(task, answer)), cells, digits=True), [], [(summary, "")]]
+    return [*scrolled_rows(input_groups(result), cells, digits=True), [], [(summary, "")]]
