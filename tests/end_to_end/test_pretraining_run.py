@@ -6,11 +6,17 @@ import subprocess
 
 import pytest
 from command import ARC_TUI, environment, train
+from safetensors.torch import load_file
 
 from arc_core.checkpoint_index import checkpoint_id, list_checkpoints
+from arc_core.config import resolve
 from arc_core.events import validate_event
 from arc_core.export_weights import export
+from arc_core.pretrain_data import make_pool, plan_batches, plan_single_pairs, pretraining_tasks
+from arc_core.pretrainer import solver_config
 from arc_core.rundir import RunDirectory
+from arc_core.solver import fresh_net
+from arc_core.solver_optimizer import TASK_PROMPTS
 from arc_core.weights_file import read_notes
 
 OPTIONS = [
@@ -86,3 +92,17 @@ def test_weights_are_not_taken_from_a_course_that_the_run_has_given_up(whole, tm
     run.update(given_up=[{"checkpoints": [last, last], "seqs": [10**6, 10**6]}])
     assert f"checkpoint {before}, step" in export(run, tmp_path / "w.safetensors")
     assert f"checkpoint {last}, step 6" in export(run, tmp_path / "w.safetensors", last)
+
+
+def test_each_pair_trains_the_prompt_of_its_own_task_under_its_own_symmetry(whole):
+    config = resolve(run_json(whole.run)["config"])
+    pool = make_pool(pretraining_tasks(config.dataset), {}, config.small_cells)
+    shown = set()
+    for epoch in range(config.epochs):
+        groups = plan_single_pairs(pool, seed=config.seed, epoch=epoch)
+        batches = plan_batches(groups, pool, config.batch_size, seed=config.seed, epoch=epoch)
+        shown |= {(g.task, g.view.symmetry) for batch in batches[: config.max_batches] for g in batch}
+    before = fresh_net(solver_config(config), config.seed, (len(pool), 8)).task_prompts
+    after = load_file(list_checkpoints(whole.run.checkpoints)[-1] / "agent.safetensors")[TASK_PROMPTS]
+    moved = (after != before).any(dim=-1).nonzero().tolist()
+    assert {(task, symmetry) for task, symmetry in moved} == shown
