@@ -49,10 +49,19 @@ def read_outcomes(path: Path) -> list[Outcome]:
     """The outcomes of a file; none where there is no file."""
     if not path.exists():
         return []
-    kinds = {"asked": float, "solved": int, "fit": int, "demonstrations": int, "steps": int, "seconds": float}
     with path.open(newline="") as file:
         return [
-            Outcome(**{name: kinds.get(name, str)(value) for name, value in row.items()})
+            Outcome(
+                system=row["system"],
+                tasks=row["tasks"],
+                asked=float(row["asked"]),
+                task=row["task"],
+                solved=int(row["solved"]),
+                fit=int(row["fit"]),
+                demonstrations=int(row["demonstrations"]),
+                steps=int(row["steps"]),
+                seconds=float(row["seconds"]),
+            )
             for row in csv.DictReader(file)
         ]
 
@@ -62,7 +71,7 @@ def write_outcomes(path: Path, outcomes: Sequence[Outcome]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Outcome)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(map(asdict, sorted(outcomes, key=lambda o: (*o.evaluation, o.task))))
+        writer.writerows(asdict(o) for o in sorted(outcomes, key=lambda o: (*o.evaluation, o.task)))
 
 
 def outcomes_of(folder: Path, system: str, tasks: str) -> list[Outcome]:
@@ -71,7 +80,15 @@ def outcomes_of(folder: Path, system: str, tasks: str) -> list[Outcome]:
     asked = float(results["protocol"]["seconds_per_task"])
     return [
         Outcome(
-            system, tasks, asked, task, int(of["solved"]), *of["fit"], of["steps"], round(of["seconds"], 1)
+            system=system,
+            tasks=tasks,
+            asked=asked,
+            task=task,
+            solved=int(of["solved"]),
+            fit=of["fit"][0],
+            demonstrations=of["fit"][1],
+            steps=of["steps"],
+            seconds=round(of["seconds"], 1),
         )
         for task, of in results["tasks"].items()
     ]
