@@ -8,7 +8,7 @@ import pytest
 
 from arc_core.data import load_tasks
 from arc_core.protocol import held_out
-from benchmarks.evaluations import Outcome, compare, outcomes_of, read_outcomes, write_outcomes
+from benchmarks.evaluations import Outcome, compare, main, outcomes_of, read_outcomes, write_outcomes
 
 RECORDED = Path(__file__).parents[2] / "docs" / "evaluations.csv"
 
@@ -34,6 +34,20 @@ def test_a_finished_evaluation_is_taken_task_by_task(tmp_path: Path):
     results = {"protocol": {"seconds_per_task": 45}, "tasks": {"abc": task}}
     (tmp_path / "results.json").write_text(json.dumps(results))
     assert outcomes_of(tmp_path, "s", "l") == [Outcome("s", "l", 45.0, "abc", 1, 2, 3, 7, 1.3)]
+
+
+def test_an_evaluation_that_is_added_again_takes_the_place_of_its_own_lines_alone(
+    tmp_path: Path, monkeypatch
+):
+    file, kept = tmp_path / "file.csv", outcomes("s", "l", "0", asked=45.0)
+    write_outcomes(file, kept)
+    for mark in (False, True):
+        task = {"solved": mark, "steps": 7, "seconds": 1.0, "fit": [2, 3]}
+        results = {"protocol": {"seconds_per_task": 12}, "tasks": {"abc": task}}
+        (tmp_path / "results.json").write_text(json.dumps(results))
+        monkeypatch.setattr("sys.argv", ["evaluations", "add", str(file), "s", "l", str(tmp_path)])
+        main()
+    assert read_outcomes(file) == [Outcome("s", "l", 12.0, "abc", 1, 2, 3, 7, 1.0), *kept]
 
 
 def test_lists_are_joined_and_only_shared_tasks_of_the_budget_count():
