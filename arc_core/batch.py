@@ -13,9 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arc_core.data import Example, Pair
+from arc_core.data import Example, Pair, cut_by_size
 from arc_core.features import TaskDescription, describe
+from arc_core.grids import MAX_SIDE
 from arc_core.resize import size_mask
+
+ANY_SIDE = tuple(range(1, MAX_SIDE + 1))
+"""Canvases as small as their grids allow."""
+
+FEW_SIDES = (4, 6, 8, 10, 12, 15, 18, 21, 25, 30)
+"""Canvases of few sizes, in cells a side. Libraries compile and keep kernels for each shape that they meet:
+these ten lengths pad 11% more cells than `ANY_SIDE` and bound the shapes, and so the memory, of a run."""
+
+DEMONSTRATIONS_TOGETHER = 8
+"""How many demonstrations share a canvas."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +44,16 @@ class GridBatch:
     sizes: Tensor
 
     @classmethod
-    def pad(cls, grids: Sequence[np.ndarray]) -> GridBatch:
-        """Stack grids, each [h, w], onto the smallest canvas that holds them all."""
-        sizes = torch.tensor([grid.shape for grid in grids], dtype=torch.int64).reshape(-1, 2)
-        height, width = (int(side) for side in sizes.amax(dim=0)) if len(grids) else (1, 1)
+    def pad(cls, grids: Sequence[np.ndarray], sides: Sequence[int] = ANY_SIDE) -> GridBatch:
+        """Stack grids, each [h, w], at least one, onto the smallest canvas of these sides that holds all."""
+        sizes = torch.tensor([grid.shape for grid in grids], dtype=torch.int64)
+        return cls.onto(grids, padded_canvas(sizes.numpy(), sides))
+
+    @classmethod
+    def onto(cls, grids: Sequence[np.ndarray], canvas: tuple[int, int]) -> GridBatch:
+        """Stack grids, each [h, w], onto a canvas (height, width) that holds them all."""
+        height, width = canvas
+        sizes = torch.tensor([grid.shape for grid in grids], dtype=torch.int64)
         cells = np.zeros((len(grids), height, width), dtype=np.int64)
         for row, grid in zip(cells, grids, strict=True):
             row[: grid.shape[0], : grid.shape[1]] = grid
@@ -52,6 +69,31 @@ class GridBatch:
         return self.cells.shape[1], self.cells.shape[2]
 
 
+def padded_canvas(sizes: np.ndarray, sides: Sequence[int] = FEW_SIDES) -> tuple[int, int]:
+    """Return the smallest (height, width) of some sides that holds grids of some sizes, [B, 2] in cells."""
+    height, width = (next(side for side in sides if side >= longest) for longest in sizes.max(axis=0))
+    return height, width
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """Demonstrations that share a canvas, the last of them blank where there are fewer.
+
+    Attributes:
+        inputs: [N, H, W] their inputs; a blank one has the size 0x0.
+        outputs: Their outputs on a canvas of the same size.
+        owner: [n] int64, which pair of the batch each belongs to; the blank ones, N - n, to none.
+    """
+
+    inputs: GridBatch
+    outputs: GridBatch
+    owner: Tensor
+
+    def to(self, device: torch.device | str) -> Demonstrations:
+        """Move all tensors."""
+        return Demonstrations(self.inputs.to(device), self.outputs.to(device), self.owner.to(device))
+
+
 @dataclass(frozen=True)
 class PromptInputs:
     """What the prompt is made of: demonstrations and the query's input, never its output.
@@ -60,17 +102,13 @@ class PromptInputs:
         rules: One sentence a pair.
         features: [B, 15] float32.
         summary: [B, 32] float32, what the policy and the memory look at.
-        demo_inputs: The demonstrations' inputs, all pairs' together [N, H, W].
-        demo_outputs: Their outputs on a canvas of the same size.
-        demo_owner: [N] int64, which pair of the batch each demonstration belongs to.
+        demonstrations: All pairs' together, alike in size within a canvas.
     """
 
     rules: tuple[str, ...]
     features: Tensor
     summary: Tensor
-    demo_inputs: GridBatch
-    demo_outputs: GridBatch
-    demo_owner: Tensor
+    demonstrations: tuple[Demonstrations, ...]
 
     def to(self, device: torch.device | str) -> PromptInputs:
         """Move all tensors."""
@@ -78,9 +116,7 @@ class PromptInputs:
             self,
             features=self.features.to(device),
             summary=self.summary.to(device),
-            demo_inputs=self.demo_inputs.to(device),
-            demo_outputs=self.demo_outputs.to(device),
-            demo_owner=self.demo_owner.to(device),
+            demonstrations=tuple(some.to(device) for some in self.demonstrations),
         )
 
     def __len__(self) -> int:
@@ -118,12 +154,15 @@ class Batch:
         return len(self.task_ids)
 
 
-def prompt_inputs(contexts: Sequence[Sequence[Pair]], queries: Sequence[np.ndarray]) -> PromptInputs:
+def prompt_inputs(
+    contexts: Sequence[Sequence[Pair]], queries: Sequence[np.ndarray], sides: Sequence[int] = ANY_SIDE
+) -> PromptInputs:
     """Describe each query's task by its demonstrations and the query's input.
 
     Args:
         contexts: The demonstrations of each query; may be empty.
         queries: The input grids, each [h, w].
+        sides: That the demonstrations' canvases may have.
 
     Raises:
         ValueError: If a demonstration has no output.
@@ -131,38 +170,46 @@ def prompt_inputs(contexts: Sequence[Sequence[Pair]], queries: Sequence[np.ndarr
     descriptions: list[TaskDescription] = [
         describe(tuple(context), query) for context, query in zip(contexts, queries, strict=True)
     ]
-    inputs: list[np.ndarray] = []
-    outputs: list[np.ndarray] = []
-    owner: list[int] = []
-    for index, context in enumerate(contexts):
-        for pair in context:
-            if pair.output is None:
-                raise ValueError("a demonstration needs an output")
-            inputs.append(pair.input)
-            outputs.append(pair.output)
-            owner.append(index)
-    # Both grids of a pair share a canvas, so that cells at the same place line up.
-    both = GridBatch.pad([*inputs, *outputs])
-    count = len(inputs)
     return PromptInputs(
         rules=tuple(description.rule for description in descriptions),
         features=torch.from_numpy(np.stack([d.features for d in descriptions])),
         summary=torch.from_numpy(np.stack([d.summary for d in descriptions])),
-        demo_inputs=GridBatch(both.cells[:count], both.mask[:count], both.sizes[:count]),
-        demo_outputs=GridBatch(both.cells[count:], both.mask[count:], both.sizes[count:]),
-        demo_owner=torch.tensor(owner, dtype=torch.int64),
+        demonstrations=_demonstrations(contexts, sides),
     )
 
 
-def collate(examples: Sequence[Example]) -> Batch:
-    """Pad examples into one batch. Targets are left out when any example has none."""
+def _demonstrations(contexts: Sequence[Sequence[Pair]], sides: Sequence[int]) -> tuple[Demonstrations, ...]:
+    """Spread the demonstrations of some pairs over canvases, those alike in size together."""
+    owned = [(owner, pair) for owner, context in enumerate(contexts) for pair in context]
+    grids: list[tuple[np.ndarray, np.ndarray]] = []
+    for _, pair in owned:
+        if pair.output is None:
+            raise ValueError("a demonstration needs an output")
+        grids.append((pair.input, pair.output))
+    shapes = np.array([np.maximum(before.shape, after.shape) for before, after in grids]).reshape(-1, 2)
+    blank = np.zeros((0, 0), dtype=np.int8)
+    together = []
+    for chosen in cut_by_size(np.arange(len(grids)), shapes, DEMONSTRATIONS_TOGETHER):
+        missing = [blank] * (DEMONSTRATIONS_TOGETHER - len(chosen))
+        # Both grids of a pair share a canvas, so that cells at the same place line up.
+        canvas = padded_canvas(shapes[chosen], sides)
+        inputs, outputs = (
+            GridBatch.onto([*(grids[k][side] for k in chosen), *missing], canvas) for side in (0, 1)
+        )
+        owner = torch.tensor([owned[k][0] for k in chosen], dtype=torch.int64)
+        together.append(Demonstrations(inputs, outputs, owner))
+    return tuple(together)
+
+
+def collate(examples: Sequence[Example], sides: Sequence[int] = ANY_SIDE) -> Batch:
+    """Pad examples into one batch, on canvases of these sides. Targets are left out when any has none."""
     targets = [example.target for example in examples if example.target is not None]
     return Batch(
         task_ids=tuple(example.task_id for example in examples),
         pair_indices=tuple(example.pair_index for example in examples),
         prompt_inputs=prompt_inputs(
-            [example.context for example in examples], [example.input for example in examples]
+            [example.context for example in examples], [example.input for example in examples], sides
         ),
-        inputs=GridBatch.pad([example.input for example in examples]),
-        targets=GridBatch.pad(targets) if len(targets) == len(examples) else None,
+        inputs=GridBatch.pad([example.input for example in examples], sides),
+        targets=GridBatch.pad(targets, sides) if len(targets) == len(examples) else None,
     )

@@ -285,7 +285,7 @@ def cut_by_size(
     """
     if len(indices) <= batch_size:
         return [indices.tolist()] if len(indices) else []
-    sides = shapes[indices]  # [N, 4]
+    sides = shapes[indices]  # [N, sides]
     widest = int(sides.std(axis=0).argmax())
     indices = indices[np.argsort(sides[:, widest], kind="stable")]  # stable: ties stay shuffled
     middle = -(-len(indices) // batch_size) // 2 * batch_size  # whole batches, so only the last is short

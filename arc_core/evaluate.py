@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arc_core.batch import collate
+from arc_core.batch import FEW_SIDES, collate
 from arc_core.data import Example
 from arc_core.reward import per_cell_accuracy
 from arc_core.system import ArcSystem
@@ -80,7 +80,7 @@ def predict(
     answers: dict[int, Predicted] = {}
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        batch = collate([blind[index] for index in chosen]).to(system.device)
+        batch = collate([blind[index] for index in chosen], FEW_SIDES).to(system.device)
         flow = system.flow(batch, explore=False)
         before, after = flow.before.grids(batch.inputs), flow.after.grids(batch.inputs)
         answers.update({i: Predicted(b, a) for i, b, a in zip(chosen, before, after, strict=True)})

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arc_core.agent import one_hot
-from arc_core.batch import PromptInputs, prompt_inputs
+from arc_core.batch import Demonstrations, PromptInputs, prompt_inputs
 from arc_core.data import Pair
 from arc_core.grids import NUM_COLORS
 from arc_core.language_model import LanguageModel
@@ -41,10 +41,18 @@ class DemonstrationEncoder(nn.Module):
     def forward(self, inputs: PromptInputs) -> Tensor:
         """Embed the demonstrations of each pair, [B, P]; a learned vector where there are none."""
         batch = len(inputs)
-        count = torch.bincount(inputs.demo_owner, minlength=batch).to(self.nothing)
-        if len(inputs.demo_owner) == 0:
+        if not inputs.demonstrations:
             return self.nothing.expand(batch, -1)
-        before, after = inputs.demo_inputs, inputs.demo_outputs
+        owner = torch.cat([some.owner for some in inputs.demonstrations])
+        each = torch.cat([self._read(some)[: len(some.owner)] for some in inputs.demonstrations])
+        count = torch.bincount(owner, minlength=batch).to(self.nothing)
+        total = each.new_zeros(batch, each.shape[1]).index_add(0, owner, each)
+        mean_of_pairs = total / count.clamp_min(1.0)[:, None]
+        return torch.where((count > 0)[:, None], mean_of_pairs, self.nothing)
+
+    def _read(self, some: Demonstrations) -> Tensor:
+        """Embed the demonstrations of one canvas, [N, P], blank ones too."""
+        before, after = some.inputs, some.outputs
         picture = torch.cat(
             [
                 one_hot(before.cells, before.mask),
@@ -60,13 +68,10 @@ class DemonstrationEncoder(nn.Module):
         read = F.gelu(self.read(picture.permute(0, 3, 1, 2)))
         read = F.gelu(self.reduce(read * canvas[:, None].to(read.dtype)))
         kept = canvas[:, None, ::2, ::2].to(read.dtype)
-        mean = (read * kept).sum(dim=(2, 3)) / kept.sum(dim=(2, 3))
+        mean = (read * kept).sum(dim=(2, 3)) / kept.sum(dim=(2, 3)).clamp_min(1.0)
         # GELU is bounded below by -0.17, so a masked maximum may start at -1.
         peak = (read * kept + (kept - 1.0)).amax(dim=(2, 3))
-        each = self.out(torch.cat([mean, peak], dim=-1)).float()
-        total = each.new_zeros(batch, each.shape[1]).index_add(0, inputs.demo_owner, each)
-        mean_of_pairs = total / count.clamp_min(1.0)[:, None]
-        return torch.where((count > 0)[:, None], mean_of_pairs, self.nothing)
+        return self.out(torch.cat([mean, peak], dim=-1)).float()
 
 
 @dataclass(frozen=True)

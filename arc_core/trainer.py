@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from arc_core.batch import collate
+from arc_core.batch import FEW_SIDES, collate
 from arc_core.checkpoint import ModelPersistence
 from arc_core.config import TrainConfig
 from arc_core.control import Control
@@ -84,7 +84,7 @@ class Trainer(TrainingLoop[list[int]]):
         """Train on the examples of a batch."""
         progress = self.progress
         examples = [self.dataset.example(index, progress.epoch) for index in batch]
-        pairs = collate(examples).to(self.system.device)
+        pairs = collate(examples, FEW_SIDES).to(self.system.device)
         result = training_step(self.system, pairs, progress.epoch, progress.step + 1)
         progress.step += 1
         rate = self.pace.add(len(pairs))

@@ -20,7 +20,7 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
 
 import torch
 
-from arc_core.batch import Batch, collate
+from arc_core.batch import FEW_SIDES, Batch, collate
 from arc_core.checkpoint import ModelPersistence
 from arc_core.config import TrainConfig
 from arc_core.data import ARCDataset, plan_batches
@@ -48,7 +48,10 @@ def some_batches(count: int, small_cells: int | None = None) -> list[Batch]:
     config = TrainConfig()
     dataset = ARCDataset(augment=True, max_cells=small_cells)
     planned = plan_batches(dataset, config.batch_size, seed=config.seed, epoch=0)
-    return [collate([dataset[i] for i in chosen]) for chosen in planned[:: len(planned) // count][:count]]
+    return [
+        collate([dataset[i] for i in chosen], FEW_SIDES)
+        for chosen in planned[:: len(planned) // count][:count]
+    ]
 
 
 def make_saver(system: ArcSystem, folder: Path, events: EventWriter) -> Saver:

@@ -22,7 +22,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from arc_core.batch import Batch, collate
+from arc_core.batch import FEW_SIDES, Batch, collate
 from arc_core.config import TrainConfig
 from arc_core.data import ARCDataset, plan_batches
 from arc_core.step import training_step
@@ -67,7 +67,9 @@ def batches_of(dataset: ARCDataset, indices: list[int], size: int) -> list[Batch
     planned = [i for batch in plan_batches(dataset, size, seed=42, epoch=0) for i in batch if i in chosen]
     shapes = dataset.shapes()
     planned.sort(key=lambda i: (shapes[i].max(), *shapes[i]))
-    return [collate([dataset[i] for i in planned[k : k + size]]) for k in range(0, len(planned), size)]
+    return [
+        collate([dataset[i] for i in planned[k : k + size]], FEW_SIDES) for k in range(0, len(planned), size)
+    ]
 
 
 def timed(run: Callable[[], None]) -> float:

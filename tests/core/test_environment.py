@@ -22,7 +22,7 @@ def test_kernels_of_all_grid_sizes_are_kept_and_threads_wait_without_spinning_lo
     environment: dict[str, str],
 ) -> None:
     prepare()
-    assert [environment.get(name) for name in NAMES] == ["30000", "10000", None]
+    assert [environment.get(name) for name in NAMES] == ["4096", "10000", None]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -99,7 +99,7 @@ def test_a_demonstration_is_trained_with_the_others_as_its_context_and_never_wit
         epoch, batch = next(batches)
         assert epoch == len(seen) // 3
         seen += batch.pair_indices
-        owners = batch.prompt_inputs.demo_owner.tolist()
+        owners = [owner for some in batch.prompt_inputs.demonstrations for owner in some.owner.tolist()]
         assert [owners.count(k) for k in range(len(batch))] == [2] * len(batch)
         assert batch.targets is not None
     assert sorted(seen[:3]) == sorted(seen[3:]) == [0, 1, 2]

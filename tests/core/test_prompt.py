@@ -1,13 +1,14 @@
 """The prompt: what it is made of, and what must not matter to it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from arc_core.batch import GridBatch, PromptInputs, prompt_inputs
+from arc_core.batch import Demonstrations, GridBatch, PromptInputs, prompt_inputs
 from arc_core.data import Example, Pair
 from arc_core.prompt import PromptPack, QwenHybridPrompt
 
@@ -94,13 +95,12 @@ def test_more_padding_and_what_stands_in_it_do_not_matter(
         return GridBatch(torch.where(mask > 0, cells, colour), mask, grids.sizes)
 
     for colour in (0, 6):
-        wider = PromptInputs(
-            inputs.rules,
-            inputs.features,
-            inputs.summary,
-            pad(inputs.demo_inputs, colour),
-            pad(inputs.demo_outputs, colour),
-            inputs.demo_owner,
+        wider = replace(
+            inputs,
+            demonstrations=tuple(
+                Demonstrations(pad(some.inputs, colour), pad(some.outputs, colour), some.owner)
+                for some in inputs.demonstrations
+            ),
         )
         torch.testing.assert_close(qwen.demonstrations(wider), vectors, rtol=1e-5, atol=1e-5)
 
