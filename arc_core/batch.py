@@ -70,7 +70,7 @@ class GridBatch:
         return self.cells.shape[1], self.cells.shape[2]
 
 
-def padded_canvas(sizes: np.ndarray, sides: Sequence[int] = FEW_SIDES) -> tuple[int, int]:
+def padded_canvas(sizes: np.ndarray, sides: Sequence[int]) -> tuple[int, int]:
     """Return the smallest (height, width) of some sides that holds grids of some sizes, [B, 2] in cells."""
     height, width = (next(side for side in sides if side >= longest) for longest in sizes.max(axis=0))
     return height, width

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from arc_core.batch import FEW_SIDES
 from arc_core.checkpoint import ModelPersistence
 from arc_core.checkpoint_index import STATE, checkpoint_id, find_checkpoint
 from arc_core.config import TrainConfig
@@ -184,7 +185,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         """Train on the groups of a batch."""
         system, progress = self.system, self.progress
         items = [item for number, group in enumerate(batch) for item in self._items(group, number)]
-        packed = pack(items).to(self.device)
+        packed = pack(items, FEW_SIDES).to(self.device)
         optimizers = list(system.optimizers.values())
         set_rates(optimizers, system.schedule.factor(progress.step + 1))
         with system.precision.autocast():
@@ -314,7 +315,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
         placement = placed.place(pair.input, output)
         query = Item(pair.input, None, placement, 0, placed.copies)
         shown = placed.demonstrations(0)[:CONTEXT] if self.solver.reads_prompt else []
-        batch = pack([*shown, query]).to(self.device)
+        batch = pack([*shown, query], FEW_SIDES).to(self.device)
         prompts = self._prompts(self.system.mean, [Group(number, (0,), _OWN_VIEW[0])])
         with self.system.precision.autocast():
             planned = self.system.mean(batch, prompts)

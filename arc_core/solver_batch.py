@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arc_core.batch import GridBatch
+from arc_core.batch import ANY_SIDE, GridBatch, padded_canvas
 from arc_core.grids import Grid
 from arc_core.resize import size_mask
 from arc_core.sizes import Placement
@@ -84,8 +84,8 @@ class SolverBatch:
         return replace(self, **moved)
 
 
-def pack(items: Sequence[Item]) -> SolverBatch:
-    """Pad items into one batch, on the smallest canvases that hold them all.
+def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> SolverBatch:
+    """Pad items into one batch, on the smallest canvases of these sides that hold them all.
 
     Raises:
         ValueError: If a target has another size than its placement.
@@ -93,9 +93,9 @@ def pack(items: Sequence[Item]) -> SolverBatch:
     for item in items:
         if item.target is not None and item.target.shape != item.placement.size:
             raise ValueError(f"a target of {item.target.shape} is placed as {item.placement.size}")
-    inputs = GridBatch.pad([item.input for item in items])
+    inputs = GridBatch.pad([item.input for item in items], sides)
     sizes = torch.tensor([item.placement.size for item in items], dtype=torch.int64)
-    height, width = (int(side) for side in sizes.amax(dim=0))
+    height, width = padded_canvas(sizes.numpy(), sides)
     aligned = all(
         item.input.shape == item.placement.size and item.placement.corner == (0, 0) for item in items
     )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.agent import AgentOutput, ARCPromptGuidedAgentGPU
-from arc_core.batch import Batch, GridBatch, padded_canvas
+from arc_core.batch import FEW_SIDES, Batch, GridBatch, padded_canvas
 from arc_core.checkpoint_index import STATE
 from arc_core.config import TrainConfig
 from arc_core.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
@@ -53,7 +53,7 @@ class Prediction:
     def final(self, inputs: GridBatch) -> tuple[Tensor, Tensor]:
         """The last step on the predicted sizes: logits [B, h, w, C] and mask [B, h, w]."""
         sizes = self.output.sizes
-        canvas = padded_canvas(sizes.cpu().numpy())
+        canvas = padded_canvas(sizes.cpu().numpy(), FEW_SIDES)
         logits = self.on(inputs, sizes, canvas, slice(-1, None))[:, 0]
         return logits, size_mask(sizes, *canvas)
 
