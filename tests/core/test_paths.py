@@ -1,10 +1,11 @@
 """Asking the file system about paths that users name: never an exception, always the reason."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from another_user import another_user
+from unprivileged import unprivileged
 
 from arc_core import paths
 from arc_core.errors import ConfigError
@@ -13,18 +14,19 @@ LONG = "x" * 300
 
 
 @pytest.fixture
-def closed(shared_folder: Path) -> Path:
-    """A folder that another user cannot look into, with a file in it."""
-    folder = shared_folder / "closed"
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder that nobody but root can look into, with a file in it."""
+    folder = tmp_path / "closed"
     folder.mkdir()
     (folder / "file").touch()
     folder.chmod(0)
-    return folder
+    yield folder
+    folder.chmod(0o700)
 
 
 @pytest.mark.parametrize("ask", [paths.is_dir, paths.is_file, paths.is_link, paths.exists, paths.is_taken])
 def test_nothing_is_there_for_who_may_not_look_and_under_names_that_cannot_be(ask, closed: Path):
-    with another_user():
+    with unprivileged():
         with pytest.raises(PermissionError):
             (closed / "file").lstat()  # the folder is really closed
         assert ask(closed / "file") is False
@@ -34,7 +36,7 @@ def test_nothing_is_there_for_who_may_not_look_and_under_names_that_cannot_be(as
 
 
 def test_listing_leaves_out_what_is_closed(closed: Path):
-    with another_user():
+    with unprivileged():
         assert paths.entries(closed) == []
         assert paths.entries(closed.parent) == [closed]
         assert paths.matching(closed.parent, "*/*") == []
@@ -46,7 +48,7 @@ def test_listing_leaves_out_what_is_closed(closed: Path):
 
 
 def test_refusal_says_why_in_the_systems_words(closed: Path):
-    with another_user():
+    with unprivileged():
         assert paths.refusal(closed) == "Permission denied"
         assert paths.refusal(closed / "file") == "Permission denied"
         assert paths.absence(closed / "file") == "cannot be looked at: Permission denied"
