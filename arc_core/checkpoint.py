@@ -44,6 +44,7 @@ from arc_core.errors import CheckpointError
 from arc_core.loss import EFELoss
 from arc_core.memory import PermanentSolver
 from arc_core.optimizer_state import OPTIMIZER, restore_optimizers
+from arc_core.paths import is_dir, is_link, matching
 from arc_core.policy import PolicyRefinedAgent
 from arc_core.prompt import QwenHybridPrompt
 from arc_core.restoring import read_tensors, restore_models
@@ -151,7 +152,7 @@ class ModelPersistence:
             self._read_back(final, linked)
         except BaseException:
             for place in (folder, final):
-                if place.is_dir():
+                if is_dir(place):
                     with contextlib.suppress(OSError):
                         remove_folder(place)
             raise
@@ -181,9 +182,9 @@ class ModelPersistence:
 
     def clean(self) -> None:
         """Remove what a killed process left unfinished. The caller holds the run's lock."""
-        if self.directory.is_dir() and not self.directory.is_symlink():
-            for path in self.directory.glob(f"{TEMPORARY_PREFIX}*"):
-                if path.is_dir() and not path.is_symlink():
+        if is_dir(self.directory) and not is_link(self.directory):
+            for path in matching(self.directory, f"{TEMPORARY_PREFIX}*"):
+                if is_dir(path) and not is_link(path):
                     shutil.rmtree(path)
                 else:
                     path.unlink()
@@ -217,7 +218,7 @@ class ModelPersistence:
 
     def _make_directory(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.directory.is_symlink():
+        if is_link(self.directory):
             raise CheckpointError(f"{self.directory} is a symbolic link: checkpoints go into a real folder")
 
     def _linkable(self, snapshot: Snapshot) -> dict[str, FileEntry]:

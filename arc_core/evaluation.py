@@ -27,6 +27,7 @@ from arc_core.config import RECIPES, SOLVER
 from arc_core.errors import RunError
 from arc_core.grids import Grid, from_rows, to_rows
 from arc_core.kaggle import Attempts
+from arc_core.paths import exists
 from arc_core.safe_files import open_regular, read_json_object, write_json_atomic
 from arc_core.text import printable
 
@@ -225,7 +226,7 @@ class EvalFolder:
 
     def pending(self, tasks: Sequence[str]) -> list[str]:
         """The tasks that have no answers yet."""
-        return [task for task in tasks if not self.answer_path(task).exists()]
+        return [task for task in tasks if not exists(self.answer_path(task))]
 
     def write_answer(self, answer: TaskAnswer) -> None:
         """Keep a task's answers: whole, or not at all."""

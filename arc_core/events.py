@@ -14,9 +14,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn, cast
 
+from arc_core.errors import RunError
 from arc_core.event_types import EVENT_TYPES, Event, validate_event
 from arc_core.event_writer import EventWriter
+from arc_core.paths import bytes_of
 from arc_core.safe_files import open_regular
+from arc_core.text import printable
 
 __all__ = [
     "EVENT_TYPES",
@@ -71,7 +74,7 @@ class EventReader:
         A long log arrives in several calls.
 
         Raises:
-            RunError: If the log is a symbolic link or no regular file.
+            RunError: If the log is a symbolic link or no regular file, or is closed to this user.
         """
         events: list[Event] = []
         while not events:
@@ -106,6 +109,8 @@ class EventReader:
             fd = open_regular(self.path, os.O_RDONLY)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise RunError(f"Cannot read {printable(str(self.path))}: {error.strerror}.") from None
         with os.fdopen(fd, "rb", buffering=0) as file:
             file.seek(self._offset)
             data = file.read(CHUNK_BYTES) or b""
@@ -148,7 +153,7 @@ def next_seq(path: Path) -> int:
     limit = TAIL_BYTES
     while True:
         events = read_tail(path, limit)
-        if events or not path.exists() or limit >= path.stat().st_size:
+        if events or limit >= (bytes_of(path) or 0):
             return max((event["seq"] for event in events), default=0) + 1
         limit *= 4
 
@@ -158,7 +163,7 @@ def events_after(path: Path, seq: int) -> list[Event]:
     limit = TAIL_BYTES
     while True:
         events = read_tail(path, limit)
-        if not path.exists() or limit >= path.stat().st_size or (events and events[0]["seq"] <= seq):
+        if limit >= (bytes_of(path) or 0) or (events and events[0]["seq"] <= seq):
             return [event for event in events if event["seq"] > seq]
         limit *= 4
 

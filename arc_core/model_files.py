@@ -6,7 +6,6 @@ Importing this module imports neither torch nor transformers.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arc_core.errors import LanguageModelError
+from arc_core.paths import entries, exists, expanded, is_dir, is_file, matching, own_folder
 from arc_core.safe_files import PICKLED
 
 SMOLLM2 = "smollm2"
@@ -65,8 +65,7 @@ def first_line(error: BaseException) -> str:
 
 def cached_model(name: str = SMOLLM2) -> Path:
     """Return the folder in the user's cache where a fetched model lies, whether or not it is there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return cache / "arc-tui" / "lm" / name
+    return own_folder("XDG_CACHE_HOME", "~/.cache") / "arc-tui" / "lm" / name
 
 
 def find_model(name: str, *, weights: bool = True) -> ModelFiles:
@@ -85,13 +84,13 @@ def find_model(name: str, *, weights: bool = True) -> ModelFiles:
     """
     if name == SMOLLM2:
         files = ModelFiles(cached_model(), None)
-        if not files.folder.is_dir():
+        if not is_dir(files.folder):
             raise LanguageModelError(f"{name} is not fetched yet: run `arc-tui fetch-lm {name}`")
-    elif Path(name).expanduser().is_dir():
-        files = ModelFiles(Path(name).expanduser(), None)
-    elif Path(name).suffix in PICKLED and Path(name).expanduser().exists():
+    elif is_dir(expanded(name)):
+        files = ModelFiles(expanded(name), None)
+    elif Path(name).suffix in PICKLED and exists(expanded(name)):
         raise LanguageModelError(f"{name} holds pickled weights, which are never read: {CONVERSION}")
-    elif Path(name).expanduser().exists():
+    elif exists(expanded(name)):
         raise LanguageModelError(f"{name} is a file: name the folder that holds config.json and the weights")
     elif HUB_NAME.fullmatch(name) and not name.startswith("."):
         files = _hub_snapshot(name, weights=weights)
@@ -129,7 +128,7 @@ def _hub_snapshot(name: str, *, weights: bool) -> ModelFiles:
     # The cache first: the model does not change under the user, and no network is needed.
     try:
         folder = snapshot(local=True)
-        if (folder / CONFIG).is_file() and (not weights or not _missing_weights(folder)):
+        if is_file(folder / CONFIG) and (not weights or not _missing_weights(folder)):
             return ModelFiles(folder, folder.name)
     except LocalEntryNotFoundError:
         pass
@@ -163,7 +162,7 @@ def _read_json(name: str, file: Path) -> dict[str, Any]:
 
 def _check_config(name: str, folder: Path) -> None:
     """Refuse a folder without a configuration, and one whose model is code that it brings along."""
-    if not (folder / CONFIG).is_file():
+    if not is_file(folder / CONFIG):
         raise LanguageModelError(f"{name} is not a model folder: there is no config.json in {folder}")
     config = _read_json(name, folder / CONFIG)
     if not isinstance(config.get("model_type"), str):
@@ -183,20 +182,20 @@ def _check_weights(name: str, folder: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
     for file in (INDEX, "tokenizer.json", "tokenizer_config.json"):
-        if (folder / file).is_file():
+        if is_file(folder / file):
             _read_json(name, folder / file)
     if missing := _missing_weights(folder):
-        if any(file.suffix in PICKLED for file in folder.iterdir()):
+        if any(file.suffix in PICKLED for file in entries(folder)):
             raise LanguageModelError(f"{name} holds only pickled weights, which are never read: {CONVERSION}")
         raise LanguageModelError(f"{name}: there is no {missing} in {folder}")
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in matching(folder, "*.safetensors"):
         try:
             with safe_open(file, "numpy"):
                 pass
         except (OSError, SafetensorError) as error:
             raise LanguageModelError(f"{name}: {file.name} is damaged ({first_line(error)})") from error
     # Without it transformers may make up an empty tokenizer, to which every text is the same.
-    if not (folder / "tokenizer.json").is_file():
+    if not is_file(folder / "tokenizer.json"):
         raise LanguageModelError(
             f"{name}: there is no tokenizer.json in {folder}: save the model's fast tokenizer there"
         )
@@ -204,7 +203,7 @@ def _check_weights(name: str, folder: Path) -> None:
 
 def _missing_weights(folder: Path) -> str | None:
     """Return the first weight file that the folder should have and has not, or None."""
-    if (folder / INDEX).is_file():
+    if is_file(folder / INDEX):
         shards = set(_read_json(folder.name, folder / INDEX).get("weight_map", {}).values())
-        return next((shard for shard in sorted(shards) if not (folder / shard).is_file()), None)
-    return None if (folder / "model.safetensors").is_file() else "model.safetensors"
+        return next((shard for shard in sorted(shards) if not is_file(folder / shard)), None)
+    return None if is_file(folder / "model.safetensors") else "model.safetensors"

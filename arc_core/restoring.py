@@ -15,6 +15,7 @@ from arc_core.checkpoint_index import FORMAT, STATE, read_manifest, read_state
 from arc_core.errors import CheckpointError
 from arc_core.memory import PermanentSolver
 from arc_core.model_files import first_line
+from arc_core.paths import is_file
 from arc_core.snapshot import ALIASES, STATE_FORM, module_tensors
 from arc_core.state_form import require_form
 from arc_core.text import printable
@@ -83,7 +84,7 @@ def _require_files(path: Path, listed: list[object]) -> None:
     if foreign := sorted(there - set(map(str, listed))):
         raise CheckpointError(f"{STATE}: {printable(foreign[0])} is missing from files")
     for name in map(str, listed):
-        if name not in there or not (path / PurePosixPath(name)).is_file():
+        if name not in there or not is_file(path / PurePosixPath(name)):
             raise CheckpointError(f"{printable(name)} is missing")
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from arc_core.errors import RunError
+from arc_core.paths import entries, is_dir, is_file, is_link, is_taken, modified, refusal, same_place
 from arc_core.safe_files import PICKLED, open_regular, read_json_object, write_json_atomic
 from arc_core.text import is_printable, printable
 
@@ -135,9 +136,12 @@ class RunLock:
         """Take the lock.
 
         Raises:
-            RunError: If another process still holds it after the wait; says which.
+            RunError: If another process still holds it after the wait, says which; if it is not this user's.
         """
-        fd = open_regular(self._run.lock, os.O_RDWR | os.O_CREAT)
+        try:
+            fd = open_regular(self._run.lock, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise RunError(f"Cannot lock {printable(str(self._run.path))}: {error.strerror}.") from None
         deadline = time.monotonic() + self._wait_seconds
         while not _try_lock(fd, fcntl.LOCK_EX):
             if time.monotonic() >= deadline:
@@ -253,18 +257,20 @@ def open_run(runs_dir: Path, reference: str = LATEST) -> RunDirectory:
     """
     where = printable(str(runs_dir))
     parent, _, name = reference.rstrip("/").rpartition("/")
-    if parent and Path(parent).resolve() != runs_dir.resolve():
+    if parent and not same_place(Path(parent), runs_dir):
         raise RunError(f"The run {printable(reference)} is not in {where}: give its folder by --runs-dir.")
     if name != LATEST and (reason := _name_problem(name)):
         raise RunError(f'"{printable(name, 60)}" names no run: {reason}.')
+    exact = runs_dir / name
+    if name != LATEST and (is_link(exact) or is_dir(exact)):
+        return trusted_run(exact)
+    if reason := refusal(runs_dir):
+        raise RunError(f"The folder of runs {where} cannot be looked at: {reason}.")
     runs = list_runs(runs_dir)
     if name == LATEST:
         if not runs:
             raise RunError(f"There is no run in {where}.")
         return trusted_run(runs[0].path)
-    exact = runs_dir / name
-    if exact.is_symlink() or exact.is_dir():
-        return trusted_run(exact)
     matches = sorted(run.name for run in runs if run.name.startswith(name))
     if len(matches) == 1:
         return trusted_run(runs_dir / matches[0])
@@ -295,8 +301,10 @@ def trusted_run(path: Path) -> RunDirectory:
         raise RunError(f"{shown} is a symbolic link: a run directory must be a real one.")
     if mode & stat.S_IWOTH:
         raise RunError(f"{shown} is writable by everyone: remove that permission to use the run.")
+    if reason := refusal(path):
+        raise RunError(f"Cannot open the run {shown}: {reason}.")
     run = RunDirectory(path.absolute())
-    if not os.path.lexists(run.run_json):
+    if not is_taken(run.run_json):
         raise RunError(f"{shown} is no run: it has no run.json.")
     for place in (run.run_json, run.events, run.engine_log, run.lock, run.commands, run.checkpoints):
         _refuse_what_is_no_part_of_a_run(place, folder=place in (run.commands, run.checkpoints))
@@ -308,20 +316,26 @@ def _refuse_what_is_no_part_of_a_run(place: Path, *, folder: bool) -> None:
         mode = place.lstat().st_mode
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise RunError(f"Cannot open {printable(str(place))}: {error.strerror}.") from None
     if stat.S_ISLNK(mode):
         raise RunError(f"{printable(str(place))} is a symbolic link: what a run holds must be real.")
     if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
         raise RunError(
             f"{printable(str(place))} is no {'folder' if folder else 'regular file'}: it is not opened."
         )
+    if reason := refusal(place):
+        raise RunError(f"Cannot open {printable(str(place))}: {reason}.")
 
 
 def list_runs(runs_dir: Path) -> list[RunDirectory]:
-    """List the runs of a folder, the newest first; links and other folders are left out."""
-    if not runs_dir.is_dir():
-        return []
-    runs = [RunDirectory(path.absolute()) for path in runs_dir.iterdir() if not _name_problem(path.name)]
-    real = [run for run in runs if not run.path.is_symlink() and run.run_json.is_file()]
+    """List the runs of a folder, the newest first.
+
+    Links, other folders, and runs that are closed to this user are left out.
+    """
+    runs = [RunDirectory(path.absolute()) for path in entries(runs_dir) if not _name_problem(path.name)]
+    real = [run for run in runs if not is_link(run.path) and is_file(run.run_json)]
+    real = [run for run in real if refusal(run.run_json) is None]
     return sorted(real, key=lambda run: (_created(run), run.name), reverse=True)
 
 
@@ -365,7 +379,7 @@ def _created(run: RunDirectory) -> float:
         created: object = run.read().get("created")
         if isinstance(created, int | float):
             return float(created)
-    return run.path.stat().st_mtime
+    return modified(run.path)
 
 
 def _try_lock(fd: int, how: int) -> bool:

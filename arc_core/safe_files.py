@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from arc_core.errors import RunError
+from arc_core.paths import matching
 from arc_core.text import printable
 
 LARGEST_JSON = 4 << 20
@@ -107,7 +108,7 @@ def write_json_atomic(path: Path, content: object) -> None:
 
 def remove_unfinished(path: Path) -> None:
     """Remove what processes that were killed within `write_json_atomic` left beside a file."""
-    for left in path.parent.glob(f"{_TEMPORARY}*-{path.name}"):
+    for left in matching(path.parent, f"{_TEMPORARY}*-{path.name}"):
         writer = left.name.removeprefix(_TEMPORARY).removesuffix(f"-{path.name}")
         if writer.isdecimal() and not _is_running(int(writer)):
             left.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from arc_core.events import EventWriter, next_seq
 from arc_core.grids import to_rows
 from arc_core.kaggle import Attempts
 from arc_core.pace import MachinePace, solver_clock
+from arc_core.paths import exists
 from arc_core.protocol import load_blind
 from arc_core.safe_files import read_json_object, write_json_atomic
 from arc_core.solver import Look
@@ -50,7 +51,7 @@ class Worker:
     def _pace(self) -> MachinePace:
         """The pace of this machine, measured by whichever process comes first."""
         with self.folder.claim(PACE, wait=True):
-            if not self.folder.pace.exists():
+            if not exists(self.folder.pace):
                 write_json_atomic(self.folder.pace, self.system.measure_pace().to_json())
         return MachinePace.from_json(read_json_object(self.folder.pace))
 

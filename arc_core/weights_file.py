@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from arc_core.errors import CheckpointError, DataError
 from arc_core.options import Value, canonical
+from arc_core.paths import bytes_of, full_path, is_file, refusal
 from arc_core.protocol import SeenTasks
 from arc_core.solver_config import ARCHITECTURE, SolverConfig
 from arc_core.text import printable
@@ -57,17 +58,19 @@ def find_weights(name: str) -> Path | None:
     """
     if name == NONE:
         return None
-    path = PACKAGED if name == DEFAULT else Path(name).expanduser().absolute()
-    if path.is_file():
+    path = PACKAGED if name == DEFAULT else full_path(name)
+    if is_file(path):
         return path
     if name == DEFAULT:
         raise CheckpointError("This build carries no weights of its own: name a file, or use --weights none.")
+    if reason := refusal(path):
+        raise CheckpointError(f"The weights {printable(str(path))} cannot be looked at: {reason}.")
     raise CheckpointError(f"There are no weights {printable(str(path))}.")
 
 
 def default_weights() -> str:
     """What `--weights` means when nothing is said: the package's own where it has any."""
-    return DEFAULT if PACKAGED.is_file() else NONE
+    return DEFAULT if is_file(PACKAGED) else NONE
 
 
 def read_notes(path: Path) -> WeightsNotes:
@@ -78,7 +81,7 @@ def read_notes(path: Path) -> WeightsNotes:
     """
     shown = printable(str(path))
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        if (bytes_of(path) or 0) > LARGEST_BYTES:
             raise CheckpointError(
                 f"{shown} is larger than {LARGEST_BYTES / 1e6:.0f} MB: it holds no weights."
             )

@@ -18,6 +18,7 @@ from arc_core.checkpoint_index import (
     size_of,
 )
 from arc_core.errors import ArcError
+from arc_core.paths import is_file
 from arc_core.safe_files import read_limited
 from arc_tui.headless_lines import number, whole
 from arc_tui.marks import Mark, MarkKind
@@ -115,7 +116,7 @@ def _on_disk(path: Path) -> SavedState:
         state = read_state(path)
     except ArcError as error:
         return SavedState(0, Standing.DAMAGED, math.nan, identity, path, text=str(error))
-    if not (path / MANIFEST).is_file():
+    if not is_file(path / MANIFEST):
         return SavedState(0, Standing.DAMAGED, math.nan, identity, path, text=f"{MANIFEST} is missing")
     exact = number(state, "metrics.best_validation_exact")
     cells = number(state, "metrics.best_validation_cell_accuracy")

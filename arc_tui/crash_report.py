@@ -9,13 +9,13 @@ import time
 import traceback
 from pathlib import Path
 
+from arc_core.paths import own_folder
 from arc_core.text import printable
 
 
 def report_folder() -> Path:
     """Return the folder of the reports: the user's own place for the state of programs."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "arc-tui"
+    return own_folder("XDG_STATE_HOME", "~/.local/state") / "arc-tui"
 
 
 def write_report(error: BaseException, place: str, folder: Path | None = None) -> Path | None:

@@ -16,6 +16,7 @@ from arc_core.config import PIPELINE, SOLVER, TrainConfig
 from arc_core.dataset_files import Split, Task, load_tasks
 from arc_core.errors import CheckpointError, ConfigError, RunError
 from arc_core.evaluation import WHOLE, Assignment, EvalFolder, TaskAnswer
+from arc_core.paths import exists, is_file, matching, modified
 from arc_core.pipeline_start import find_run_checkpoint, identity_of, settle
 from arc_core.protocol import SeenTasks, choose_tasks, first_of, held_out, refuse_seen
 from arc_core.rundir import check_name
@@ -134,7 +135,7 @@ def begin(asked: Asked, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
     name = asked.name or time.strftime("eval_%Y%m%d_%H%M%S")
     check_name(name)
     folder = EvalFolder((evals_dir / name).absolute())
-    if folder.path.exists():
+    if exists(folder.path):
         if folder.assignment() != assignment:
             raise ConfigError(
                 f"The evaluation {name} asks something else: choose another --name, or go on with it by "
@@ -157,14 +158,14 @@ def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
         DataError: If its tasks are not there any more.
     """
     if name == LATEST:
-        found = sorted(evals_dir.glob("[!.]*/eval.json"), key=lambda path: path.stat().st_mtime)
+        found = sorted(matching(evals_dir, "[!.]*/eval.json"), key=modified)
         if not found:
             raise RunError(f"There is no evaluation in {printable(str(evals_dir))}.")
         folder = EvalFolder(found[-1].parent.absolute())
     else:
         check_name(name)
         folder = EvalFolder((evals_dir / name).absolute())
-        if not (folder.path / "eval.json").is_file():
+        if not is_file(folder.path / "eval.json"):
             raise RunError(f"There is no evaluation {name} in {printable(str(evals_dir))}.")
     assignment = folder.assignment()
     split: Split = "evaluation" if assignment.split == "evaluation" else "training"

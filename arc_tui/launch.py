@@ -18,6 +18,7 @@ from arc_core.config import LAUNCH_OPTIONS, TrainConfig, explicit_values, resolv
 from arc_core.errors import ConfigError, RunError
 from arc_core.events import Event, next_seq
 from arc_core.options import Value
+from arc_core.paths import exists, expanded
 from arc_core.provenance import describe_run
 from arc_core.rundir import RunDirectory, create_run, open_run, refuse_if_alive
 from arc_core.text import printable
@@ -274,5 +275,5 @@ def command_line(runs_dir: str, *words: str) -> str:
 
 def _anchored(value: str) -> str:
     """Make a path absolute, so that the run can be resumed from another folder; names stay names."""
-    path = Path(value).expanduser()
-    return str(path.absolute()) if value not in BUILT_IN and path.exists() else value
+    path = expanded(value)
+    return str(path.absolute()) if value not in BUILT_IN and exists(path) else value

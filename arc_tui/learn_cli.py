@@ -17,6 +17,7 @@ import typer
 from arc_core.config import PIPELINE, SOLVER
 from arc_core.errors import ConfigError, DataError
 from arc_core.options import canonical
+from arc_core.paths import expanded, is_file
 from arc_core.rundir import LATEST, open_run
 from arc_core.text import printable
 from arc_tui.run_cli import RUNS_DIR, RunsDir
@@ -240,9 +241,9 @@ def task_list(given: str) -> list[str]:
     Raises:
         DataError: If it cannot be read or holds none.
     """
-    path = Path(given).expanduser()
+    path = expanded(given)
     try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else given.replace(",", "\n")
+        text = path.read_text(encoding="utf-8") if is_file(path) else given.replace(",", "\n")
     except (OSError, ValueError):
         raise DataError(f"{printable(given)} cannot be read as a list of tasks.") from None
     found = [line.strip() for line in text.splitlines() if line.strip()]

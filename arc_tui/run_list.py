@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from arc_core.checkpoint_index import list_checkpoints, read_state
-from arc_core.errors import ArcError
+from arc_core.errors import ArcError, RunError
 from arc_core.events import read_events, read_tail
+from arc_core.paths import entries, is_taken, modified, refusal
 from arc_core.rundir import RunDirectory, is_alive
 from arc_core.text import printable
 from arc_tui.headless_lines import number, size
@@ -22,6 +23,9 @@ from arc_tui.run_state import RunState, Validation, initial, observed, reduce
 
 STARTING_SECONDS = 60.0
 """A run made so lately that has no events yet is taken to be starting."""
+
+CLOSED = "closed"
+"""State of what this user may not look into."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,15 @@ def read_run(run: RunDirectory, run_json: dict[str, Any], *, whole_log: bool, no
 
 
 def list_rows(runs_dir: Path, now: float | None = None) -> list[Row]:
-    """List everything in a folder of runs, the newest first, what is no run last."""
+    """List everything in a folder of runs, the newest first, what is no run or closed to this user last.
+
+    Raises:
+        RunError: If the folder itself is closed to this user.
+    """
     at = time.time() if now is None else now
-    if not runs_dir.is_dir():
-        return []
-    rows = [_row(entry, at) for entry in sorted(runs_dir.iterdir()) if not entry.name.startswith(".")]
+    if reason := refusal(runs_dir):
+        raise RunError(f"The folder of runs {printable(str(runs_dir))} cannot be looked at: {reason}.")
+    rows = [_row(entry, at) for entry in entries(runs_dir) if not entry.name.startswith(".")]
     return sorted(rows, key=lambda row: (row.problem is not None, -(row.created or 0.0), row.name))
 
 
@@ -103,7 +111,7 @@ def disk_usage(folder: Path) -> int:
         for name in names:
             try:
                 found = os.lstat(Path(where, name))
-            except FileNotFoundError:  # a checkpoint is being renamed or pruned
+            except OSError:  # a checkpoint is being renamed or pruned
                 continue
             if (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
@@ -119,11 +127,13 @@ def _row(path: Path, now: float) -> Row:
         if not stat.S_ISDIR(mode):
             return Row(path.name, "not read", "no folder")
         run = RunDirectory(path.absolute())
-        if not os.path.lexists(run.run_json):
-            return Row(path.name, "no run", "it has no run.json", bytes=disk_usage(path))
+        if reason := refusal(path) or refusal(run.run_json):
+            return Row(path.name, CLOSED, reason)
+        if not is_taken(run.run_json):
+            return Row(path.name, "no run", "it has no run.json")
         run_json = run.read()
         created = number(run_json, "created")
-        created = created if math.isfinite(created) else path.stat().st_mtime
+        created = created if math.isfinite(created) else modified(path)
         state = read_run(run, run_json, whole_log=False, now=now)
         best = max(
             filter(None, (state.best_validation, _noted_best(run))), key=lambda v: v.mark, default=None

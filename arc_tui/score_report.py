@@ -8,6 +8,7 @@ from arc_core.dataset_files import Split, Task, load_tasks
 from arc_core.errors import DataError
 from arc_core.grids import Grid
 from arc_core.kaggle import known_outputs, read_solutions
+from arc_core.paths import expanded, is_file
 from arc_core.scoring import Report, Share
 from arc_core.text import printable
 
@@ -31,8 +32,8 @@ def load_solutions(
     Raises:
         DataError: If anything about it is wrong; names file, task and cell.
     """
-    path = Path(source).expanduser()
-    if not path.is_file():
+    path = expanded(source)
+    if not is_file(path):
         if challenges is not None:
             raise DataError("--challenges goes with Kaggle's solutions file.")
         tasks = load_tasks(source, split).tasks
@@ -40,7 +41,7 @@ def load_solutions(
     solutions = read_solutions(path)
     if challenges is None:
         beside = path.with_name(path.name.replace("solutions", "challenges"))
-        challenges = beside if beside != path and beside.is_file() else None
+        challenges = beside if beside != path and is_file(beside) else None
     return solutions, None if challenges is None else load_tasks(challenges).tasks
 
 

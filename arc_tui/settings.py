@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, cast
 from arc_core.config_file import ConfigFile, read_config_file
 from arc_core.errors import ConfigError
 from arc_core.options import Setting, Value, canonical, option, settings_of, unknown_key
+from arc_core.paths import exists, own_folder
 from arc_core.text import printable
 from arc_tui.themes import DEFAULT_THEME, load_theme
 
@@ -59,8 +59,7 @@ def known_settings() -> dict[str, Setting]:
 
 def settings_path() -> Path:
     """Return where the user's config file is; it need not exist."""
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "arc-tui" / "config.toml"
+    return own_folder("XDG_CONFIG_HOME", "~/.config") / "arc-tui" / "config.toml"
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -74,7 +73,7 @@ def load_settings(path: Path | None = None) -> Settings:
             not, or keys that clash; names file and line, and the nearest right name.
     """
     own = settings_path()
-    if path is None and not own.exists():
+    if path is None and not exists(own):
         return Settings()
     file = read_config_file(path if path is not None else own)
     values: dict[str, Value] = {}

@@ -19,6 +19,7 @@ from arc_core.errors import DataError, RunError
 from arc_core.evaluation import EvalFolder, TaskAnswer
 from arc_core.events import Event, EventReader
 from arc_core.kaggle import ATTEMPTS
+from arc_core.paths import expanded, is_file
 from arc_core.text import printable
 from arc_tui.eval_command import Asked, assign
 from arc_tui.evaluate import Command, Workers, follow, hand_out, watched_process
@@ -64,8 +65,8 @@ def find_task(name: str, dataset: str | None) -> Found:
     Raises:
         DataError: If there is no such task, or the file holds several.
     """
-    path = Path(name).expanduser()
-    if dataset is None and path.is_file():
+    path = expanded(name)
+    if dataset is None and is_file(path):
         tasks = load_tasks(path).tasks
         if len(tasks) != 1:
             raise DataError(
@@ -74,7 +75,7 @@ def find_task(name: str, dataset: str | None) -> Found:
         return Found(tasks[0], str(path.absolute()), "training")
     places = DATASET_NAMES if dataset is None else (dataset,)
     for place in places:
-        single = Path(place).expanduser().is_file()
+        single = is_file(expanded(place))
         for split in SPLITS[:1] if single else SPLITS:
             for task in load_tasks(place, split).tasks:
                 if task.id == name:

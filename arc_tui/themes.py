@@ -16,6 +16,7 @@ from rich.style import Style
 
 from arc_core.errors import ConfigError
 from arc_core.options import nearest, unknown_key
+from arc_core.paths import is_dir, matching, own_folder
 from arc_core.text import printable
 from arc_tui.styles import GRID_COLOURS, PALETTE_COLOURS, Series, Status, Surface, styles
 
@@ -99,13 +100,12 @@ def colourless() -> bool:
 def theme_folder() -> Path:
     """Return the folder of the shipped themes: inside the installed package, else beside it."""
     installed = Path(__file__).parent / "_themes"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "themes"
+    return installed if is_dir(installed) else Path(__file__).parent.parent / "themes"
 
 
 def user_theme_folder() -> Path:
     """Return the folder where a user puts themes; it need not exist."""
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(base) / "arc-tui" / "themes"
+    return own_folder("XDG_CONFIG_HOME", "~/.config") / "arc-tui" / "themes"
 
 
 def theme_paths(folders: Sequence[Path] | None = None) -> dict[str, Path]:
@@ -115,7 +115,7 @@ def theme_paths(folders: Sequence[Path] | None = None) -> dict[str, Path]:
         folders: Where to look, first match wins; None looks in the usual two.
     """
     places = [user_theme_folder(), theme_folder()] if folders is None else list(folders)
-    return {path.stem: path for place in reversed(places) for path in sorted(place.glob("*.toml"))}
+    return {path.stem: path for place in reversed(places) for path in matching(place, "*.toml")}
 
 
 def load_theme(name: str = DEFAULT_THEME, folders: Sequence[Path] | None = None) -> Theme:

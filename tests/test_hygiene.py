@@ -72,6 +72,25 @@ def violations(source: str) -> list[str]:
     return [f"line {line}: {what}" for line, what in sorted(found)]
 
 
+ASKED_IN_ONE_PLACE = {
+    *("is_dir", "is_file", "exists", "is_symlink", "samefile", "resolve", "expanduser", "home"),
+    *("iterdir", "glob", "rglob"),
+}
+"""Methods of a path that raise where a folder is closed or a name too long; `arc_core.paths` does not."""
+
+
+def asked_elsewhere(source: str) -> list[str]:
+    """What a source asks of a path itself rather than of `arc_core.paths`, each with its line."""
+    return [
+        f"line {node.lineno}: {node.func.attr}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ASKED_IN_ONE_PLACE
+        and not (isinstance(node.func.value, ast.Name) and node.func.value.id == "glob")
+    ]
+
+
 def undocumented(source: str) -> list[str]:
     """Public modules, classes and functions of a source without a docstring."""
     tree = ast.parse(source)
@@ -101,6 +120,18 @@ def test_source_has_no_pickle_no_foreign_code_and_no_fork(path: Path):
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)
 def test_everything_public_says_what_it_is(path: Path):
     assert undocumented(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=NAMES)
+def test_file_system_is_asked_in_one_place_which_never_raises(path: Path):
+    if path != ROOT / "arc_core" / "paths.py":
+        assert asked_elsewhere(path.read_text(encoding="utf-8")) == []
+
+
+def test_scan_finds_what_asks_a_path_itself():
+    asking = "Path('x').is_dir()\nrun.path.exists()\nfor p in folder.glob('*'): ...\nPath.home()"
+    assert [line.split()[-1] for line in asked_elsewhere(asking)] == ["is_dir", "exists", "home", "glob"]
+    assert asked_elsewhere("is_dir(path)\nglob.glob('x')\npath.lstat()") == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from textual.screen import Screen
 
 from arc_core.checkpoint_index import checkpoint_id
 from arc_core.errors import ArcError
+from arc_core.paths import expanded
 from arc_core.text import printable
 from arc_tui.headless_lines import size
 from arc_tui.inspect.browsed import Browsed
@@ -162,9 +163,9 @@ class InspectApp(ToolApp[Begin], inherit_bindings=False):
         def export(folder: str | None) -> None:
             if not folder:
                 return
-            target = Path(folder).expanduser()
 
             def work(_: Job) -> None:
+                target = expanded(folder)
                 files = (
                     export_language_model(checkpoint, target)
                     if whole_model

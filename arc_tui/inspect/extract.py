@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from arc_core.errors import CheckpointError
+from arc_core.paths import entries, files_below, is_dir, is_file, is_link, is_taken
 from arc_core.text import printable
 from arc_tui.inspect.pieces import PIECE_BYTES, Descriptors
 from arc_tui.inspect.source import LANGUAGE_MODEL, SUFFIX, Checkpoint, Kind
@@ -30,10 +31,10 @@ def export_language_model(checkpoint: Checkpoint, folder: Path) -> list[Path]:
         CheckpointError: If there is no language model, it does not verify, or the folder is not empty.
     """
     source = checkpoint.path / LANGUAGE_MODEL
-    if checkpoint.kind is not Kind.CHECKPOINT or not source.is_dir() or source.is_symlink():
+    if checkpoint.kind is not Kind.CHECKPOINT or not is_dir(source) or is_link(source):
         raise CheckpointError(f"{checkpoint.title} has no language model in {LANGUAGE_MODEL}/.")
     _refuse_damaged(checkpoint, f"{LANGUAGE_MODEL}/")
-    files = sorted(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
+    files = [path for path in files_below(source) if is_file(path) and not is_link(path)]
 
     def write(target: Path) -> None:
         for file in files:
@@ -125,12 +126,12 @@ def _into(folder: Path, write: Callable[[Path], None]) -> list[Path]:
     shown = printable(str(folder), 500)
     temporary = folder.absolute().with_name(f".tmp-{os.getpid()}-{folder.absolute().name}")
     try:
-        if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        if is_taken(folder) and (not is_dir(folder) or bool(entries(folder))):
             raise CheckpointError(f"{shown} is there already and not an empty folder: choose another.")
         temporary.mkdir(parents=True)
         try:
             write(temporary)
-            if folder.is_dir():
+            if is_dir(folder):
                 folder.rmdir()
             temporary.rename(folder)
         except BaseException:
@@ -138,4 +139,4 @@ def _into(folder: Path, write: Callable[[Path], None]) -> list[Path]:
             raise
     except OSError as error:
         raise CheckpointError(f"Cannot write {shown}: {error.strerror}.") from None
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in files_below(folder) if is_file(path)]

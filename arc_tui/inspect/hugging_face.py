@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from arc_core.errors import ArcError, CheckpointError
+from arc_core.paths import is_file, matching
 from arc_core.safe_files import read_limited
 from arc_core.text import printable
 
@@ -41,9 +42,9 @@ class Shard:
 def find_index(folder: Path) -> Path | None:
     """Return the folder's index, the usual name first; None if it has none."""
     usual = folder / f"model{INDEX_SUFFIX}"
-    if usual.is_file():
+    if is_file(usual):
         return usual
-    return next((file for file in sorted(folder.glob(f"*{INDEX_SUFFIX}")) if file.is_file()), None)
+    return next((file for file in matching(folder, f"*{INDEX_SUFFIX}") if is_file(file)), None)
 
 
 def read_index(index: Path) -> tuple[list[Shard], str | None]:

@@ -16,6 +16,7 @@ from arc_core.errors import ArcError, RunError
 from arc_core.evaluation import Assignment, EvalFolder, InputAnswer, TaskAnswer, voted
 from arc_core.grids import Grid
 from arc_core.kaggle import known_outputs
+from arc_core.paths import exists, expanded, is_dir, is_file, matching, modified
 from arc_core.protocol import choose_tasks
 from arc_core.rundir import LATEST
 from arc_core.safe_files import read_json_object
@@ -175,7 +176,7 @@ def both(answer: InputAnswer) -> tuple[Grid, Grid]:
 
 def list_evals(evals_dir: Path) -> list[EvalSummary]:
     """List the evaluations in a folder, the newest first; a folder that is not there holds none."""
-    found = [_summary(path.parent) for path in evals_dir.glob("[!.]*/eval.json")]
+    found = [_summary(path.parent) for path in matching(evals_dir, "[!.]*/eval.json")]
     return sorted(found, key=lambda one: (-one.begun, one.path.name))
 
 
@@ -195,8 +196,8 @@ def find_eval(reference: str, evals_dir: Path) -> EvalFolder:
         if not known:
             raise RunError(f"There is no evaluation in {where}.")
         return EvalFolder(known[0].path.absolute())
-    path = Path(reference).expanduser()
-    if (path / "eval.json").is_file():
+    path = expanded(reference)
+    if is_file(path / "eval.json"):
         return EvalFolder(path.absolute())
     by_name = {one.path.name: one.path for one in known}
     starts = [reference] if reference in by_name else [n for n in sorted(by_name) if n.startswith(reference)]
@@ -234,7 +235,7 @@ def open_results(folder: EvalFolder) -> EvalResults:
 def newer(results: EvalResults) -> EvalResults:
     """Read the answers that have come since; returns what was given where there are none."""
     answers = results.folder.path / "answers"
-    there = {path.name for path in answers.glob("*.json")} if answers.is_dir() else set[str]()
+    there = {path.name for path in matching(answers, "*.json")} if is_dir(answers) else set[str]()
     tasks = tuple(
         _read(results.folder, found.task)
         if found.state is State.PENDING and results.folder.answer_path(found.id).name in there
@@ -257,11 +258,11 @@ def _read(folder: EvalFolder, task: Task) -> TaskResult:
 
 def _summary(path: Path) -> EvalSummary:
     folder = EvalFolder(path)
-    begun = (path / "eval.json").stat().st_mtime
+    begun = modified(path / "eval.json")
     try:
         assignment = folder.assignment()
         done = len(assignment.tasks) - len(folder.pending(assignment.tasks))
-        solved = _solved(read_json_object(folder.results)) if folder.results.exists() else None
+        solved = _solved(read_json_object(folder.results)) if exists(folder.results) else None
     except ArcError as error:
         return EvalSummary(path, "", 0, 0, None, begun, str(error))
     dataset = printable(f"{assignment.dataset} {assignment.split}", 60)

@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from arc_core.errors import CheckpointError
+from arc_core.paths import is_dir
 from arc_core.rundir import RunDirectory
 from arc_core.text import printable
 from arc_tui.inspect import facts, text
@@ -165,7 +166,7 @@ def show_checks(found: Checkpoint, json: bool) -> None:
 
 def export(found: Checkpoint, module: str, folder: Path) -> None:
     """Copy a module, or the language model where that is asked for, and show the files written."""
-    whole_model = module == LANGUAGE_MODEL and found.path.joinpath(LANGUAGE_MODEL).is_dir()
+    whole_model = module == LANGUAGE_MODEL and is_dir(found.path.joinpath(LANGUAGE_MODEL))
     if whole_model:
         export_whole_model(found, folder)
     else:

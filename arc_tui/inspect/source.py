@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from arc_core.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
 from arc_core.errors import ArcError, CheckpointError
+from arc_core.paths import entries, expanded, is_dir, is_file, is_taken, matching, refusal, same_place
 from arc_core.rundir import LATEST, RunDirectory, open_run
 from arc_core.text import printable
 from arc_tui.inspect import hugging_face
@@ -139,19 +140,17 @@ def open_checkpoint(path: str | None, runs_dir: Path) -> Checkpoint:
     """
     if path is None:
         return of_run(open_run(runs_dir, LATEST))
-    place = Path(path).expanduser()
-    try:
-        kind = "folder" if place.is_dir() else "file" if os.path.lexists(place) else "none"
-    except ValueError:  # a null character in the path
-        raise CheckpointError(f"{printable(path, 200)} names no file.") from None
-    if kind == "folder":
+    place = expanded(path)
+    if reason := refusal(place):
+        raise CheckpointError(f"{printable(path, 500)} cannot be looked at: {reason}.")
+    if is_dir(place):
         return _of_folder(place)
-    if kind == "file":
+    if is_taken(place):
         return _of_file(place)
     if glob.has_magic(path):
         found = glob.glob(str(place), recursive=True)  # noqa: PTH207 - a pattern may be absolute
         return _of_files(place, sorted(map(Path, found)))
-    elsewhere = "/" in path.rstrip("/") and place.parent.resolve() != runs_dir.resolve()
+    elsewhere = "/" in path.rstrip("/") and not same_place(place.parent, runs_dir)
     if elsewhere or place.suffix:
         raise CheckpointError(f"There is no {printable(path, 500)}.")
     return of_run(open_run(runs_dir, path))
@@ -189,23 +188,23 @@ def _of_file(path: Path) -> Checkpoint:
 
 
 def _of_folder(path: Path) -> Checkpoint:
-    if (path / MANIFEST).is_file() or (path / STATE).is_file():
+    if is_file(path / MANIFEST) or is_file(path / STATE):
         return _ours(path, _run_of(path))
-    if (path / "run.json").is_file():
+    if is_file(path / "run.json"):
         return of_run(RunDirectory(path.absolute()))
     if index := hugging_face.find_index(path):
         return _sharded(path, index)
     for pattern in (f"*{SUFFIX}", f"*/*{SUFFIX}"):
-        if files := sorted(path.glob(pattern)):
+        if files := matching(path, pattern):
             return _of_files(path, files)
-    if pickled := sorted(file for file in path.iterdir() if file.suffix in _PICKLES):
+    if pickled := [file for file in entries(path) if file.suffix in _PICKLES]:
         read_header(pickled[0])  # refuses it with what to do
     raise CheckpointError(f"{printable(str(path), 500)} has no {SUFFIX} file.")
 
 
 def _run_of(path: Path) -> RunDirectory | None:
     run = RunDirectory(path.absolute().parent.parent)
-    return run if path.absolute().parent.name == "checkpoints" and run.run_json.is_file() else None
+    return run if path.absolute().parent.name == "checkpoints" and is_file(run.run_json) else None
 
 
 def _ours(path: Path, run: RunDirectory | None) -> Checkpoint:
@@ -215,7 +214,7 @@ def _ours(path: Path, run: RunDirectory | None) -> Checkpoint:
     except CheckpointError as error:
         listed = set[str]()
         notes.append(str(error))
-    here = {file.relative_to(path).as_posix() for file in path.rglob(f"*{SUFFIX}")}
+    here = {file.relative_to(path).as_posix() for file in matching(path, f"**/*{SUFFIX}")}
     names = sorted(listed | here, key=lambda name: (_rank(name), name))
     parts = [_part(path / name, name, _component(name) + ".", follow_links=False) for name in names]
     return assemble(path, Kind.CHECKPOINT, parts, notes, run)
@@ -247,23 +246,21 @@ def _sharded(folder: Path, index: Path) -> Checkpoint:
         parts.append(part)
     if problem is not None:
         known = {part.path for part in parts}
-        parts += [
-            _part(file, file.name, "") for file in sorted(folder.glob(f"*{SUFFIX}")) if file not in known
-        ]
+        parts += [_part(file, file.name, "") for file in matching(folder, f"*{SUFFIX}") if file not in known]
     return assemble(folder, Kind.HUGGING_FACE, parts, notes)
 
 
 def _of_files(path: Path, files: Sequence[Path]) -> Checkpoint:
     chosen = [file for file in files if file.suffix == SUFFIX]
     if not chosen:
-        if files and files[0].is_file():
+        if files and is_file(files[0]):
             read_header(files[0])  # a pickle is refused with what to do
         raise CheckpointError(f"No {SUFFIX} file matches {printable(str(path), 500)}.")
     if len(chosen) > MOST_FILES:
         raise CheckpointError(
             f"{printable(str(path), 500)} are {len(chosen)} files; at most {MOST_FILES} go."
         )
-    if len(chosen) == 1 and path.is_dir():
+    if len(chosen) == 1 and is_dir(path):
         return assemble(path, Kind.HUGGING_FACE, [_part(chosen[0], chosen[0].name, "")])
     base = os.path.commonpath([file.absolute().parent for file in chosen])
     labels = [os.path.relpath(file.absolute(), base) for file in chosen]

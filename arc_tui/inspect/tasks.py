@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from arc_core.dataset_files import DATASET_NAMES, Split, Task, TaskSet, load_tasks
 from arc_core.errors import ConfigError, DataError
 from arc_core.features import FEATURE_NAMES, describe
 from arc_core.grids import Grid, to_rows
+from arc_core.paths import expanded, is_file
 from arc_core.text import printable
 from arc_tui.inspect.size_rules import SIZE_RULES
 
@@ -139,8 +139,8 @@ def find_task(identity: str, source: str | None = None) -> tuple[Task, str]:
     Raises:
         DataError: If there is none, or several begin so.
     """
-    path = Path(identity)
-    if source is None and path.suffix == ".json" and path.is_file():
+    path = expanded(identity)
+    if source is None and path.suffix == ".json" and is_file(path):
         found = load_tasks(path)
         return found.tasks[0], found.name
     starts: list[tuple[Task, str]] = []

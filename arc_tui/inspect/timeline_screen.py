@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 
 from arc_core.errors import ArcError
+from arc_core.paths import exists
 from arc_core.rundir import RunDirectory, check_name, is_alive
 from arc_core.text import printable
 from arc_tui.headless_lines import size
@@ -259,7 +260,7 @@ class TimelineScreen(InspectScreen[None]):
 
     def _check_name(self, name: str) -> None:
         check_name(name)
-        if (self._run.path.parent / name).exists():
+        if exists(self._run.path.parent / name):
             raise ArcError(f"The run {printable(name, 60)} exists already.")
 
     def _begin_branch(self, name: str | None) -> None:

@@ -18,6 +18,7 @@ from arc_core.checkpoint_index import STATE, read_state
 from arc_core.curriculum import DynamicMemoryThreshold
 from arc_core.errors import ArcError, CheckpointError
 from arc_core.grids import MAX_SIDE, NUM_COLORS, to_rows
+from arc_core.paths import is_file
 from arc_tui.inspect.pieces import read_values
 from arc_tui.inspect.source import Checkpoint, Kind
 
@@ -277,7 +278,7 @@ def configuration(checkpoint: Checkpoint) -> dict[str, Any]:
 def language_model_config(checkpoint: Checkpoint) -> Path | None:
     """Return where the language model's config.json is; None if there is none."""
     for folder in (checkpoint.path / "lm", checkpoint.path):
-        if (folder / "config.json").is_file():
+        if is_file(folder / "config.json"):
             return folder / "config.json"
     return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from arc_core.checkpoint_index import MANIFEST, FileEntry, digest, read_manifest
 from arc_core.errors import ArcError
+from arc_core.paths import bytes_of, files_below, is_file, is_link
 from arc_core.text import printable
 from arc_tui.inspect.pieces import Cancelled
 from arc_tui.inspect.source import Checkpoint, Kind
@@ -69,11 +70,7 @@ def verify(
         if cancelled is not None and cancelled():
             raise Cancelled
     known = {entry.name for entry in listed} | {MANIFEST}
-    here = {
-        path.relative_to(checkpoint.path).as_posix()
-        for path in checkpoint.path.rglob("*")
-        if not path.is_dir()
-    }
+    here = {path.relative_to(checkpoint.path).as_posix() for path in files_below(checkpoint.path)}
     for name in sorted(name for name in here - known if name.startswith(only)):
         yield FileCheck(printable(name, 200), 0, "is not in the manifest", "sha256")
 
@@ -82,10 +79,10 @@ def _by_manifest(folder: Path, entry: FileEntry) -> FileCheck:
     name, path, problem = printable(entry.name, 200), folder / entry.name, None
     size = 0
     try:
-        if path.is_symlink() or not path.is_file():
+        if is_link(path) or not is_file(path):
             problem = "is missing"
         else:
-            size = path.stat().st_size
+            size = bytes_of(path) or 0
             if size != entry.bytes:
                 problem = f"has {size:,} bytes, not {entry.bytes:,}"
             elif digest(path) != entry.sha256:

@@ -14,15 +14,15 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.widgets import Input
 
-from arc_core.errors import ArcError
+from arc_core.errors import ArcError, RunError
 from arc_core.rundir import RunDirectory, open_run
 from arc_core.text import printable
 from arc_tui.headless_lines import size
 from arc_tui.keys import Scope
 from arc_tui.list_rows import columns, description
 from arc_tui.rows import Row, fill, wrap
+from arc_tui.run_list import CLOSED, age, best_text, list_rows, read_run
 from arc_tui.run_list import Row as ListedRun
-from arc_tui.run_list import age, best_text, list_rows, read_run
 from arc_tui.run_state import Phase, RunState, Validation
 from arc_tui.screens.compare import CompareScreen
 from arc_tui.screens.confirm import confirm_start
@@ -82,6 +82,13 @@ class RunsScreen(KeyedScreen[RunChoice]):
             super().__init__()
             self.runs = runs
 
+    class Unlisted(Message):
+        """The folder cannot be read."""
+
+        def __init__(self, problem: str) -> None:
+            super().__init__()
+            self.problem = problem
+
     class Described(Message):
         """What the end of a run's log tells of it has been read."""
 
@@ -130,7 +137,10 @@ class RunsScreen(KeyedScreen[RunChoice]):
         self.run_worker(self._read, thread=True, exclusive=True, group="runs")
 
     def _read(self) -> None:
-        self.post_message(self.Listed(list_rows(Path(self._runs_dir))))
+        try:
+            self.post_message(self.Listed(list_rows(Path(self._runs_dir))))
+        except RunError as error:
+            self.post_message(self.Unlisted(str(error)))
 
     @on(Listed)
     def take_runs(self, message: Listed) -> None:
@@ -142,6 +152,11 @@ class RunsScreen(KeyedScreen[RunChoice]):
         self._draw(wanted)
         if first:
             self._describe()
+
+    @on(Unlisted)
+    def tell_unlisted(self, message: Unlisted) -> None:
+        """Say why the folder cannot be read; what was read before stays."""
+        self.tell(f"▲ {message.problem}", "warning")
 
     @property
     def chosen(self) -> ListedRun | None:
@@ -167,7 +182,8 @@ class RunsScreen(KeyedScreen[RunChoice]):
         name = printable(run.name, 100)
         if run.problem is not None:
             told = f"{run.state}: {printable(run.problem, 200)}"
-            return fill([(f"{here}{sign} ", "accent"), (name, "muted"), (f"  {told}", "warning")], cells)
+            style = "muted" if run.state == CLOSED else "warning"
+            return fill([(f"{here}{sign} ", "accent"), (name, "muted"), (f"  {told}", style)], cells)
         phase = Phase(run.state)
         best = None
         if run.best_exact is not None and run.best_cell_accuracy is not None:
