@@ -22,9 +22,9 @@ ANY_SIDE = tuple(range(1, MAX_SIDE + 1))
 """Canvases as small as their grids allow."""
 
 FEW_SIDES = (5, 7, 10, 12, 14, 16, 20, 23, 26, 30)
-"""Canvases of few sizes, in cells a side. Libraries compile and keep kernels for each shape that they meet, so
-few shapes bound the memory of a run. Of all ten lengths these pad least on ARC-AGI-2 in batches of 8: 9% more
-cells than `ANY_SIDE`, on 85 canvases instead of some 350."""
+"""Canvases of few sizes, in cells a side. Libraries compile and keep kernels for each shape that they meet,
+so few shapes bound the memory of a run. Of all ten lengths these pad least on ARC-AGI-2 in batches of 8: 9%
+more cells than `ANY_SIDE`, on 85 canvases instead of some 350."""
 
 DEMONSTRATIONS_TOGETHER = 8
 """How many demonstrations share a canvas."""
