@@ -26,7 +26,7 @@ from arc_core.extra_data import load_extra
 from arc_core.grids import Grid
 from arc_core.loop import StopRequested, TrainingLoop
 from arc_core.optimizer import backward_and_step, set_rates
-from arc_core.preflight import Plan, refuse_what_cannot_fit
+from arc_core.preflight import Plan, refuse_what_cannot_fit, runtime_bytes
 from arc_core.pretrain_data import (
     GROUP,
     Group,
@@ -135,7 +135,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
             total_steps=len(batches) * config.epochs,
             parameters=parameters,
             trainable_parameters=parameters,
-            memory_bytes=20 * parameters + config.batch_size * 900 * kept + 600_000_000,
+            memory_bytes=20 * parameters + config.batch_size * 900 * kept + runtime_bytes(self.device),
             checkpoint_bytes=16 * parameters,
             disk_bytes=16 * parameters * (config.keep_checkpoints + 2),
             threads=threads,
