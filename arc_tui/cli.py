@@ -21,6 +21,7 @@ from arc_tui.inspect import command as inspect_command
 from arc_tui.launch import configuration, has_terminal, train
 from arc_tui.report_cli import report
 from arc_tui.run_cli import register
+from arc_tui.terminal_size import forget_unusable_sizes
 from arc_tui.theme_cli import settings as console_settings
 from arc_tui.theme_cli import themes
 
@@ -117,6 +118,7 @@ def fetch_lm(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 crashed, 2 bad input told in one sentence."""
+    forget_unusable_sizes()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
