@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import io
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn, cast
@@ -19,8 +17,10 @@ from arc_tui import learn_cli
 from arc_tui.flags import FLAGS, Given, takes_options
 from arc_tui.inspect import command as inspect_command
 from arc_tui.launch import configuration, has_terminal, train
+from arc_tui.output import OutputLost, echo, echo_error, is_lost, open_streams, relay, settle
 from arc_tui.report_cli import report
 from arc_tui.run_cli import register
+from arc_tui.terminal_size import forget_unusable_sizes
 from arc_tui.theme_cli import settings as console_settings
 from arc_tui.theme_cli import themes
 
@@ -54,7 +54,7 @@ _CLICK_ERROR = cast(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"arc-tui {importlib.metadata.version('arc-tui')}")
+        echo(f"arc-tui {importlib.metadata.version('arc-tui')}")
         raise typer.Exit
 
 
@@ -68,7 +68,7 @@ def arc_tui(
     """Train an ARC-AGI agent and watch it."""
     del version
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 def train_command(given: Given) -> None:
@@ -79,9 +79,9 @@ def train_command(given: Given) -> None:
     if _opens_console(given):
         from arc_tui.opening import train as train_in_console  # other commands need not wait for Textual
 
-        code = train_in_console(given.flags, given.file, sys.argv, given.theme, typer.echo, _show_error)
+        code = train_in_console(given.flags, given.file, sys.argv, given.theme, echo, echo_error)
     else:
-        code = train(given.flags, given.file, sys.argv, _show_error)
+        code = train(given.flags, given.file, sys.argv, echo_error)
     raise typer.Exit(code)
 
 
@@ -93,7 +93,7 @@ def _opens_console(given: Given) -> bool:
 
 def config_command(given: Given) -> None:
     """Print the configuration as `train` would take it, every option explained, as a config file."""
-    typer.echo(to_toml(configuration(given.flags, given.file)), nl=False)
+    echo(to_toml(configuration(given.flags, given.file)), nl=False)
 
 
 app.command("train")(takes_options(train_command, themed=True))
@@ -111,27 +111,40 @@ def fetch_lm(
     name: Annotated[str, typer.Argument(help="The language model to fetch, as --lm names it: smollm2.")],
 ) -> None:
     """Fetch a language model into the user's cache, so that --lm finds it."""
-    done = subprocess.run([sys.executable, "-m", "arc_core.fetch_lm", name], check=False)
-    raise typer.Exit(done.returncode if done.returncode >= 0 else 1)
+    raise typer.Exit(relay("arc_core.fetch_lm", name))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 crashed, 2 bad input told in one sentence."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Run the command line and exit: 0 done, 1 crashed or output lost, 2 bad input told in one sentence.
+
+    Where the reader of standard output goes away, nothing is said, and the exit code is 141.
+    """
+    forget_unusable_sizes()
+    open_streams()
+    try:
+        code = _run(arguments)
+    except OutputLost:
+        code = 0  # `settle` tells of it
+    except SystemExit as left:
+        if not is_lost():
+            raise left
+        code = 0  # Typer's own way to leave where the reader has gone
+    sys.exit(settle(code))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code: object = app(args=arguments, standalone_mode=False)
     except ArcError as error:
         sentence = printable(str(error))
-        _show_error(f"Error: {sentence}" + ("" if sentence.endswith((".", "?")) else "."))
-        sys.exit(BAD_INPUT)
+        echo_error(f"Error: {sentence}" + ("" if sentence.endswith((".", "?")) else "."))
+        return BAD_INPUT
     except _CLICK_ERROR as error:
-        _show_error(f"Error: {_usage_problem(error)}")
-        sys.exit(BAD_INPUT)
+        echo_error(f"Error: {_usage_problem(error)}")
+        return BAD_INPUT
     except typer.Abort:
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
 
 
 def _usage_problem(error: BaseException) -> str:
@@ -147,10 +160,6 @@ def _usage_problem(error: BaseException) -> str:
         return f"There is no flag {shown}."
     hint = f"--{near.replace('_', '-')}" if near in FLAGS else f"--set {near}=VALUE"
     return f"There is no flag {shown}; did you mean {hint}?"
-
-
-def _show_error(line: str) -> None:
-    typer.echo(line, err=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from arc_core.text import printable
 from arc_core.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
 from arc_tui.evaluate import Command, Workers, conclude, follow, hand_out, solving_process
 from arc_tui.headless_lines import duration
+from arc_tui.output import OutputLost, echo_error
 from arc_tui.score_report import score_lines
 
 LATEST = "latest"
@@ -199,20 +200,23 @@ def run(
     if workers is None:
         workers = 1 if assignment.device != "cpu" else len(os.sched_getaffinity(0))
     progress = _Progress(len(tasks), show)
+    again = printable(f"arc-tui eval --resume {folder.path.name}")
     with folder.claim(WHOLE) as held:
         if not held:
             raise RunError(f"Another process runs the evaluation {printable(folder.path.name)}.")
         left = len(folder.pending(assignment.tasks))
         name, place = printable(folder.path.name), printable(str(folder.path))
-        show(f"Evaluation {name}: {len(tasks)} tasks, {left} to do, in {place}")
-        if left:
-            try:
+        try:
+            show(f"Evaluation {name}: {len(tasks)} tasks, {left} to do, in {place}")
+            if left:
                 with _stoppable(), Workers(folder, min(workers, left), command) as at_work:
                     follow(folder, at_work, progress.done)
-            except KeyboardInterrupt:
-                again = f"arc-tui eval --resume {folder.path.name}"
-                show(f"Stopped; what is done is kept. To go on: {printable(again)}")
-                return 130
+        except KeyboardInterrupt:
+            show(f"Stopped; what is done is kept. To go on: {again}")
+            return 130
+        except OutputLost:
+            echo_error(f"The evaluation is stopped; what is done is kept. To go on: {again}")
+            raise
         report = conclude(folder, tasks)
     show(f"Submission: {printable(str(folder.submission))}")
     if report is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import sys
 from collections.abc import Callable
 from typing import Protocol, TextIO
@@ -49,28 +49,16 @@ class Output(Protocol):
 
 
 class PlainOutput:
-    """Lines without colour or progress, each written at once.
-
-    When the reader goes away (`| head`), what remains is not shown and the run goes on.
-    """
+    """Lines without colour or progress, each written at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._open = True
 
     def line(self, line: str, status: str = "") -> None:
         """Write one line."""
         del status
-        if not self._open:
-            return
-        try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        except BrokenPipeError:
-            self._open = False
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        self._stream.write(line + "\n")
+        self._stream.flush()
 
     def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
         """Show nothing: a log has no use for it."""
@@ -111,6 +99,42 @@ class TerminalOutput:
     def close(self) -> None:
         """Take the bar away."""
         self._bar.stop()
+
+
+class SurvivingOutput:
+    """An output that is left alone once it cannot be written: what follows a run goes on.
+
+    Args:
+        output: Where the lines go.
+        on_lost: Told once, why they can go there no more.
+    """
+
+    def __init__(self, output: Output, on_lost: Callable[[OSError], None]) -> None:
+        self._output: Output | None = output
+        self._on_lost = on_lost
+
+    def line(self, line: str, status: str = "") -> None:
+        """Show one line."""
+        self._try(lambda output: output.line(line, status))
+
+    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
+        """Show how far the epoch is."""
+        self._try(lambda output: output.progress(step, done, total, label))
+
+    def close(self) -> None:
+        """Leave the output as it was found."""
+        self._try(lambda output: output.close())
+
+    def _try(self, use: Callable[[Output], None]) -> None:
+        if self._output is None:
+            return
+        try:
+            use(self._output)
+        except OSError as error:
+            output, self._output = self._output, None
+            self._on_lost(error)
+            with contextlib.suppress(OSError):
+                output.close()
 
 
 class Pace:

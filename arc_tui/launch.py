@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shlex
 import signal
@@ -23,7 +24,8 @@ from arc_core.provenance import describe_run
 from arc_core.rundir import RunDirectory, create_run, open_run, refuse_if_alive
 from arc_core.text import printable
 from arc_core.timeline import GO_ON_FROM
-from arc_tui.headless import HeadlessReporter, open_output
+from arc_tui.headless import HeadlessReporter, SurvivingOutput, open_output
+from arc_tui.output import LOST, abandon, cannot_write
 from arc_tui.runner import Engine, Outcome, engine_command, last_lines, supervise
 from arc_tui.supervisor import cause
 from arc_tui.themes import load_theme
@@ -81,7 +83,18 @@ def train(
     colours = load_theme().status
     detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
     launch = prepare(flags, file, argv)
-    reporter = HeadlessReporter(launch.config, open_output(colours), lambda: planned_batches(launch.run))
+    lost = _Loss(launch, show_error)
+    try:
+        output = SurvivingOutput(open_output(colours), lost.tell)
+        output.line(
+            f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}",
+            "muted",
+        )
+    except OSError:
+        launch.undo()
+        raise
+    lost.begun = True
+    reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(launch.run))
     ending: list[Event] = []
 
     def on_events(events: list[Event]) -> None:
@@ -92,14 +105,10 @@ def train(
 
     def on_stop_request(times: int) -> None:
         first = "Stopping: the run is saved first."
-        reporter.notice(
-            first if times == 1 else "Still saving; the run ends as soon as its checkpoint is written."
-        )
+        line = first if times == 1 else "Still saving; the run ends as soon as its checkpoint is written."
+        reporter.notice(line) if lost.error is None else show_error(line)
 
     try:
-        reporter.notice(
-            f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}"
-        )
         outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=detach)
         if outcome.refusal is None:
             reporter.handle(ending)
@@ -108,7 +117,42 @@ def train(
                 reporter.notice(line)
     finally:
         reporter.close()
-    return conclude(launch, outcome, show_error)
+    return lost.settle(conclude(launch, outcome, show_error), outcome)
+
+
+@dataclasses.dataclass
+class _Loss:
+    """Tells that standard output cannot be written while a run is followed, and what becomes of the run."""
+
+    launch: Launch
+    show_error: Callable[[str], None]
+    begun: bool = False
+    """Whether there is training to go on with."""
+    error: OSError | None = None
+
+    def tell(self, error: OSError) -> None:
+        """Tell it, and go on.
+
+        Raises:
+            OSError: If nothing has begun, unless it is only that the reader has gone.
+        """
+        if not self.begun and error.errno != errno.EPIPE:
+            raise error
+        self.error = error
+        abandon(sys.stdout)
+        self.show_error(f"{cannot_write(error)}; run {printable(self.launch.run.name)} goes on.")
+        for line in how_to_go_on(self.launch.run, self.launch.config.runs_dir)[1:]:
+            self.show_error(line)
+
+    def settle(self, code: int, outcome: Outcome) -> int:
+        """Return the exit code: a reader that has gone is no error."""
+        if self.error is None or self.error.errno == errno.EPIPE:
+            return code
+        if not outcome.left_running:
+            logs = command_line(self.launch.config.runs_dir, "logs", self.launch.run.name)
+            self.show_error(f"The run has ended: {printable(outcome.reason or 'it did not say why')}.")
+            self.show_error(f"To read what could not be written: {logs}")
+        return code or LOST
 
 
 def start_again(

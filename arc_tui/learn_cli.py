@@ -6,8 +6,6 @@ What reads grids needs numpy, which the other commands are quicker without: it i
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -20,6 +18,7 @@ from arc_core.options import canonical
 from arc_core.paths import expanded, is_file
 from arc_core.rundir import LATEST, open_run
 from arc_core.text import printable
+from arc_tui.output import echo, echo_error, relay
 from arc_tui.run_cli import RUNS_DIR, RunsDir
 
 if TYPE_CHECKING:
@@ -70,10 +69,10 @@ def score_submission(
     targets, tasks = load_solutions(solutions, cast("Split", one_of("--split", split, SPLITS)), challenges)
     report = score(answers, targets, tasks, partial=partial)
     if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
+        echo(json.dumps(report.to_json(), indent=2))
         return
     for line in score_lines(report):
-        typer.echo(line)
+        echo(line)
 
 
 def evaluate(
@@ -169,7 +168,7 @@ def evaluate(
             runs_dir=runs_dir,
         )
         folder, known = eval_command.begin(asked, evals_dir)
-    raise typer.Exit(eval_command.run(folder, known, workers, typer.echo))
+    raise typer.Exit(eval_command.run(folder, known, workers, echo))
 
 
 def solve(
@@ -211,9 +210,7 @@ def solve(
         allow_seen=True,  # nothing is scored
         name=None,
     )
-    code = solve_command.solve(
-        asked, found, as_json=as_json, show_error=lambda line: typer.echo(line, err=True), theme=theme
-    )
+    code = solve_command.solve(asked, found, as_json=as_json, show_error=echo_error, theme=theme)
     raise typer.Exit(code)
 
 
@@ -230,9 +227,7 @@ def export_weights(
     """Write what a pretraining run has learned as a weights file for solve and eval."""
     found = open_run(Path(runs_dir), run)
     number = [] if checkpoint is None else [str(checkpoint)]
-    command = [sys.executable, "-m", "arc_core.export_weights", str(found.path), str(target), *number]
-    done = subprocess.run(command, check=False)
-    raise typer.Exit(done.returncode if done.returncode >= 0 else 1)
+    raise typer.Exit(relay("arc_core.export_weights", str(found.path), str(target), *number))
 
 
 def task_list(given: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textual import on
-from textual.app import App, SuspendNotSupported
+from textual.app import SuspendNotSupported
 
 from arc_core.errors import ArcError
 from arc_core.rundir import RunDirectory, open_run
@@ -19,9 +19,10 @@ from arc_tui.screens.main import MainScreen
 from arc_tui.screens.runs import RunChoice, RunsScreen, Wanted
 from arc_tui.screens.timeline import TimelineChoice, TimelineScreen
 from arc_tui.session import Session
+from arc_tui.sized_app import SizedApp
 
 
-class OpensScreens(App[None]):
+class OpensScreens(SizedApp[None]):
     """The part of the console that goes from screen to screen.
 
     Attributes:

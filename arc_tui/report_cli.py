@@ -13,6 +13,7 @@ from arc_core.config import TrainConfig
 from arc_core.errors import ConfigError, RunError
 from arc_core.rundir import LATEST, open_run
 from arc_core.text import printable
+from arc_tui.output import echo
 from arc_tui.themes import load_theme
 
 RUNS_DIR = TrainConfig().runs_dir
@@ -76,7 +77,7 @@ def report(
         target = output or Path(f"{found.name}-{panel}.{'svg' if svg else 'png'}")
         content = svg_file(drawing, light, title).encode() if svg else png_file(drawing, light, title)
     _write(target, content)
-    typer.echo(printable(str(target)))
+    echo(printable(str(target)))
 
 
 def _write(target: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -16,6 +17,7 @@ from arc_tui import export, run_list, run_report
 from arc_tui.flags import THEME
 from arc_tui.headless import PlainOutput
 from arc_tui.launch import command_line, start_again
+from arc_tui.output import echo, echo_error
 from arc_tui.run_commands import assignments, steer
 
 LONGEST_NOTE = 10_000
@@ -42,34 +44,34 @@ def pause(
 ) -> None:
     """Let training stand still at the next step boundary."""
     found = _open(runs_dir, run)
-    steer(found, "stop" if release else "pause", show=typer.echo, wait=not no_wait, runs_dir=runs_dir)
+    steer(found, "stop" if release else "pause", show=echo, wait=not no_wait, runs_dir=runs_dir)
     if release and not no_wait:
         again = command_line(runs_dir, "resume", found.name)
-        typer.echo(f"The run {found.name} is saved and its process has ended. To go on: {again}")
+        echo(f"The run {found.name} is saved and its process has ended. To go on: {again}")
 
 
 def resume(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Go on with a paused run; one without a process is started again in the background."""
     found = _open(runs_dir, run)
     if is_alive(found):
-        steer(found, "resume", show=typer.echo, wait=not no_wait, runs_dir=runs_dir)
+        steer(found, "resume", show=echo, wait=not no_wait, runs_dir=runs_dir)
     else:
-        raise typer.Exit(start_again(found.name, runs_dir, lambda line: typer.echo(line, err=True)))
+        raise typer.Exit(start_again(found.name, runs_dir, echo_error))
 
 
 def checkpoint(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Save a checkpoint at the next step boundary."""
-    steer(_open(runs_dir, run), "checkpoint", show=typer.echo, wait=not no_wait, runs_dir=runs_dir)
+    steer(_open(runs_dir, run), "checkpoint", show=echo, wait=not no_wait, runs_dir=runs_dir)
 
 
 def validate(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Validate at the next step boundary."""
-    steer(_open(runs_dir, run), "validate", show=typer.echo, wait=not no_wait, runs_dir=runs_dir)
+    steer(_open(runs_dir, run), "validate", show=echo, wait=not no_wait, runs_dir=runs_dir)
 
 
 def stop(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Save a checkpoint and end the run."""
-    steer(_open(runs_dir, run), "stop", show=typer.echo, wait=not no_wait, runs_dir=runs_dir)
+    steer(_open(runs_dir, run), "stop", show=echo, wait=not no_wait, runs_dir=runs_dir)
 
 
 def set_values(
@@ -89,7 +91,7 @@ def set_values(
     if not values:
         raise ConfigError("set needs at least one KEY=VALUE, such as agent_lr=5e-5.")
     found = _open(runs_dir, words[0] if named else LATEST)
-    steer(found, "set", values, show=typer.echo, wait=not no_wait, runs_dir=runs_dir)
+    steer(found, "set", values, show=echo, wait=not no_wait, runs_dir=runs_dir)
 
 
 def attach(
@@ -120,8 +122,8 @@ def attach(
         read_only=read_only,
         replay=replay,
         theme=theme,
-        show=typer.echo,
-        show_error=lambda line: typer.echo(line, err=True),
+        show=echo,
+        show_error=echo_error,
     )
     raise typer.Exit(code)
 
@@ -130,18 +132,18 @@ def runs(json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
     """List the runs of a folder, the newest first."""
     rows = run_list.list_rows(Path(runs_dir))
     if json:
-        typer.echo(run_report.to_json(run_list.as_json(rows)))
+        echo(run_report.to_json(run_list.as_json(rows)))
     elif not rows:
-        typer.echo(f"There is no run in {printable(runs_dir)}.")
+        echo(f"There is no run in {printable(runs_dir)}.")
     else:
-        typer.echo("\n".join(run_list.table(rows)))
+        echo("\n".join(run_list.table(rows)))
 
 
 def status(run: Run = LATEST, json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
     """Show what a run is doing, with its last numbers."""
     found = _open(runs_dir, run)
     text = run_report.to_json(run_report.status(found)) if json else "\n".join(run_report.status_lines(found))
-    typer.echo(text)
+    echo(text)
 
 
 def logs(
@@ -154,7 +156,7 @@ def logs(
 ) -> None:
     """Show what has happened in a run, as train prints it."""
     found = _open(runs_dir, run)
-    output = PlainOutput(typer.get_text_stream("stdout"))
+    output = PlainOutput(sys.stdout)
     if engine:
         run_report.show_engine_log(found, output.line, following=follow)
     else:
@@ -172,13 +174,13 @@ def delete(
         weight = run_list.size(run_list.disk_usage(found.path))
         question = f"Delete the run {printable(found.name)} with all its checkpoints ({weight})?"
         if not yes and not typer.confirm(question):
-            typer.echo("Nothing is deleted.")
+            echo("Nothing is deleted.")
             return
         try:
             found.remove()
         except OSError as error:
             raise RunError(f"Cannot delete {printable(str(found.path))}: {error.strerror}.") from None
-    typer.echo(f"Deleted {printable(found.name)}.")
+    echo(f"Deleted {printable(found.name)}.")
 
 
 def note(run: NamedRun, text: Annotated[str, typer.Argument()], runs_dir: RunsDir = RUNS_DIR) -> None:
@@ -190,7 +192,7 @@ def note(run: NamedRun, text: Annotated[str, typer.Argument()], runs_dir: RunsDi
     if not isinstance(before, list):
         raise RunError(f"{printable(str(found.run_json))} is damaged: its notes are no list.")
     found.update(notes=[*cast("list[Any]", before), {"time": time.time(), "text": text}])
-    typer.echo(f"Noted in {printable(found.name)}.")
+    echo(f"Noted in {printable(found.name)}.")
 
 
 def export_numbers(
@@ -208,10 +210,10 @@ def export_numbers(
         raise ConfigError("export needs --csv FILE or --tensorboard FOLDER.")
     found = _open(runs_dir, run)
     if csv is not None:
-        typer.echo(f"{export.export_csv(found.events, csv)} steps written to {printable(str(csv))}")
+        echo(f"{export.export_csv(found.events, csv)} steps written to {printable(str(csv))}")
     if tensorboard is not None:
         steps = export.export_tensorboard(found.events, tensorboard)
-        typer.echo(f"{steps} steps written to {printable(str(tensorboard))}")
+        echo(f"{steps} steps written to {printable(str(tensorboard))}")
 
 
 def _open(runs_dir: str, reference: str) -> RunDirectory:

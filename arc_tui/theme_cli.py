@@ -11,6 +11,7 @@ from rich.text import Text
 
 from arc_core.errors import ConfigError
 from arc_core.text import printable
+from arc_tui.output import echo
 from arc_tui.settings import example
 from arc_tui.styles import GRID_COLOURS, PALETTE_COLOURS
 from arc_tui.themes import Theme, read_theme, theme_paths, user_theme_folder
@@ -26,7 +27,7 @@ def themes(
     if check:
         for path in check:
             read_theme(path)
-            typer.echo(f"{printable(str(path))} is a theme.")
+            echo(f"{printable(str(path))} is a theme.")
         return
     console = Console(highlight=False, markup=False)
     for name, path in sorted(theme_paths().items()):
@@ -36,7 +37,7 @@ def themes(
             line = Text(printable(str(error)))
         own = " (yours)" if path.parent == user_theme_folder() else ""
         console.print(Text(f"{printable(name, 30):16}"), line, Text(own), soft_wrap=True, sep="")
-    typer.echo(f"\nYour own go into {printable(str(user_theme_folder()))}.")
+    echo(f"\nYour own go into {printable(str(user_theme_folder()))}.")
 
 
 def _swatches(theme: Theme) -> Text:
@@ -55,4 +56,4 @@ def _swatches(theme: Theme) -> Text:
 
 def settings() -> None:
     """Print a config file for the console with every setting and key, explained, as it is by default."""
-    typer.echo(example(), nl=False)
+    echo(example(), nl=False)

@@ -12,6 +12,7 @@ from arc_core.errors import ConfigError
 from arc_tui.inspect.results_command import results
 from arc_tui.inspect.task_command import dataset, task
 from arc_tui.launch import has_terminal
+from arc_tui.output import echo, echo_error
 from arc_tui.run_cli import RUNS_DIR, AsJson, RunsDir
 
 Theme = Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Theme of the browser.")]
@@ -26,7 +27,7 @@ inspect_app = typer.Typer(
 def inspect(context: typer.Context) -> None:
     """Browse checkpoints, datasets, tasks and results."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+        echo(context.get_help())
 
 
 def checkpoint(
@@ -113,7 +114,7 @@ def checkpoint(
     else:
         from arc_tui.inspect.opening import browse
 
-        raise typer.Exit(browse(found, runs_dir, theme, typer.echo, lambda line: typer.echo(line, err=True)))
+        raise typer.Exit(browse(found, runs_dir, theme, echo, echo_error))
 
 
 def register(app: typer.Typer) -> None:

@@ -14,6 +14,7 @@ from arc_core.errors import ConfigError
 from arc_core.text import printable
 from arc_tui.launch import has_terminal
 from arc_tui.learn_cli import EVALS_DIR
+from arc_tui.output import echo, echo_error
 from arc_tui.run_cli import AsJson
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def results(
     else:
         from arc_tui.inspect.results_app import browse
 
-        raise typer.Exit(browse(opened, evals_dir, choice, theme, lambda line: typer.echo(line, err=True)))
+        raise typer.Exit(browse(opened, evals_dir, choice, theme, echo_error))
 
 
 def _check(only: str, order: str, outcomes: Sequence[str]) -> None:
@@ -153,6 +154,6 @@ def _print(content: Any, *, json: bool) -> None:
     if json:
         from arc_tui.inspect.facts import to_json
 
-        typer.echo(to_json(content))
+        echo(to_json(content))
     else:
-        typer.echo("\n".join(content))
+        echo("\n".join(content))

@@ -23,6 +23,7 @@ from arc_tui.inspect.timeline import drift, timeline
 from arc_tui.inspect.training import read_training
 from arc_tui.inspect.tree import Tree
 from arc_tui.inspect.verify import verify
+from arc_tui.output import echo
 
 NOT_VERIFIED = 1
 REDRAW_SECONDS = 0.1
@@ -33,7 +34,7 @@ def show_everything(found: Checkpoint, json: bool) -> None:
     tree = Tree(found.table)
     if json:
         indented = len(found.table) <= facts.INDENTED
-        typer.echo(facts.to_json(facts.checkpoint_facts(found, tree), indented=indented))
+        echo(facts.to_json(facts.checkpoint_facts(found, tree), indented=indented))
         return
     training = text.training_lines(found)
     blocks = [
@@ -43,7 +44,7 @@ def show_everything(found: Checkpoint, json: bool) -> None:
         text.tree_lines(tree),
         text.tensor_lines(found, tree),
     ]
-    typer.echo("\n\n".join("\n".join(block) for block in blocks if block))
+    echo("\n\n".join("\n".join(block) for block in blocks if block))
 
 
 def show_tensor(found: Checkpoint, name: str, json: bool) -> None:
@@ -58,7 +59,7 @@ def show_tensor(found: Checkpoint, name: str, json: bool) -> None:
             "statistics": facts.statistics_facts(computed, shape),
             "moments": facts.update_facts(moved[0]) if moved else None,
         }
-        typer.echo(facts.to_json(content))
+        echo(facts.to_json(content))
         return
     table = found.table
     lines = [
@@ -66,7 +67,7 @@ def show_tensor(found: Checkpoint, name: str, json: bool) -> None:
         f"{table.element(place).label} {text.sides(shape)} in {printable(found.owner(place).label, 200)}",
         *text.statistics_lines(computed, shape),
     ]
-    typer.echo("\n".join(lines + (text.update_lines(moved) if moved else [])))
+    echo("\n".join(lines + (text.update_lines(moved) if moved else [])))
 
 
 def show_statistics(found: Checkpoint, json: bool) -> None:
@@ -88,7 +89,7 @@ def show_statistics(found: Checkpoint, json: bool) -> None:
             }
             for place in ordered
         ]
-        typer.echo(facts.to_json(content, indented=len(content) <= facts.INDENTED))
+        echo(facts.to_json(content, indented=len(content) <= facts.INDENTED))
         return
     rows = [
         text.brief_statistics(
@@ -102,7 +103,7 @@ def show_statistics(found: Checkpoint, json: bool) -> None:
         for place in ordered
         if place not in computed
     ]
-    typer.echo("\n".join([*(f"Damaged: {problem}" for problem in found.problems), *lines]))
+    echo("\n".join([*(f"Damaged: {problem}" for problem in found.problems), *lines]))
 
 
 def show_moments(found: Checkpoint, json: bool) -> None:
@@ -116,9 +117,9 @@ def show_moments(found: Checkpoint, json: bool) -> None:
         raise CheckpointError(f"{found.title} is no checkpoint of a run: it has no optimizer.")
     moved = list(updates(found, state.groups))
     if json:
-        typer.echo(facts.to_json([facts.update_facts(update) for update in moved]))
+        echo(facts.to_json([facts.update_facts(update) for update in moved]))
     else:
-        typer.echo("\n".join(text.update_lines(moved)))
+        echo("\n".join(text.update_lines(moved)))
 
 
 def show_differences(before: Checkpoint, after: Checkpoint, json: bool) -> None:
@@ -126,19 +127,19 @@ def show_differences(before: Checkpoint, after: Checkpoint, json: bool) -> None:
     found = differences(before, after)
     changed = by_change(list(changes(before, after, found.common, progress=_progress())))
     if json:
-        typer.echo(facts.to_json(facts.difference_facts(before, after, found, changed)))
+        echo(facts.to_json(facts.difference_facts(before, after, found, changed)))
     else:
-        typer.echo(f"From {before.title} to {after.title}")
-        typer.echo("\n".join(text.change_lines(found, changed)))
+        echo(f"From {before.title} to {after.title}")
+        echo("\n".join(text.change_lines(found, changed)))
 
 
 def show_timeline(found: Checkpoint, json: bool) -> None:
     """Show the checkpoints of the run."""
     marks = timeline(run_of(found))
     if json:
-        typer.echo(facts.to_json([facts.mark_facts(mark) for mark in marks]))
+        echo(facts.to_json([facts.mark_facts(mark) for mark in marks]))
     else:
-        typer.echo("\n".join(text.mark_lines(marks)))
+        echo("\n".join(text.mark_lines(marks)))
 
 
 def show_drift(found: Checkpoint, name: str, json: bool) -> None:
@@ -147,9 +148,9 @@ def show_drift(found: Checkpoint, name: str, json: bool) -> None:
     names = names or [found.table.names[found.find(name)]]
     moved = list(drift(run_of(found), names, progress=_progress()))
     if json:
-        typer.echo(facts.to_json([facts.drift_facts(one) for one in moved]))
+        echo(facts.to_json([facts.drift_facts(one) for one in moved]))
     else:
-        typer.echo("\n".join([f"{printable(name, 80)}: {len(names)} tensors", *text.drift_lines(moved)]))
+        echo("\n".join([f"{printable(name, 80)}: {len(names)} tensors", *text.drift_lines(moved)]))
 
 
 def show_checks(found: Checkpoint, json: bool) -> None:
@@ -159,7 +160,7 @@ def show_checks(found: Checkpoint, json: bool) -> None:
         typer.Exit: With code 1 if a file is not as it should be.
     """
     checked = list(verify(found, progress=_progress()))
-    typer.echo(facts.to_json(facts.check_facts(checked)) if json else "\n".join(text.check_lines(checked)))
+    echo(facts.to_json(facts.check_facts(checked)) if json else "\n".join(text.check_lines(checked)))
     if any(file.problem is not None for file in checked):
         raise typer.Exit(NOT_VERIFIED)
 
@@ -180,7 +181,7 @@ def export_whole_model(found: Checkpoint, folder: Path) -> None:
 
 def _show_files(files: Sequence[Path]) -> None:
     for file in files:
-        typer.echo(f"Wrote {printable(str(file), 500)}")
+        echo(f"Wrote {printable(str(file), 500)}")
 
 
 def run_of(found: Checkpoint) -> RunDirectory:

@@ -9,6 +9,7 @@ import typer
 
 from arc_core.errors import ConfigError
 from arc_tui.inspect.size_rules import SIZE_RULES
+from arc_tui.output import echo
 from arc_tui.run_cli import AsJson
 
 
@@ -38,7 +39,7 @@ def dataset(
 
     tasks = load(source, split)
     shown = filtered(tasks.tasks, size, [int(digit) for digit in colours], search)
-    typer.echo(facts.to_json(dataset_facts(tasks, shown)) if json else "\n".join(dataset_lines(tasks, shown)))
+    echo(facts.to_json(dataset_facts(tasks, shown)) if json else "\n".join(dataset_lines(tasks, shown)))
 
 
 def task(
@@ -62,7 +63,7 @@ def task(
 
     found, name = find_task(identity, source)
     if json:
-        typer.echo(facts.to_json(task_json(found, name)))
+        echo(facts.to_json(task_json(found, name)))
         return
     theme = load_theme().without_colour() if colourless() else load_theme()
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)

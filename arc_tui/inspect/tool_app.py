@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import App, ReturnType
+from textual.app import ReturnType
 from textual.binding import BindingType
 
 from arc_core.errors import ArcError
@@ -16,12 +16,13 @@ from arc_tui.crash_report import write_report
 from arc_tui.inspect.inspect_screen import InspectScreen
 from arc_tui.looks import Looks
 from arc_tui.signals import Signals
+from arc_tui.sized_app import SizedApp
 from arc_tui.themes import DEFAULT_THEME, Theme
 
 FAILED = 1
 
 
-class ToolApp(App[ReturnType], inherit_bindings=False):
+class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
     """An app whose screens are `InspectScreen`s.
 
     Args:

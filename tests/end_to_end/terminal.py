@@ -8,7 +8,7 @@ import re
 import signal
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pexpect
@@ -20,6 +20,8 @@ QUIET_SECONDS = 0.4
 LEAVES_ALTERNATE_SCREEN = b"\x1b[?1049l"
 SHOWS_CURSOR = b"\x1b[?25h"
 STOPS_MOUSE = b"\x1b[?1003l"
+LISTENS = b"\x1b[?2004h"
+"""Of what an app sends when it begins, what comes last."""
 
 
 class Terminal:
@@ -28,19 +30,28 @@ class Terminal:
     Args:
         folder: Where the command runs.
         words: The command's arguments.
-        size: Columns and lines.
+        size: Columns and lines; 0 as where nobody has told the terminal its size.
         no_color: The variable NO_COLOR; empty leaves it out.
+        variables: Others of the environment.
     """
 
     def __init__(
-        self, folder: Path, *words: str, size: tuple[int, int] = (COLUMNS, LINES), no_color: str = ""
+        self,
+        folder: Path,
+        *words: str,
+        size: tuple[int, int] = (COLUMNS, LINES),
+        no_color: str = "",
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         settings = environment(folder) | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        settings = {name: value for name, value in settings.items() if name != "NO_COLOR"}
+        settings = {
+            name: value for name, value in settings.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")
+        }
+        settings |= variables or {}
         if no_color:
             settings["NO_COLOR"] = no_color
         columns, lines = size
-        self.screen = pyte.Screen(columns, lines)
+        self.screen = pyte.Screen(columns or COLUMNS, lines or LINES)
         self._stream = pyte.ByteStream(self.screen)
         self.output = b""
         """Everything that was written so far."""
@@ -82,6 +93,13 @@ class Terminal:
                 return shown
         raise AssertionError(f"{pattern} stays:\n{self.look()}")
 
+    def until_it_listens(self) -> None:
+        """Wait until an app has begun, whether or not it draws."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while LISTENS not in self.output:
+            assert time.monotonic() < deadline, self.output
+            self.look()
+
     def settle(self) -> None:
         """Take in what is written until nothing has come for a moment, as of a run that has ended."""
         while True:
@@ -96,7 +114,7 @@ class Terminal:
 
     def resize(self, columns: int, lines: int) -> None:
         """Change the size of the terminal."""
-        self.screen.resize(lines, columns)
+        self.screen.resize(lines or LINES, columns or COLUMNS)
         self.process.setwinsize(lines, columns)
 
     def kill(self, number: int) -> None:
@@ -138,10 +156,14 @@ def _known(block: bytes) -> bytes:
 
 @contextlib.contextmanager
 def terminal(
-    folder: Path, *words: str, size: tuple[int, int] = (COLUMNS, LINES), no_color: str = ""
+    folder: Path,
+    *words: str,
+    size: tuple[int, int] = (COLUMNS, LINES),
+    no_color: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Terminal]:
     """Open a terminal with `arc-tui` in it, and close it in the end."""
-    opened = Terminal(folder, *words, size=size, no_color=no_color)
+    opened = Terminal(folder, *words, size=size, no_color=no_color, variables=variables)
     try:
         yield opened
     finally:

@@ -8,6 +8,7 @@ import sys
 import threading
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -247,16 +248,20 @@ def test_engine_is_a_session_of_its_own_with_nothing_on_its_input(tmp_path: Path
     assert run.engine_log.read_text() == "True ''\n"
 
 
-def test_fetching_a_model_hands_on_the_exit_code(monkeypatch: pytest.MonkeyPatch):
+def test_fetching_a_model_hands_on_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    started = subprocess.Popen
     asked: list[list[str]] = []
 
-    def run(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def start(command: list[str], **options: Any) -> subprocess.Popen[str]:
         asked.append(command)
-        return subprocess.CompletedProcess(command, 5)
+        return started([sys.executable, "-c", "print('half of it'); raise SystemExit(5)"], **options)
 
-    monkeypatch.setattr(cli.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "Popen", start)
     assert _main("fetch-lm", "smollm2") == 5
     assert asked == [[sys.executable, "-m", "arc_core.fetch_lm", "smollm2"]]
+    assert capsys.readouterr().out == "half of it\n"
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]):

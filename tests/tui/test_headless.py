@@ -1,5 +1,6 @@
 """What a headless run prints."""
 
+import errno
 import io
 import math
 import os
@@ -8,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from arc_core.config import TrainConfig
-from arc_tui.headless import HeadlessReporter, Pace, PlainOutput, TerminalOutput, open_output
+from arc_tui.headless import HeadlessReporter, Pace, PlainOutput, SurvivingOutput, TerminalOutput, open_output
 from arc_tui.headless_lines import batch_line, checkpoint_line, duration, epoch_lines, number, size
+from arc_tui.output import abandon
 from arc_tui.tail import follow
 from arc_tui.themes import load_theme
 
@@ -162,14 +164,17 @@ def test_pace_predicts_constant_steps_exactly_and_starts_unknown():
     assert pace.remaining(10) == pytest.approx(5.0)
 
 
-def test_closed_pipe_ends_the_printing_but_not_the_following():
+def test_lost_output_is_told_once_and_left_alone():
     reading, writing = os.pipe()
     os.close(reading)
+    told: list[OSError] = []
     with os.fdopen(writing, "w") as stream:
-        output = PlainOutput(stream)
+        output = SurvivingOutput(PlainOutput(stream), lambda error: (told.append(error), abandon(stream)))
         output.line("lost")
         output.line("silent")
+        output.close()
         assert os.path.samestat(os.fstat(stream.fileno()), os.stat(os.devnull))  # noqa: PTH116
+    assert [error.errno for error in told] == [errno.EPIPE]
 
 
 def test_following_ends_only_when_the_writer_has_and_all_is_read():
