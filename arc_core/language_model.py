@@ -69,7 +69,10 @@ def transformers_errors(name: str, doing: str) -> Iterator[None]:
         with quiet():
             yield
     except LOAD_ERRORS as error:
-        raise LanguageModelError(f"{name}: transformers cannot {doing} ({first_line(error)})") from error
+        said = first_line(error)
+        if "above report" in said:  # which is kept quiet
+            said = "its tensors cannot be converted to those that its config.json asks for"
+        raise LanguageModelError(f"{name}: transformers cannot {doing} ({said})") from error
 
 
 class LanguageModel(nn.Module):
@@ -361,7 +364,14 @@ def _read(
             dtype=dtype,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # refused below, by name
             **refusals,
+        )
+    if unlike := sorted(found["mismatched_keys"], key=str):
+        key, there, wanted = unlike[0]
+        raise LanguageModelError(
+            f"{name}: {len(unlike)} of its tensors have other shapes than its config.json asks for: "
+            f"{key} has {tuple(there)} instead of {tuple(wanted)}"
         )
     # A pooler is not used here, and many encoders come without one.
     missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)

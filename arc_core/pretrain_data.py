@@ -60,9 +60,6 @@ class Group:
 def pretraining_tasks(dataset: str, solutions: str | None = None) -> tuple[Task, ...]:
     """The training tasks of a dataset that may be trained on.
 
-    Left out are the held-out list, every task of an evaluation split of ARC-AGI-1 or -2, and whatever
-    shares a pair with one of these, under whatever name.
-
     Args:
         dataset: As `--dataset` takes it.
         solutions: Kaggle's solutions file.
@@ -70,7 +67,15 @@ def pretraining_tasks(dataset: str, solutions: str | None = None) -> tuple[Task,
     Raises:
         DataError: If the data is bad.
     """
-    tasks = load_tasks(dataset, "training", solutions=solutions).tasks
+    return without_kept_away(load_tasks(dataset, "training", solutions=solutions).tasks)
+
+
+def without_kept_away(tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """The tasks that may be trained on.
+
+    Left out are the held-out list, every task of an evaluation split of ARC-AGI-1 or -2, and whatever
+    shares a pair with one of these, under whatever name.
+    """
     unusable = set(SeenTasks.of(_kept_away()).overlap(tasks))
     return tuple(task for task in tasks if task.id not in unusable)
 

@@ -8,7 +8,7 @@ fourth, each of the four in turn, under a random symmetry and naming of the colo
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +19,8 @@ from arc_core.checkpoint import ModelPersistence
 from arc_core.checkpoint_index import STATE, checkpoint_id, find_checkpoint
 from arc_core.config import TrainConfig
 from arc_core.control import Control
-from arc_core.dataset_files import Pair, TaskSet
+from arc_core.dataset_files import Pair, TaskSet, load_tasks
+from arc_core.diagnostics import Finding
 from arc_core.errors import CheckpointError, ConfigError, DataError
 from arc_core.events import EventWriter, read_events
 from arc_core.extra_data import load_extra
@@ -34,8 +35,8 @@ from arc_core.pretrain_data import (
     plan_batches,
     plan_groups,
     plan_single_pairs,
-    pretraining_tasks,
     without_evaluated,
+    without_kept_away,
 )
 from arc_core.pretrain_numbers import sample_fields, score_items, step_numbers
 from arc_core.progress import Progress
@@ -56,6 +57,7 @@ from arc_core.startup import (
     newest_usable,
     replay_settings,
     seen_so_far,
+    warn_of_skipped,
 )
 from arc_core.state_form import require_form
 from arc_core.telemetry import Pace
@@ -114,15 +116,26 @@ class Pretrainer(TrainingLoop[list[Group]]):
 
     def _load_data(self) -> None:
         config = self.config
-        self.tasks = pretraining_tasks(config.dataset, config.solutions)
-        ids = {task.id for task in self.tasks}
-        extra = without_evaluated(load_extra(config.extra_data, ids)) if config.extra_data else {}
-        self.pool = make_pool(self.tasks, extra, config.small_cells)
+        loaded = load_tasks(
+            config.dataset, "training", solutions=config.solutions, skip_bad_tasks=config.skip_bad_tasks
+        )
+        warn_of_skipped(loaded, self.warn)
+        self.tasks = without_kept_away(loaded.tasks)
+        known = {task.id: task for task in self.tasks}
+        self.pool = make_pool(self.tasks, self._extra_pairs(known), config.small_cells)
         if not self.pool:
             raise DataError(f"{config.dataset}: no task has {GROUP} pairs to train on.")
-        known = {task.id: task for task in self.tasks}
         self._placed = [PlacedTask(known[task.id], _OWN_VIEW) for task in self.pool]
         self._placements: dict[tuple[int, int], Placement] = {}
+
+    def _extra_pairs(self, wanted: Collection[str]) -> dict[str, list[Pair]]:
+        if self.config.extra_data is None:
+            return {}
+        extra = load_extra(self.config.extra_data, wanted)
+        if told := extra.told():
+            advice = "Nothing needs to be done: training goes on with all other pairs."
+            self.warn(Finding("pairs_left_out", told, advice))
+        return without_evaluated(extra.pairs)
 
     def _plan(self, batches: Sequence[list[Group]], threads: int) -> Plan:
         config = self.config

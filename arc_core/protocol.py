@@ -7,6 +7,7 @@ ARC-AGI-2, and evaluation task 070dd51e of ARC-AGI-1 is its own training task 40
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from arc_core.dataset_files import Pair, Task, TaskSet, load_tasks
+from arc_core.dataset_files import Pair, Split, Task, TaskSet, load_tasks
 from arc_core.errors import DataError
 from arc_core.grids import NUM_COLORS, Grid, dihedral_view
 from arc_core.kaggle import challenges
@@ -46,11 +47,41 @@ def choose_tasks(
     known = {task.id: task for task in sorted(tasks, key=lambda task: task.id)}
     if ids is not None:
         if unknown := [name for name in ids if name not in known]:
-            raise DataError(f"There is no task {printable(unknown[0], 60)} among the {len(known)} tasks.")
-        if len(set(ids)) != len(ids):
-            raise DataError(f"A task is listed twice: {len(ids)} ids, {len(set(ids))} different ones.")
+            raise DataError(
+                f"There is no task {printable(unknown[0], 60)} among the {len(known)} tasks"
+                f"{_about_commas(unknown[0], known)}."
+            )
+        if twice := [name for name, count in Counter(ids).items() if count > 1]:
+            raise DataError(f"A task is listed twice: {first_of(twice)}.")
         known = {name: known[name] for name in sorted(ids)}
     return tuple(known.values())[:limit]
+
+
+def _about_commas(unknown: str, known: Iterable[str]) -> str:
+    if "," in unknown:
+        return ": a file of tasks has one id a line, and no commas between them"
+    if any("," in name and unknown in map(str.strip, name.split(",")) for name in known):
+        return ": an id with a comma in it can only be listed in a file, one id a line"
+    return ""
+
+
+def tasks_again(dataset: str, split: Split, ids: Sequence[str]) -> tuple[Task, ...]:
+    """Load tasks that were chosen before; whatever else of the dataset is bad does not matter.
+
+    Args:
+        dataset: As `load_tasks` takes it.
+        split: Which split.
+        ids: The tasks' ids.
+
+    Raises:
+        DataError: If one of them is not there any more, or bad.
+    """
+    found = load_tasks(dataset, split, skip_bad_tasks=True)
+    try:
+        return choose_tasks(found.tasks, ids=ids)
+    except DataError as error:
+        bad = f" {found.told_skipped()}" if found.skipped else ""
+        raise DataError(f"{error}{bad}") from None
 
 
 def held_out(tasks: Iterable[Task], count: int = HELD_OUT) -> tuple[Task, ...]:

@@ -114,6 +114,8 @@ class InputScore:
     """Cell accuracy of the first attempt."""
     cells_best: float
     """Cell accuracy of the better one."""
+    blank: int = 0
+    """How many of the two were not made; each is a wrong one."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,11 @@ class Report:
         return sum(float(getattr(x, name)) for x in self.inputs) / max(len(self.inputs), 1)
 
     @property
+    def blank(self) -> int:
+        """How many attempts were not made."""
+        return sum(x.blank for x in self.inputs)
+
+    @property
     def rules(self) -> list[str]:
         """The families of size rules that occur."""
         return sorted({x.size_rule for x in self.inputs})
@@ -161,6 +168,7 @@ class Report:
                 "pass_2": self.share("size_either").to_json(),
             },
             "cell_accuracy": {"first": self.mean("cells_first"), "best": self.mean("cells_best")},
+            "blank_attempts": self.blank,
             "by_size_rule": {rule: self.share("either", rule).to_json() for rule in self.rules},
             "inputs": [asdict(x) for x in self.inputs],
         }
@@ -225,6 +233,7 @@ def _score_input(task: str, index: int, attempts: Attempts, target: Grid, rule: 
         size_either=any(grid.shape == target.shape for grid in both),
         cells_first=cells[0],
         cells_best=max(cells),
+        blank=attempts.blank,
     )
 
 

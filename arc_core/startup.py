@@ -27,8 +27,6 @@ from arc_core.state_form import require_form
 from arc_core.system import ArcSystem
 from arc_core.timeline import Timeline, give_up_what_follows
 
-MOST_LISTED = 10
-
 LOOP_FORM = {"system": {}, "elapsed_seconds": 0.0, "threads": 0, "saved_at": 0.0, "last_seq": 0}
 """What the loop adds to state.json beside its progress and build, as `require_form` takes it."""
 
@@ -60,16 +58,7 @@ def load_data(config: TrainConfig, warn: Warn) -> tuple[ARCDataset, list[Example
     tasks = load_tasks(
         config.dataset, "training", solutions=config.solutions, skip_bad_tasks=config.skip_bad_tasks
     )
-    if tasks.skipped:
-        rest = len(tasks.skipped) - MOST_LISTED
-        listed = " ".join(tasks.skipped[:MOST_LISTED]) + (f" And {rest} more." if rest > 0 else "")
-        warn(
-            Finding(
-                "tasks_skipped",
-                f"{len(tasks.skipped)} bad tasks are left out: {listed}",
-                "Mend the files; the run goes on without these tasks.",
-            )
-        )
+    warn_of_skipped(tasks, warn)
     dataset = ARCDataset(
         tasks=tasks,
         augment=config.augment,
@@ -87,6 +76,7 @@ def load_data(config: TrainConfig, warn: Warn) -> tuple[ARCDataset, list[Example
         held = load_tasks(
             config.dataset, "evaluation", solutions=config.solutions, skip_bad_tasks=config.skip_bad_tasks
         )
+        warn_of_skipped(held, warn)
     tests = ARCDataset(tasks=held, part="test", max_context=config.max_context)
     chosen = choose_inputs(list(tests), config.validation_limit)
     if not chosen:
@@ -98,6 +88,12 @@ def load_data(config: TrainConfig, warn: Warn) -> tuple[ARCDataset, list[Example
             )
         )
     return dataset, chosen
+
+
+def warn_of_skipped(tasks: TaskSet, warn: Warn) -> None:
+    """Tell which tasks were left out because they are bad."""
+    if told := tasks.told_skipped():
+        warn(Finding("tasks_skipped", told, "Mend the files; the run goes on without these tasks."))
 
 
 def seen_so_far(run: RunDirectory, tasks: TaskSet) -> SeenTasks:

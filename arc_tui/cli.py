@@ -151,15 +151,30 @@ def _usage_problem(error: BaseException) -> str:
     """Return what is wrong with the command line as one sentence, with the nearest right name."""
     if type(error).__name__ != "NoSuchOption":
         return printable(cast(Any, error).format_message())
+    context = cast(Any, error).ctx
     flag = cast(str, cast(Any, error).option_name)
     shown, name = printable(flag, 60), canonical(flag.lstrip("-"))
-    if name in settings():
+    own = _flags_of(context.command) if context is not None else list(FLAGS)
+    # Of --set, `train` and `config` take every setting of the configuration, other commands a few of others.
+    others = settings() if "config" in own else ()
+    if name in others:
         return f"{shown} is not a flag of this command; use --set {name}=VALUE."
-    near = nearest(name, FLAGS) or nearest(name, settings())
+    near = nearest(name, own) or nearest(name, others)
     if near is None:
-        return f"There is no flag {shown}."
-    hint = f"--{near.replace('_', '-')}" if near in FLAGS else f"--set {near}=VALUE"
+        where = f"; `{context.command_path} --help` lists what there is" if context is not None else ""
+        return f"There is no flag {shown} here{where}."
+    hint = f"--{near.replace('_', '-')}" if near in own else f"--set {near}=VALUE"
     return f"There is no flag {shown}; did you mean {hint}?"
+
+
+def _flags_of(command: Any) -> list[str]:
+    """The names of the flags that a command takes."""
+    return [
+        canonical(flag.removeprefix("--"))
+        for parameter in command.params
+        for flag in parameter.opts
+        if flag.startswith("--")
+    ]
 
 
 if __name__ == "__main__":

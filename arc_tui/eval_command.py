@@ -16,9 +16,10 @@ from arc_core.config import PIPELINE, SOLVER, TrainConfig
 from arc_core.dataset_files import Split, Task, load_tasks
 from arc_core.errors import CheckpointError, ConfigError, RunError
 from arc_core.evaluation import WHOLE, Assignment, EvalFolder, TaskAnswer
+from arc_core.kaggle import with_known_outputs
 from arc_core.paths import exists, is_file, matching, modified
 from arc_core.pipeline_start import find_run_checkpoint, identity_of, settle
-from arc_core.protocol import SeenTasks, choose_tasks, first_of, held_out, refuse_seen
+from arc_core.protocol import SeenTasks, choose_tasks, first_of, held_out, refuse_seen, tasks_again
 from arc_core.rundir import check_name
 from arc_core.text import printable
 from arc_core.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
@@ -50,15 +51,23 @@ class Asked:
     system: str = SOLVER
     preset: str | None = None
     runs_dir: str = TrainConfig().runs_dir
+    skip_bad_tasks: bool = False
 
 
-def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
+def chosen_tasks(asked: Asked, show: Callable[[str], None] = lambda line: None) -> tuple[Task, ...]:
     """The tasks to evaluate, with what is known of their outputs.
+
+    Args:
+        asked: What stood on the command line.
+        show: Shows a line about the bad tasks that are left out.
 
     Raises:
         DataError: If the data is bad, or a listed task is not there.
     """
-    tasks = load_tasks(asked.dataset, asked.split).tasks
+    found = load_tasks(asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks)
+    if found.skipped:
+        show(printable(found.told_skipped()))
+    tasks = found.tasks
     return choose_tasks(held_out(tasks) if asked.held_out else tasks, asked.limit, asked.tasks)
 
 
@@ -125,13 +134,20 @@ def _pipeline_start(asked: Asked) -> _Start:
     return _Start(settings, start.path, identity_of(start.path), start.seen)
 
 
-def begin(asked: Asked, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
+def begin(
+    asked: Asked, evals_dir: Path, show: Callable[[str], None] = lambda line: None
+) -> tuple[EvalFolder, tuple[Task, ...]]:
     """Make an evaluation's folder, or find the one of the same name that asks the same.
+
+    Args:
+        asked: What stood on the command line.
+        evals_dir: The folder of evaluations.
+        show: Shows a line about the bad tasks that are left out.
 
     Raises:
         ArcError: If anything about it is refused; nothing is left behind then.
     """
-    tasks = chosen_tasks(asked)
+    tasks = chosen_tasks(asked, show)
     assignment = assign(asked, tasks)
     name = asked.name or time.strftime("eval_%Y%m%d_%H%M%S")
     check_name(name)
@@ -170,8 +186,7 @@ def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
             raise RunError(f"There is no evaluation {name} in {printable(str(evals_dir))}.")
     assignment = folder.assignment()
     split: Split = "evaluation" if assignment.split == "evaluation" else "training"
-    tasks = load_tasks(assignment.dataset, split).tasks
-    return folder, choose_tasks(tasks, ids=assignment.tasks)
+    return folder, tasks_again(assignment.dataset, split, assignment.tasks)
 
 
 def run(
@@ -224,6 +239,8 @@ def run(
         return 0
     for line in score_lines(report):
         show(line)
+    if hidden := [task.id for task in with_known_outputs(tasks)[1]]:
+        show(f"Not scored, as their outputs are not known: {len(hidden)} tasks, {first_of(hidden)}")
     show(f"Learned from the evaluated tasks: {assignment.transductive}.")
     if assignment.seen:
         show(f"Seen in training: {first_of(assignment.seen)}; all are named in the results.")

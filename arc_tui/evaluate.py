@@ -15,7 +15,7 @@ from pathlib import Path
 from arc_core.dataset_files import Task
 from arc_core.errors import RunError
 from arc_core.evaluation import Assignment, EvalFolder, TaskAnswer, single_view, voted
-from arc_core.kaggle import known_outputs, submission
+from arc_core.kaggle import known_outputs, submission, with_known_outputs
 from arc_core.protocol import write_blind
 from arc_core.safe_files import write_json_atomic
 from arc_core.scoring import Report, score
@@ -175,25 +175,29 @@ def conclude(folder: EvalFolder, tasks: Sequence[Task]) -> Report | None:
         tasks: The same tasks with what is known of their outputs.
 
     Returns:
-        The scores; None where the outputs are not known.
+        The scores of the tasks whose outputs are known; None where none is.
     """
     answers = folder.answers()
     write_json_atomic(folder.submission, submission(voted(answers)))
-    if any(pair.output is None for task in tasks for pair in task.test):
+    known, hidden = with_known_outputs(tasks)
+    if not known:
         return None
-    targets = known_outputs(tasks)
-    report = score(voted(answers), targets, tasks)
+    targets = known_outputs(known)
+    scored = {task: answers[task] for task in targets}
+    report = score(voted(scored), targets, known)
+    solved = report.by_task()
     assignment = folder.assignment()
     seconds = [answer.seconds for answer in answers.values()]
     content = {
         "protocol": assignment.to_json() | {"transductive": assignment.transductive},
         "scores": report.to_json(),
-        "single_view": score(single_view(answers), targets, tasks).to_json(),
+        "not_scored": [task.id for task in hidden],
+        "single_view": score(single_view(scored), targets, known).to_json(),
         "seconds": {"total": sum(seconds), "per_task": sum(seconds) / len(seconds), "of": assignment.device},
         "fit": sum(answer.fit == answer.demonstrations for answer in answers.values()),
         "tasks": {
             name: {
-                "solved": report.by_task()[name],
+                "solved": solved.get(name),  # null where the outputs are not known
                 "steps": answer.steps,
                 "seconds": answer.seconds,
                 "fit": [answer.fit, answer.demonstrations],

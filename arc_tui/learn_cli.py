@@ -6,6 +6,7 @@ What reads grids needs numpy, which the other commands are quicker without: it i
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -15,11 +16,10 @@ import typer
 from arc_core.config import PIPELINE, SOLVER
 from arc_core.errors import ConfigError, DataError
 from arc_core.options import canonical
-from arc_core.paths import expanded, is_file
 from arc_core.rundir import LATEST, open_run
 from arc_core.text import printable
 from arc_tui.output import echo, echo_error, relay
-from arc_tui.run_cli import RUNS_DIR, RunsDir
+from arc_tui.run_cli import RUNS_DIR, RunsDir, SkipBadTasks
 
 if TYPE_CHECKING:
     from arc_core.dataset_files import Split
@@ -58,21 +58,33 @@ def score_submission(
     partial: Annotated[
         bool, typer.Option("--partial", help="Score the submission's tasks alone, though others are missing.")
     ] = False,
+    skip_bad_tasks: SkipBadTasks = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a submission as ARC Prize does: two attempts a test input, every cell right."""
     from arc_core.kaggle import read_submission
+    from arc_core.protocol import first_of
     from arc_core.scoring import score
     from arc_tui.score_report import load_solutions, score_lines
 
     answers = read_submission(submission)
-    targets, tasks = load_solutions(solutions, cast("Split", one_of("--split", split, SPLITS)), challenges)
-    report = score(answers, targets, tasks, partial=partial)
+    truth = load_solutions(
+        solutions,
+        cast("Split", one_of("--split", split, SPLITS)),
+        challenges,
+        skip_bad_tasks=skip_bad_tasks,
+    )
+    scored = truth.of(answers)
+    report = score(scored, truth.outputs, truth.tasks, partial=partial)
+    not_scored = sorted(answers.keys() - scored.keys())
     if as_json:
-        echo(json.dumps(report.to_json(), indent=2))
+        more = {"not_scored": not_scored, "skipped": list(truth.skipped)}
+        echo(json.dumps(report.to_json() | more, indent=2))
         return
-    for line in score_lines(report):
+    for line in (*(f"Skipped: {printable(reason)}" for reason in truth.skipped), *score_lines(report)):
         echo(line)
+    if not_scored:
+        echo(f"Not scored, as their outputs are not known: {len(not_scored)} tasks, {first_of(not_scored)}")
 
 
 def evaluate(
@@ -87,7 +99,7 @@ def evaluate(
     ] = None,
     tasks: Annotated[
         str | None,
-        typer.Option("--tasks", metavar="ID,ID|FILE", help="These tasks; a file has one id a line."),
+        typer.Option("--tasks", metavar="ID,ID|FILE", help="These tasks alone; a file has one id a line."),
     ] = None,
     held_out: Annotated[
         bool,
@@ -133,6 +145,7 @@ def evaluate(
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
     ] = False,
+    skip_bad_tasks: SkipBadTasks = False,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of the evaluation.")] = None,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="NAME|latest", help="Go on with an evaluation.")
@@ -166,8 +179,9 @@ def evaluate(
             system=one_of("--system", system, SYSTEMS),
             preset=preset,
             runs_dir=runs_dir,
+            skip_bad_tasks=skip_bad_tasks,
         )
-        folder, known = eval_command.begin(asked, evals_dir)
+        folder, known = eval_command.begin(asked, evals_dir, echo)
     raise typer.Exit(eval_command.run(folder, known, workers, echo))
 
 
@@ -177,6 +191,7 @@ def solve(
         str | None,
         typer.Option("--dataset", metavar="TEXT", help="Where the id is from; arcagi1 and arcagi2."),
     ] = None,
+    skip_bad_tasks: SkipBadTasks = False,
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="S", min=0.1, help="Budget in seconds of the processor.")
     ] = SECONDS_PER_TASK,
@@ -194,7 +209,7 @@ def solve(
     from arc_core.weights_file import default_weights
     from arc_tui import eval_command, solve_command
 
-    found = solve_command.find_task(task, dataset)
+    found = solve_command.find_task(task, dataset, skip_bad_tasks=skip_bad_tasks, show=_show_error)
     asked = eval_command.Asked(
         dataset=found.dataset,
         split=found.split,
@@ -231,20 +246,34 @@ def export_weights(
 
 
 def task_list(given: str) -> list[str]:
-    """Read a list of task ids: separated by commas, or a file with one a line.
+    """Read a list of task ids.
+
+    Args:
+        given: Ids with commas between them; in the place of an id the name of a file may stand, whose lines
+            are ids. An id that has a comma itself can only be listed in a file.
 
     Raises:
-        DataError: If it cannot be read or holds none.
+        DataError: If a file cannot be read, or nothing is listed.
     """
-    path = expanded(given)
-    try:
-        text = path.read_text(encoding="utf-8") if is_file(path) else given.replace(",", "\n")
-    except (OSError, ValueError):
-        raise DataError(f"{printable(given)} cannot be read as a list of tasks.") from None
-    found = [line.strip() for line in text.splitlines() if line.strip()]
+    from arc_core.task_folder import look_at
+
+    found: list[str] = []
+    # The whole first: a file's name may have a comma.
+    for part in [given] if stat.S_ISREG(look_at(given)[1]) else given.split(","):
+        path, mode = look_at(part.strip())
+        found += _listed(path) if stat.S_ISREG(mode) else [part.strip()]
+    found = [name for name in found if name]
     if not found:
         raise DataError("The list of tasks is empty.")
     return found
+
+
+def _listed(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        raise DataError(f"{printable(str(path))} cannot be read as a list of tasks.") from None
+    return [line.strip() for line in lines]
 
 
 def settings_given(assignments: list[str] | None) -> dict[str, str]:
@@ -272,6 +301,10 @@ def one_of(flag: str, name: str, allowed: Collection[str]) -> str:
     if name not in allowed:
         raise ConfigError(f'{flag} is "{printable(name, 40)}", but must be {" or ".join(allowed)}.')
     return name
+
+
+def _show_error(line: str) -> None:
+    echo(line, err=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -28,6 +28,10 @@ Run = Annotated[
 NamedRun = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or the start of it.")]
 RunsDir = Annotated[str, typer.Option("--runs-dir", metavar="FOLDER", help="The folder that holds the runs.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send the command and do not wait for its effect.")]
+SkipBadTasks = Annotated[
+    bool,
+    typer.Option("--skip-bad-tasks", help="Go on without the tasks that cannot be read, and list them."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 RUNS_DIR = TrainConfig().runs_dir

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from arc_core.dataset_files import Split, Task, load_tasks
 from arc_core.errors import DataError
 from arc_core.grids import Grid
-from arc_core.kaggle import known_outputs, read_solutions
-from arc_core.paths import expanded, is_file
+from arc_core.kaggle import ATTEMPTS, Submission, known_outputs, read_solutions, with_known_outputs
 from arc_core.scoring import Report, Share
+from arc_core.task_folder import look_at
 from arc_core.text import printable
 
 MOST_LISTED = 20
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What a submission is scored against.
+
+    Attributes:
+        outputs: Of every task's test inputs.
+        tasks: The same tasks with their demonstrations; None where these are not known.
+        hidden: Tasks that cannot be scored, as an output of them is not known.
+        skipped: A sentence about each bad task that was left out.
+    """
+
+    outputs: dict[str, list[Grid]]
+    tasks: tuple[Task, ...] | None = None
+    hidden: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def of(self, answers: Submission) -> Submission:
+        """Leave out the answers that there is nothing to hold against."""
+        if self.skipped:
+            return {task: found for task, found in answers.items() if task in self.outputs}
+        return {task: found for task, found in answers.items() if task not in self.hidden}
+
+
 def load_solutions(
-    source: str, split: Split, challenges: Path | None
-) -> tuple[dict[str, list[Grid]], tuple[Task, ...] | None]:
+    source: str, split: Split, challenges: Path | None, *, skip_bad_tasks: bool = False
+) -> Truth:
     """Load what a submission is scored against.
 
     Args:
@@ -25,24 +50,30 @@ def load_solutions(
         split: Of a dataset.
         challenges: The challenges of a solutions file; None looks beside it for a file with `challenges`
             in the place of `solutions`.
-
-    Returns:
-        The outputs of every task, and the tasks where they are known.
+        skip_bad_tasks: Leave out the tasks that cannot be read.
 
     Raises:
         DataError: If anything about it is wrong; names file, task and cell.
     """
-    path = expanded(source)
-    if not is_file(path):
+    path, mode = look_at(source)
+    if not mode or stat.S_ISDIR(mode):
         if challenges is not None:
             raise DataError("--challenges goes with Kaggle's solutions file.")
-        tasks = load_tasks(source, split).tasks
-        return known_outputs(tasks), tasks
-    solutions = read_solutions(path)
+        found = load_tasks(source, split, skip_bad_tasks=skip_bad_tasks)
+        known, hidden = with_known_outputs(found.tasks)
+        if not known:
+            raise DataError(f"{found.name} holds no task whose test outputs are known: none can be scored.")
+        return Truth(known_outputs(known), known, tuple(task.id for task in hidden), found.skipped)
+    skipped: list[str] = []
+    outputs = read_solutions(path, skipped if skip_bad_tasks else None)
     if challenges is None:
         beside = path.with_name(path.name.replace("solutions", "challenges"))
-        challenges = beside if beside != path and is_file(beside) else None
-    return solutions, None if challenges is None else load_tasks(challenges).tasks
+        challenges = beside if beside != path and stat.S_ISREG(look_at(beside)[1]) else None
+    if challenges is None:
+        return Truth(outputs, skipped=tuple(skipped))
+    # The solutions stand already: what of them is bad is told once.
+    shown = load_tasks(challenges, skip_bad_tasks=skip_bad_tasks)
+    return Truth(outputs, shown.tasks, skipped=tuple(dict.fromkeys([*skipped, *shown.skipped])))
 
 
 def score_lines(report: Report) -> list[str]:
@@ -55,6 +86,7 @@ def score_lines(report: Report) -> list[str]:
         f"   first attempt {_share(report.share('size_first'))}",
         f"Cells right          {report.mean('cells_best'):.1%} of the better attempt,"
         f" {report.mean('cells_first'):.1%} of the first",
+        *_blank_line(report),
         "Test inputs solved by the rule that gives the output's size:",
     ]
     lines += [f"  {rule:<18} {_share(report.share('either', rule))}" for rule in report.rules]
@@ -63,6 +95,14 @@ def score_lines(report: Report) -> list[str]:
         rest = f" and {len(solved) - MOST_LISTED} more" if len(solved) > MOST_LISTED else ""
         lines.append(f"Solved: {', '.join(printable(task) for task in solved[:MOST_LISTED])}{rest}")
     return lines
+
+
+def _blank_line(report: Report) -> list[str]:
+    count = report.blank
+    if not count:
+        return []
+    of_all = f"{count:,} of {len(ATTEMPTS) * len(report.inputs):,}"
+    return [f"Blank attempts       {of_all}; each counts as a wrong one"]
 
 
 def _share(share: Share) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from arc_core.dataset_files import DATASET_NAMES, Split, Task, load_tasks
+from arc_core.dataset_files import DATASET_NAMES, Split, Task, TaskSet, load_splits, load_tasks
 from arc_core.errors import DataError, RunError
 from arc_core.evaluation import EvalFolder, TaskAnswer
 from arc_core.events import Event, EventReader
 from arc_core.kaggle import ATTEMPTS
-from arc_core.paths import expanded, is_file
+from arc_core.protocol import first_of
+from arc_core.task_folder import look_at
 from arc_core.text import printable
 from arc_tui.eval_command import Asked, assign
 from arc_tui.evaluate import Command, Workers, follow, hand_out, watched_process
@@ -43,8 +45,6 @@ SEEN = "The weights were trained on this task: what they say of it is no measure
 SOLVED = {State.SOLVED: True, State.FAILED: False, State.UNKNOWN: None}
 """What became of an answered task, as JSON says it."""
 
-SPLITS: tuple[Split, ...] = ("training", "evaluation")
-
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -55,32 +55,47 @@ class Found:
     split: Split
 
 
-def find_task(name: str, dataset: str | None) -> Found:
+def find_task(
+    name: str,
+    dataset: str | None,
+    *,
+    skip_bad_tasks: bool = False,
+    show: Callable[[str], None] = lambda line: None,
+) -> Found:
     """Find a task.
 
     Args:
         name: A file that holds one task, or an id.
         dataset: Where to look for an id, as `--dataset` takes it; None looks in ARC-AGI-1 and -2.
+        skip_bad_tasks: Look among the tasks that can be read.
+        show: Shows a line about those that cannot.
 
     Raises:
         DataError: If there is no such task, or the file holds several.
     """
-    path = expanded(name)
-    if dataset is None and is_file(path):
-        tasks = load_tasks(path).tasks
-        if len(tasks) != 1:
+    path, mode = look_at(name)
+    if dataset is None and stat.S_ISREG(mode):
+        loaded = load_tasks(path, skip_bad_tasks=skip_bad_tasks)
+        _tell_skipped(loaded, show)
+        if len(loaded) != 1:
+            ids = first_of([task.id for task in loaded.tasks])
             raise DataError(
-                f"{printable(name)} holds {len(tasks)} tasks: name one, and the file as --dataset."
+                f"{printable(name)} holds {len(loaded)} tasks: name one of {ids}, and the file as --dataset."
             )
-        return Found(tasks[0], str(path.absolute()), "training")
+        return Found(loaded.tasks[0], str(path.absolute()), "training")
     places = DATASET_NAMES if dataset is None else (dataset,)
     for place in places:
-        single = is_file(expanded(place))
-        for split in SPLITS[:1] if single else SPLITS:
-            for task in load_tasks(place, split).tasks:
+        for loaded in load_splits(place, skip_bad_tasks=skip_bad_tasks):
+            _tell_skipped(loaded, show)
+            for task in loaded.tasks:
                 if task.id == name:
-                    return Found(task, place, split)
+                    return Found(task, place, loaded.split)
     raise DataError(f"There is no task {printable(name, 60)} in {' or '.join(map(printable, places))}.")
+
+
+def _tell_skipped(tasks: TaskSet, show: Callable[[str], None]) -> None:
+    if told := tasks.told_skipped():
+        show(printable(told))
 
 
 def solve(

@@ -17,7 +17,7 @@ from arc_core.evaluation import Assignment, EvalFolder, InputAnswer, TaskAnswer,
 from arc_core.grids import Grid
 from arc_core.kaggle import known_outputs
 from arc_core.paths import exists, expanded, is_dir, is_file, matching, modified
-from arc_core.protocol import choose_tasks
+from arc_core.protocol import choose_tasks, tasks_again
 from arc_core.rundir import LATEST
 from arc_core.safe_files import read_json_object
 from arc_core.scoring import Report, cell_accuracy, same_grid, score
@@ -222,7 +222,7 @@ def open_results(folder: EvalFolder) -> EvalResults:
     split: Split = "evaluation" if assignment.split == "evaluation" else "training"
     notes: list[str] = []
     try:
-        tasks = choose_tasks(load_tasks(assignment.dataset, split).tasks, ids=assignment.tasks)
+        tasks = tasks_again(assignment.dataset, split, assignment.tasks)
     except ArcError as error:
         notes.append(f"The outputs are not known: {error}")
         tasks = choose_tasks(load_tasks(folder.challenges).tasks, ids=assignment.tasks)

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from arc_core.errors import ConfigError
+from arc_core.text import printable
 from arc_tui.inspect.size_rules import SIZE_RULES
-from arc_tui.output import echo
-from arc_tui.run_cli import AsJson
+from arc_tui.output import echo, echo_error
+from arc_tui.run_cli import AsJson, SkipBadTasks
 
 
 def dataset(
@@ -28,6 +29,7 @@ def dataset(
     search: Annotated[
         str, typer.Option("--search", metavar="TEXT", help="Only with this in id or rule.")
     ] = "",
+    skip_bad_tasks: SkipBadTasks = False,
     json: AsJson = False,
 ) -> None:
     """List the tasks of a dataset with their sizes, colours and rule sentences."""
@@ -37,7 +39,7 @@ def dataset(
     from arc_tui.inspect.task_rows import dataset_lines
     from arc_tui.inspect.tasks import dataset_facts, filtered, load
 
-    tasks = load(source, split)
+    tasks = load(source, split, skip_bad_tasks=skip_bad_tasks)
     shown = filtered(tasks.tasks, size, [int(digit) for digit in colours], search)
     echo(facts.to_json(dataset_facts(tasks, shown)) if json else "\n".join(dataset_lines(tasks, shown)))
 
@@ -50,18 +52,33 @@ def task(
             "--dataset", metavar="NAME|PATH", help="Where to look; all that are shipped if left out."
         ),
     ] = None,
+    skip_bad_tasks: SkipBadTasks = False,
     json: AsJson = False,
 ) -> None:
-    """Show a task as grids, with its features and its rule sentence."""
+    """Show a task as grids, with its features and its rule sentence; of a file with several a list."""
     from rich.console import Console
 
     from arc_tui.inspect import facts
     from arc_tui.inspect.grid_text import text_of
-    from arc_tui.inspect.task_rows import task_rows
-    from arc_tui.inspect.tasks import find_task, task_json
+    from arc_tui.inspect.task_rows import dataset_lines, task_rows
+    from arc_tui.inspect.tasks import dataset_facts, filtered, find_task, load_file, task_json
     from arc_tui.themes import colourless, load_theme
 
-    found, name = find_task(identity, source)
+    file = load_file(identity, skip_bad_tasks=skip_bad_tasks) if source is None else None
+    if file is not None and len(file) > 1:
+        shown = filtered(file.tasks)
+        echo(facts.to_json(dataset_facts(file, shown)) if json else "\n".join(dataset_lines(file, shown)))
+        echo_error(
+            f"{printable(identity)} holds {len(file):,} tasks; to see one: "
+            f"arc-tui inspect task ID --dataset {printable(identity)}"
+        )
+        return
+    if file is not None:
+        found, name = file.tasks[0], file.name
+        if told := file.told_skipped():
+            echo_error(printable(told))
+    else:
+        found, name = find_task(identity, source, skip_bad_tasks=skip_bad_tasks, show=echo_error)
     if json:
         echo(facts.to_json(task_json(found, name)))
         return

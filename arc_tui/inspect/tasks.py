@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arc_core.dataset_files import DATASET_NAMES, Split, Task, TaskSet, load_tasks
+from arc_core.dataset_files import DATASET_NAMES, SPLITS, Task, TaskSet, load_splits, load_tasks
 from arc_core.errors import ConfigError, DataError
 from arc_core.features import FEATURE_NAMES, describe
 from arc_core.grids import Grid, to_rows
-from arc_core.paths import expanded, is_file
+from arc_core.task_folder import look_at
 from arc_core.text import printable
 from arc_tui.inspect.size_rules import SIZE_RULES
-
-SPLITS: tuple[Split, ...] = ("training", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def filtered(
     ]
 
 
-def load(source: str, split: str) -> TaskSet:
+def load(source: str, split: str, *, skip_bad_tasks: bool = False) -> TaskSet:
     """Load a dataset's split.
 
     Raises:
@@ -122,16 +121,36 @@ def load(source: str, split: str) -> TaskSet:
     """
     for known in SPLITS:
         if split == known:
-            return load_tasks(source, known)
+            return load_tasks(source, known, skip_bad_tasks=skip_bad_tasks)
     raise ConfigError(f"There is no split {printable(split, 40)}: use training or evaluation.")
 
 
-def find_task(identity: str, source: str | None = None) -> tuple[Task, str]:
+def load_file(identity: str, *, skip_bad_tasks: bool = False) -> TaskSet | None:
+    """Load the tasks of a JSON file; None if what is given is no such file, but an id.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    path, mode = look_at(identity)
+    if path.suffix != ".json" or not mode or stat.S_ISDIR(mode):
+        return None
+    return load_tasks(path, skip_bad_tasks=skip_bad_tasks)
+
+
+def find_task(
+    identity: str,
+    source: str | None = None,
+    *,
+    skip_bad_tasks: bool = False,
+    show: Callable[[str], None] = lambda line: None,
+) -> tuple[Task, str]:
     """Find a task by its id or the start of it.
 
     Args:
         identity: The id.
         source: A dataset as `load_tasks` takes it; None looks through all that come with the package.
+        skip_bad_tasks: Look among the tasks that can be read.
+        show: Shows a line about those that cannot.
 
     Returns:
         The task, and the name of the set that it is in.
@@ -139,19 +158,11 @@ def find_task(identity: str, source: str | None = None) -> tuple[Task, str]:
     Raises:
         DataError: If there is none, or several begin so.
     """
-    path = expanded(identity)
-    if source is None and path.suffix == ".json" and is_file(path):
-        found = load_tasks(path)
-        return found.tasks[0], found.name
     starts: list[tuple[Task, str]] = []
     for name in [source] if source is not None else reversed(DATASET_NAMES):
-        for split in SPLITS:
-            try:
-                tasks = load_tasks(name, split)
-            except DataError:
-                if split == "training":
-                    raise
-                continue  # a folder or file of its own has no evaluation split
+        for tasks in load_splits(name, skip_bad_tasks=skip_bad_tasks):
+            if told := tasks.told_skipped():
+                show(printable(told))
             for task in tasks.tasks:
                 if task.id == identity:
                     return task, tasks.name
@@ -162,7 +173,7 @@ def find_task(identity: str, source: str | None = None) -> tuple[Task, str]:
     shown = printable(identity, 60)
     if starts:
         ids = sorted({task.id for task, _ in starts})
-        raise DataError(f"{shown} is the start of {len(ids)} tasks: {', '.join(ids[:5])}.")
+        raise DataError(f"{shown} is the start of {len(ids)} tasks: {', '.join(map(printable, ids[:5]))}.")
     raise DataError(f"There is no task {shown} in {source or ' or '.join(DATASET_NAMES)}.")
 
 

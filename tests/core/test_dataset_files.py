@@ -114,7 +114,10 @@ class TestBadData:
             ("{", "is not JSON"),
             ('{"train": [], "train": []}', "'train' twice"),
             ("[" * 100_000, "nested too deeply"),
-            ('{"train": [{"input": [[' + "1" * 5000 + "]]}]}", "is not a task file"),
+            (
+                '{"test": [], "train": [{"input": [[' + "1" * 5000 + ']], "output": [[1]]}]}',
+                "input holds '111111111111...1111111111111' in row 0, column 0",
+            ),
             ([], "task a is not an ARC task"),
             ("3", "task a is not an ARC task"),
             ({"train": GOOD["train"]}, "task a is not an ARC task: it has no list 'test'"),
@@ -161,8 +164,8 @@ class TestBadData:
         assert "is no JSON object" in sentence_of(write(tmp_path / "list.json", [1]))
 
     def test_a_file_that_cannot_be_read_is_named(self, tmp_path):
-        (tmp_path / "folder.json").mkdir()
-        assert "folder.json cannot be read: Is a directory" in sentence_of(tmp_path)
+        (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+        assert "gone.json cannot be read: No such file" in sentence_of(tmp_path)
 
     @pytest.mark.parametrize(("asked", "nearest"), [("arcagi3", "arcagi"), ("ARC-AGI-2", "arcagi2")])
     def test_an_unknown_dataset_is_answered_with_names_and_the_nearest(self, asked, nearest):

@@ -148,10 +148,10 @@ def test_a_zip_and_a_folder_in_re_arcs_layout_say_the_same(tmp_path):
     folder.mkdir(parents=True)
     (folder / "a.json").write_text(json.dumps(PAIRS))
     for source in (packed, tmp_path / "unpacked", folder):
-        found = load_extra(source, {"a", "c"})
+        found = load_extra(source, {"a", "c"}).pairs
         assert set(found) == {"a"}
         assert [p.output.tolist() for p in found["a"]] == [[[3]], [[5, 6]]]
-    assert len(load_extra(packed, {"a"}, most=1)["a"]) == 1
+    assert len(load_extra(packed, {"a"}, most=1).pairs["a"]) == 1
 
 
 @pytest.mark.parametrize(

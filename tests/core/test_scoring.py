@@ -111,17 +111,37 @@ GRID = [[1, 2]]
     [
         ([], "must be an object of task ids"),
         ({"a": {}}, "task a must be a list"),
-        ({"a": [{"attempt_1": GRID}]}, r"test input 0 \(zero-based\) has no attempt_2"),
+        ({"a": []}, "task a must be a list"),
+        (
+            {"a": [[GRID, GRID]]},
+            r"test input 0 \(zero-based\) must be an object with attempt_1 and attempt_2",
+        ),
+        ({"a": {"attempt_1": GRID, "attempt_2": GRID}}, "task a must be a list with one entry for each"),
         ({"a": [{"attempt_1": GRID, "attempt_2": GRID, "attempt_3": GRID}]}, "two attempts are allowed"),
         ({"a": [{"attempt_1": GRID, "attempt_2": [[1], [1, 2]]}]}, "attempt_2 is ragged"),
         ({"a": [{"attempt_1": [[10]], "attempt_2": GRID}]}, "attempt_1 holds 10"),
-        ({"a": [{"attempt_1": [], "attempt_2": GRID}]}, "attempt_1 is 0x0"),
+        ({"a": [{"attempt_1": [[1], []], "attempt_2": GRID}]}, "attempt_1 is ragged"),
+        ({"a": [{"attempt_1": "", "attempt_2": GRID}]}, "attempt_1 is not a grid"),
     ],
 )
 def test_what_kaggle_would_not_take_is_refused_in_one_sentence(tmp_path, content, sentence):
     with pytest.raises(DataError, match=sentence) as caught:
         read_submission(write(tmp_path / "s.json", content))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("blank", [None, [], [[]], [[], []], "missing"])
+def test_a_blank_attempt_is_a_wrong_one_and_is_counted(tmp_path, blank):
+    entry = {"attempt_1": GRID} if blank == "missing" else {"attempt_1": GRID, "attempt_2": blank}
+    turned = {"attempt_2": GRID} if blank == "missing" else {"attempt_1": blank, "attempt_2": GRID}
+    answers = read_submission(write(tmp_path / "s.json", {"a": [entry, turned, {}, None]}))
+    truth = np.array(GRID, np.int8)
+    report = score(answers, {"a": [truth] * 4})
+    assert [(x.first, x.either, x.blank) for x in report.inputs] == [
+        (True, True, 1), (False, True, 1), (False, False, 2), (False, False, 2),
+    ]  # fmt: skip
+    assert [x.cells_best for x in report.inputs] == [1.0, 1.0, 0.0, 0.0]
+    assert (report.blank, report.to_json()["blank_attempts"]) == (6, 6)
 
 
 def test_missing_and_unknown_tasks_and_entries_are_refused():

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import zipfile
 
 import pytest
 from command import ARC_TUI, environment, train
@@ -106,3 +107,26 @@ def test_each_pair_trains_the_prompt_of_its_own_task_under_its_own_symmetry(whol
     after = load_file(list_checkpoints(whole.run.checkpoints)[-1] / "agent.safetensors")[TASK_PROMPTS]
     moved = (after != before).any(dim=-1).nonzero().tolist()
     assert {(task, symmetry) for task, symmetry in moved} == shown
+
+
+@pytest.mark.slow
+def test_an_archive_as_published_trains_and_resumes_without_its_oversized_pairs(tmp_path):
+    tasks = pretraining_tasks("arcagi1")[:2]
+    pairs = [{"input": [[color]], "output": [[color, color]]} for color in range(8)]
+    tall = {"input": [[1] * 3] * 33, "output": [[1]]}
+    with zipfile.ZipFile(tmp_path / "re_arc.zip", "w") as archive:
+        for task, content in zip(tasks, ([*pairs, tall], pairs), strict=True):
+            archive.writestr(f"re_arc/tasks/{task.id}.json", json.dumps(content))
+    options = [*OPTIONS, "--extra-data", "re_arc.zip", "--max-batches", "1"]
+    first = train(tmp_path, "extra", *options, "--epochs", "1")
+    assert first.code == 0, first.err
+    rest = train(tmp_path, "extra", "--resume", "extra", "--epochs", "2", "--headless")
+    assert rest.code == 0, rest.err
+    assert [event["step"] for event in rest.of("step")] == [1, 2]
+    warnings = [event for event in rest.of("warning") if event["code"] == "pairs_left_out"]
+    assert len(warnings) == 2, "once by each process"
+    told = f"1 of 17 generated pairs cannot be used and are left out: re_arc/tasks/{tasks[0].id}.json (1): "
+    for warning, output in zip(warnings, (first.out, rest.out), strict=True):
+        assert warning["message"].startswith(told)
+        assert "pair 8 (zero-based), input is 33x3 (rows x columns)" in warning["message"]
+        assert told in output
