@@ -13,13 +13,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from arc_core.errors import LanguageModelError
-from arc_core.safe_files import PICKLED
+from arc_core.errors import CheckpointError, LanguageModelError, RunError
+from arc_core.file_formats import LOOKED_AT, foreign_format
+from arc_core.safe_files import PICKLED, read_limited
+from arc_core.shard_index import kind_of, leads_outside, read_weight_map
+from arc_core.text import printable
 
 SMOLLM2 = "smollm2"
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
+LARGEST_JSON_FILE = 256 << 20
+"""Of a model's folder; tokenizers of 10 to 30 MB are usual."""
+SIZES = {
+    "hidden_size": 1_000_000,
+    "num_hidden_layers": 10_000,
+    "num_attention_heads": 100_000,
+    "num_key_value_heads": 100_000,
+    "intermediate_size": 10_000_000,
+    "vocab_size": 10_000_000,
+    "max_position_embeddings": 1_000_000_000,
+    "head_dim": 100_000,
+}
+"""Whole numbers of config.json, and the most that is believed of each: far above any model that there is."""
+OBJECTS = ("quantization_config", "id2label", "label2id", "rope_parameters", "rope_scaling")
+POSITIVE = (
+    "rope_theta",
+    "rms_norm_eps",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "initializer_range",
+    "factor",
+)
+MAY_BE_NULL = frozenset({"num_key_value_heads", "head_dim", "max_position_embeddings"})
+DTYPES = ("float32", "float16", "bfloat16", "float64", "float", "half", "double", "auto")
 HUB_TIMEOUT_SECONDS = 10.0
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -59,7 +86,9 @@ def quiet() -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """Say what a library complained about in at most 200 characters of one line."""
-    lines = str(error).strip().splitlines()
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):  # what follows says what is wrong
+        lines[0] = f"{lines[0]} {lines[1]}"
     return (lines[0][:200] if lines else type(error).__name__).rstrip(".")
 
 
@@ -131,7 +160,7 @@ def _hub_snapshot(name: str, *, weights: bool) -> ModelFiles:
         folder = snapshot(local=True)
         if (folder / CONFIG).is_file() and (not weights or not _missing_weights(folder)):
             return ModelFiles(folder, folder.name)
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, CheckpointError):
         pass
     try:
         with quiet():
@@ -153,11 +182,14 @@ def _hub_snapshot(name: str, *, weights: bool) -> ModelFiles:
 def _read_json(name: str, file: Path) -> dict[str, Any]:
     """Read a JSON object or say which file is damaged."""
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        # Links are followed, as the hub's cache is made of them; pipes are not waited for.
+        value = json.loads(read_limited(Path(os.path.realpath(file)), LARGEST_JSON_FILE))
+    except RunError as error:
+        raise LanguageModelError(f"{name}: {file.name} cannot be read ({first_line(error)})") from None
+    except (ValueError, RecursionError) as error:
         raise LanguageModelError(f"{name}: {file.name} cannot be read ({first_line(error)})") from error
     if not isinstance(value, dict):
-        raise LanguageModelError(f"{name}: {file.name} must hold a JSON object")
+        raise LanguageModelError(f"{name}: {file.name} must hold a JSON object, not {kind_of(value)}")
     return value
 
 
@@ -168,24 +200,84 @@ def _check_config(name: str, folder: Path) -> None:
     config = _read_json(name, folder / CONFIG)
     if not isinstance(config.get("model_type"), str):
         raise LanguageModelError(f"{name}: config.json names no model_type")
-    if "auto_map" in config:
-        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    _check_values(name, config)
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-        if config["model_type"] not in CONFIG_MAPPING:
+    if config["model_type"] not in CONFIG_MAPPING:
+        if "auto_map" in config:
             raise LanguageModelError(
                 f"{name} needs Python code of its own (auto_map in config.json), which is never run: "
                 "choose a model type that transformers knows"
             )
+        raise LanguageModelError(
+            f"{name}: config.json has model_type {shown(config['model_type'])}, which the installed "
+            "transformers does not know"
+        )
+
+
+def _check_values(name: str, config: dict[str, Any]) -> None:
+    """Refuse values of config.json over which transformers stumbles without naming them."""
+    for key, most in SIZES.items():
+        value = config.get(key, 1)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (whole and 1 <= value <= most) and not (value is None and key in MAY_BE_NULL):
+            raise LanguageModelError(
+                f"{name}: config.json has {key} {shown(value)}; it must be a whole number from 1 to {most:,}"
+            )
+    for key in ("dtype", "torch_dtype"):
+        value = config.get(key)
+        named = value.removeprefix("torch.") if isinstance(value, str) else value
+        if value is not None and named not in DTYPES:
+            raise LanguageModelError(
+                f"{name}: config.json has {key} {shown(value)}; known are {', '.join(DTYPES)}"
+            )
+    for key in OBJECTS:
+        if not isinstance(value := config.get(key, {}), dict | None):
+            raise LanguageModelError(f"{name}: config.json has {key} {shown(value)}; it must be an object")
+    inner = [(f"{key}.", config.get(key) or {}) for key in ("rope_parameters", "rope_scaling")]
+    for before, part in [("", config), *inner]:
+        for key, value in part.items():
+            _check_number(name, f"{before}{key}", value)
+    pad, words = config.get("pad_token_id"), config.get("vocab_size")
+    if isinstance(pad, int) and words and pad >= words:
+        raise LanguageModelError(
+            f"{name}: config.json has pad_token_id {pad}, which is not below its vocab_size {words}"
+        )
+    width, heads = config.get("hidden_size"), config.get("num_attention_heads")
+    if width and heads and "head_dim" not in config and width % heads:
+        raise LanguageModelError(
+            f"{name}: config.json has hidden_size {width}, which is no multiple of its num_attention_heads "
+            f"{heads}"
+        )
+
+
+def _check_number(name: str, key: str, value: object) -> None:
+    """Refuse a dropout outside 0 to 1, and a number that is none."""
+    last = key.rpartition(".")[2]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if last in POSITIVE and value is not None and not (number and value > 0):
+        raise LanguageModelError(f"{name}: config.json has {key} {shown(value)}; it must be a number above 0")
+    if "drop" in last and number and not 0 <= value <= 1:
+        raise LanguageModelError(f"{name}: config.json has {key} {shown(value)}; it must be from 0 to 1")
+
+
+def shown(value: object) -> str:
+    """Write a value of a JSON file, for a sentence."""
+    return printable(json.dumps(value), 60)
 
 
 def _check_weights(name: str, folder: Path) -> None:
     """Refuse pickled, missing and damaged weights, and a folder without a tokenizer."""
     from safetensors import SafetensorError, safe_open
 
-    for file in (INDEX, "tokenizer.json", "tokenizer_config.json"):
+    for file in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         if (folder / file).is_file():
             _read_json(name, folder / file)
-    if missing := _missing_weights(folder):
+    try:
+        missing = _missing_weights(folder)
+    except CheckpointError as error:
+        raise LanguageModelError(f"{name}: {str(error).rstrip('.')}") from None
+    if missing:
         if any(file.suffix in PICKLED for file in folder.iterdir()):
             raise LanguageModelError(f"{name} holds only pickled weights, which are never read: {CONVERSION}")
         raise LanguageModelError(f"{name}: there is no {missing} in {folder}")
@@ -194,6 +286,8 @@ def _check_weights(name: str, folder: Path) -> None:
             with safe_open(file, "numpy"):
                 pass
         except (OSError, SafetensorError) as error:
+            if foreign := _foreign(file):
+                raise LanguageModelError(f"{name}: {file.name} {foreign.rstrip('.')}") from error
             raise LanguageModelError(f"{name}: {file.name} is damaged ({first_line(error)})") from error
     # Without it transformers may make up an empty tokenizer, to which every text is the same.
     if not (folder / "tokenizer.json").is_file():
@@ -202,9 +296,28 @@ def _check_weights(name: str, folder: Path) -> None:
         )
 
 
+def _foreign(file: Path) -> str | None:
+    """Say what a file is that safetensors cannot read; None where that is not known."""
+    try:
+        with file.open("rb") as opened:
+            found = foreign_format(opened.read(LOOKED_AT))
+    except OSError:
+        return None
+    return None if found is None else found.told
+
+
 def _missing_weights(folder: Path) -> str | None:
-    """Return the first weight file that the folder should have and has not, or None."""
+    """Return the first weight file that the folder should have and has not, or None.
+
+    Raises:
+        CheckpointError: If the folder's index is damaged.
+    """
     if (folder / INDEX).is_file():
-        shards = set(_read_json(folder.name, folder / INDEX).get("weight_map", {}).values())
-        return next((shard for shard in sorted(shards) if not (folder / shard).is_file()), None)
+        shards = sorted(set(read_weight_map(folder / INDEX).values()))
+        if outside := next((shard for shard in shards if leads_outside(shard)), None):
+            raise CheckpointError(
+                f"The index {printable(str(folder / INDEX), 500)} is damaged: its weight_map points outside "
+                f"its folder, to {shown(outside)}"
+            )
+        return next((shard for shard in shards if not (folder / shard).is_file()), None)
     return None if (folder / "model.safetensors").is_file() else "model.safetensors"

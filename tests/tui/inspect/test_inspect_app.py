@@ -290,7 +290,7 @@ async def test_verifying_tells_which_file_is_damaged(tmp_path: Path):
     async with browsing(path) as (app, pilot):
         await press(pilot, "V")
         assert isinstance(app.screen, Told)
-        assert "All 8 files are right" in seen(app)
+        assert "All 8 files are as their manifest says." in seen(app)
         await press(pilot, "escape")
         (path / "rng.safetensors").unlink()
         await press(pilot, "V")
