@@ -50,12 +50,13 @@ LORA_ALPHA = 32
 
 
 @contextmanager
-def transformers_errors(name: str, doing: str) -> Iterator[None]:
+def transformers_errors(name: str, doing: str, config: PreTrainedConfig | None = None) -> Iterator[None]:
     """Keep transformers quiet, and turn what it raises over bad files into one sentence.
 
     Args:
         name: The model, as the user gave it.
         doing: What transformers cannot do then, with the file that it is about.
+        config: What it does it by, to name the key of a value that it does not know.
     """
     try:
         with quiet():
@@ -63,8 +64,16 @@ def transformers_errors(name: str, doing: str) -> Iterator[None]:
     except LanguageModelError:
         raise
     except Exception as error:  # whatever a library stumbles over in files that are not ours
-        told = f"it does not know {error}" if isinstance(error, KeyError) else first_line(error)
+        told = _stumble(error, config) if isinstance(error, KeyError) else first_line(error)
         raise LanguageModelError(f"{name}: transformers cannot {doing} ({told})") from error
+
+
+def _stumble(error: KeyError, config: PreTrainedConfig | None) -> str:
+    """Say what a look-up has failed for, with the key of config.json that has this value."""
+    values = config.to_dict() if config is not None else {}
+    values |= values.get("rope_parameters") or {}
+    key = next((key for key, value in values.items() if error.args and value == error.args[0]), None)
+    return f"it stumbles over {error}" if key is None else f"it knows no {key} {error}"
 
 
 class LanguageModel(nn.Module):
@@ -344,7 +353,7 @@ def _read_config(name: str, folder: Path) -> PreTrainedConfig:
 
 def _require_room(name: str, folder: Path, config: PreTrainedConfig) -> None:
     """Refuse a configuration far beyond the weights, before memory is taken for it."""
-    with transformers_errors(name, "build the model of its config.json"), torch.device("meta"):
+    with transformers_errors(name, "build the model of its config.json", config), torch.device("meta"):
         backbone = AutoModel.from_config(config, trust_remote_code=False)
     parameters = sum(value.numel() for value in backbone.parameters())
     stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))

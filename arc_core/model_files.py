@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from arc_core.errors import CheckpointError, LanguageModelError, RunError
 from arc_core.file_formats import LOOKED_AT, foreign_format
+from arc_core.model_config import check_values, shown
 from arc_core.safe_files import PICKLED, read_limited
 from arc_core.shard_index import kind_of, leads_outside, read_weight_map
 from arc_core.text import printable
@@ -25,28 +26,6 @@ CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 LARGEST_JSON_FILE = 256 << 20
 """Of a model's folder; tokenizers of 10 to 30 MB are usual."""
-SIZES = {
-    "hidden_size": 1_000_000,
-    "num_hidden_layers": 10_000,
-    "num_attention_heads": 100_000,
-    "num_key_value_heads": 100_000,
-    "intermediate_size": 10_000_000,
-    "vocab_size": 10_000_000,
-    "max_position_embeddings": 1_000_000_000,
-    "head_dim": 100_000,
-}
-"""Whole numbers of config.json, and the most that is believed of each: far above any model that there is."""
-OBJECTS = ("quantization_config", "id2label", "label2id", "rope_parameters", "rope_scaling")
-POSITIVE = (
-    "rope_theta",
-    "rms_norm_eps",
-    "layer_norm_eps",
-    "layer_norm_epsilon",
-    "initializer_range",
-    "factor",
-)
-MAY_BE_NULL = frozenset({"num_key_value_heads", "head_dim", "max_position_embeddings"})
-DTYPES = ("float32", "float16", "bfloat16", "float64", "float", "half", "double", "auto")
 HUB_TIMEOUT_SECONDS = 10.0
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -200,7 +179,7 @@ def _check_config(name: str, folder: Path) -> None:
     config = _read_json(name, folder / CONFIG)
     if not isinstance(config.get("model_type"), str):
         raise LanguageModelError(f"{name}: config.json names no model_type")
-    _check_values(name, config)
+    check_values(name, config)
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     if config["model_type"] not in CONFIG_MAPPING:
@@ -213,57 +192,6 @@ def _check_config(name: str, folder: Path) -> None:
             f"{name}: config.json has model_type {shown(config['model_type'])}, which the installed "
             "transformers does not know"
         )
-
-
-def _check_values(name: str, config: dict[str, Any]) -> None:
-    """Refuse values of config.json over which transformers stumbles without naming them."""
-    for key, most in SIZES.items():
-        value = config.get(key, 1)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not (whole and 1 <= value <= most) and not (value is None and key in MAY_BE_NULL):
-            raise LanguageModelError(
-                f"{name}: config.json has {key} {shown(value)}; it must be a whole number from 1 to {most:,}"
-            )
-    for key in ("dtype", "torch_dtype"):
-        value = config.get(key)
-        named = value.removeprefix("torch.") if isinstance(value, str) else value
-        if value is not None and named not in DTYPES:
-            raise LanguageModelError(
-                f"{name}: config.json has {key} {shown(value)}; known are {', '.join(DTYPES)}"
-            )
-    for key in OBJECTS:
-        if not isinstance(value := config.get(key, {}), dict | None):
-            raise LanguageModelError(f"{name}: config.json has {key} {shown(value)}; it must be an object")
-    inner = [(f"{key}.", config.get(key) or {}) for key in ("rope_parameters", "rope_scaling")]
-    for before, part in [("", config), *inner]:
-        for key, value in part.items():
-            _check_number(name, f"{before}{key}", value)
-    pad, words = config.get("pad_token_id"), config.get("vocab_size")
-    if isinstance(pad, int) and words and pad >= words:
-        raise LanguageModelError(
-            f"{name}: config.json has pad_token_id {pad}, which is not below its vocab_size {words}"
-        )
-    width, heads = config.get("hidden_size"), config.get("num_attention_heads")
-    if width and heads and "head_dim" not in config and width % heads:
-        raise LanguageModelError(
-            f"{name}: config.json has hidden_size {width}, which is no multiple of its num_attention_heads "
-            f"{heads}"
-        )
-
-
-def _check_number(name: str, key: str, value: object) -> None:
-    """Refuse a dropout outside 0 to 1, and a number that is none."""
-    last = key.rpartition(".")[2]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if last in POSITIVE and value is not None and not (number and value > 0):
-        raise LanguageModelError(f"{name}: config.json has {key} {shown(value)}; it must be a number above 0")
-    if "drop" in last and number and not 0 <= value <= 1:
-        raise LanguageModelError(f"{name}: config.json has {key} {shown(value)}; it must be from 0 to 1")
-
-
-def shown(value: object) -> str:
-    """Write a value of a JSON file, for a sentence."""
-    return printable(json.dumps(value), 60)
 
 
 def _check_weights(name: str, folder: Path) -> None:
