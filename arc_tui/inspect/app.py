@@ -187,9 +187,12 @@ def _check_rows(found: list[FileCheck], cells: int) -> list[Row]:
     names = min(max((len(file.name) for file in found), default=0), max(cells - 28, 12))
     for file in found:
         good = file.problem is None
+        sign, style = (
+            ("✗ ", "error") if not good else ("○ ", "muted") if file.by == "nothing" else ("✓ ", "good")
+        )
         rows.append(
             [
-                ("✓ " if good else "✗ ", "good" if good else "error"),
+                (sign, style),
                 *fill([(tail(file.name, names), "text")], names),
                 (f"{size(file.bytes):>10}  ", "muted"),
                 (file.told if good else "", "muted"),

@@ -107,8 +107,8 @@ class BrowserScreen(InspectScreen[None]):
         self._show_list()
         notes = [*self.browsed.checkpoint.problems, *self.browsed.checkpoint.notes]
         if notes:
-            more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
-            self.tell(f"▲ {notes[0]}{more}", "warning")
+            first = f"1 of {len(notes)}: " if len(notes) > 1 else ""
+            self.tell(f"▲ {first}{notes[0]}", "warning")
 
     def on_resize(self) -> None:
         """Lay out for the new size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,10 @@ def read_part(path: Path, label: str, prefix: str = "", *, follow_links: bool = 
     try:
         return Part(label, path, prefix, read_header(path, follow_links=follow_links))
     except ArcError as error:
-        return Part(label, path, prefix, None, str(error))
+        size = None
+        with contextlib.suppress(OSError, ValueError):
+            size = path.stat(follow_symlinks=follow_links).st_size
+        return Part(label, path, prefix, None, str(error), size=size)
 
 
 def unread_part(path: Path, label: str) -> Part:
