@@ -76,9 +76,7 @@ def test_a_configuration_far_beyond_the_weights_takes_no_memory(folder: Path):
     assert "parameters, and its weights have" in refusal(folder)
 
 
-@pytest.mark.parametrize(
-    "file", ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"]
-)
+@pytest.mark.parametrize("name", ["config", "tokenizer", "tokenizer_config", "generation_config"])
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", "<html>", "[" * 100_000])
 def test_a_file_that_holds_no_object_is_named(folder: Path, name: str, text: str):
     (folder / f"{name}.json").write_text(text)
