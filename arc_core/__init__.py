@@ -5,7 +5,8 @@ What each phase and step of the seed document became:
 | seed | what | module |
 |---|---|---|
 | 1 | options, presets, run directory | `config`, `rundir`, `provenance`, `environment` |
-| 2a, step 2 | prompt embedding | `prompt`, `language_model`, `model_files`, `features`, `rules` |
+| 2a, step 2 | prompt embedding | `prompt`, `features`, `rules` |
+| 2a, the language model | loading, and what is refused | `language_model`, `model_files`, `model_config` |
 | 2b, steps 3 and 5 | the agent's plans and its size head | `agent` |
 | 2c, step 9 | Expected Free Energy loss | `loss` |
 | 2d, steps 4 and 8 | the policy that refines prompts | `policy` |

@@ -64,6 +64,11 @@ def checkpoint_id(path: Path) -> int:
     return int(match[1])
 
 
+def is_checkpoint_name(name: str) -> bool:
+    """Whether a folder of this name is a checkpoint."""
+    return _NAME.fullmatch(name) is not None
+
+
 def list_checkpoints(directory: Path) -> list[Path]:
     """Finished checkpoint folders, oldest first; none where the folder itself is a symbolic link."""
     if not is_dir(directory) or is_link(directory):

@@ -142,7 +142,9 @@ def _archive(path: Path, wanted: Collection[str]) -> Iterator[_Content]:
     try:
         with zipfile.ZipFile(path) as archive:
             # by name: of two members with one name the later has replaced the earlier
-            members = {member.filename: member for member in archive.infolist() if not member.is_dir()}
+            members = {
+                member.filename: member for member in archive.infolist() if not member.filename.endswith("/")
+            }
             named = ((PurePosixPath(name), member) for name, member in members.items())
             chosen = [
                 (name, member)

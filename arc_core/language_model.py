@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -36,7 +34,7 @@ from transformers import (
 
 from arc_core.errors import LanguageModelError
 from arc_core.model_files import ModelFiles, find_model, first_line, quiet
-from arc_core.paths import entries
+from arc_core.paths import bytes_of, entries, matching
 
 TrainMode = Literal["full", "lora", "frozen"]
 Dtype = Literal["float32", "bfloat16"]
@@ -46,33 +44,39 @@ TINY_PAD, TINY_END = "<pad>", "<eos>"
 DEFAULT_MAX_TOKENS = 512
 CACHED_TEXTS = 8192
 NARROW = 256
+MOST_PER_BYTE = 8
+"""Parameters in a byte of weights: no packing stores more."""
 LORA_RANK = 16
 LORA_ALPHA = 32
 
-# What transformers, tokenizers and safetensors raise over files that they cannot make a model of.
-LOAD_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    ImportError,
-    SafetensorError,
-    StrictDataclassError,
-)
-
 
 @contextmanager
-def transformers_errors(name: str, doing: str) -> Iterator[None]:
-    """Keep transformers quiet, and turn what it raises over bad files into one sentence."""
+def transformers_errors(name: str, doing: str, config: PreTrainedConfig | None = None) -> Iterator[None]:
+    """Keep transformers quiet, and turn what it raises over bad files into one sentence.
+
+    Args:
+        name: The model, as the user gave it.
+        doing: What transformers cannot do then, with the file that it is about.
+        config: What it does it by, to name the key of a value that it does not know.
+    """
     try:
         with quiet():
             yield
-    except LOAD_ERRORS as error:
-        said = first_line(error)
-        if "above report" in said:  # which is kept quiet
-            said = "its tensors cannot be converted to those that its config.json asks for"
-        raise LanguageModelError(f"{name}: transformers cannot {doing} ({said})") from error
+    except LanguageModelError:
+        raise
+    except Exception as error:  # whatever a library stumbles over in files that are not ours
+        told = _stumble(error, config) if isinstance(error, KeyError) else first_line(error)
+        if "above report" in told:  # which is kept quiet
+            told = "its tensors cannot be converted to those that its config.json asks for"
+        raise LanguageModelError(f"{name}: transformers cannot {doing} ({told})") from error
+
+
+def _stumble(error: KeyError, config: PreTrainedConfig | None) -> str:
+    """Say what a look-up has failed for, with the key of config.json that has this value."""
+    values = config.to_dict() if config is not None else {}
+    values |= values.get("rope_parameters") or {}
+    key = next((key for key, value in values.items() if error.args and value == error.args[0]), None)
+    return f"it stumbles over {error}" if key is None else f"it knows no {key} {error}"
 
 
 class LanguageModel(nn.Module):
@@ -350,28 +354,42 @@ def _read_config(name: str, folder: Path) -> PreTrainedConfig:
     return config
 
 
+def _require_room(name: str, folder: Path, config: PreTrainedConfig) -> None:
+    """Refuse a configuration far beyond the weights, before memory is taken for it."""
+    with transformers_errors(name, "build the model of its config.json", config), torch.device("meta"):
+        backbone = AutoModel.from_config(config, trust_remote_code=False)
+    parameters = sum(value.numel() for value in backbone.parameters())
+    stored = sum(bytes_of(file) or 0 for file in matching(folder, "*.safetensors"))
+    if parameters > MOST_PER_BYTE * stored:
+        raise LanguageModelError(
+            f"{name}: config.json describes {parameters:,} parameters, and its weights have {stored:,} bytes"
+        )
+
+
 def _read(
     name: str, files: ModelFiles, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Read a checked folder; what transformers would quietly start at random is an error here."""
     config = _read_config(name, files.folder)
+    _require_room(name, files.folder, config)
     refusals = {"trust_remote_code": False, "local_files_only": True}
-    with transformers_errors(name, "load this model"):
+    with transformers_errors(name, "make a tokenizer of its tokenizer.json and tokenizer_config.json"):
         tokenizer = AutoTokenizer.from_pretrained(files.folder, **refusals)
+    with transformers_errors(name, "load its weights by its config.json"):
         backbone, found = AutoModel.from_pretrained(
             files.folder,
             config=config,
             dtype=dtype,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are refused below, each by its name
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # refused below, by name
             **refusals,
         )
-    if unlike := sorted(found["mismatched_keys"], key=str):
-        key, there, wanted = unlike[0]
+    if unequal := sorted(found["mismatched_keys"]):
+        key, stored, asked = unequal[0]
         raise LanguageModelError(
-            f"{name}: {len(unlike)} of its tensors have other shapes than its config.json asks for: "
-            f"{key} has {tuple(there)} instead of {tuple(wanted)}"
+            f"{name}: {len(unequal)} tensors of its weights have other shapes than its config.json asks for, "
+            f"{key} the first: {list(stored)}, not {list(asked)}"
         )
     # A pooler is not used here, and many encoders come without one.
     missing = sorted(key for key in found["missing_keys"] if "pooler" not in key)

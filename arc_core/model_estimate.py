@@ -24,7 +24,7 @@ def estimate_parameters(name: str) -> int:
         LanguageModelError: If the configuration cannot be found, reached or read.
     """
     config = config_of(name)
-    with transformers_errors(name, "build this model"), torch.device("meta"):
+    with transformers_errors(name, "build the model of its config.json", config), torch.device("meta"):
         backbone = AutoModel.from_config(config, trust_remote_code=False)
     return sum(value.numel() for value in backbone.parameters())
 

@@ -6,20 +6,27 @@ Importing this module imports neither torch nor transformers.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from arc_core.errors import LanguageModelError
+from arc_core.errors import CheckpointError, LanguageModelError, RunError
+from arc_core.file_formats import LOOKED_AT, foreign_format
+from arc_core.model_config import check_values, shown
 from arc_core.paths import entries, exists, expanded, is_dir, is_file, matching, own_folder
-from arc_core.safe_files import PICKLED
+from arc_core.safe_files import PICKLED, read_limited
+from arc_core.shard_index import kind_of, leads_outside, read_weight_map
+from arc_core.text import printable
 
 SMOLLM2 = "smollm2"
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
+LARGEST_JSON_FILE = 256 << 20
+"""Of a model's folder; tokenizers of 10 to 30 MB are usual."""
 HUB_TIMEOUT_SECONDS = 10.0
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -59,7 +66,9 @@ def quiet() -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """Say what a library complained about in at most 200 characters of one line."""
-    lines = str(error).strip().splitlines()
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):  # what follows says what is wrong
+        lines[0] = f"{lines[0]} {lines[1]}"
     return (lines[0][:200] if lines else type(error).__name__).rstrip(".")
 
 
@@ -130,7 +139,7 @@ def _hub_snapshot(name: str, *, weights: bool) -> ModelFiles:
         folder = snapshot(local=True)
         if is_file(folder / CONFIG) and (not weights or not _missing_weights(folder)):
             return ModelFiles(folder, folder.name)
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, CheckpointError):
         pass
     try:
         with quiet():
@@ -152,11 +161,14 @@ def _hub_snapshot(name: str, *, weights: bool) -> ModelFiles:
 def _read_json(name: str, file: Path) -> dict[str, Any]:
     """Read a JSON object or say which file is damaged."""
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        # Links are followed, as the hub's cache is made of them; pipes are not waited for.
+        value = json.loads(read_limited(Path(os.path.realpath(file)), LARGEST_JSON_FILE))
+    except RunError as error:
+        raise LanguageModelError(f"{name}: {file.name} cannot be read ({first_line(error)})") from None
+    except (ValueError, RecursionError) as error:
         raise LanguageModelError(f"{name}: {file.name} cannot be read ({first_line(error)})") from error
     if not isinstance(value, dict):
-        raise LanguageModelError(f"{name}: {file.name} must hold a JSON object")
+        raise LanguageModelError(f"{name}: {file.name} must hold a JSON object, not {kind_of(value)}")
     return value
 
 
@@ -167,24 +179,33 @@ def _check_config(name: str, folder: Path) -> None:
     config = _read_json(name, folder / CONFIG)
     if not isinstance(config.get("model_type"), str):
         raise LanguageModelError(f"{name}: config.json names no model_type")
-    if "auto_map" in config:
-        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    check_values(name, config)
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-        if config["model_type"] not in CONFIG_MAPPING:
+    if config["model_type"] not in CONFIG_MAPPING:
+        if "auto_map" in config:
             raise LanguageModelError(
                 f"{name} needs Python code of its own (auto_map in config.json), which is never run: "
                 "choose a model type that transformers knows"
             )
+        raise LanguageModelError(
+            f"{name}: config.json has model_type {shown(config['model_type'])}, which the installed "
+            "transformers does not know"
+        )
 
 
 def _check_weights(name: str, folder: Path) -> None:
     """Refuse pickled, missing and damaged weights, and a folder without a tokenizer."""
     from safetensors import SafetensorError, safe_open
 
-    for file in (INDEX, "tokenizer.json", "tokenizer_config.json"):
+    for file in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
         if is_file(folder / file):
             _read_json(name, folder / file)
-    if missing := _missing_weights(folder):
+    try:
+        missing = _missing_weights(folder)
+    except CheckpointError as error:
+        raise LanguageModelError(f"{name}: {str(error).rstrip('.')}") from None
+    if missing:
         if any(file.suffix in PICKLED for file in entries(folder)):
             raise LanguageModelError(f"{name} holds only pickled weights, which are never read: {CONVERSION}")
         raise LanguageModelError(f"{name}: there is no {missing} in {folder}")
@@ -193,6 +214,8 @@ def _check_weights(name: str, folder: Path) -> None:
             with safe_open(file, "numpy"):
                 pass
         except (OSError, SafetensorError) as error:
+            if foreign := _foreign(file):
+                raise LanguageModelError(f"{name}: {file.name} {foreign.rstrip('.')}") from error
             raise LanguageModelError(f"{name}: {file.name} is damaged ({first_line(error)})") from error
     # Without it transformers may make up an empty tokenizer, to which every text is the same.
     if not is_file(folder / "tokenizer.json"):
@@ -201,9 +224,28 @@ def _check_weights(name: str, folder: Path) -> None:
         )
 
 
+def _foreign(file: Path) -> str | None:
+    """Say what a file is that safetensors cannot read; None where that is not known."""
+    try:
+        with file.open("rb") as opened:
+            found = foreign_format(opened.read(LOOKED_AT))
+    except OSError:
+        return None
+    return None if found is None else found.told
+
+
 def _missing_weights(folder: Path) -> str | None:
-    """Return the first weight file that the folder should have and has not, or None."""
+    """Return the first weight file that the folder should have and has not, or None.
+
+    Raises:
+        CheckpointError: If the folder's index is damaged.
+    """
     if is_file(folder / INDEX):
-        shards = set(_read_json(folder.name, folder / INDEX).get("weight_map", {}).values())
-        return next((shard for shard in sorted(shards) if not is_file(folder / shard)), None)
+        shards = sorted(set(read_weight_map(folder / INDEX).values()))
+        if outside := next((shard for shard in shards if leads_outside(shard)), None):
+            raise CheckpointError(
+                f"The index {printable(str(folder / INDEX), 500)} is damaged: its weight_map points outside "
+                f"its folder, to {shown(outside)}"
+            )
+        return next((shard for shard in shards if not is_file(folder / shard)), None)
     return None if is_file(folder / "model.safetensors") else "model.safetensors"

@@ -7,9 +7,11 @@ types it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from arc_core.errors import ConfigError
@@ -47,6 +49,32 @@ def entries(folder: Path) -> list[Path]:
         return sorted(folder / name for name in os.listdir(folder))
     except (OSError, ValueError):
         return []
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is in a folder under one name: whether it leads to a folder, and whether it is a link."""
+
+    name: str
+    is_folder: bool
+    is_link: bool
+
+
+def scan(folder: Path) -> list[Entry]:
+    """What is in a folder, in order of the names, without asking for each entry.
+
+    Raises:
+        OSError: If it cannot be listed.
+    """
+    with os.scandir(folder) as found:
+        return sorted((_entry(one) for one in found), key=lambda one: one.name)
+
+
+def _entry(found: os.DirEntry[str]) -> Entry:
+    is_folder = False
+    with contextlib.suppress(OSError):  # a link that leads nowhere
+        is_folder = found.is_dir()
+    return Entry(found.name, is_folder, found.is_symlink())
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -12,10 +13,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from arc_core.checkpoint_index import FORMAT, STATE, read_manifest, read_state
-from arc_core.errors import CheckpointError
+from arc_core.errors import CheckpointError, RunError
 from arc_core.memory import PermanentSolver
 from arc_core.model_files import first_line
 from arc_core.paths import is_file
+from arc_core.safe_files import open_regular
 from arc_core.snapshot import ALIASES, STATE_FORM, module_tensors
 from arc_core.state_form import require_form
 from arc_core.text import printable
@@ -90,9 +92,9 @@ def _require_files(path: Path, listed: list[object]) -> None:
 
 def _is_pickle(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
             return file.read(2) in PICKLE_STARTS
-    except OSError:
+    except (OSError, RunError):
         return False
 
 

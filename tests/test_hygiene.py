@@ -81,14 +81,15 @@ ASKED_IN_ONE_PLACE = {
 
 def asked_elsewhere(source: str) -> list[str]:
     """What a source asks of a path itself rather than of `arc_core.paths`, each with its line."""
-    return [
-        f"line {node.lineno}: {node.func.attr}"
+    found = [
+        (node.lineno, node.func.attr)
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in ASKED_IN_ONE_PLACE
         and not (isinstance(node.func.value, ast.Name) and node.func.value.id == "glob")
     ]
+    return [f"line {line}: {what}" for line, what in sorted(found)]
 
 
 def undocumented(source: str) -> list[str]:
@@ -130,7 +131,7 @@ def test_file_system_is_asked_in_one_place_which_never_raises(path: Path):
 
 def test_scan_finds_what_asks_a_path_itself():
     asking = "Path('x').is_dir()\nrun.path.exists()\nfor p in folder.glob('*'): ...\nPath.home()"
-    assert [line.split()[-1] for line in asked_elsewhere(asking)] == ["is_dir", "exists", "home", "glob"]
+    assert [line.split()[-1] for line in asked_elsewhere(asking)] == ["is_dir", "exists", "glob", "home"]
     assert asked_elsewhere("is_dir(path)\nglob.glob('x')\npath.lstat()") == []
 
 

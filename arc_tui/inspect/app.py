@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from arc_core.text import printable
 from arc_tui.headless_lines import size
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser import BrowserScreen
+from arc_tui.inspect.browser_rows import tail
 from arc_tui.inspect.compare_screen import CompareScreen
 from arc_tui.inspect.extract import export_language_model, export_module
 from arc_tui.inspect.jobs import Job
@@ -23,8 +25,8 @@ from arc_tui.inspect.source import LANGUAGE_MODEL, Checkpoint, Kind, of_run, ope
 from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
 from arc_tui.inspect.tool_app import ToolApp
 from arc_tui.inspect.training_screen import TrainingScreen
-from arc_tui.inspect.verify import FileCheck, verify
-from arc_tui.rows import Row
+from arc_tui.inspect.verify import FileCheck, conclusion, verify
+from arc_tui.rows import Row, fill, wrap
 from arc_tui.themes import DEFAULT_THEME
 
 
@@ -145,7 +147,7 @@ class InspectApp(ToolApp[Begin], inherit_bindings=False):
 
         def work(job: Job) -> None:
             found = list(verify(checkpoint, progress=job.progress, cancelled=job.cancelled))
-            self.call_from_thread(self.push_screen, Told("Files", _check_rows(found)))
+            self.call_from_thread(self.push_screen, Told("Files", functools.partial(_check_rows, found)))
 
         browser.compute("verifying every file; Esc calls it off", work)
 
@@ -180,23 +182,24 @@ class InspectApp(ToolApp[Begin], inherit_bindings=False):
         )
 
 
-def _check_rows(found: list[FileCheck]) -> list[Row]:
+def _check_rows(found: list[FileCheck], cells: int) -> list[Row]:
+    """Draw what came of verifying, what is wrong below the file that it is wrong with."""
     rows: list[Row] = [[]]
+    names = min(max((len(file.name) for file in found), default=0), max(cells - 28, 12))
     for file in found:
         good = file.problem is None
-        told = ("as written" if file.by == "sha256" else "well-formed") if good else str(file.problem)
+        sign, style = (
+            ("✗ ", "error") if not good else ("○ ", "muted") if file.by == "nothing" else ("✓ ", "good")
+        )
         rows.append(
             [
-                ("✓ " if good else "✗ ", "good" if good else "error"),
-                (f"{file.name:<32}", "text"),
+                (sign, style),
+                *fill([(tail(file.name, names), "text")], names),
                 (f"{size(file.bytes):>10}  ", "muted"),
-                (printable(told, 300), "muted" if good else "error"),
+                (file.told if good else "", "muted"),
             ]
         )
-    wrong = sum(file.problem is not None for file in found)
-    end = (
-        f"{wrong} of {len(found)} files are not as they should be"
-        if wrong
-        else f"All {len(found)} files are right"
-    )
-    return [*rows, [], [(end, "error" if wrong else "good")]]
+        if not good:
+            rows += [[("    ", ""), *row] for row in wrap(printable(file.told, 600), cells - 4, "error")]
+    wrong = any(file.problem is not None for file in found)
+    return [*rows, [], *wrap(conclusion(found), cells, "error" if wrong else "good")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -24,14 +25,14 @@ from arc_tui.inspect.browser_rows import (
     tree_heading,
     tree_row,
 )
-from arc_tui.inspect.detail_rows import detail_rows
+from arc_tui.inspect.detail_rows import detail_rows, metadata_rows, part_rows
 from arc_tui.inspect.facts import type_facts
 from arc_tui.inspect.inspect_keys import BROWSER
 from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
 from arc_tui.inspect.jobs import Job
 from arc_tui.inspect.lazy_list import LazyList
+from arc_tui.inspect.prompt import Told
 from arc_tui.inspect.search import Query, parse_query
-from arc_tui.inspect.source import Part
 from arc_tui.inspect.statistics import statistics
 from arc_tui.inspect.tensor_screen import TensorScreen
 from arc_tui.rows import Row
@@ -83,7 +84,7 @@ class BrowserScreen(InspectScreen[None]):
         self.browsed = browsed
         self._places: list[int] | None = None
         self._tree = browsed.whole
-        self._outline = Outline(self._tree, self._damaged())
+        self._outline = self._outlined(whole=True)
         self._table = False
         self._table_places: list[int] = []
         self._sorted_by, self._descending = 0, False
@@ -106,8 +107,8 @@ class BrowserScreen(InspectScreen[None]):
         self._show_list()
         notes = [*self.browsed.checkpoint.problems, *self.browsed.checkpoint.notes]
         if notes:
-            more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
-            self.tell(f"▲ {notes[0]}{more}", "warning")
+            first = f"1 of {len(notes)}: " if len(notes) > 1 else ""
+            self.tell(f"▲ {first}{notes[0]}", "warning")
 
     def on_resize(self) -> None:
         """Lay out for the new size."""
@@ -158,8 +159,13 @@ class BrowserScreen(InspectScreen[None]):
     def _list(self) -> LazyList:
         return self.query_one(LazyList)
 
-    def _damaged(self) -> list[Part]:
-        return [part for part in self.browsed.checkpoint.parts if part.problem]
+    def _outlined(self, *, whole: bool) -> Outline:
+        """Outline the tree; where nothing is searched, with the files that have no tensors in it."""
+        if not whole:
+            return Outline(self._tree)
+        parts = self.browsed.checkpoint.parts
+        with_metadata = sum(bool(part.header and part.header.metadata) for part in parts)
+        return Outline(self._tree, [part for part in parts if part.header is None], with_metadata)
 
     # Drawing
 
@@ -264,8 +270,14 @@ class BrowserScreen(InspectScreen[None]):
 
     def action_open(self) -> None:
         """Open or close a module, or show a tensor's values."""
-        place, at = self.chosen_place, self._list.cursor
-        if place is not None:
+        place, at, line = self.chosen_place, self._list.cursor, self.chosen_line
+        if line is not None and line.files:
+            checkpoint = self.browsed.checkpoint
+            self.app.push_screen(Told("Metadata", lambda cells: metadata_rows(checkpoint, cells)))
+        elif line is not None and line.part is not None:
+            rows = functools.partial(part_rows, line.part)
+            self.app.push_screen(Told("File", rows))
+        elif place is not None:
             if self.browsed.checkpoint.table.element(place).kind == "unread":
                 self.tell("▲ Values of this type are not read", "warning")
             else:
@@ -347,7 +359,7 @@ class BrowserScreen(InspectScreen[None]):
         self._places = None if query.is_empty else self.browsed.found(query)
         whole = self._places is None
         self._tree = self.browsed.tree(self._places)
-        self._outline = Outline(self._tree, self._damaged() if whole else ())
+        self._outline = self._outlined(whole=whole)
         self._outline.unfold_to_fit(self._list.size.height - 1, levels=1 if whole else SEARCHED_LEVELS)
         self._sort()
         if self._table and query.words and self._places is not None:

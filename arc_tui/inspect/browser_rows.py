@@ -12,10 +12,12 @@ from arc_core.text import printable
 from arc_tui.headless_lines import size
 from arc_tui.inspect.binning import Statistics
 from arc_tui.inspect.browsed import Browsed
-from arc_tui.inspect.source import Checkpoint, Part
+from arc_tui.inspect.header_scan import METADATA
+from arc_tui.inspect.parts import Part
+from arc_tui.inspect.source import Checkpoint
 from arc_tui.inspect.text import bar, sides
 from arc_tui.inspect.tree import Node, Tree, natural
-from arc_tui.rows import Row, cut, fill
+from arc_tui.rows import Row, cut, fill, width
 from arc_tui.styles import PALETTE_COLOURS
 
 WIDE = 70
@@ -29,13 +31,15 @@ class Line:
 
     Attributes:
         level: Modules around it.
-        node: What it shows; None for a damaged part.
-        part: The damaged part; None for a node.
+        node: What it shows; None for another line.
+        part: The part that is damaged or not read; None for another line.
+        files: Files whose headers have metadata, where the line stands for it; 0 for another line.
     """
 
     level: int
     node: Node | None = None
     part: Part | None = None
+    files: int = 0
 
 
 class Outline:
@@ -43,16 +47,19 @@ class Outline:
 
     Args:
         tree: The tree.
-        damaged: Parts to show in their place at the top.
+        others: Parts without tensors, damaged or not read, to show in their place at the top.
+        with_metadata: Files whose headers have metadata, which gets a line at the end; 0 for none.
     """
 
-    def __init__(self, tree: Tree, damaged: Sequence[Part] = ()) -> None:
+    def __init__(self, tree: Tree, others: Sequence[Part] = (), with_metadata: int = 0) -> None:
         self._tree = tree
         self._open: set[int] = set()
         tops = [Line(0, node) for node in tree.children(tree.root)]
-        tops += [Line(0, part=part) for part in damaged]
+        tops += [Line(0, part=part) for part in others]
         self.lines = sorted(tops, key=lambda line: natural(_label(line)))
-        if len(self.lines) == 1 and not (tops[0].node and tops[0].node.layers):
+        if with_metadata:
+            self.lines.append(Line(0, files=with_metadata))
+        if len(tops) == 1 and not (tops[0].node and tops[0].node.layers):
             self.unfold(0)
 
     def unfold_to_fit(self, lines: int, *, levels: int = 1) -> None:
@@ -129,21 +136,23 @@ def tree_row(line: Line, cells: int, total: int, checkpoint: Checkpoint, *, is_o
         is_open: Whether what is below is shown.
     """
     indent = " " + "  " * line.level
+    if line.files:
+        return cut([(f"{indent}◇ {METADATA}", "title"), (f"  of {_files(line.files)}", "muted")], cells)
     if line.part is not None:
-        return cut(
-            [(f"{indent}✗ {printable(line.part.label, LONGEST_LABEL)}", "error"), ("  damaged", "error")],
-            cells,
-        )
+        sign, style = ("✗", "error") if line.part.problem is not None else ("○", "muted")
+        state = [(f"  {line.part.state}", style)]
+        label: Row = [(f"{indent}{sign} {printable(line.part.label, LONGEST_LABEL)}", style)]
+        return [*cut(label, max(cells - width(state), 8)), *state]
     node = line.node
     assert node is not None
-    label = printable(node.label, LONGEST_LABEL)
+    name = printable(node.label, LONGEST_LABEL)
     if node.place is not None:
         table = checkpoint.table
         kind = f" {table.element(node.place).label} {sides(table.shapes[node.place])}"
-        left: Row = [(f"{indent}· {label}", "text"), (kind, "muted")]
+        left: Row = [(f"{indent}· {name}", "text"), (kind, "muted")]
         counts = ""
     else:
-        left = [(f"{indent}{'▾' if is_open else '▸'} ", "accent"), (label, "title")]
+        left = [(f"{indent}{'▾' if is_open else '▸'} ", "accent"), (name, "title")]
         counts = f"{node.tensors:,}"
     right: Row = [(size(node.bytes).rjust(10), "text")]
     if cells >= WIDE:
@@ -155,6 +164,10 @@ def tree_row(line: Line, cells: int, total: int, checkpoint: Checkpoint, *, is_o
         ]
     room = max(cells - sum(len(text) for text, _ in right), 8)
     return [*fill(left, room), *right]
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def tree_heading(cells: int) -> Row:

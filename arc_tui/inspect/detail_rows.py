@@ -6,11 +6,15 @@ from arc_core.text import printable
 from arc_tui.headless_lines import size
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser_rows import Line, bytes_bar
+from arc_tui.inspect.parts import Part
+from arc_tui.inspect.source import Checkpoint, metadata_of
 from arc_tui.inspect.tensor_rows import head_rows, histogram_rows, statistics_rows
 from arc_tui.inspect.tree import Node, Tree
 from arc_tui.rows import Row, wrap
 
 HISTOGRAM_LINES = 8
+LONGEST_VALUE = 20_000
+"""Characters of a value of metadata; training tools put whole tables there."""
 
 
 def detail_rows(
@@ -38,9 +42,32 @@ def detail_rows(
         return _tensor_rows(browsed, place, cells, lines, powers=powers)
     if line is None:
         return []
+    if line.files:
+        return metadata_rows(browsed.checkpoint, cells)
     if line.part is not None:
-        return [[(printable(line.part.label, 200), "title")], *wrap(line.part.problem or "", cells, "error")]
+        return part_rows(line.part, cells)
     return [] if line.node is None else _module_rows(tree, line.node, cells)
+
+
+def part_rows(part: Part, cells: int) -> list[Row]:
+    """Draw why a file has no tensors here, in so many cells."""
+    style = "error" if part.problem is not None else "text"
+    return [
+        *wrap(printable(part.label, 200), cells, "title"),
+        *wrap(printable(part.problem or part.unread or "", 2000), cells, style),
+    ]
+
+
+def metadata_rows(checkpoint: Checkpoint, cells: int) -> list[Row]:
+    """Draw the free text of the files' headers in so many cells; what several files have comes once."""
+    rows: list[Row] = []
+    for labels, metadata in metadata_of(checkpoint):
+        more = f" and {len(labels) - 1:,} more" if len(labels) > 1 else ""
+        rows += [*([[]] if rows else []), *wrap(f"{printable(labels[0], 200)}{more}", cells, "title")]
+        for key, value in metadata.items():
+            shown = f"{printable(key, 200)}: {printable(value, LONGEST_VALUE)}"
+            rows += wrap(shown, cells, "text")
+    return rows
 
 
 def _module_rows(tree: Tree, node: Node, cells: int) -> list[Row]:

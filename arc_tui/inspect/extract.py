@@ -12,9 +12,10 @@ from pathlib import Path
 from arc_core.errors import CheckpointError
 from arc_core.paths import entries, files_below, is_dir, is_file, is_link, is_taken
 from arc_core.text import printable
+from arc_tui.inspect.listing import SUFFIX
 from arc_tui.inspect.pieces import PIECE_BYTES, Descriptors
-from arc_tui.inspect.source import LANGUAGE_MODEL, SUFFIX, Checkpoint, Kind
-from arc_tui.inspect.verify import verify
+from arc_tui.inspect.source import LANGUAGE_MODEL, Checkpoint, Kind
+from arc_tui.inspect.verify import verify_checkpoint
 
 
 def export_language_model(checkpoint: Checkpoint, folder: Path) -> list[Path]:
@@ -114,7 +115,7 @@ def write_tensors(checkpoint: Checkpoint, places: Sequence[int], cut: int, path:
 
 
 def _refuse_damaged(checkpoint: Checkpoint, prefix: str) -> None:
-    for checked in verify(checkpoint, only=prefix):
+    for checked in verify_checkpoint(checkpoint.path, prefix):
         if checked.problem is not None:
             raise CheckpointError(
                 f"Nothing is written: {checked.name} of {checkpoint.title} {checked.problem}."

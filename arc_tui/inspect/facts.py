@@ -14,7 +14,8 @@ from arc_tui.inspect.compare import Change, Differences
 from arc_tui.inspect.dtypes import ELEMENT_TYPES
 from arc_tui.inspect.header_scan import Shape
 from arc_tui.inspect.moments import Update, pairs
-from arc_tui.inspect.source import Checkpoint, Part
+from arc_tui.inspect.parts import Part
+from arc_tui.inspect.source import Checkpoint
 from arc_tui.inspect.timeline import Drift, Mark
 from arc_tui.inspect.training import (
     TrainingState,
@@ -78,10 +79,11 @@ def _file(checkpoint: Checkpoint, number: int, part: Part) -> Facts:
     here = checkpoint.owners == number
     return {
         "name": part.label,
-        "bytes": part.header.file_bytes if part.header else None,
+        "bytes": part.bytes,
         "tensors": int(here.sum()),
         "metadata": part.header.metadata if part.header else {},
         "problem": part.problem,
+        "unread": part.unread,
     }
 
 

@@ -1,4 +1,4 @@
-"""The header of a safetensors file: read by struct and JSON, checked against the file, kept as columns.
+"""The header of a safetensors file: read as JSON, checked against the file, kept as columns.
 
     8 bytes  length N of the header, little-endian
     N bytes  JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {...}}
@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import functools
 import os
-import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from arc_core.errors import ArcError, CheckpointError
+from arc_core.file_formats import LOOKED_AT, foreign_format
 from arc_core.safe_files import open_regular
 from arc_core.text import printable
 from arc_tui.inspect.dtypes import ELEMENT_TYPES, ElementType
@@ -129,11 +128,13 @@ def read_header(path: Path, *, follow_links: bool = True) -> Header:
 
 
 def _header(descriptor: int, file_bytes: int) -> Header:
-    start = os.pread(descriptor, 8, 0)
-    _refuse_foreign(start)
+    start = os.pread(descriptor, LOOKED_AT, 0)
+    length = int.from_bytes(start[:8], "little")
+    # Where a header begins as it should, its length may spell anything.
+    if (length > LARGEST_HEADER or start[8:9] != b"{") and (foreign := foreign_format(start)):
+        raise DamagedHeader(foreign.told)
     if len(start) < 8:
         raise DamagedHeader(f"is no safetensors file: it has only {file_bytes} bytes.")
-    (length,) = cast("tuple[int]", struct.unpack("<Q", start))
     if length > LARGEST_HEADER:
         raise DamagedHeader(
             f"is no safetensors file, or damaged: its header would have {length:,} bytes, and at most "
@@ -172,18 +173,6 @@ def _read_whole(descriptor: int, count: int, offset: int) -> bytes:
         count -= len(block)
         offset += len(block)
     return b"".join(blocks)
-
-
-def _refuse_foreign(start: bytes) -> None:
-    """Refuse formats that are known by their first bytes, and say what to do."""
-    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
-        raise DamagedHeader(
-            "is a pickle as torch.save writes it, which can run code when it is loaded, so it is not opened: "
-            "where you trust it, convert it by safetensors.torch.save_file(torch.load(FILE, "
-            "weights_only=True), 'NEW.safetensors')."
-        )
-    if start.startswith(b"GGUF"):
-        raise DamagedHeader("is a GGUF file; this reads safetensors.")
 
 
 def _check_layout(table: TensorTable, data_begin: int, file_bytes: int) -> tuple[str, ...]:

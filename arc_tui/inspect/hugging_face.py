@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from arc_core.errors import ArcError, CheckpointError
-from arc_core.paths import is_file, matching
-from arc_core.safe_files import read_limited
+from arc_core.errors import ArcError
+from arc_core.shard_index import leads_outside, read_weight_map
 from arc_core.text import printable
 
-INDEX_SUFFIX = ".safetensors.index.json"
-LARGEST_INDEX = 100 << 20
 MOST_SHARDS = 10_000
+_INDEX = re.compile(r"(?P<base>.+)\.safetensors\.index(?P<variant>\.[^./]+)?\.json", re.DOTALL)
+_NUMBERED = re.compile(
+    r"(?P<base>.+)-(?P<number>[0-9]{1,9})-of-(?P<total>[0-9]{1,9})(?P<variant>\.[^./]+)?\.safetensors",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,36 @@ class Shard:
         return printable(self.name, 200)
 
 
-def find_index(folder: Path) -> Path | None:
-    """Return the folder's index, the usual name first; None if it has none."""
-    usual = folder / f"model{INDEX_SUFFIX}"
-    if is_file(usual):
-        return usual
-    return next((file for file in matching(folder, f"*{INDEX_SUFFIX}") if is_file(file)), None)
+@dataclass(frozen=True)
+class Numbered:
+    """What a name like `model-00001-of-00003.fp16.safetensors` says.
+
+    Attributes:
+        model: The model's name, such as `model.fp16`.
+        number: Of this file, from 1.
+        total: How many there should be.
+        width: Digits of the numbers.
+    """
+
+    model: str
+    number: int
+    total: int
+    width: int
+
+
+def model_of_index(name: str) -> str | None:
+    """Return the model's name in that of an index, such as `model`; None if it is no index."""
+    match = _INDEX.fullmatch(name)
+    return None if match is None else match["base"] + (match["variant"] or "")
+
+
+def numbered(name: str) -> Numbered | None:
+    """Read the name of a shard; None if it is none."""
+    match = _NUMBERED.fullmatch(name)
+    if match is None:
+        return None
+    model = match["base"] + (match["variant"] or "")
+    return Numbered(model, int(match["number"]), int(match["total"]), len(match["total"]))
 
 
 def read_index(index: Path) -> tuple[list[Shard], str | None]:
@@ -57,36 +81,21 @@ def read_index(index: Path) -> tuple[list[Shard], str | None]:
         Its shards by name, those that may not be opened with their problem; and what is wrong with the
         index itself, or None.
     """
-    shown = printable(str(index), 500)
     try:
-        content: object = json.loads(read_limited(Path(os.path.realpath(index)), LARGEST_INDEX))
-        weight_map = _weight_map(content)
-    except (ArcError, ValueError, RecursionError) as error:
-        reason = str(error) if isinstance(error, ArcError) else "it is not JSON."
-        return [], f"The index {shown} is damaged: {reason}"
+        weight_map = read_weight_map(index)
+    except ArcError as error:
+        return [], str(error)
     tensors: dict[str, set[str]] = {}
     for tensor, shard in weight_map.items():
         tensors.setdefault(shard, set()).add(tensor)
     if len(tensors) > MOST_SHARDS:
+        shown = printable(str(index), 500)
         return [], f"The index {shown} names {len(tensors):,} files; at most {MOST_SHARDS:,} go."
     return [_shard(name, frozenset(tensors[name])) for name in sorted(tensors)], None
 
 
-def _weight_map(content: object) -> dict[str, str]:
-    found: object = (
-        cast("dict[str, object]", content).get("weight_map") if isinstance(content, dict) else None
-    )
-    if not isinstance(found, dict):
-        raise CheckpointError("it has no object weight_map.")
-    weight_map = cast("dict[str, object]", found)
-    if not all(isinstance(shard, str) for shard in weight_map.values()):
-        raise CheckpointError("its weight_map names files by something else than text.")
-    return cast("dict[str, str]", weight_map)
-
-
 def _shard(name: str, tensors: frozenset[str]) -> Shard:
-    parts = name.split("/")
-    if ".." in parts or "" in parts or "\\" in name or "\0" in name or name.startswith("~"):
+    if leads_outside(name):
         problem = f'The index points outside its folder, to "{printable(name, 80)}": it is not opened.'
         return Shard(name, tensors, problem)
     if not name.endswith(".safetensors"):
@@ -94,14 +103,14 @@ def _shard(name: str, tensors: frozenset[str]) -> Shard:
     return Shard(name, tensors)
 
 
-def differences(shard: Shard, names: Sequence[str]) -> list[str]:
+def differences(shard: Shard, label: str, names: Sequence[str]) -> list[str]:
     """Say where a shard and its index differ, in one sentence each."""
     here = set(names)
     notes: list[str] = []
     if missing := sorted(shard.tensors - here):
-        notes.append(f"{shard.label} lacks {_counted(missing)} of the index.")
+        notes.append(f"{label} lacks {_counted(missing)} of the index.")
     if foreign := sorted(here - shard.tensors):
-        notes.append(f"{shard.label} has {_counted(foreign)} that the index does not place there.")
+        notes.append(f"{label} has {_counted(foreign)} that the index does not place there.")
     return notes
 
 

@@ -77,15 +77,14 @@ class Told(Dialog[None]):
 
     Args:
         title: What they are.
-        told: The rows.
+        told: Draws the rows in so many cells.
     """
 
-    def __init__(self, title: str, told: list[Row]) -> None:
+    def __init__(self, title: str, told: Callable[[int], list[Row]]) -> None:
         super().__init__()
         self.TITLE_TEXT = title
-        self._rows = told
+        self._told = told
 
     def rows(self, cells: int) -> list[Row]:
         """Return them."""
-        del cells
-        return self._rows
+        return self._told(cells)

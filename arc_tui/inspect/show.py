@@ -36,10 +36,11 @@ def show_everything(found: Checkpoint, json: bool) -> None:
         indented = len(found.table) <= facts.INDENTED
         echo(facts.to_json(facts.checkpoint_facts(found, tree), indented=indented))
         return
-    training = text.training_lines(found)
+    training, metadata = text.training_lines(found), text.metadata_lines(found)
     blocks = [
         text.summary_lines(found),
         text.file_lines(found) if len(found.parts) > 1 else [],
+        ["Metadata", *(f"  {line}" for line in metadata)] if metadata else [],
         ["Training", *(f"  {line}" for line in training)] if training else [],
         text.tree_lines(tree),
         text.tensor_lines(found, tree),

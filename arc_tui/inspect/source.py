@@ -11,7 +11,7 @@ import functools
 import glob
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -19,20 +19,19 @@ import numpy as np
 import numpy.typing as npt
 
 from arc_core.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
-from arc_core.errors import ArcError, CheckpointError
+from arc_core.errors import CheckpointError
 from arc_core.paths import entries, expanded, is_dir, is_file, is_taken, matching, refusal, same_place
 from arc_core.rundir import LATEST, RunDirectory, open_run
 from arc_core.text import printable
-from arc_tui.inspect import hugging_face
 from arc_tui.inspect.header import Header, TensorTable, read_header
 from arc_tui.inspect.header_scan import Shape
+from arc_tui.inspect.listing import SUFFIX, Listing, Role, list_folder, role_of
+from arc_tui.inspect.models import parts_of
+from arc_tui.inspect.parts import Part, read_part
 
-SUFFIX = ".safetensors"
 LANGUAGE_MODEL = "lm"
 COMPONENTS = ("agent", "policy", "memory", "efe_loss", "prompt", LANGUAGE_MODEL, "optimizer", "rng")
 """Order in which the parts of our checkpoints are shown; others follow."""
-MOST_FILES = 10_000
-_PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 
 
 class Kind(enum.StrEnum):
@@ -42,25 +41,6 @@ class Kind(enum.StrEnum):
     CHECKPOINT = "checkpoint"
     HUGGING_FACE = "hugging face folder"
     FILES = "files"
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A file of a checkpoint.
-
-    Attributes:
-        label: Its path as it is shown, inside the folder.
-        path: Where it is.
-        prefix: What stands before its tensors' names, such as `agent.`; empty if nothing does.
-        header: Its header; None if it cannot be read.
-        problem: Why not, in one sentence; None if it can.
-    """
-
-    label: str
-    path: Path
-    prefix: str
-    header: Header | None
-    problem: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +55,7 @@ class Checkpoint:
         owners: [N] the part that each tensor is in.
         notes: One sentence for each oddity.
         run: The run that it belongs to; None if it belongs to none.
+        manifests: Checkpoints of ours under the path, whose manifests tell what their files should be.
     """
 
     path: Path
@@ -84,6 +65,7 @@ class Checkpoint:
     owners: npt.NDArray[np.int32]
     notes: tuple[str, ...] = ()
     run: RunDirectory | None = None
+    manifests: tuple[Path, ...] = ()
 
     @property
     def title(self) -> str:
@@ -140,19 +122,18 @@ def open_checkpoint(path: str | None, runs_dir: Path) -> Checkpoint:
     """
     if path is None:
         return of_run(open_run(runs_dir, LATEST))
+    shown = printable(path, 500)
     place = expanded(path)
-    if reason := refusal(place):
-        raise CheckpointError(f"{printable(path, 500)} cannot be looked at: {reason}.")
-    if is_dir(place):
-        return _of_folder(place)
     if is_taken(place):
-        return _of_file(place)
+        return _of_folder(place) if is_dir(place) else _of_file(place)
     if glob.has_magic(path):
         found = glob.glob(str(place), recursive=True)  # noqa: PTH207 - a pattern may be absolute
-        return _of_files(place, sorted(map(Path, found)))
-    elsewhere = "/" in path.rstrip("/") and not same_place(place.parent, runs_dir)
-    if elsewhere or place.suffix:
-        raise CheckpointError(f"There is no {printable(path, 500)}.")
+        return _of_pattern(place, sorted(map(Path, found)))
+    if reason := refusal(place):
+        raise CheckpointError(f"{shown} cannot be looked at: {reason}.")
+    beside = same_place(place.parent, runs_dir)
+    if ("/" in path.rstrip("/") and not beside) or place.suffix:
+        raise CheckpointError(f"There is no {shown}.")
     return of_run(open_run(runs_dir, path))
 
 
@@ -170,7 +151,7 @@ def of_run(run: RunDirectory, number: int | None = None) -> Checkpoint:
     if not saved:
         raise CheckpointError(f"The run {printable(run.name)} has no checkpoint yet.")
     if number is None:
-        return _ours(saved[-1], run)
+        return replace(_ours(saved[-1], run), manifests=tuple(saved))
     for path in saved:
         if checkpoint_id(path) == number:
             return _ours(path, run)
@@ -179,27 +160,58 @@ def of_run(run: RunDirectory, number: int | None = None) -> Checkpoint:
 
 
 def _of_file(path: Path) -> Checkpoint:
-    if path.name.endswith(hugging_face.INDEX_SUFFIX):
-        return _sharded(path.parent, path)
+    role = role_of(path.name)
+    if role is Role.INDEX:
+        listing = Listing({path.name: Role.INDEX})
+        return _listed(path.parent, path.parent, listing)
     if path.name in (MANIFEST, STATE):
         return _of_folder(path.parent)
-    part = Part(path.name, path, "", read_header(path))
-    return assemble(path, Kind.FILE, [part])
+    return assemble(path, Kind.FILE, [Part(path.name, path, "", read_header(path))])
 
 
 def _of_folder(path: Path) -> Checkpoint:
-    if is_file(path / MANIFEST) or is_file(path / STATE):
+    if reason := refusal(path):
+        raise CheckpointError(f"{printable(str(path), 500)} cannot be looked at: {reason}.")
+    names = {entry.name for entry in entries(path)}
+    if MANIFEST in names or STATE in names:
         return _ours(path, _run_of(path))
-    if is_file(path / "run.json"):
+    if "run.json" in names:
         return of_run(RunDirectory(path.absolute()))
-    if index := hugging_face.find_index(path):
-        return _sharded(path, index)
-    for pattern in (f"*{SUFFIX}", f"*/*{SUFFIX}"):
-        if files := matching(path, pattern):
-            return _of_files(path, files)
-    if pickled := [file for file in entries(path) if file.suffix in _PICKLES]:
-        read_header(pickled[0])  # refuses it with what to do
-    raise CheckpointError(f"{printable(str(path), 500)} has no {SUFFIX} file.")
+    return _listed(path, path, list_folder(path))
+
+
+def _of_pattern(pattern: Path, found: Sequence[Path]) -> Checkpoint:
+    """Open whatever matches a pattern: files with weights, and folders whole."""
+    if not found:
+        raise CheckpointError(f"No {SUFFIX} file matches {printable(str(pattern), 500)}.")
+    base = Path(os.path.commonpath([path.absolute().parent for path in found]))
+    listing = Listing()
+    for path in found:
+        label = os.path.relpath(path.absolute(), base)
+        if is_dir(path):
+            listing.add(label, list_folder(path))
+        elif (role := role_of(path.name)) is not None:
+            listing.files[label] = role
+    return _listed(pattern, base, listing)
+
+
+def _listed(path: Path, root: Path, listing: Listing) -> Checkpoint:
+    """Open what is listed.
+
+    Raises:
+        CheckpointError: If there is no tensor file, or the only file cannot be read.
+    """
+    shown = printable(str(path), 500)
+    parts = parts_of(root, listing)
+    unread = [part.unread for part in parts if part.unread]
+    if not parts:
+        raise CheckpointError(f"{shown} has no {SUFFIX} file.")
+    if len(unread) == len(parts):
+        more = f" {shown} has no {SUFFIX} file, and {len(unread) - 1} more like this." if unread[1:] else ""
+        raise CheckpointError(f"{unread[0]}{more}")
+    models = {part.prefix for part in parts if part.header is not None}
+    kind = Kind.FILES if len(models) > 1 or path != root else Kind.HUGGING_FACE
+    return assemble(path, kind, parts, listing.notes, manifests=listing.checkpoints)
 
 
 def _run_of(path: Path) -> RunDirectory | None:
@@ -216,8 +228,8 @@ def _ours(path: Path, run: RunDirectory | None) -> Checkpoint:
         notes.append(str(error))
     here = {file.relative_to(path).as_posix() for file in matching(path, f"**/*{SUFFIX}")}
     names = sorted(listed | here, key=lambda name: (_rank(name), name))
-    parts = [_part(path / name, name, _component(name) + ".", follow_links=False) for name in names]
-    return assemble(path, Kind.CHECKPOINT, parts, notes, run)
+    parts = [read_part(path / name, name, _component(name) + ".", follow_links=False) for name in names]
+    return assemble(path, Kind.CHECKPOINT, parts, notes, run, [path])
 
 
 def _component(name: str) -> str:
@@ -230,74 +242,30 @@ def _rank(name: str) -> int:
     return COMPONENTS.index(component) if component in COMPONENTS else len(COMPONENTS)
 
 
-def _sharded(folder: Path, index: Path) -> Checkpoint:
-    shards, problem = hugging_face.read_index(index)
-    parts = [] if problem is None else [Part(index.name, index, "", None, problem)]
-    notes: list[str] = []
-    for shard in shards:
-        part = Part(shard.label, folder, "", None, shard.problem)
-        if shard.problem is None:
-            part = _part(folder / shard.name, shard.label, "")
-            if part.header is None:
-                lost = f" {len(shard.tensors):,} tensors of the index are in it."
-                part = Part(part.label, part.path, "", None, f"{part.problem}{lost}")
-            else:
-                notes += hugging_face.differences(shard, part.header.table.names)
-        parts.append(part)
-    if problem is not None:
-        known = {part.path for part in parts}
-        parts += [_part(file, file.name, "") for file in matching(folder, f"*{SUFFIX}") if file not in known]
-    return assemble(folder, Kind.HUGGING_FACE, parts, notes)
-
-
-def _of_files(path: Path, files: Sequence[Path]) -> Checkpoint:
-    chosen = [file for file in files if file.suffix == SUFFIX]
-    if not chosen:
-        if files and is_file(files[0]):
-            read_header(files[0])  # a pickle is refused with what to do
-        raise CheckpointError(f"No {SUFFIX} file matches {printable(str(path), 500)}.")
-    if len(chosen) > MOST_FILES:
-        raise CheckpointError(
-            f"{printable(str(path), 500)} are {len(chosen)} files; at most {MOST_FILES} go."
-        )
-    if len(chosen) == 1 and is_dir(path):
-        return assemble(path, Kind.HUGGING_FACE, [_part(chosen[0], chosen[0].name, "")])
-    base = os.path.commonpath([file.absolute().parent for file in chosen])
-    labels = [os.path.relpath(file.absolute(), base) for file in chosen]
-    parts = [
-        _part(file, label, f"{label.removesuffix(SUFFIX)}." if len(chosen) > 1 else "")
-        for file, label in zip(chosen, labels, strict=True)
-    ]
-    return assemble(path, Kind.FILES, parts)
-
-
-def _part(path: Path, label: str, prefix: str, *, follow_links: bool = True) -> Part:
-    try:
-        return Part(label, path, prefix, read_header(path, follow_links=follow_links))
-    except ArcError as error:
-        return Part(label, path, prefix, None, str(error))
-
-
 def assemble(
     path: Path,
     kind: Kind,
     parts: Sequence[Part],
     notes: Iterable[str] = (),
     run: RunDirectory | None = None,
+    manifests: Iterable[Path] = (),
 ) -> Checkpoint:
     """Join the tables of all readable parts.
 
     Raises:
-        CheckpointError: If no part can be read; says why the first cannot.
+        CheckpointError: If the only part cannot be read; says why. Several are shown with their problems.
     """
     readable = [(place, part) for place, part in enumerate(parts) if part.header is not None]
-    if not readable:
-        first = next((part.problem for part in parts if part.problem), None)
-        raise CheckpointError(first or f"{printable(str(path), 500)} has no {SUFFIX} file.")
+    problems = [part.problem for part in parts if part.problem]
+    if not readable and len(problems) < 2:
+        raise CheckpointError(
+            problems[0] if problems else f"{printable(str(path), 500)} has no {SUFFIX} file."
+        )
     tables = [cast(Header, part.header).table for _, part in readable]
     told = [
         *notes,
         *(f"{printable(p.label, 200)}: {note}" for _, p in readable for note in cast(Header, p.header).notes),
+        *(note for part in parts for note in part.notes),
     ]
     names = [
         f"{part.prefix}{name}" if part.prefix else name
@@ -307,18 +275,29 @@ def assemble(
     if len(tables) > 1 and (repeated := len(names) - len(set(names))):
         told.append(f"{repeated:,} names are in more than one file; the first of each is taken.")
     shapes: list[Shape] = [shape for table in tables for shape in table.shapes]
+    none = np.zeros(0, np.int64)
     table = TensorTable(
         names,
-        np.concatenate([table.types for table in tables]),
+        np.concatenate([none.astype(np.uint8), *(table.types for table in tables)]),
         shapes,
-        np.concatenate([table.parameters for table in tables]),
-        np.concatenate([table.begins for table in tables]),
-        np.concatenate([table.ends for table in tables]),
+        np.concatenate([none, *(table.parameters for table in tables)]),
+        np.concatenate([none, *(table.begins for table in tables)]),
+        np.concatenate([none, *(table.ends for table in tables)]),
     )
-    owners = np.repeat(np.array([place for place, _ in readable], np.int32), [len(table) for table in tables])
-    return Checkpoint(path, kind, tuple(parts), table, owners, tuple(told), run)
+    counts = np.array([len(table) for table in tables], np.int64)
+    owners = np.repeat(np.array([place for place, _ in readable], np.int32), counts)
+    return Checkpoint(path, kind, tuple(parts), table, owners, tuple(told), run, tuple(manifests))
 
 
 def _some(names: list[str]) -> str:
     shown = ", ".join(printable(name, 80) for name in names[:3])
     return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def metadata_of(checkpoint: Checkpoint) -> list[tuple[list[str], dict[str, str]]]:
+    """Return the free text of the headers with the labels of the files that have it, each text once."""
+    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for part in checkpoint.parts:
+        if part.header is not None and part.header.metadata:
+            found.setdefault(tuple(part.header.metadata.items()), []).append(part.label)
+    return [(labels, dict(items)) for items, labels in found.items()]

@@ -277,7 +277,7 @@ class TasksScreen(InspectScreen[None]):
                 rows += [[(head, "text")], [(f"{'':<{SCORE_CELLS}}{tail}", "text")]]
             else:
                 rows += wrap(line, max(cells, 20), "text")
-        self.app.push_screen(Told("Scores", rows))
+        self.app.push_screen(Told("Scores", lambda _: rows))
 
     def action_back(self) -> None:
         """Leave the search first, then the filters, then the screen."""

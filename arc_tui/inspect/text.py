@@ -13,12 +13,14 @@ from arc_tui.inspect.compare import Change, Differences
 from arc_tui.inspect.facts import position, training_facts, type_facts
 from arc_tui.inspect.header_scan import Shape
 from arc_tui.inspect.moments import Update
-from arc_tui.inspect.source import Checkpoint
+from arc_tui.inspect.source import Checkpoint, metadata_of
 from arc_tui.inspect.timeline import Drift, Mark
 from arc_tui.inspect.tree import Node, Tree
-from arc_tui.inspect.verify import FileCheck
+from arc_tui.inspect.verify import FileCheck, conclusion
 
 LONGEST_NAME = 120
+LONGEST_VALUE = 160
+"""Of metadata; all of it is in the JSON and in the browser."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 HEIGHTS = " ▁▂▃▄▅▆▇█"
 Rows = Sequence[Sequence[str]]
@@ -79,12 +81,28 @@ def file_lines(checkpoint: Checkpoint) -> list[str]:
     rows = [
         (
             printable(part.label, LONGEST_NAME),
-            f"{count:,} tensors" if part.header else "damaged",
-            size(part.header.file_bytes) if part.header else "-",
+            f"{count:,} tensors" if part.header else part.state,
+            "-" if part.bytes is None else size(part.bytes),
         )
         for part, count in zip(checkpoint.parts, counts, strict=True)
     ]
     return aligned(rows)
+
+
+def metadata_lines(checkpoint: Checkpoint) -> list[str]:
+    """Write the free text of the files' headers; what several files have is written once."""
+    lines: list[str] = []
+    for labels, metadata in metadata_of(checkpoint):
+        named = len(checkpoint.parts) > 1
+        if named:
+            lines.append(
+                f"{printable(labels[0], LONGEST_NAME)}{f' and {len(labels) - 1:,} more' * (len(labels) > 1)}"
+            )
+        lines += [
+            f"{'  ' if named else ''}{printable(key, LONGEST_NAME)}: {printable(value, LONGEST_VALUE)}"
+            for key, value in metadata.items()
+        ]
+    return lines
 
 
 def tree_lines(tree: Tree, depth: int = 3) -> list[str]:
@@ -291,24 +309,8 @@ def change_lines(found: Differences, changed: Sequence[Change]) -> list[str]:
 def check_lines(found: Iterable[FileCheck]) -> list[str]:
     """Write what came of verifying."""
     files = list(found)
-    rows = [
-        (
-            file.name,
-            size(file.bytes),
-            file.problem or ("as written" if file.by == "sha256" else "well-formed"),
-        )
-        for file in files
-    ]
-    wrong = sum(file.problem is not None for file in files)
-    by_hash = any(file.by == "sha256" for file in files)
-    end = (
-        f"{wrong} of {len(files)} files are not as they should be."
-        if wrong
-        else f"All {len(files)} files are as their manifest says."
-        if by_hash
-        else f"All {len(files)} files are well-formed; there is no manifest to hold their content against."
-    )
-    return [*aligned(rows, left=(0, 2)), end]
+    rows = [(file.name, size(file.bytes), file.told) for file in files]
+    return [*aligned(rows, left=(0, 2)), conclusion(files)]
 
 
 def mark_lines(marks: Sequence[Mark]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, read_state, size_of
+from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, read_hint, read_state, size_of
 from arc_core.errors import ArcError, CheckpointError
 from arc_core.rundir import RunDirectory
 from arc_core.text import printable
@@ -66,15 +66,8 @@ class Drift:
 
 def timeline(run: RunDirectory) -> list[Mark]:
     """List a run's checkpoints, the oldest first."""
-    best = _best(run)
+    best = read_hint(run.checkpoints, "best")
     return [_mark(path, best) for path in list_checkpoints(run.checkpoints)]
-
-
-def _best(run: RunDirectory) -> str | None:
-    try:
-        return (run.checkpoints / "best").read_text(encoding="utf-8")[:100].strip()
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 def _mark(path: Path, best: str | None) -> Mark:
@@ -87,6 +80,9 @@ def _mark(path: Path, best: str | None) -> Mark:
         return Mark(number, path, None, None, {}, weight, None, is_best, str(error))
     except FileNotFoundError:
         return Mark(number, path, None, None, {}, weight, None, is_best, f"{path.name} is being removed.")
+    except OSError as error:
+        problem = f"{printable(str(path), 500)} cannot be looked into: {error.strerror}."
+        return Mark(number, path, None, None, {}, weight, None, is_best, problem)
     return Mark(number, path, state.step, state.epoch, state.metrics, weight, state.saved_at, is_best)
 
 

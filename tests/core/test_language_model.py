@@ -287,7 +287,7 @@ def test_folders_that_hold_no_readable_model_are_refused(folder, tmp_path):
     (folder / "config.json").write_text("[]")
     assert "must hold a JSON object" in refusal(folder)
     (folder / "config.json").write_text('{"model_type": "no_such_type"}')
-    assert "transformers cannot use its config.json" in refusal(folder)
+    assert 'config.json has model_type "no_such_type"' in refusal(folder)
     (folder / "config.json").write_text('{"model_type": "t5"}')
     assert "is no plain text model" in refusal(folder)
 
@@ -304,9 +304,8 @@ def test_damaged_missing_and_foreign_weights_are_refused(folder):
     assert "its weights lack 3 tensors that its config.json asks for, layers.1.mlp.down" in refusal(folder)
     shrunk = tensors | {"norm.weight": tensors["norm.weight"][:10].clone()}
     save_file(shrunk, weights, metadata={"format": "pt"})
-    told = refusal(folder)
-    assert "1 of its tensors have other shapes than its config.json asks for: norm.weight has (10,)" in told
-    assert "above" not in told
+    assert "1 tensors of its weights have other shapes" in refusal(folder)
+    assert "norm.weight the first: [10], not [64]" in refusal(folder)
     index = {"weight_map": {"norm.weight": "model-00001-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "there is no model-00001-of-00002.safetensors" in refusal(folder)

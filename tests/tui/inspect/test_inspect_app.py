@@ -290,11 +290,29 @@ async def test_verifying_tells_which_file_is_damaged(tmp_path: Path):
     async with browsing(path) as (app, pilot):
         await press(pilot, "V")
         assert isinstance(app.screen, Told)
-        assert "All 8 files are right" in seen(app)
+        assert "All 8 files are as their manifest says." in seen(app)
         await press(pilot, "escape")
         (path / "rng.safetensors").unlink()
         await press(pilot, "V")
         assert "1 of 8 files are not as they should be" in seen(app)
+
+
+async def test_files_without_tensors_and_metadata_have_lines_of_their_own(tmp_path: Path):
+    tensor_file(tmp_path / "model.safetensors", {"w": np.ones(2, np.float32)}, {"ss_steps": "1600"})
+    (tmp_path / "cut.safetensors").write_bytes(b"12345678")
+    (tmp_path / "optimizer.pt").write_bytes(b"\x80\x02" + bytes(9))
+    async with browsing(tmp_path) as (app, pilot):
+        text = seen(app)
+        assert "✗ cut.safetensors  damaged" in text
+        assert "○ optimizer.pt  not read: pickle" in text
+        assert "◇ __metadata__  of 1 file" in text
+        await press(pilot, "end")
+        assert "ss_steps: 1600" in seen(app)
+        await press(pilot, "enter")
+        assert isinstance(app.screen, Told)
+        await press(pilot, "escape")
+        await press(pilot, "V")
+        assert "1 of 2 files are not as they should be; 1 more are not read." in seen(app)
 
 
 async def test_export_copies_what_is_chosen(tmp_path: Path):

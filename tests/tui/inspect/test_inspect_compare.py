@@ -21,7 +21,7 @@ from arc_tui.inspect.compare import Change, by_change, changes, differences, tog
 from arc_tui.inspect.extract import export_language_model, export_module
 from arc_tui.inspect.pieces import Cancelled
 from arc_tui.inspect.timeline import drift, timeline
-from arc_tui.inspect.verify import verify
+from arc_tui.inspect.verify import verify, verify_checkpoint
 
 
 def pair(folder: Path, before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> list[Change]:
@@ -173,7 +173,7 @@ def test_verifying_finds_what_the_checkpoint_index_finds(tmp_path: Path):
     found = {file.name for file in verify(opened(path)) if file.problem}
     assert found == {"agent.safetensors", "rng.safetensors", "state.json", "foreign"}
     assert found == {problem.split(" ", 1)[0] for problem in problems_of(path)}
-    assert [file.name for file in verify(opened(path), only="lm/")] == [
+    assert [file.name for file in verify_checkpoint(path, "lm/")] == [
         "lm/config.json",
         "lm/model.safetensors",
     ]

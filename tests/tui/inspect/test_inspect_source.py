@@ -116,7 +116,7 @@ def test_missing_shard_is_told_with_what_was_in_it(tmp_path: Path):
 def test_index_that_points_outside_is_not_followed(tmp_path: Path, name: str):
     tensor_file(tmp_path / "secret.safetensors", {"secret": np.zeros(1, np.float32)})
     found = opened(sharded(tmp_path / "model", {"a.w": "model-1.safetensors", "b.w": name}))
-    assert names(found) == ["a.w"]
+    assert names(found) == ["model-2.b.w", "model.a.w"]
     assert "points outside its folder" in found.problems[0]
 
 
