@@ -25,6 +25,9 @@ from arc_core.rundir import SEEN, RunDirectory, create_run
 from arc_core.safe_files import open_regular
 from arc_core.timeline import Timeline
 
+LEARNED = (SEEN, "dataset", "extra_data", "language_model")
+"""Entries of run.json that say what the checkpoints were trained on, and of which language model."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -89,9 +92,9 @@ def make_branch(
         CheckpointError: If the checkpoint went away or does not verify in its new place; no run is left then.
     """
     origin = {"run": run.name, "checkpoint": source.number, "step": source.step}
-    # What was learned up to the checkpoint goes along, so what was seen must.
-    seen = {key: value for key, value in run.read().items() if key == SEEN}
-    branch = create_run(runs_dir, name, {**run_json, **seen, "branched_from": origin})
+    # What was learned up to the checkpoint goes along, so what was seen must, and what it was learned from.
+    learned = {key: value for key, value in run.read().items() if key in LEARNED}
+    branch = create_run(runs_dir, name, {**run_json, **learned, "branched_from": origin})
     try:
         _share(source.checkpoint, branch.checkpoints / source.checkpoint.name)
         _copy_events(run.events, branch.events, source.last_seq)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, cast
@@ -17,39 +17,7 @@ from typing import Any, Self, cast
 from arc_core.config_file import ConfigFile, read_config_file
 from arc_core.errors import ConfigError
 from arc_core.options import Setting, Value, canonical, option, settings_of, unknown_key
-
-PRESETS: dict[str, dict[str, Value]] = {
-    "tiny": {},
-    "seed": {
-        "epochs": 20,
-        "agent_lr": 1e-4,
-        "qwen_lr": 1e-4,
-        "batch_size": 1,
-        "lm": "Qwen/Qwen2.5-1.5B",
-        "lm_dtype": "float32",
-        "optimizer": "adam",
-    },
-    "solver": {
-        "recipe": "solver",
-        "dataset": "arcagi1",
-        "epochs": 200,
-        "agent_lr": 3e-3,
-        "optimizer": "muon",
-        "batch_size": 64,
-        "hidden_dim": 64,
-        "prompt_dim": 128,
-        "weight_decay": 0.01,
-        "schedule": "cosine",
-        "warmup_steps": 200,
-        "reward_weight": 0.0,
-        "checkpoint_every": 500,
-    },
-}
-"""What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command;
-`solver` pretrains the agent that `arc-tui solve` and `eval` start from."""
-
-PIPELINE, SOLVER = RECIPES = ("pipeline", "solver")
-"""What can be trained, and what can solve tasks: the seed's whole pipeline, or the solver's agent alone."""
+from arc_core.recipes import OF_OTHER_RECIPES, PIPELINE, PRESETS, RECIPES, SOLVER
 
 LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "detach", "resume", "checkpoint", "branch")
 """Options that say how a run is started rather than what it computes."""
@@ -247,6 +215,11 @@ class TrainConfig:
         """Return every setting by name, as JSON writes them."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def own(self) -> dict[str, Value]:
+        """Return the settings that the recipe has, for run.json; `from_dict` reads them too."""
+        absent = OF_OTHER_RECIPES[self.recipe]
+        return {name: value for name, value in self.to_dict().items() if name not in absent}
+
 
 @functools.cache
 def settings() -> dict[str, Setting]:
@@ -299,7 +272,34 @@ def resolve(flags: Mapping[str, object], file: Path | None = None) -> TrainConfi
     """
     values = explicit_values(flags, file)
     preset = cast(str, values.get("preset", settings()["preset"].default))
-    return TrainConfig.from_mapping(PRESETS[preset] | values)
+    config = TrainConfig.from_mapping(PRESETS[preset] | values)
+    if config.resume is None:  # a resumed run has a recipe of its own
+        refuse_foreign(values, map(canonical, flags), config.recipe)
+    return config
+
+
+def refuse_foreign(values: Mapping[str, Value], flags: Iterable[str], recipe: str) -> None:
+    """Refuse options that a recipe does not have.
+
+    Args:
+        values: What was asked for by name.
+        flags: The names among them that were given on the command line. A config file may hold any option
+            at its default, as one that `arc-tui config` wrote does.
+        recipe: What is trained.
+
+    Raises:
+        ConfigError: At the first one; names the recipe that it belongs to.
+    """
+    typed = set(flags)
+    for name in OF_OTHER_RECIPES[recipe]:
+        if name in values and (name in typed or values[name] != settings()[name].default):
+            other = PIPELINE if recipe == SOLVER else SOLVER
+            raise ConfigError(f"{name} is an option of the recipe {other}; this run has the recipe {recipe}.")
+    if recipe == SOLVER and values.get("validate_on") == "evaluation":
+        raise ConfigError(
+            "validate_on evaluation is of the recipe pipeline: the recipe solver validates on pairs of its "
+            "training tasks, or on none."
+        )
 
 
 def to_toml(config: TrainConfig) -> str:

@@ -4,7 +4,7 @@ Everything random here is a pure function of (seed, epoch, index) or (seed, epoc
 state of this module to go on where it was.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -121,6 +121,11 @@ class ARCDataset:
             for number, pair in enumerate(self._pairs_of(task))
             if max_cells is None or _largest(pair) <= max_cells
         ][:max_pairs]  # index -> task and pair
+
+    def key(self, index: int) -> tuple[str, int]:
+        """The task of an example, and its place among the task's pairs."""
+        task, number = self._places[index]
+        return task.id, number
 
     def _pairs_of(self, task: Task) -> tuple[Pair, ...]:
         return task.train if self.part == "train" else task.test
@@ -239,7 +244,13 @@ def augment_example(example: Example, symmetry: int, permutation: npt.NDArray[np
 
 
 def plan_batches(
-    dataset: ARCDataset, batch_size: int, *, seed: int, epoch: int, max_batches: int | None = None
+    dataset: ARCDataset,
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    max_batches: int | None = None,
+    left_out: Collection[tuple[str, int]] = (),
 ) -> list[list[int]]:
     """Which examples each batch of an epoch holds, alike in size so that little is padded.
 
@@ -253,9 +264,10 @@ def plan_batches(
         seed: At least 0.
         epoch: Zero-based.
         max_batches: Keep only the first so many of the shuffled batches; None for all.
+        left_out: Keys of the examples to leave out, see `ARCDataset.key`.
 
     Returns:
-        Batches of indices; without `max_batches` each index is in exactly one.
+        Batches of indices; without `max_batches` each index that is not left out is in exactly one.
 
     Raises:
         ValueError: If `batch_size` or `max_batches` is below 1, or `seed` or `epoch` is negative.
@@ -264,6 +276,8 @@ def plan_batches(
         raise ValueError(f"batch_size and max_batches must be at least 1, not {batch_size} and {max_batches}")
     rng = np.random.default_rng([_BATCH_STREAM, seed, epoch])
     order = rng.permutation(len(dataset))
+    if left_out:
+        order = order[[dataset.key(index) not in left_out for index in order.tolist()]]
     shapes = dataset.shapes(epoch)
     window = batch_size * WINDOW_BATCHES
     batches = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -51,18 +52,9 @@ class Diagnostics:
 
     def after_step(self, step: int, result: StepResult) -> list[Finding]:
         """Look at one step's numbers."""
-        found: list[Finding] = []
         if not result.applied:
-            wrong = [name for name, value in result.loss.items() if not math.isfinite(value)]
-            wrong += [name for name, value in result.grad_norm.items() if not math.isfinite(value)]
-            found.append(
-                Finding(
-                    "nonfinite",
-                    f"Step {step} was skipped: not finite in {', '.join(wrong) or 'the gradient'}.",
-                    "One after a lowered AMP scale is normal; if it goes on, lower agent_lr and qwen_lr.",
-                )
-            )
-            return found
+            return [skipped_step(step, result.loss, result.grad_norm)]
+        found: list[Finding] = []
         self.silent_lm = self.silent_lm + 1 if result.grad_norm["lm"] == 0.0 else 0
         if self.lm_trains and self.silent_lm == SILENT_LM_STEPS:
             found.append(
@@ -101,15 +93,26 @@ class Diagnostics:
         ]
 
 
+def skipped_step(step: int, loss: Mapping[str, float], grad_norm: Mapping[str, float]) -> Finding:
+    """The warning for a 1-based step that was not taken, with its loss's terms and its gradients' norms."""
+    wrong = [name for part in (loss, grad_norm) for name, value in part.items() if not math.isfinite(value)]
+    return Finding(
+        "nonfinite",
+        f"Step {step} was skipped: not finite in {', '.join(wrong) or 'the gradient'}.",
+        "One after a lowered AMP scale is normal; if it goes on, lower agent_lr and qwen_lr.",
+    )
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch failed for want of memory, on a GPU or on the CPU."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def out_of_memory(step: int, batch_size: int, lm: str) -> Finding:
-    """The warning for a 1-based step that found no memory."""
+def out_of_memory(step: int, batch_size: int, lm: str | None) -> Finding:
+    """The warning for a 1-based step that found no memory; `lm` is None where there is none."""
+    model = "" if lm is None else f" and lm {lm}"
     return Finding(
         "out_of_memory",
-        f"Out of memory in step {step} with batch_size {batch_size} and lm {lm}.",
+        f"Out of memory in step {step} with batch_size {batch_size}{model}.",
         OUT_OF_MEMORY_ADVICE,
     )

@@ -2,7 +2,8 @@
 
 Beside its own fields every event has `type`, `seq` (rising by one, never restarted) and `time`
 (seconds since the epoch). A number that was not finite is null in the file, and its dotted name
-stands in `nonfinite`; a step always has that list, other events only when it is not empty.
+stands in `nonfinite`; a step always has that list, other events only when it is not empty. A number
+of a part that the run's recipe does not have is null too, and is not in that list.
 """
 
 from __future__ import annotations
@@ -15,16 +16,30 @@ Event = dict[str, Any]
 """An event as read from the file: not yet known to have its form."""
 
 
+NOT_IN_SOLVER = frozenset(
+    f"{group}.{name}"
+    for group, names in {
+        "loss": ("risk", "ambiguity", "step", "bidirectional", "z_anchor", "prompt"),
+        "reward": ("total", "d_acc", "d_size", "d_color", "d_rev"),
+        "memory": ("ema", "threshold", "entries", "stored"),
+        "grad_norm": ("lm", "memory", "efe_loss", "policy"),
+        "learning_rate": ("lm", "memory", "efe_loss", "policy"),
+    }.items()
+    for name in names
+)
+"""Numbers of a step that the recipe `solver` does not have: null, and not among the `nonfinite`."""
+
+
 class Loss(TypedDict):
     """Weighted contributions; the first eight add up to efe_total."""
 
-    risk: float
-    ambiguity: float
-    step: float
+    risk: float | None
+    ambiguity: float | None
+    step: float | None
     consistency: float
-    bidirectional: float
-    z_anchor: float
-    prompt: float
+    bidirectional: float | None
+    z_anchor: float | None
+    prompt: float | None
     size: float
     efe_total: float
     combined: float
@@ -33,11 +48,11 @@ class Loss(TypedDict):
 class Reward(TypedDict):
     """Means over the batch; total = d_acc + 0.5 (d_size + d_color + d_rev)."""
 
-    total: float
-    d_acc: float
-    d_size: float
-    d_color: float
-    d_rev: float
+    total: float | None
+    d_acc: float | None
+    d_size: float | None
+    d_color: float | None
+    d_rev: float | None
 
 
 class HardCells(TypedDict):
@@ -55,29 +70,29 @@ class Curriculum(TypedDict):
 class Memory(TypedDict):
     """State of the memory after this step; `stored` counts this step's pairs."""
 
-    ema: float
-    threshold: float
-    entries: int
-    stored: int
+    ema: float | None
+    threshold: float | None
+    entries: int | None
+    stored: int | None
 
 
 class MemoryMeans(TypedDict):
     """The memory's numbers as means over an epoch."""
 
-    ema: float
-    threshold: float
-    entries: float
-    stored: float
+    ema: float | None
+    threshold: float | None
+    entries: float | None
+    stored: float | None
 
 
 class Groups(TypedDict):
     """One number for each parameter group."""
 
     agent: float
-    lm: float
-    memory: float
-    efe_loss: float
-    policy: float
+    lm: float | None
+    memory: float | None
+    efe_loss: float | None
+    policy: float | None
 
 
 class Amp(TypedDict):
@@ -302,6 +317,12 @@ def _check_value(value: object, hint: object, name: str, nonfinite: set[str]) ->
     if _fits(value, hint) or (value is None and hint is float and name in nonfinite):
         return []
     return [f"{name}: {value!r} is not {getattr(hint, '__name__', hint)}"]
+
+
+def lacks(event: Event, name: str) -> bool:
+    """Whether the run that an event is of has no such number: null, and not because it was not finite."""
+    named: object = event.get("nonfinite", [])
+    return _null_at(event, name) and not (isinstance(named, list) and name in named)
 
 
 def _fits(value: object, hint: object) -> bool:

@@ -5,48 +5,210 @@ from __future__ import annotations
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
+import torch
+
+from arc_core.checkpoint import ModelPersistence
 from arc_core.config import TrainConfig
 from arc_core.control import Control
+from arc_core.data_changes import require_places, what_differs
 from arc_core.diagnostics import Finding
 from arc_core.events import EventWriter
+from arc_core.preflight import Plan
 from arc_core.progress import Progress
+from arc_core.resuming import (
+    Start,
+    Trainable,
+    checkpoint_to_resume,
+    live_settings,
+    options_changed,
+    schedule_jumps,
+    start_or_resume,
+)
+from arc_core.rundir import RunDirectory
 from arc_core.saving import Saver
 from arc_core.telemetry import Pace
+from arc_core.timeline import Timeline
+from arc_core.trained_pairs import PairKey, TrainedPairs
 
 PAUSE_POLL_SECONDS = 0.05
 B = TypeVar("B")
 """What one batch is planned as."""
+
+S = TypeVar("S", bound=Trainable)
+"""What is trained."""
+
+VALIDATION_OPTIONS = ("validate_on", "validation_inputs", "max_batches", "max_context")
+"""Settings that decide what validations answer."""
 
 
 class StopRequested(Exception):
     """Raised at a step boundary when the run is to end there."""
 
 
-class TrainingLoop(ABC, Generic[B]):
-    """Goes through the epochs of one run; what a step does is up to its children.
+class TrainingLoop(ABC, Generic[B, S]):
+    """Begins or resumes a run and goes through its epochs; what a step does is up to its children.
 
-    Attributes:
+    Args:
+        run: The run directory, whose lock is held.
         config: As resolved.
         events: Where to tell what happens.
+
+    Attributes:
+        source: The checkpoint that the run goes on from; None where it begins.
+        system: What is trained.
         progress: How far the run is.
         saver: Saves its checkpoints.
         control: What it is told meanwhile.
         pace: Its seconds and rate.
     """
 
-    config: TrainConfig
-    events: EventWriter
+    system: S
     progress: Progress
     saver: Saver
     control: Control
     pace: Pace
 
+    def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
+        self.run = run
+        self.config = config
+        self.events = events
+        self.threads = config.threads or torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        self.source = checkpoint_to_resume(run, self.warn)
+        if self.source is not None:
+            require_places(config, run)
+
+    def begin(
+        self,
+        plan: Plan,
+        build: Callable[[Path | None], S],
+        data: Mapping[str, Mapping[str, Any]],
+        noted: Mapping[str, Any],
+        validated_on: str | None,
+    ) -> None:
+        """Build the models, fresh or from the checkpoint; tell where the run begins and what differs.
+
+        Args:
+            plan: What lies ahead, of a run that begins; goes into run.json.
+            build: Makes the models, see `start_or_resume`.
+            data: What run.json is to keep of the data, by entry.
+            noted: What else it is to keep.
+            validated_on: Identity of what validations answer; None where nothing is validated.
+        """
+        run, config = self.run, self.config
+        persistence = ModelPersistence(run.checkpoints, keep=config.keep_checkpoints)
+        persistence.clean()
+        start = start_or_resume(run, config, self.source, build, self.threads, self.warn)
+        self.system, self.progress = start.system, start.progress
+        steps = self._steps_of_the_run(plan.batches_per_epoch, start.then)
+        self.system.schedule = dataclasses.replace(self.system.schedule, total_steps=steps)
+        known = run.read()
+        differs = {entry: what_differs(known.get(entry), now) for entry, now in data.items()}
+        run.update(plan=dataclasses.replace(plan, total_steps=steps).as_dict(), **data, **noted)
+        start.tell(run, self.events)
+        held = None
+        if start.checkpoint is not None:
+            persistence.link_from(start.checkpoint)
+            persistence.given_up = Timeline.of(run).given_up_checkpoints(run.checkpoints)
+            held = self.progress.position
+            self._tell_what_differs(start, differs)
+        self._hold_best_to(validated_on, start.then, data_differs=any(differs.values()))
+        self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held)
+        self.control = Control(
+            run, self.events, self.system, self.progress, validates=validated_on is not None
+        )
+        self.pace = Pace(start.elapsed_seconds)
+
+    def _tell_what_differs(self, start: Start[S], differs: Mapping[str, str]) -> None:
+        """Tell of settings, data and a schedule that are not what the checkpoint was trained with."""
+        rate = self.system.base_rates()["agent_lr"]
+        jump = schedule_jumps(start.schedule, self.system.schedule, self.progress.step, rate)
+        live = live_settings(self.system, self.progress)
+        for finding in (options_changed(start.then, self.config, start.live, live), jump):
+            if finding is not None:
+                self.warn(finding)
+        for entry, what in differs.items():
+            if what:
+                self.warn(
+                    Finding(
+                        "data_changed",
+                        f"The {entry} is not what the run was trained on before: {what}.",
+                        "The run goes on with what is there now; put the data back to go on as before.",
+                    )
+                )
+
+    def _hold_best_to(self, validated_on: str | None, then: TrainConfig, *, data_differs: bool) -> None:
+        """Let the best mark stand only beside marks on the same validation data."""
+        progress = self.progress
+        if validated_on is None:
+            return
+        if progress.validated_on:
+            other = progress.validated_on != validated_on
+        else:  # a checkpoint that does not say
+            pairs = ((getattr(then, name), getattr(self.config, name)) for name in VALIDATION_OPTIONS)
+            other = data_differs or any(before != now for before, now in pairs)
+        progress.validated_on = validated_on
+        if other and progress.best:
+            exact, cells = progress.best
+            progress.best = ()
+            self.warn(
+                Finding(
+                    "best_reset",
+                    f"The best validation so far ({exact:.0f} exact, {cells:.4f} of the cells) was on other "
+                    "inputs than those of now, so it counts no more.",
+                    "The next validation is the best again, until a better one.",
+                )
+            )
+
+    def _steps_of_the_run(self, batches_per_epoch: int, then: TrainConfig) -> int:
+        """Steps taken and to come: no multiple of an epoch's where the batch size has changed."""
+        progress = self.progress
+        if progress.epoch >= self.config.epochs:
+            return progress.step
+        if progress.trained is None:  # an older checkpoint counts batches, of the size that it had then
+            planned = self.plan_epoch(progress.epoch, batch_size=then.batch_size)[: progress.batch]
+            progress.trained = TrainedPairs(since={key for batch in planned for key in self.keys_of(batch)})
+        later = self.config.epochs - progress.epoch - 1
+        return progress.step + len(self._rest_of_epoch()) + later * batches_per_epoch
+
+    def _rest_of_epoch(self) -> Sequence[B]:
+        """The batches still to train in this epoch: of its plan, or a new one where it is another now."""
+        progress, most = self.progress, self.config.max_batches
+        trained = progress.trained = progress.trained or TrainedPairs()
+        whole = plan = self.plan_epoch(progress.epoch)
+        if trained.before:
+            plan = self.plan_epoch(progress.epoch, trained.before)
+        batches = min(len(whole), most or len(whole))
+        done = trained.followed([list(self.keys_of(batch)) for batch in plan])
+        if done is not None:
+            progress.batch = progress.batch if trained.before else done
+            return plan[done:][: max(0, batches - progress.batch)]
+        trained.replan()
+        rest = self.plan_epoch(progress.epoch, trained.before)
+        if most is not None:
+            rest = rest[: max(0, most - progress.batch)]
+        progress.batch = max(0, batches - len(rest))  # so that the epoch's last batch has the last number
+        return rest
+
     @abstractmethod
-    def plan_epoch(self, epoch: int) -> Sequence[B]:
-        """The batches of a 0-based epoch, a function of the configuration and the epoch alone."""
+    def plan_epoch(
+        self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
+    ) -> Sequence[B]:
+        """The batches of a 0-based epoch, a function of the settings, the data and the arguments alone.
+
+        Args:
+            epoch: 0-based.
+            left_out: Pairs that it has been trained on already.
+            batch_size: Pairs of a batch; None takes the setting.
+        """
+
+    @abstractmethod
+    def keys_of(self, batch: B) -> Iterable[PairKey]:
+        """The pairs of a batch."""
 
     @abstractmethod
     def train_batch(self, batch: B) -> bool:
@@ -81,11 +243,11 @@ class TrainingLoop(ABC, Generic[B]):
 
     def _epoch(self) -> None:
         progress = self.progress
-        batches = self.plan_epoch(progress.epoch)
-        while progress.batch < len(batches):
-            self._step(batches[progress.batch])
+        batches = self._rest_of_epoch()
+        for number, batch in enumerate(batches, 1):
+            self._step(batch)
             # The last batch's checkpoint is the epoch's, which follows its validation.
-            if progress.batch < len(batches):
+            if number < len(batches):
                 if self.saver.is_due(progress):
                     self._save("interval")
                 self._check_in()
@@ -102,6 +264,8 @@ class TrainingLoop(ABC, Generic[B]):
     def _step(self, batch: B) -> None:
         progress = self.progress
         applied = self.train_batch(batch)
+        if progress.trained is not None:
+            progress.trained.since.update(self.keys_of(batch))
         progress.skipped_in_a_row = 0 if applied else progress.skipped_in_a_row + 1
         if progress.skipped_in_a_row >= self.config.nan_patience:
             self.control.ask_to_stop(f"{progress.skipped_in_a_row} steps in a row were not finite")

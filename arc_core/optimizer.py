@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from arc_core.checkpoint_index import STATE
 from arc_core.errors import ConfigError
+from arc_core.state_form import require_form
 
 Precision = Literal["auto", "off", "bfloat16", "float16"]
 _DTYPES = {"off": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -55,6 +57,26 @@ class MixedPrecision:
     def dtype_name(self) -> str:
         """`float32`, `bfloat16` or `float16`."""
         return str(self.dtype).removeprefix("torch.")
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {
+            "skipped_steps": self.skipped_steps,
+            "amp_dtype": self.dtype_name,
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take back what `state` gave; a run that goes on in float16 after another type starts a new scale.
+
+        Raises:
+            CheckpointError: If something is missing or of another kind; names it.
+        """
+        has_scale = saved.get("amp_dtype") == self.dtype_name
+        require_form(saved, self.state() if has_scale else self.state() | {"scaler": {}}, STATE, "system")
+        self.skipped_steps = int(saved["skipped_steps"])
+        if self.scaler.is_enabled() and has_scale:
+            self.scaler.load_state_dict(dict(saved["scaler"]))
 
 
 @dataclass(frozen=True)

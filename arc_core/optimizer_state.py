@@ -105,7 +105,9 @@ def _restore_optimizer(
     require_form(groups, form, where)
     for group, own, entry in zip(optimizer.param_groups, names, groups, strict=True):
         moments = {name: set(map(str, slots_of)) for name, slots_of in entry["moments"].items()}
-        group.update({k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k != "moments"})
+        # Weight decay is what the configuration says now; the rest is part of the state.
+        kept = {k: v for k, v in entry.items() if k not in ("moments", "weight_decay")}
+        group.update({k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()})
         for parameter, name in zip(group["params"], own, strict=True):
             found = slots.pop(f"{label}/{name}", {})
             if missing := sorted(moments[name] - found.keys()):

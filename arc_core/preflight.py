@@ -79,13 +79,28 @@ class _Unloaded(nn.Module):
 
 
 def plan_run(
-    config: TrainConfig, pairs: int, batches_per_epoch: int, device: torch.device, threads: int
+    config: TrainConfig,
+    pairs: int,
+    batches_per_epoch: int,
+    device: torch.device,
+    threads: int,
+    lm: str | None = None,
 ) -> Plan:
     """Estimate from the configuration alone; nothing is loaded.
+
+    Args:
+        config: As resolved.
+        pairs: Training pairs.
+        batches_per_epoch: Batches of an epoch.
+        device: Where it is to run.
+        threads: Of torch.
+        lm: Where the language model's configuration is read: the folder in the checkpoint that a run goes
+            on from; None takes the one that the configuration names.
 
     Raises:
         LanguageModelError: If the language model's configuration cannot be read.
     """
+    lm = lm or config.lm
     with torch.device("meta"):
         ours: list[nn.Module] = [
             ARCPromptGuidedAgentGPU(
@@ -95,7 +110,7 @@ def plan_run(
             PermanentSolver(config.prompt_dim, capacity=config.memory_capacity),
             QwenHybridPrompt(
                 prompt_dim=config.prompt_dim,
-                language_model=cast(LanguageModel, _Unloaded(estimate_hidden_size(config.lm))),
+                language_model=cast(LanguageModel, _Unloaded(estimate_hidden_size(lm))),
             ),
             PolicyRefinedAgent(
                 PolicyRefinedConfig(rl_prompt_dim=config.prompt_dim, rl_ctrl_dim=config.prompt_dim),
@@ -104,7 +119,7 @@ def plan_run(
         ]
     own = sum(p.numel() for module in ours for p in module.parameters())
     buffers = sum(b.numel() * b.element_size() for module in ours for b in module.buffers())
-    language = estimate_parameters(config.lm)
+    language = estimate_parameters(lm)
     trained = own + (language if config.lm_train == "full" else 0)
     weight = 2 if config.lm_dtype == "bfloat16" else 4
     # Weight, gradient and two moments of each trained parameter; the weight alone of a frozen one.
@@ -114,7 +129,7 @@ def plan_run(
     batch = min(config.batch_size, pairs)
     activations = batch * 900 * per_cell
     if config.lm_train != "frozen":
-        activations += estimate_activation_bytes(config.lm, batch)
+        activations += estimate_activation_bytes(lm, batch)
     # Mixed precision keeps a copy of two bytes of each float32 weight while a step runs.
     if config.amp != "off":
         activations += 2 * (own + (language if config.lm_dtype == "float32" else 0))

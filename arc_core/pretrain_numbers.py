@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from arc_core.event_types import NOT_IN_SOLVER
 from arc_core.grids import to_rows
 from arc_core.pretrain_data import Group
 from arc_core.solver_batch import Item, SolverBatch
@@ -51,35 +52,36 @@ def sample_fields(task: str, group: Group, item: Item, planned: Planned) -> dict
 
 
 def step_numbers(
-    system: SolverSystem, loss: float, size_loss: float, norm: float, reward_weight: float, scored: Scored
+    system: SolverSystem, loss: float, size_loss: float, norm: float, scored: Scored
 ) -> dict[str, Any]:
-    """The numbers of a step event; those of parts that a pretraining run does not have are 0.
+    """The numbers of a step event; those of parts that a pretraining run does not have are None.
 
     Args:
         system: After the step.
         loss: Of the plans.
         size_loss: Of the sizes, weighted.
         norm: Of the gradient before clipping.
-        reward_weight: The setting; there is no reward.
         scored: The step's demonstrations.
     """
     total = loss + size_loss
-    terms = ("risk", "ambiguity", "step", "bidirectional", "z_anchor", "prompt")
-    components = ("lm", "memory", "efe_loss", "policy")
+    absent: dict[str, dict[str, None]] = {}
+    for name in sorted(NOT_IN_SOLVER):
+        group, _, part = name.partition(".")
+        absent.setdefault(group, {})[part] = None
     cell = sum(scored.cells) / len(scored.cells)
     return {
         "loss": {
-            **dict.fromkeys(terms, 0.0),
+            **absent["loss"],
             "consistency": loss,
             "size": size_loss,
             "efe_total": total,
-            "combined": (1 - reward_weight) * total,
+            "combined": total,
         },
-        "reward": dict.fromkeys(("total", "d_acc", "d_size", "d_color", "d_rev"), 0.0),
+        "reward": absent["reward"],
         "hard_cells": {"mask_ratio": 1 - cell},
         "curriculum": {"size_weight": SIZE_WEIGHT},
-        "memory": {"ema": 0.0, "threshold": 0.0, "entries": 0, "stored": 0},
-        "grad_norm": {"agent": norm, **dict.fromkeys(components, 0.0)},
+        "memory": absent["memory"],
+        "grad_norm": {"agent": norm, **absent["grad_norm"]},
         "amp": {
             "dtype": system.precision.dtype_name,
             "scale": float(system.precision.scaler.get_scale()),
@@ -87,7 +89,7 @@ def step_numbers(
         },
         "learning_rate": {
             "agent": float(system.optimizers["main"].param_groups[0]["lr"]),
-            **dict.fromkeys(components, 0.0),
+            **absent["learning_rate"],
         },
         "accuracy": {"cell": cell, "exact": sum(scored.exact) / len(scored.exact)},
     }

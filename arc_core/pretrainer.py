@@ -15,18 +15,17 @@ import torch
 from torch import Tensor
 
 from arc_core.batch import FEW_SIDES
-from arc_core.checkpoint import ModelPersistence
-from arc_core.checkpoint_index import STATE, checkpoint_id, find_checkpoint
 from arc_core.config import TrainConfig
-from arc_core.control import Control
+from arc_core.data_changes import describe_pairs, describe_tasks
 from arc_core.dataset_files import Pair, TaskSet, load_tasks
-from arc_core.diagnostics import Finding
-from arc_core.errors import CheckpointError, ConfigError, DataError
-from arc_core.events import EventWriter, read_events
+from arc_core.diagnostics import Finding, skipped_step
+from arc_core.errors import ConfigError, DataError
+from arc_core.events import EventWriter
 from arc_core.extra_data import load_extra
 from arc_core.grids import Grid
 from arc_core.loop import StopRequested, TrainingLoop
 from arc_core.optimizer import backward_and_step, set_rates
+from arc_core.options import canonical
 from arc_core.preflight import Plan, refuse_what_cannot_fit, runtime_bytes
 from arc_core.pretrain_data import (
     GROUP,
@@ -39,38 +38,28 @@ from arc_core.pretrain_data import (
     without_kept_away,
 )
 from arc_core.pretrain_numbers import sample_fields, score_items, step_numbers
-from arc_core.progress import Progress
-from arc_core.provenance import describe_build
 from arc_core.rundir import RunDirectory
-from arc_core.saving import Saver
 from arc_core.scoring import cell_accuracy
 from arc_core.sizes import Placement
 from arc_core.solver_batch import Item, pack
-from arc_core.solver_config import SolverConfig
+from arc_core.solver_config import ARCHITECTURE, SolverConfig
 from arc_core.solver_net import SIZE_WEIGHT, SYMMETRIES, SolverNet, planning_loss
 from arc_core.solver_system import SolverSystem
 from arc_core.solver_task import PlacedTask
-from arc_core.startup import (
-    LOOP_FORM,
-    check_build,
-    choose_device,
-    newest_usable,
-    replay_settings,
-    seen_so_far,
-    warn_of_skipped,
-)
-from arc_core.state_form import require_form
-from arc_core.telemetry import Pace
-from arc_core.timeline import Timeline, give_up_what_follows
+from arc_core.startup import choose_device, seen_so_far, validation_print, warn_of_skipped
+from arc_core.trained_pairs import PairKey
 from arc_core.views import make_views
 
 CONTEXT = 4
 """Demonstrations shown for a validated pair."""
 
+PRETRAINED = (*ARCHITECTURE, "deep_supervision")
+"""The solver's settings that pretraining obeys; the others say how it adapts to a task."""
+
 _OWN_VIEW = make_views(1, (0,), symmetries=False)
 
 
-class Pretrainer(TrainingLoop[list[Group]]):
+class Pretrainer(TrainingLoop[list[Group], SolverSystem]):
     """Trains the solver's agent.
 
     Args:
@@ -80,41 +69,41 @@ class Pretrainer(TrainingLoop[list[Group]]):
     """
 
     def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
-        self.config = config
-        self.events = events
+        super().__init__(run, config, events)
         self.device = choose_device(config.device)
-        threads = config.threads or torch.get_num_threads()
-        torch.set_num_threads(threads)
         self.solver = solver_config(config)
-        self._load_data()
-        first = self.plan_epoch(0)
-        prompts = (
-            (0, 0) if self.solver.reads_prompt else (len(self.pool), SYMMETRIES if config.augment else 1)
-        )
-        self.system = SolverSystem(config, self.solver, self.device, len(first) * config.epochs, prompts)
-        plan = self._plan(first, threads)
+        extra = self._load_data()
+        plan = self._plan()
         refuse_what_cannot_fit(plan, self.device, run.path)
-        run.update(plan=plan.as_dict())
-        persistence = ModelPersistence(run.checkpoints, keep=config.keep_checkpoints)
-        persistence.clean()
-        self.progress, elapsed = self._start(run, threads)
+        self._total_steps = plan.total_steps
+        fresh = [(number, pair) for number, task in enumerate(self.pool) for pair in task.fresh]
+        self.fresh = fresh[: config.validation_limit] if config.validate_on != "none" else []
+        answered = validation_print((self.pool[number].id, 0, (pair,)) for number, pair in self.fresh)
         tasks = TaskSet(self.tasks, name=f"{config.dataset} training, without what is evaluated")
-        run.update(
-            dataset={"name": tasks.name, "tasks": len(tasks), "sha256": tasks.sha256},
-            solver=self.solver.to_dict(),
-            seen=seen_so_far(run, tasks).to_json(),
-        )
-        held = None
-        if self.progress.step:
-            persistence.given_up = Timeline.of(run).given_up_checkpoints(run.checkpoints)
-            held = self.progress.position
-        self.saver = Saver(persistence, self.system, events, threads, self.warn, held)
-        validates = config.validate_on != "none" and any(task.fresh for task in self.pool)
-        self.control = Control(run, events, self.system, self.progress, validates=validates)
-        self.validates = validates
-        self.pace = Pace(elapsed)
+        seen = seen_so_far(run, tasks)
+        data = {"dataset": describe_tasks(tasks)}
+        if config.extra_data is not None:
+            data["extra_data"] = describe_pairs(config.extra_data, extra)
+        noted = {"seen": seen.to_json(), "solver": self.solver.to_dict()}
+        self.begin(plan, self._build, data, noted, answered if self.fresh else None)
 
-    def _load_data(self) -> None:
+    def _build(self, path: Path | None) -> SolverSystem:
+        """Make the models, or restore them."""
+        prompts, ids = self._prompt_shape, [] if self.solver.reads_prompt else [task.id for task in self.pool]
+        system = SolverSystem(self.config, self.solver, self.device, self._total_steps, prompts, ids)
+        if path is not None:
+            system.load(path)
+        return system
+
+    @property
+    def _prompt_shape(self) -> tuple[int, int]:
+        """Tasks with a learned prompt, and under how many symmetries."""
+        if self.solver.reads_prompt:
+            return (0, 0)
+        return len(self.pool), SYMMETRIES if self.config.augment else 1
+
+    def _load_data(self) -> dict[str, list[Pair]]:
+        """Load the tasks and make the pool; returns the generated pairs."""
         config = self.config
         loaded = load_tasks(
             config.dataset, "training", solutions=config.solutions, skip_bad_tasks=config.skip_bad_tasks
@@ -122,11 +111,13 @@ class Pretrainer(TrainingLoop[list[Group]]):
         warn_of_skipped(loaded, self.warn)
         self.tasks = without_kept_away(loaded.tasks)
         known = {task.id: task for task in self.tasks}
-        self.pool = make_pool(self.tasks, self._extra_pairs(known), config.small_cells)
+        extra = self._extra_pairs(known)
+        self.pool = make_pool(self.tasks, extra, config.small_cells)
         if not self.pool:
             raise DataError(f"{config.dataset}: no task has {GROUP} pairs to train on.")
         self._placed = [PlacedTask(known[task.id], _OWN_VIEW) for task in self.pool]
         self._placements: dict[tuple[int, int], Placement] = {}
+        return extra
 
     def _extra_pairs(self, wanted: Collection[str]) -> dict[str, list[Pair]]:
         if self.config.extra_data is None:
@@ -137,9 +128,12 @@ class Pretrainer(TrainingLoop[list[Group]]):
             self.warn(Finding("pairs_left_out", told, advice))
         return without_evaluated(extra.pairs)
 
-    def _plan(self, batches: Sequence[list[Group]], threads: int) -> Plan:
+    def _plan(self) -> Plan:
         config = self.config
-        parameters = sum(p.numel() for p in self.system.net.parameters())
+        batches = self.plan_epoch(0)[: config.max_batches]
+        with torch.device("meta"):
+            net = SolverNet(self.solver, self._prompt_shape)
+        parameters = sum(p.numel() for p in net.parameters())
         # Per cell: what the backward pass keeps of each block, in float32.
         kept = 4 * self.solver.width * 12 * (self.solver.steps + self.solver.encoder_blocks + 2)
         return Plan(
@@ -151,48 +145,24 @@ class Pretrainer(TrainingLoop[list[Group]]):
             memory_bytes=20 * parameters + config.batch_size * 900 * kept + runtime_bytes(self.device),
             checkpoint_bytes=16 * parameters,
             disk_bytes=16 * parameters * (config.keep_checkpoints + 2),
-            threads=threads,
+            threads=self.threads,
             device=str(self.device),
         )
 
-    def _start(self, run: RunDirectory, threads: int) -> tuple[Progress, float]:
-        """Begin, or go on from a checkpoint: the progress, and the seconds trained so far."""
-        config, events, timeline = self.config, self.events, Timeline.of(run)
-        if timeline.go_on_from is not None:
-            path = find_checkpoint(run.checkpoints, timeline.go_on_from)
-        else:
-            path = newest_usable(run, timeline, self.warn)
-        if path is not None:
-            try:
-                return self._resume(run, path, threads)
-            except CheckpointError as error:
-                raise CheckpointError(f"{path.name} cannot be used: {error}") from None
-        progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
-        begun = any(event["type"] in ("run_started", "resumed") for event in read_events(run.events))
-        replay_settings(run, self.system, progress, after=0)
-        if begun:
-            events.emit("resumed", step=0, checkpoint=None, supersedes=0)
-        else:
-            events.emit("run_started", step=0)
-        return progress, 0.0
-
-    def _resume(self, run: RunDirectory, path: Path, threads: int) -> tuple[Progress, float]:
-        state = self.system.load(path)
-        require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
-        check_build(run, state, threads, self.config, self.warn)
-        progress = Progress.restored(state)
-        last_seq = int(state["last_seq"])
-        give_up_what_follows(run, path, last_seq, self.events.last_seq)
-        replay_settings(run, self.system, progress, after=last_seq)
-        self.events.emit("resumed", step=progress.step, checkpoint=checkpoint_id(path), supersedes=last_seq)
-        return progress, float(state["elapsed_seconds"])
-
-    def plan_epoch(self, epoch: int) -> Sequence[list[Group]]:
+    def plan_epoch(
+        self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
+    ) -> Sequence[list[Group]]:
         """The batches of groups of an epoch."""
+        seed, size = self.config.seed, batch_size or self.config.batch_size
         plan = plan_groups if self.solver.reads_prompt else plan_single_pairs
-        groups = plan(self.pool, seed=self.config.seed, epoch=epoch, augment=self.config.augment)
-        batches = plan_batches(groups, self.pool, self.config.batch_size, seed=self.config.seed, epoch=epoch)
-        return batches[: self.config.max_batches]
+        groups = plan(self.pool, seed=seed, epoch=epoch, augment=self.config.augment)
+        if left_out:
+            groups = [group for group in groups if not any(key in left_out for key in self.keys_of([group]))]
+        return plan_batches(groups, self.pool, size, seed=seed, epoch=epoch) if groups else []
+
+    def keys_of(self, batch: list[Group]) -> list[PairKey]:
+        """The pairs of a batch."""
+        return [(self.pool[group.task].id, place) for group in batch for place in group.pairs]
 
     def train_batch(self, batch: list[Group]) -> bool:
         """Train on the groups of a batch."""
@@ -229,12 +199,14 @@ class Pretrainer(TrainingLoop[list[Group]]):
                 loss.item(),
                 SIZE_WEIGHT * sizes.item(),
                 norms["agent"].item(),
-                self.config.reward_weight,
                 scored,
             ),
         )
         progress.batch += 1
         progress.means.add(event)
+        if not applied:
+            losses = {"consistency": loss.item(), "size": sizes.item()}
+            self.warn(skipped_step(progress.step, losses, {"agent": norms["agent"].item()}))
         if progress.step % self.config.sample_every == 0 or progress.step == 1:
             self.events.emit(
                 "sample", step=progress.step, **sample_fields(first, batch[0], items[0], planned)
@@ -277,15 +249,13 @@ class Pretrainer(TrainingLoop[list[Group]]):
 
     def validate(self, mask_ratio: float | None = None) -> bool:
         """Answer pairs of the trained tasks that were never trained on, from demonstrations alone."""
-        if not self.validates:
+        if not self.fresh:
             return False
         began = time.monotonic()
-        fresh = [(number, pair) for number, task in enumerate(self.pool) for pair in task.fresh]
-        limit = self.config.validation_limit
         cells, exact, copies, blacks = list[float](), list[float](), list[float](), list[float]()
         sizes = list[float]()
         solved: dict[int, bool] = {}
-        for number, pair in fresh[:limit]:
+        for number, pair in self.fresh:
             answer, size_known = self._answer(number, pair)
             sizes.append(float(size_known))
             target = pair.output
@@ -355,4 +325,10 @@ def solver_config(config: TrainConfig) -> SolverConfig:
             if not separator:
                 raise ConfigError(f"agent_options takes key=value, not {part}.")
             options[key.strip()] = value.strip()
-    return SolverConfig.from_mapping(options, text=True)
+    solver = SolverConfig.from_mapping(options, text=True)
+    if foreign := [key for key in map(canonical, options) if key not in PRETRAINED]:
+        raise ConfigError(
+            f"agent_options: {foreign[0]} says how the agent adapts to a task (solve, eval), which "
+            "pretraining does not."
+        )
+    return solver

@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from arc_core.config import TrainConfig
+from arc_core.config import SOLVER, TrainConfig
 from arc_core.errors import ArcError, PreflightError, RunError
 from arc_core.events import EventWriter, next_seq
 from arc_core.rundir import RunDirectory, RunLock, trusted_run
@@ -84,7 +84,7 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> st
     from arc_core.pretrainer import Pretrainer
     from arc_core.trainer import Trainer
 
-    trainer = (Pretrainer if config.recipe == "solver" else Trainer)(run, config, events)
+    trainer = (Pretrainer if config.recipe == SOLVER else Trainer)(run, config, events)
     stop.tell = lambda: trainer.control.ask_to_stop("stopped by a signal")
     if stop.received:
         stop.tell()
@@ -93,6 +93,7 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> st
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        finding = out_of_memory(trainer.progress.step + 1, config.batch_size, config.lm)
+        lm = None if config.recipe == SOLVER else config.lm
+        finding = out_of_memory(trainer.progress.step + 1, config.batch_size, lm)
         trainer.warn(finding)
         raise PreflightError(f"{finding.message} {finding.advice}") from error

@@ -10,6 +10,10 @@ from arc_core.checkpoint_index import STATE
 from arc_core.errors import CheckpointError
 from arc_core.state_form import require_form
 from arc_core.telemetry import EpochMeans
+from arc_core.trained_pairs import TrainedPairs
+
+LATER = ("trained", "validated_on", "schedule")
+"""Entries that checkpoints of earlier versions lack, all of them or none."""
 
 
 @dataclass
@@ -21,9 +25,11 @@ class Progress:
         checkpoint_minutes: Minutes between checkpoints, instead of steps; None counts steps.
         step: Steps taken.
         epoch: 0-based epoch of the next step.
-        batch: 0-based batch of the next step in its epoch.
+        batch: 0-based batch of the next step in its epoch, as it is counted under the present batch size.
+        trained: The pairs that the epoch has been trained on; None where a checkpoint tells the batch alone.
         means: Running means of the epoch.
         best: The best validation's (exact inputs, cell accuracy); empty before the first.
+        validated_on: Identity of what the best was measured on; empty where that is not known.
         validated_at: Step of the last validation; None before the first.
         skipped_in_a_row: Steps that were skipped for a number that is not finite, up to now.
         epoch_told: Whether the epoch's event has been sent; it may end by a stop while it is validated.
@@ -41,6 +47,8 @@ class Progress:
     epoch_told: bool = False
     epoch_began: float = 0.0
     checkpoint_minutes: float | None = None
+    trained: TrainedPairs | None = field(default_factory=TrainedPairs)
+    validated_on: str = ""
 
     @property
     def position(self) -> dict[str, int]:
@@ -51,6 +59,7 @@ class Progress:
         """Go to the first batch of the next epoch."""
         self.epoch, self.batch, self.means = self.epoch + 1, 0, EpochMeans()
         self.epoch_told, self.epoch_began = False, elapsed_seconds
+        self.trained = TrainedPairs()
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -64,6 +73,8 @@ class Progress:
             "skipped_in_a_row": self.skipped_in_a_row,
             "epoch_told": self.epoch_told,
             "epoch_began": self.epoch_began,
+            "trained": (self.trained or TrainedPairs()).state(),
+            "validated_on": self.validated_on,
         }
 
     @classmethod
@@ -73,7 +84,12 @@ class Progress:
         Raises:
             CheckpointError: If anything is missing or of another kind.
         """
-        require_form(state, cls(1).state(), STATE)
+        form, later = cls(1).state(), any(name in state for name in LATER)
+        if later:
+            form |= {"schedule": {}}
+        else:
+            form = {name: part for name, part in form.items() if name not in LATER}
+        require_form(state, form, STATE)
         require_form(state["means"]["sums"], EpochMeans.form() if state["means"]["count"] else {}, STATE)
         if len(state["best"]) not in (0, 2):
             raise CheckpointError(f"{STATE}: best has {len(state['best'])} entries, not 2")
@@ -89,6 +105,8 @@ class Progress:
                 skipped_in_a_row=int(state["skipped_in_a_row"]),
                 epoch_told=bool(state["epoch_told"]),
                 epoch_began=float(state["epoch_began"]),
+                trained=TrainedPairs.restored(state["trained"]) if later else None,
+                validated_on=str(state["validated_on"]) if later else "",
             )
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{STATE} is damaged: {error}") from None
@@ -100,10 +118,11 @@ class Progress:
             means = self.means.means()
             metrics |= {
                 "loss": means["loss"]["combined"],
-                "reward": means["reward"]["total"],
                 "cell_accuracy": means["accuracy"]["cell"],
                 "exact": means["accuracy"]["exact"],
             }
+            if (reward := means["reward"]["total"]) is not None:
+                metrics["reward"] = reward
         if self.best:
             metrics |= {"best_validation_exact": self.best[0], "best_validation_cell_accuracy": self.best[1]}
         return metrics

@@ -31,7 +31,7 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
         `argv`. The training process adds what it finds out about dataset and model.
     """
     return {
-        "config": config.to_dict(),
+        "config": config.own(),
         "versions": versions(),
         "git": git_revision(Path(__file__).parent.parent),
         "created": time.time(),

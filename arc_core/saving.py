@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,10 +23,10 @@ from arc_core.checkpoint_index import next_id, size_of
 from arc_core.diagnostics import Finding
 from arc_core.errors import CheckpointError
 from arc_core.events import EventWriter
+from arc_core.optimizer import Schedule
 from arc_core.progress import Progress
 from arc_core.provenance import describe_build
 from arc_core.snapshot import Moment, Snapshot
-from arc_core.startup import Warn
 from arc_core.telemetry import Pace
 
 LARGEST_COPY = 0.5
@@ -51,6 +51,8 @@ class Taker(Protocol):
 
 class Saveable(Protocol):
     """Models that a run trains."""
+
+    schedule: Schedule
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of them beside their tensors."""
@@ -79,7 +81,7 @@ class Saver:
         system: Saveable,
         events: EventWriter,
         threads: int,
-        warn: Warn,
+        warn: Callable[[Finding], None],
         held: Mapping[str, int] | None = None,
     ) -> None:
         self._persistence = persistence
@@ -123,6 +125,7 @@ class Saver:
         state = {
             **progress.state(),
             "system": self._system.state(),
+            "schedule": asdict(self._system.schedule),
             "elapsed_seconds": pace.elapsed_seconds,
             "threads": self._threads,
             "build": describe_build(),
@@ -168,7 +171,7 @@ class _Job:
 
     events: EventWriter
     persistence: ModelPersistence
-    warn: Warn
+    warn: Callable[[Finding], None]
     number: int
     step: int
     reason: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from arc_core.config import TrainConfig
 from arc_core.errors import CheckpointError
 from arc_core.optimizer import Component, MixedPrecision, Precision, Schedule
 from arc_core.optimizer_state import OPTIMIZER, optimizer_tensors, restore_optimizers
+from arc_core.protocol import first_of
 from arc_core.restoring import read_tensors, restore_tensors
 from arc_core.snapshot import RNG, Moment, Snapshot, Tensors, Text, restore_rng, rng_tensors, state_text
 from arc_core.solver import fresh_net
@@ -26,7 +27,7 @@ from arc_core.tensor_file import size_in_bytes
 MEAN_SHARE = 0.999
 """Weight of the past in the averaged weights."""
 
-STATE_FORM: dict[str, Any] = {"format": FORMAT, "optimizer": {}, "architecture": {}}
+STATE_FORM: dict[str, Any] = {"format": FORMAT, "optimizer": {}, "architecture": {}, "system": {}}
 
 
 class SolverSystem:
@@ -38,6 +39,7 @@ class SolverSystem:
         device: Where it computes.
         total_steps: Steps of the whole run, for the schedule.
         prompts: Tasks whose prompts are learned, and under how many symmetries.
+        prompt_tasks: The ids of these tasks, in order.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class SolverSystem:
         device: torch.device,
         total_steps: int,
         prompts: tuple[int, int] = (0, 0),
+        prompt_tasks: Sequence[str] = (),
     ) -> None:
         self.device = device
+        self.prompt_tasks = list(prompt_tasks)
         self.net = fresh_net(solver, config.seed, prompts).to(device)
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
@@ -81,35 +85,53 @@ class SolverSystem:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it beside the tensors."""
-        return {"skipped_steps": self.precision.skipped_steps, "scaler": self.precision.scaler.state_dict()}
+        return {**self.precision.state(), "prompt_tasks": self.prompt_tasks}
+
+    def restore_state(self, saved: Mapping[str, Any]) -> None:
+        """Take back what `state` gave.
+
+        Raises:
+            CheckpointError: If something is missing or of another kind; names it.
+        """
+        if "amp_dtype" not in saved:  # checkpoints of earlier versions; only float16 has a scale
+            saved = {**saved, "amp_dtype": "float16" if saved.get("scaler") else "float32"}
+        self.precision.restore(saved)
 
     def snapshot_taker(self) -> SolverSnapshotTaker:
         """What takes snapshots of it."""
         return SolverSnapshotTaker(self)
 
-    def load(self, path: Path) -> dict[str, Any]:
-        """Restore everything from a checkpoint of the same configuration.
-
-        Returns:
-            state.json.
+    def load(self, path: Path) -> None:
+        """Restore tensors, optimizers and random generators from a checkpoint of the same configuration.
 
         Raises:
             CheckpointError: If anything is missing or does not fit; names it.
         """
         state = read_state(path)
-        require_form(state, STATE_FORM, f"{path.name}/{STATE}")
-        if state["architecture"] != self.net.config.architecture():
-            raise CheckpointError(f"{path.name} is of another architecture")
+        require_form(state, STATE_FORM, STATE)
+        saved, own = state["architecture"], self.net.config.architecture()
+        if other := [name for name in own if saved.get(name) != own[name]]:
+            name = other[0]
+            raise CheckpointError(f"its architecture has {name} {saved.get(name)}, the run now {own[name]}")
+        self._require_prompts_of(state["system"].get("prompt_tasks", self.prompt_tasks))
         for name, module in self.parts.items():
             restore_tensors(path / f"{name}.safetensors", module.state_dict())
         moments, _ = read_tensors(path / OPTIMIZER)
         restore_optimizers(self.optimizers, {"agent": self.net}, state["optimizer"], moments)
         restore_rng(read_tensors(path / RNG)[0])
-        require_form(state["system"], self.state(), STATE, "system")
-        self.precision.skipped_steps = int(state["system"]["skipped_steps"])
-        if self.precision.scaler.is_enabled():
-            self.precision.scaler.load_state_dict(state["system"]["scaler"])
-        return state
+
+    def _require_prompts_of(self, tasks: list[str]) -> None:
+        """Refuse data with other tasks: each learned prompt stands for one, by its place."""
+        if tasks == self.prompt_tasks:
+            return
+        gone = [task for task in tasks if task not in self.prompt_tasks]
+        new = [task for task in self.prompt_tasks if task not in tasks]
+        parts = [(gone, "are gone from the data"), (new, "are new in it")]
+        told = "; ".join(f"{len(ids)} {what} ({first_of(ids)})" for ids, what in parts if ids)
+        raise CheckpointError(
+            f"it holds learned prompts of {len(tasks)} tasks, of which {told or 'the order differs'}: "
+            "go on with the data, augment and small_cells that it was trained with"
+        )
 
 
 class SolverSnapshotTaker:

@@ -227,12 +227,7 @@ class ArcSystem:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it beside the models and optimizers."""
-        return {
-            "memory_ema": self.memory_threshold.ema,
-            "skipped_steps": self.precision.skipped_steps,
-            "amp_dtype": self.precision.dtype_name,
-            "scaler": self.precision.scaler.state_dict(),
-        }
+        return {"memory_ema": self.memory_threshold.ema, **self.precision.state()}
 
     def restore_state(self, saved: Mapping[str, Any]) -> None:
         """Take back what `state` gave.
@@ -240,11 +235,6 @@ class ArcSystem:
         Raises:
             CheckpointError: If something is missing or of another kind; names it.
         """
-        form = self.state()
-        # A run that goes on in float16 after another precision starts a scale of its own.
-        has_scale = saved.get("amp_dtype") == self.precision.dtype_name
-        require_form(saved, form if has_scale else form | {"scaler": {}}, STATE, "system")
+        require_form(saved, {"memory_ema": 0.0}, STATE, "system")
+        self.precision.restore(saved)
         self.memory_threshold.ema = float(saved["memory_ema"])
-        self.precision.skipped_steps = int(saved["skipped_steps"])
-        if self.precision.scaler.is_enabled() and has_scale:
-            self.precision.scaler.load_state_dict(saved["scaler"])

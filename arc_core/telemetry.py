@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from arc_core.batch import Batch
-from arc_core.event_types import StepEvent
+from arc_core.event_types import NOT_IN_SOLVER, StepEvent
 from arc_core.grids import to_rows
 from arc_core.optimizer import MixedPrecision
 from arc_core.step import StepResult
@@ -66,7 +66,7 @@ class EpochMeans:
         _accumulate(self.sums, {name: event[name] for name in MEAN_FIELDS})
 
     def means(self) -> Nested:
-        """Mean of every number; 0 for one that was never finite."""
+        """Mean of every number; 0 for one that was never finite, None for one that the run does not have."""
         return _divide(self.sums)
 
     def state(self) -> Nested:
@@ -166,8 +166,14 @@ def _accumulate(sums: Nested, values: Mapping[str, Any]) -> None:
                 pair[1] += 1
 
 
-def _divide(sums: Nested) -> Nested:
+def _divide(sums: Nested, prefix: str = "") -> Nested:
     return {
-        name: _divide(value) if isinstance(value, dict) else value[0] / max(value[1], 1)
+        name: _divide(value, f"{name}.") if isinstance(value, dict) else _mean(f"{prefix}{name}", *value)
         for name, value in sums.items()
     }
+
+
+def _mean(name: str, total: float, count: int) -> float | None:
+    if count == 0 and name in NOT_IN_SOLVER:
+        return None
+    return total / max(count, 1)

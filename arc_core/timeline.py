@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from arc_core.checkpoint_index import checkpoint_id, list_checkpoints
+from arc_core.config import TrainConfig
 from arc_core.errors import RunError
 from arc_core.rundir import RunDirectory
 
@@ -88,6 +89,22 @@ def give_up_what_follows(run: RunDirectory, taken: Path, last_that_counts: int, 
         }
         content[GIVEN_UP] = [*content.get(GIVEN_UP, []), entry]
     run.write(content)
+
+
+def settings_then(run: RunDirectory, config: TrainConfig, last_seq: int) -> TrainConfig:
+    """The settings of a run at the event `last_seq`: those of now without what was given after it.
+
+    What commands have set is not among them.
+    """
+    values = config.to_dict()
+    changes: object = run.read().get("changes", [])
+    for change in reversed(cast("list[object]", changes) if isinstance(changes, list) else []):
+        match change:
+            case {"key": str() as key, "old": old, "seq": int() as seq} if key in values and seq > last_seq:
+                values[key] = old
+            case _:
+                pass
+    return TrainConfig.from_dict(values)
 
 
 def _inclusive(ends: list[int]) -> range:

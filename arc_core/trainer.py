@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import time
-
-import torch
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, cast
 
 from arc_core.batch import FEW_SIDES, collate
-from arc_core.checkpoint import ModelPersistence
+from arc_core.checkpoint import LANGUAGE_MODEL, ModelPersistence
 from arc_core.config import TrainConfig
-from arc_core.control import Control
-from arc_core.data import plan_batches
+from arc_core.data import Pair, plan_batches
+from arc_core.data_changes import describe_tasks
 from arc_core.diagnostics import Diagnostics
 from arc_core.evaluate import predict, score
 from arc_core.events import EventWriter
+from arc_core.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.loop import StopRequested, TrainingLoop
 from arc_core.preflight import plan_run, refuse_what_cannot_fit
 from arc_core.rundir import RunDirectory
-from arc_core.saving import Saver
-from arc_core.startup import choose_device, load_data, seen_so_far, start_or_resume
+from arc_core.startup import choose_device, color_shares, load_data, seen_so_far, validation_print
 from arc_core.step import training_step
-from arc_core.telemetry import Pace, sample_fields, step_fields
-from arc_core.timeline import Timeline
+from arc_core.system import ArcSystem
+from arc_core.telemetry import sample_fields, step_fields
+from arc_core.trained_pairs import PairKey
 
 SMALLEST_VALIDATION_BATCH = 8
 
 
-class Trainer(TrainingLoop[list[int]]):
+class Trainer(TrainingLoop[list[int], ArcSystem]):
     """Trains the whole pipeline.
 
     Args:
@@ -37,48 +39,62 @@ class Trainer(TrainingLoop[list[int]]):
     """
 
     def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
-        self.config = config
-        self.events = events
-        device = choose_device(config.device)
-        threads = config.threads or torch.get_num_threads()
-        torch.set_num_threads(threads)
+        super().__init__(run, config, events)
+        self.device = choose_device(config.device)
         self.dataset, self.validation_set = load_data(config, self.warn)
         batches = -(-len(self.dataset) // config.batch_size)
         batches = min(batches, config.max_batches or batches)
-        plan = plan_run(config, len(self.dataset), batches, device, threads)
-        refuse_what_cannot_fit(plan, device, run.path)
-        run.update(plan=plan.as_dict())
-        persistence = ModelPersistence(run.checkpoints, keep=config.keep_checkpoints)
-        persistence.clean()
-        start = start_or_resume(
-            run, config, self.dataset, device, threads, plan.total_steps, events, self.warn
+        # A checkpoint holds its language model, so the one that the run began with need not be there.
+        lm = None if self.source is None else str(self.source / LANGUAGE_MODEL)
+        plan = plan_run(config, len(self.dataset), batches, self.device, self.threads, lm)
+        refuse_what_cannot_fit(plan, self.device, run.path)
+        self._total_steps = plan.total_steps
+        answered = validation_print(
+            (e.task_id, e.pair_index, (*e.context, Pair(e.input, e.target))) for e in self.validation_set
         )
-        self.system, self.progress = start.system, start.progress
         tasks = self.dataset.tasks
-        run.update(
-            seen=seen_so_far(run, tasks).to_json(),
-            dataset={"name": tasks.name, "tasks": len(tasks), "sha256": tasks.sha256},
-            language_model=self.system.qwen.language_model.identity,
-        )
-        held = None
-        if start.checkpoint is not None:
-            persistence.link_from(start.checkpoint)
-            persistence.given_up = Timeline.of(run).given_up_checkpoints(run.checkpoints)
-            held = self.progress.position
-        self.saver = Saver(persistence, self.system, events, threads, self.warn, held)
+        data, noted = {"dataset": describe_tasks(tasks)}, {"seen": seen_so_far(run, tasks).to_json()}
+        self.begin(plan, self._build, data, noted, answered if self.validation_set else None)
+        run.update(language_model=self._language_model_identity())
         self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)
-        self.control = Control(run, events, self.system, self.progress, validates=bool(self.validation_set))
-        self.pace = Pace(start.elapsed_seconds)
 
-    def plan_epoch(self, epoch: int) -> list[list[int]]:
-        """Which examples each batch of an epoch holds."""
-        return plan_batches(
-            self.dataset,
-            self.config.batch_size,
-            seed=self.config.seed,
-            epoch=epoch,
-            max_batches=self.config.max_batches,
+    def _build(self, path: Path | None) -> ArcSystem:
+        """Make the models; from a checkpoint everything, its language model and tokenizer included."""
+        config = self.config
+        if path is None:
+            system = ArcSystem(config, self.device, self._total_steps)
+            system.efe_loss.set_anchor(color_shares(self.dataset))
+            return system
+        language_model = LanguageModel.load(
+            str(path / LANGUAGE_MODEL),
+            train=cast(TrainMode, config.lm_train),
+            dtype=cast(Dtype, config.lm_dtype),
         )
+        language_model.name = config.lm
+        system = ArcSystem(config, self.device, self._total_steps, language_model)
+        ModelPersistence(path.parent).load_checkpoint(
+            path, system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer
+        )
+        return system
+
+    def _language_model_identity(self) -> dict[str, Any]:
+        """What run.json says of the language model; a checkpoint does not know the hub's commit."""
+        identity = self.system.qwen.language_model.identity
+        before = cast("dict[str, Any]", self.run.read().get("language_model") or {})
+        if identity["commit"] is None and before.get("name") == identity["name"]:
+            identity["commit"] = before.get("commit")
+        return identity
+
+    def plan_epoch(
+        self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
+    ) -> list[list[int]]:
+        """Which examples each batch of an epoch holds."""
+        size = batch_size or self.config.batch_size
+        return plan_batches(self.dataset, size, seed=self.config.seed, epoch=epoch, left_out=left_out)
+
+    def keys_of(self, batch: list[int]) -> list[PairKey]:
+        """The pairs of a batch."""
+        return [self.dataset.key(index) for index in batch]
 
     def train_batch(self, batch: list[int]) -> bool:
         """Train on the examples of a batch."""

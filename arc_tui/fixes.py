@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+from arc_core.config import SOLVER
 from arc_core.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_tui.view import View
 
@@ -67,18 +68,28 @@ NAMES = (
 )
 
 
+NOT_IN_SOLVER = (1, 2, 3, 4, 5, 6)
+"""The fixes that are no part of pretraining the solver's agent."""
+
+
 def assess(view: View) -> tuple[Fix, ...]:
     """Judge all seven; before the first step all are idle."""
+    absent = NOT_IN_SOLVER if view.facts.config.get("recipe") == SOLVER else ()
     if view.state.last_step is None:
         waits = (Work.IDLE, "-", "Waits for the first step.")
-        return tuple(Fix(number, name, *waits) for number, name in enumerate(NAMES, 1))
+        return tuple(
+            Fix(number, name, *(_NOT_PART if number in absent else waits))
+            for number, name in enumerate(NAMES, 1)
+        )
     return tuple(
-        Fix(number, name, *judge(view))
+        Fix(number, name, *_NOT_PART) if number in absent else Fix(number, name, *judge(view))
         for number, (name, judge) in enumerate(zip(NAMES, _JUDGES, strict=True), 1)
     )
 
 
 _Verdict = tuple[Work, str, str]
+
+_NOT_PART: _Verdict = (Work.IDLE, "not part", "Not part of this recipe.")
 
 
 def _language_model(view: View) -> _Verdict:

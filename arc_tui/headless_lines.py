@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import cast
 
-from arc_core.events import Event
+from arc_core.event_types import Event, lacks
 from arc_core.text import printable
 
 
@@ -28,24 +28,28 @@ def whole(event: Event, dotted: str) -> int:
 
 def batch_line(step: Event) -> str:
     """Write a step as the seed does: `[Batch   50] EFE_Loss: 3.456 | d_acc: +0.050 | ...`."""
-    return (
-        f"[Batch {whole(step, 'batch') + 1:4d}] EFE_Loss: {number(step, 'loss.efe_total'):.3f}"
-        f" | d_acc: {number(step, 'reward.d_acc'):+.3f}"
-        f" | Qwen_grad: {number(step, 'grad_norm.lm'):.2e}"
-        f" | Mask: {number(step, 'hard_cells.mask_ratio'):.3f}"
-    )
+    parts = {
+        "": f"[Batch {whole(step, 'batch') + 1:4d}] EFE_Loss: {number(step, 'loss.efe_total'):.3f}",
+        "reward.d_acc": f"d_acc: {number(step, 'reward.d_acc'):+.3f}",
+        "grad_norm.lm": f"Qwen_grad: {number(step, 'grad_norm.lm'):.2e}",
+        "hard_cells.mask_ratio": f"Mask: {number(step, 'hard_cells.mask_ratio'):.3f}",
+    }
+    return " | ".join(part for name, part in parts.items() if not lacks(step, name))
 
 
 def epoch_lines(epoch: Event, validation: Event | None) -> list[str]:
     """Write the summary of an epoch as the seed does, with the validation at its end if there was one."""
+    parts = {
+        "reward.total": f"  Average RL Reward: {number(epoch, 'reward.total'):+.4f}",
+        "": "",
+        "grad_norm.lm": f"  LM Gradient Norm: {number(epoch, 'grad_norm.lm'):.2e}",
+        "curriculum.size_weight": f"  Size Warmup Weight: {number(epoch, 'curriculum.size_weight'):.3f}",
+        "memory.threshold": f"  Memory Threshold: {number(epoch, 'memory.threshold'):.4f}",
+    }
     lines = [
         f"[Epoch {whole(epoch, 'epoch')} Summary]",
         f"  Average EFE Loss: {number(epoch, 'loss.efe_total'):.3f}",
-        f"  Average RL Reward: {number(epoch, 'reward.total'):+.4f}",
-        "",
-        f"  LM Gradient Norm: {number(epoch, 'grad_norm.lm'):.2e}",
-        f"  Size Warmup Weight: {number(epoch, 'curriculum.size_weight'):.3f}",
-        f"  Memory Threshold: {number(epoch, 'memory.threshold'):.4f}",
+        *(part for name, part in parts.items() if not lacks(epoch, name)),
         "",
     ]
     if validation is not None:

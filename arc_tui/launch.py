@@ -9,21 +9,22 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from arc_core.branch import find_source, make_branch
-from arc_core.checkpoint_index import checkpoint_id, find_checkpoint
-from arc_core.config import LAUNCH_OPTIONS, TrainConfig, explicit_values, resolve
+from arc_core.checkpoint_index import checkpoint_id, find_checkpoint, list_checkpoints
+from arc_core.commands import SETTABLE
+from arc_core.config import LAUNCH_OPTIONS, TrainConfig, explicit_values, refuse_foreign, resolve, settings
 from arc_core.errors import ConfigError, RunError
 from arc_core.events import Event, next_seq
-from arc_core.options import Value
-from arc_core.paths import exists, expanded
+from arc_core.options import Value, canonical
+from arc_core.paths import exists, expanded, full_path
 from arc_core.provenance import describe_run
 from arc_core.rundir import RunDirectory, create_run, open_run, refuse_if_alive
 from arc_core.text import printable
-from arc_core.timeline import GO_ON_FROM
+from arc_core.timeline import GO_ON_FROM, settings_then
 from arc_tui.headless import HeadlessReporter, SurvivingOutput, open_output
 from arc_tui.output import LOST, abandon, cannot_write
 from arc_tui.runner import Engine, Outcome, engine_command, last_lines, supervise
@@ -34,6 +35,12 @@ BUILT_IN = ("arcagi1", "arcagi2", "tiny", "smollm2")
 """Datasets and language models that are not looked for in the file system."""
 
 DYING_HOLDER_SECONDS = 10.0
+
+HELD = (
+    *("recipe", "lm", "lm_train", "hidden_dim", "prompt_dim", "max_steps", "memory_capacity"),
+    *("optimizer", "agent_options"),
+)
+"""Settings that decide what a checkpoint holds, so that a run with one cannot go on with others."""
 
 
 @dataclasses.dataclass
@@ -223,7 +230,7 @@ def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) 
         after[GO_ON_FROM] = checkpoint_id(find_checkpoint(run.checkpoints, asked.checkpoint))
     if changes:
         numbered = _numbered(changes, next_seq(run.events))
-        after |= {"config": config.to_dict(), "changes": [*before.get("changes", []), *numbered]}
+        after |= {"config": config.own(), "changes": [*before.get("changes", []), *numbered]}
     if after != before:
         run.write(after)
     return Launch(run, config, resumed=True, undo=lambda: run.write(before))
@@ -234,7 +241,16 @@ def _branch(
 ) -> Launch:
     old, config, changes = _reopened(flags, file, cast(str, asked.resume))
     source = find_source(old, asked.checkpoint)
-    config = dataclasses.replace(config, name=asked.branch, resume=None, checkpoint=None, branch=None)
+    stored = TrainConfig.from_dict(cast("dict[str, object]", old.read()["config"]))
+    then = settings_then(old, stored, source.last_seq)
+    given = {change["key"] for change in changes}
+    # Rates and intervals are the checkpoint's, as its optimizers hold them, unless they are given.
+    kept = {key: getattr(then, key) for key in SETTABLE if key not in given}
+    config = dataclasses.replace(
+        config, **cast("dict[str, Any]", kept), name=asked.branch, resume=None, checkpoint=None, branch=None
+    )
+    differ = {*given, *(key for key in settings() if getattr(then, key) != getattr(config, key))}
+    changes = _changes(then, config, sorted(differ - set(LAUNCH_OPTIONS)))
     made = describe_run(config, argv) | {"changes": _numbered(changes, source.last_seq + 1)}
     run = make_branch(old, source, Path(config.runs_dir), cast(str, asked.branch), made)
     return Launch(run, config, resumed=True, undo=run.remove)
@@ -262,13 +278,37 @@ def _reopened(
     for key, own in (("preset", old.preset), ("name", run.name)):
         if given.get(key, own) != own:
             raise ConfigError(f"The resumed run has the {key} {own}; it cannot become {given[key]}.")
+    refuse_foreign(given, map(canonical, flags), old.recipe)
+    if list_checkpoints(run.checkpoints):
+        _refuse_what_is_held(run, old, given)
+    # A command may have changed a setting meanwhile, of which the configuration does not say.
     new: dict[str, Value] = {
-        key: value for key, value in given.items() if key not in LAUNCH_OPTIONS and value != getattr(old, key)
+        key: value
+        for key, value in given.items()
+        if key not in LAUNCH_OPTIONS and (key in SETTABLE or value != getattr(old, key))
     }
-    now = time.time()
-    changes = [{"time": now, "key": k, "old": getattr(old, k), "new": v} for k, v in new.items()]
     config = TrainConfig.from_mapping(old.to_dict() | new | {"runs_dir": runs_dir})
-    return run, config, changes
+    return run, config, _changes(old, config, new)
+
+
+def _changes(old: TrainConfig, new: TrainConfig, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """List changes of settings for run.json."""
+    now = time.time()
+    return [{"time": now, "key": k, "old": getattr(old, k), "new": getattr(new, k)} for k in keys]
+
+
+def _refuse_what_is_held(run: RunDirectory, old: TrainConfig, given: dict[str, Value]) -> None:
+    """Refuse settings that do not fit what a run's checkpoints hold."""
+    lm = given.get("lm")
+    if isinstance(lm, str) and str(full_path(lm)) == old.lm:
+        given["lm"] = old.lm  # as it was typed for the first time, whether or not it is still there
+    for key in HELD:
+        own, asked = getattr(old, key), given.get(key, getattr(old, key))
+        if asked != own:
+            raise ConfigError(
+                f"The checkpoints of {printable(run.name)} were trained with {key} {printable(str(own))} and "
+                f"cannot go on with {printable(str(asked))}: leave {key} out, or begin a new run."
+            )
 
 
 def conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None]) -> int:

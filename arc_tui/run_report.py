@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from arc_core.config import TrainConfig
 from arc_core.errors import ArcError
+from arc_core.event_types import lacks
 from arc_core.events import Event, EventReader, drop_superseded
 from arc_core.rundir import RunDirectory, is_alive, lock_holder
 from arc_core.safe_files import open_regular
@@ -27,6 +28,8 @@ from arc_tui.runner import last_lines
 from arc_tui.tail import POLL_SECONDS, follow
 
 BLOCK_BYTES = 1 << 20
+NOT_PART = "not part of this recipe"
+
 LONGEST_LINE = 4000
 
 
@@ -126,7 +129,7 @@ def _step_lines(state: RunState) -> list[str]:
         f"Reward: {_group(step, 'reward', '+.4f')}",
         f"Gradient norms: {_group(step, 'grad_norm', '.2e')}",
         f"Learning rates: {_group(step, 'learning_rate', 'g')}",
-        f"Memory threshold: {number(step, 'memory.threshold'):.4f}",
+        f"Memory threshold: {_number(step, 'memory.threshold', '.4f')}",
         f"Speed: {number(step, 'pairs_per_second'):.1f} pairs/s",
     ]
 
@@ -134,7 +137,14 @@ def _step_lines(state: RunState) -> list[str]:
 def _group(step: Event, name: str, form: str) -> str:
     group: object = step.get(name)
     names = cast("dict[str, object]", group) if isinstance(group, dict) else {}
-    return ", ".join(f"{part} {number(step, f'{name}.{part}'):{form}}" for part in names) or "-"
+    known = [part for part in names if not lacks(step, f"{name}.{part}")]
+    if names and not known:
+        return NOT_PART
+    return ", ".join(f"{part} {number(step, f'{name}.{part}'):{form}}" for part in known) or "-"
+
+
+def _number(step: Event, name: str, form: str) -> str:
+    return NOT_PART if lacks(step, name) else f"{number(step, name):{form}}"
 
 
 def _checkpoint_text(state: RunState) -> str:

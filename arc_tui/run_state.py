@@ -89,6 +89,7 @@ class RunState:
         warnings: The last of them, oldest first.
         settings: Values of the settings that can change during a run.
         set_at: When run.json got its value of a setting; what was set before that no longer counts.
+        best_since: Number of the event after which validations count for the best.
         starts: Processes that have trained the run.
         updated: Time of the last event, in seconds since the epoch; None before the first.
         seq: Number of the last event.
@@ -107,6 +108,7 @@ class RunState:
     warnings: tuple[Warned, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
     set_at: Mapping[str, float] = field(default_factory=dict[str, float])
+    best_since: float = 0.0
     starts: int = 0
     updated: float | None = None
     seq: int = 0
@@ -129,7 +131,10 @@ class RunState:
     @property
     def best_validation(self) -> Validation | None:
         """The best validation that counts, the earlier of two equal ones."""
-        return max(self.validations, key=lambda found: found.mark, default=None)
+        counting = (
+            v for v in self.validations if v.event is None or number(v.event, "seq") > self.best_since
+        )
+        return max(counting, key=lambda found: found.mark, default=None)
 
 
 def initial(run_json: Mapping[str, Any]) -> RunState:
@@ -201,6 +206,7 @@ def _on_resumed(state: RunState, event: Event) -> RunState:
         last_epoch=_if_counts(state.last_epoch, counts),
         validations=tuple(found for found in state.validations if _if_counts(found.event, counts)),
         last_checkpoint=saved,
+        best_since=state.best_since if state.best_since <= counts else 0.0,
     )
 
 
@@ -287,7 +293,9 @@ def _on_warning(state: RunState, event: Event) -> RunState:
     found = Warned(
         number(event, "time"), str(event.get("code")), text(event, "message"), text(event, "advice")
     )
-    return dataclasses.replace(state, warnings=(*state.warnings, found)[-KEPT_WARNINGS:])
+    # Validations on other inputs count no more beside those that follow.
+    since = number(event, "seq") if found.code == "best_reset" else state.best_since
+    return dataclasses.replace(state, best_since=since, warnings=(*state.warnings, found)[-KEPT_WARNINGS:])
 
 
 def _on_finished(state: RunState, event: Event) -> RunState:

@@ -25,6 +25,9 @@ _PLACE = ("step", "batch")
 """Where a step stands, which is no curve."""
 
 
+_KINDS = (int, float, int | None, float | None)
+
+
 def _names_by_group() -> dict[str, tuple[str, ...]]:
     """Return the numeric fields of a step by their group, those in no group under the empty name."""
     groups: dict[str, tuple[str, ...]] = {}
@@ -32,8 +35,8 @@ def _names_by_group() -> dict[str, tuple[str, ...]]:
     for name, form in typing.get_type_hints(StepEvent).items():
         if typing.is_typeddict(form):
             parts = typing.get_type_hints(form)
-            groups[name] = tuple(part for part, kind in parts.items() if kind in (int, float))
-        elif form in (int, float) and name not in _PLACE:
+            groups[name] = tuple(part for part, kind in parts.items() if kind in _KINDS)
+        elif form in _KINDS and name not in _PLACE:
             single.append(name)
     return {"": tuple(single), **groups}
 
@@ -119,7 +122,12 @@ def number_row(event: Event) -> tuple[Any, ...] | None:
         for group, parts in _GETTERS:
             row += parts(event[group])
     except (KeyError, TypeError, AttributeError, IndexError):
-        return (step, seq, *_one_by_one(event))
+        row = (step, seq, *_one_by_one(event))
+    named: object = event.get("nonfinite")
+    if isinstance(named, list) and None in row:
+        # A null that is not named there is a number that the run's recipe does not have.
+        values = zip(NUMBERS, row[2:], strict=True)
+        row = (step, seq, *(_MISSING if v is None and name not in named else v for name, v in values))
     return row
 
 

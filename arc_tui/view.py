@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from arc_core.config import SOLVER
+from arc_core.event_types import NOT_IN_SOLVER
 from arc_tui.headless_lines import number, whole
 from arc_tui.run_state import Phase, RunState
 
@@ -26,7 +28,7 @@ class Facts:
         checkpoint_bytes: Size of one checkpoint.
         summary: The plan in one sentence; empty before it is known.
         device: Where it trains.
-        model: Name of the language model.
+        model: Name of the language model; None where the recipe has none.
     """
 
     name: str
@@ -55,7 +57,7 @@ def facts(name: str, run_json: Mapping[str, Any]) -> Facts:
     plan: object = run_json.get("plan")
     known = cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
     values = cast("dict[str, object]", config) if isinstance(config, dict) else {}
-    device, model = known.get("device"), values.get("lm")
+    device, model = known.get("device"), None if values.get("recipe") == SOLVER else values.get("lm")
     return Facts(
         name,
         values,
@@ -99,6 +101,10 @@ class View:
     cursor: int | None = None
     complete: bool = True
     damaged: int = 0
+
+    def lacks(self, dotted: str) -> bool:
+        """Whether the run's recipe has no such number, whatever stands in its events."""
+        return self.facts.config.get("recipe") == SOLVER and dotted in NOT_IN_SOLVER
 
     def latest(self, dotted: str) -> float:
         """Return a number of the last step by its dotted name; NaN where there is none."""

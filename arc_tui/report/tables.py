@@ -14,6 +14,7 @@ from arc_tui.marks import MarkKind
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, text_of
 from arc_tui.run_list import best_text
+from arc_tui.run_report import NOT_PART
 
 NOT_KNOWN = "–"
 MOST_ENTRIES = 400
@@ -98,7 +99,12 @@ def summary(record: Record) -> Markup:
             ("Processes", f"{state.starts}"),
             ("Plan", record.view.facts.summary or NOT_KNOWN),
             ("Dataset", f"{dataset.get('name', NOT_KNOWN)}, sha256 {dataset.get('sha256', NOT_KNOWN)}"),
-            ("Language model", f"{model.get('name', NOT_KNOWN)}, trained: {model.get('train', NOT_KNOWN)}"),
+            (
+                "Language model",
+                NOT_PART
+                if record.view.lacks("grad_norm.lm")
+                else f"{model.get('name', NOT_KNOWN)}, trained: {model.get('train', NOT_KNOWN)}",
+            ),
             ("Device", record.view.facts.device or NOT_KNOWN),
             ("Best validation", best_text(state.best_validation)),
             ("Git revision", f"{git.get('revision') or NOT_KNOWN}{modified}"),

@@ -27,9 +27,9 @@ def contribution_rows(view: View, cells: int, lines: int) -> list[Row]:
     """
     if view.state.last_step is None:
         return [[("waits for the first step", "muted")]]
-    values = {name: view.latest(f"loss.{name}") for name in COMPONENTS}
+    values = {name: view.latest(f"loss.{name}") for name in COMPONENTS if not view.lacks(f"loss.{name}")}
     whole = sum(abs(value) for value in values.values() if math.isfinite(value))
-    if lines < len(COMPONENTS):
+    if lines < len(values):
         return _paired(values, whole, cells)[:lines]
     room = max(cells - LABEL - NUMBER - SHARE, 0)
     spark = min(room if room < 2 * LEAST_BAR else room // 2, 30)
@@ -44,7 +44,7 @@ def contribution_rows(view: View, cells: int, lines: int) -> list[Row]:
         if bar >= LEAST_BAR:
             row += [(" ", ""), (share_bar(share, bar), f"loss.{name}")]
         rows.append(cut(row, cells))
-    if lines >= len(COMPONENTS) + len(TOTALS):
+    if lines >= len(values) + len(TOTALS):
         total = view.latest("loss.efe_total")
         added = sum(values.values())
         sign = "=" if abs(added - total) <= 1e-3 * max(1.0, abs(total)) else "≠"

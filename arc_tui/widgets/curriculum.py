@@ -52,6 +52,8 @@ def curriculum_rows(view: View, cells: int, lines: int) -> list[Row]:
         cells: Width of a row.
         lines: Rows that there is room for.
     """
+    if view.lacks("memory.ema"):
+        return [[("neither size warm-up nor memory in this recipe", "muted")]]
     rows = schedule_rows(view.state.epoch, view.facts.epochs, cells)
     if view.state.last_step is None:
         return [*rows, [("memory waits for the first step", "muted")]]

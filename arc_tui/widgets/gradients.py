@@ -57,6 +57,8 @@ def gradient_rows(view: View, cells: int, lines: int) -> list[Row]:
         rows.append(_head(spark))
     for group in GROUPS:
         name = f"grad_norm.{group}"
+        if view.lacks(name):
+            continue
         norm, rate = view.latest(name), view.latest(f"learning_rate.{group}")
         share = view.history.clip_share(name, clip) if math.isfinite(clip) else math.nan
         clipped = f"{share:5.0%}" if math.isfinite(share) else "    -"

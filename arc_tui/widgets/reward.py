@@ -42,7 +42,8 @@ class RewardPanel(ChartPanel):
     def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the metrics."""
         total = view.latest("reward.total")
-        headline: Row = [(f"{total:+.4f}", "reward.total")] if math.isfinite(total) else []
+        known = math.isfinite(total) and not view.lacks("reward.total")
+        headline: Row = [(f"{total:+.4f}", "reward.total")] if known else []
         return headline, reward_rows(view, cells, lines)
 
 
@@ -56,6 +57,8 @@ def reward_rows(view: View, cells: int, lines: int) -> list[Row]:
     """
     if view.state.last_step is None:
         return [[("waits for the first step", "muted")]]
+    if view.lacks("reward.total"):
+        return [[("no reward in this recipe", "muted")], cut(validation_row(view), cells)]
     values = {name: view.latest(name) for name in METRICS}
     scale = max([SMALLEST_SCALE, *(abs(v) for v in values.values() if math.isfinite(v))])
     tall = lines >= 3 * len(METRICS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from arc_core.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
 from arc_core.config import TrainConfig
 from arc_core.events import Event, EventWriter, next_seq, read_events
 from arc_core.progress import Progress
@@ -112,3 +113,29 @@ def content_of(folder: Path) -> dict[str, tuple[bytes, int]]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.is_symlink()
     }
+
+
+def give(run: RunDirectory, **settings: Any) -> None:
+    """Give settings for the next resume, as `train --resume` notes them."""
+    content, seq = run.read(), next_seq(run.events)
+    config = content["config"]
+    changes = [
+        {"time": 0.0, "key": key, "old": config.get(key), "new": value, "seq": seq}
+        for key, value in settings.items()
+    ]
+    run.update(config=config | settings, changes=[*content.get("changes", []), *changes])
+
+
+def warned(run: RunDirectory, code: str) -> list[str]:
+    """The sentences of the run's warnings of one kind."""
+    return [event["message"] for event in told(run, "warning") if event["code"] == code]
+
+
+def seal(checkpoint: Path) -> None:
+    """Write the manifest anew, so that it fits what is there."""
+    files = [path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST]
+    entries = [
+        FileEntry(path.relative_to(checkpoint).as_posix(), path.stat().st_size, digest(path))
+        for path in files
+    ]
+    (checkpoint / MANIFEST).write_bytes(manifest_text(entries))

@@ -155,3 +155,47 @@ def test_validation_is_limited_to_64_inputs_when_batches_are():
     assert TrainConfig().validation_limit is None
     assert TrainConfig(max_batches=5).validation_limit == 64
     assert TrainConfig(max_batches=5, validation_inputs=9).validation_limit == 9
+
+
+@pytest.mark.parametrize(
+    ("flags", "key", "recipe"),
+    [
+        ({"preset": "solver", "lm": "Qwen/X"}, "lm", "pipeline"),
+        ({"preset": "solver", "lm": "tiny"}, "lm", "pipeline"),
+        ({"preset": "solver", "lambda-risk": "5"}, "lambda_risk", "pipeline"),
+        ({"preset": "solver", "qwen_lr": 1e-3}, "qwen_lr", "pipeline"),
+        ({"recipe": "solver", "max_pairs": 3}, "max_pairs", "pipeline"),
+        ({"extra_data": "re_arc.zip"}, "extra_data", "solver"),
+        (
+            {"preset": "solver", "recipe": "pipeline", "agent_options": "blocks=tied"},
+            "agent_options",
+            "solver",
+        ),
+    ],
+)
+def test_an_option_of_the_other_recipe_is_refused_by_name(flags: dict[str, object], key: str, recipe: str):
+    with pytest.raises(ConfigError, match=rf"^{key} is an option of the recipe {recipe}; this run has"):
+        resolve(flags)
+
+
+def test_the_solver_validates_on_its_training_tasks_or_not_at_all():
+    with pytest.raises(ConfigError, match=r"^validate_on evaluation is of the recipe pipeline"):
+        resolve({"preset": "solver", "validate_on": "evaluation"})
+    assert resolve({"preset": "solver", "validate_on": "none"}).validate_on == "none"
+
+
+def test_a_config_file_may_hold_options_of_the_other_recipe_at_their_defaults_as_a_written_one_does(
+    tmp_path: Path,
+):
+    solver = resolve({"preset": "solver"})
+    written = to_toml(solver)
+    assert resolve({}, _file(tmp_path, written)) == solver
+    with pytest.raises(ConfigError, match="lambda_risk is an option of the recipe pipeline"):
+        resolve({}, _file(tmp_path, written.replace("lambda_risk = 1.0", "lambda_risk = 2.0")))
+
+
+def test_a_runs_own_settings_are_those_of_its_recipe_and_are_read_back():
+    solver = resolve({"preset": "solver"})
+    assert not solver.own().keys() & {"lm", "lambda_risk", "reward_weight"}
+    assert TrainConfig.from_dict(solver.own()) == solver
+    assert TrainConfig().to_dict().keys() - TrainConfig().own().keys() == {"agent_options", "extra_data"}

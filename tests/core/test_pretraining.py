@@ -186,3 +186,5 @@ def test_the_preset_asks_for_the_solvers_agent():
         solver_config(resolve({"preset": "solver", "agent_options": "blocsk=tied"}))
     with pytest.raises(ConfigError, match="takes key=value"):
         solver_config(resolve({"preset": "solver", "agent_options": "tied"}))
+    with pytest.raises(ConfigError, match="agent_options: lambda_risk says how the agent adapts to a task"):
+        solver_config(resolve({"preset": "solver", "agent_options": "lambda-risk=5"}))

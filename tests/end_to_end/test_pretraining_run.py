@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from arc_core.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.config import resolve
+from arc_core.event_types import NOT_IN_SOLVER
 from arc_core.events import validate_event
 from arc_core.export_weights import export
 from arc_core.pretrain_data import make_pool, plan_batches, plan_single_pairs, pretraining_tasks
@@ -19,6 +20,10 @@ from arc_core.rundir import RunDirectory
 from arc_core.solver import fresh_net
 from arc_core.solver_optimizer import TASK_PROMPTS
 from arc_core.weights_file import read_notes
+from arc_tui.fixes import Work, assess
+from arc_tui.history import History
+from arc_tui.run_state import reduce
+from arc_tui.view import View, facts
 
 OPTIONS = [
     *("--preset", "solver", "--headless", "--device", "cpu", "--epochs", "2", "--max-batches", "3"),
@@ -50,10 +55,25 @@ def test_its_events_have_the_form_of_every_runs_events(whole):
     steps = whole.of("step")
     assert [step["step"] for step in steps] == [1, 2, 3, 4, 5, 6]
     for step in steps:
-        terms = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
-        assert step["loss"]["efe_total"] == pytest.approx(sum(step["loss"][term] for term in terms))
+        assert step["loss"]["efe_total"] == pytest.approx(step["loss"]["consistency"] + step["loss"]["size"])
         assert step["loss"]["combined"] == pytest.approx(step["loss"]["efe_total"])
         assert step["grad_norm"]["agent"] > 0
+
+
+def test_what_its_recipe_does_not_have_is_null_and_no_fix_of_it_is_judged(whole):
+    for event in whole.of("step") + whole.of("epoch"):
+        assert event.get("nonfinite", []) == []
+        for name in NOT_IN_SOLVER:
+            group, _, part = name.partition(".")
+            assert event[group][part] is None, name
+    content = run_json(whole.run)
+    assert "lm" not in content["config"]
+    known = facts("whole", content)
+    assert known.model is None
+    fixes = assess(View(reduce(whole.events), History(), 0.0, alive=True, facts=known))
+    assert {fix.reason for fix in fixes[:6]} == {"Not part of this recipe."}
+    assert [fix.work for fix in fixes] == [Work.IDLE] * 7  # the last computes in float32
+    assert "nan" not in whole.out
 
 
 def test_a_run_that_is_stopped_and_resumed_is_bit_exact(whole, tmp_path):

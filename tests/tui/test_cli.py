@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from arc_core.config import TrainConfig
+from arc_core.branch import Source
+from arc_core.config import TrainConfig, resolve
 from arc_core.errors import ArcError
 from arc_core.events import read_events
 from arc_core.rundir import RunDirectory, RunLock, create_run, open_run
@@ -280,3 +281,66 @@ def test_command_line_imports_neither_torch_nor_transformers():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == []
     assert "Usage: arc-tui" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lm", "Qwen/X"),
+        ("lm_train", "frozen"),
+        ("hidden_dim", "32"),
+        ("optimizer", "adam"),
+        ("memory_capacity", "7"),
+    ],
+)
+def test_resume_refuses_what_the_checkpoints_do_not_fit(tmp_path: Path, key: str, value: str):
+    run = create_run(tmp_path / "runs", "demo", {"config": TrainConfig().to_dict()})
+    before = run.read()
+    (run.checkpoints / "checkpoint_00000").mkdir(parents=True)
+    own = getattr(TrainConfig(), key)
+    with pytest.raises(
+        ArcError,
+        match=f"^The checkpoints of demo were trained with {key} {own} and cannot go on with {value}: ",
+    ):
+        _train("whole", resume="demo", **{key: value})
+    assert run.read() == before
+    assert _train("whole", resume="demo", **{key: str(own)}) == 0
+
+
+def test_resume_refuses_options_of_the_other_recipe(tmp_path: Path):
+    config = resolve({"preset": "solver"})
+    create_run(tmp_path / "runs", "demo", {"config": config.own()})
+    with pytest.raises(ArcError, match="lm is an option of the recipe pipeline; this run has"):
+        _train("whole", resume="demo", lm="tiny")
+
+
+def test_a_rate_that_is_given_on_resuming_is_noted_though_the_configuration_has_it_already(tmp_path: Path):
+    """A command may have set another one meanwhile, of which the configuration does not say."""
+    create_run(tmp_path / "runs", "demo", {"config": TrainConfig().to_dict()})
+    assert _train("whole", resume="demo", agent_lr="1e-4", epochs="20") == 0
+    (change,) = open_run(tmp_path / "runs", "demo").read()["changes"]
+    assert (change["key"], change["old"], change["new"]) == ("agent_lr", 1e-4, 1e-4)
+
+
+def test_a_branch_notes_what_differs_from_its_checkpoint_not_from_the_run_of_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    changes = [
+        {"time": 0.0, "key": "batch_size", "old": 2, "new": 6, "seq": 20},
+        {"time": 0.0, "key": "agent_lr", "old": 1e-3, "new": 1e-2, "seq": 20},
+    ]
+    config = TrainConfig(batch_size=6, agent_lr=1e-2).to_dict()
+    old = create_run(tmp_path / "runs", "demo", {"config": config, "changes": changes})
+    source = Source(old.checkpoints / "checkpoint_00003", 3, 9, 12)
+    monkeypatch.setattr(launch, "find_source", lambda run, number: source)
+
+    def make_branch(run: RunDirectory, source: Source, runs_dir: Path, name: str, made: dict) -> RunDirectory:
+        return create_run(runs_dir, name, made)
+
+    monkeypatch.setattr(launch, "make_branch", make_branch)
+    made = launch.prepare({"resume": "demo", "branch": "new", "epochs": 7}, None, []).run.read()
+    assert [(c["key"], c["old"], c["new"], c["seq"]) for c in made["changes"]] == [
+        ("batch_size", 2, 6, 13),
+        ("epochs", 20, 7, 13),
+    ]
+    assert made["config"]["agent_lr"] == 1e-3, "the rate is the checkpoint's"

@@ -175,3 +175,15 @@ def test_recorded_run_reduced_bit_by_bit_passes_through_every_phase_once_reached
     assert {Phase.RUNNING, Phase.PAUSING, Phase.PAUSED, Phase.SAVING} <= set(seen)
     assert seen[-1] is Phase.STOPPED
     assert dataclasses.replace(state) == reduce(read_events(RECORDED))
+
+
+def test_best_validation_on_other_inputs_does_not_count_until_the_run_goes_back_before_it():
+    reset = {"type": "warning", "code": "best_reset", "message": "Other inputs.", "advice": "None."}
+    told = _events(STARTED, _validation(1, 5, 0.9), reset, _validation(2, 1, 0.2))
+    state = reduce(told)
+    assert state.best_validation is not None
+    assert state.best_validation.step == 2
+    resumed = {"seq": 5, "time": 105.0, "type": "resumed", "step": 1, "checkpoint": 0, "supersedes": 2}
+    state = apply(state, resumed)
+    assert state.best_validation is not None
+    assert state.best_validation.step == 1
