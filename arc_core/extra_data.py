@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from arc_core.dataset_files import Pair, read_json
 from arc_core.errors import DataError
 from arc_core.grids import parse_grid
-from arc_core.paths import absence, exists, expanded, is_dir, matching
+from arc_core.paths import absence, exists, expanded, is_dir, matching, refusal
 from arc_core.text import printable
 
 LARGEST_MEMBER = 256 << 20
@@ -36,7 +36,7 @@ def load_extra(source: str | Path, wanted: Collection[str], most: int | None = N
     """
     path = expanded(source)
     place = printable(str(path))
-    if not exists(path):
+    if not exists(path) or refusal(path):
         raise DataError(f"{place} {absence(path)}: extra data is a zip or a folder laid out as RE-ARC's.")
     found: dict[str, list[Pair]] = {}
     for task, content in _folder(path, wanted) if is_dir(path) else _archive(path, wanted):

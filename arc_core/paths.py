@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from arc_core.errors import ConfigError
@@ -137,6 +138,26 @@ def full_path(typed: str | Path) -> Path:
         ConfigError: As `expanded` does.
     """
     return expanded(typed).absolute()
+
+
+def name_or_full_path(typed: str, names: Collection[str]) -> str:
+    """Read what may be a known name, a name that is known elsewhere, or a path.
+
+    Args:
+        typed: As the user types it.
+        names: The known names, which are never looked for in the file system.
+
+    Returns:
+        A path, made absolute, where something has that name or it begins with `/`, `.` or `~`; else the name.
+
+    Raises:
+        ConfigError: As `expanded` does.
+    """
+    if typed in names:
+        return typed
+    path = expanded(typed)
+    is_path = typed.startswith(("/", ".", "~")) or (typed != "" and is_taken(path))
+    return str(path.absolute()) if is_path else typed
 
 
 def own_folder(variable: str, usual: str) -> Path:

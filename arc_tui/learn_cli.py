@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from arc_core.config import PIPELINE, SOLVER
+from arc_core.config import BUILT_IN, PIPELINE, SOLVER
 from arc_core.errors import ConfigError, DataError
 from arc_core.options import canonical
-from arc_core.paths import expanded, is_file
+from arc_core.paths import expanded, is_file, name_or_full_path
 from arc_core.rundir import LATEST, open_run
 from arc_core.text import printable
 from arc_tui.run_cli import RUNS_DIR, RunsDir
@@ -44,7 +44,9 @@ SetOption = Annotated[
 
 
 def score_submission(
-    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A submission.json.")],
+    submission: Annotated[
+        Path, typer.Argument(metavar="SUBMISSION", parser=expanded, help="A submission.json.")
+    ],
     solutions: Annotated[
         str,
         typer.Argument(metavar="SOLUTIONS", help="Kaggle's solutions file, or a dataset: arcagi1, arcagi2."),
@@ -54,7 +56,12 @@ def score_submission(
     ] = "evaluation",
     challenges: Annotated[
         Path | None,
-        typer.Option("--challenges", metavar="FILE", help="The challenges that the solutions belong to."),
+        typer.Option(
+            "--challenges",
+            metavar="FILE",
+            parser=expanded,
+            help="The challenges that the solutions belong to.",
+        ),
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Score the submission's tasks alone, though others are missing.")
@@ -139,7 +146,10 @@ def evaluate(
         str | None, typer.Option("--resume", metavar="NAME|latest", help="Go on with an evaluation.")
     ] = None,
     evals_dir: Annotated[
-        Path, typer.Option("--evals-dir", metavar="FOLDER", help="The folder that holds the evaluations.")
+        Path,
+        typer.Option(
+            "--evals-dir", metavar="FOLDER", parser=expanded, help="The folder that holds the evaluations."
+        ),
     ] = EVALS_DIR,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
@@ -151,7 +161,7 @@ def evaluate(
         folder, known = eval_command.reopen(resume, evals_dir)
     else:
         asked = eval_command.Asked(
-            dataset=dataset,
+            dataset=name_or_full_path(dataset, BUILT_IN),
             split="training" if held_out else cast("Split", one_of("--split", split, SPLITS)),
             limit=limit,
             tasks=None if tasks is None else task_list(tasks),
@@ -218,7 +228,9 @@ def solve(
 
 
 def export_weights(
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="The weights file to write.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE", parser=expanded, help="The weights file to write.")
+    ],
     run: Annotated[
         str, typer.Option("--run", metavar="RUN", help="A pretraining run; the newest if left out.")
     ] = LATEST,

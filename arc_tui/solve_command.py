@@ -19,7 +19,7 @@ from arc_core.errors import DataError, RunError
 from arc_core.evaluation import EvalFolder, TaskAnswer
 from arc_core.events import Event, EventReader
 from arc_core.kaggle import ATTEMPTS
-from arc_core.paths import expanded, is_file
+from arc_core.paths import expanded, is_file, refusal
 from arc_core.text import printable
 from arc_tui.eval_command import Asked, assign
 from arc_tui.evaluate import Command, Workers, follow, hand_out, watched_process
@@ -73,6 +73,8 @@ def find_task(name: str, dataset: str | None) -> Found:
                 f"{printable(name)} holds {len(tasks)} tasks: name one, and the file as --dataset."
             )
         return Found(tasks[0], str(path.absolute()), "training")
+    if dataset is None and (reason := refusal(path)):
+        raise DataError(f"{printable(name, 500)} cannot be looked at: {reason}.")
     places = DATASET_NAMES if dataset is None else (dataset,)
     for place in places:
         single = is_file(expanded(place))

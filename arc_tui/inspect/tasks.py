@@ -11,7 +11,7 @@ from arc_core.dataset_files import DATASET_NAMES, Split, Task, TaskSet, load_tas
 from arc_core.errors import ConfigError, DataError
 from arc_core.features import FEATURE_NAMES, describe
 from arc_core.grids import Grid, to_rows
-from arc_core.paths import expanded, is_file
+from arc_core.paths import expanded, is_file, refusal
 from arc_core.text import printable
 from arc_tui.inspect.size_rules import SIZE_RULES
 
@@ -143,6 +143,8 @@ def find_task(identity: str, source: str | None = None) -> tuple[Task, str]:
     if source is None and path.suffix == ".json" and is_file(path):
         found = load_tasks(path)
         return found.tasks[0], found.name
+    if source is None and (reason := refusal(path)):
+        raise DataError(f"{printable(identity, 500)} cannot be looked at: {reason}.")
     starts: list[tuple[Task, str]] = []
     for name in [source] if source is not None else reversed(DATASET_NAMES):
         for split in SPLITS:
