@@ -17,10 +17,19 @@ from typing import Any, Self, cast
 from arc_core.config_file import ConfigFile, read_config_file
 from arc_core.errors import ConfigError
 from arc_core.options import Setting, Value, canonical, option, settings_of, unknown_key
+from arc_core.paths import expanded, full_path, name_or_full_path
 from arc_core.recipes import OF_OTHER_RECIPES, PIPELINE, PRESETS, RECIPES, SOLVER
 
 LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "detach", "resume", "checkpoint", "branch")
 """Options that say how a run is started rather than what it computes."""
+
+BUILT_IN = ("arcagi1", "arcagi2", "tiny", "smollm2")
+"""Datasets and language models that are not looked for in the file system."""
+
+PATHS = ("solutions", "extra_data")
+NAMES_OR_PATHS = ("dataset", "lm")
+"""Options that take a path. It is read in the folder where the command is given, and kept absolute, so that
+it means the same from every other folder; `runs_dir` is needed where the command is given alone."""
 
 WITH_MAX_BATCHES = 64
 """Validation inputs of a run whose batches are limited."""
@@ -251,13 +260,13 @@ def checked(values: Mapping[str, object], *, text: bool = False) -> dict[str, Va
 
 
 def explicit_values(flags: Mapping[str, object], file: Path | None) -> dict[str, Value]:
-    """Return what the user asked for by name: the config file's values with the flags over them.
+    """Return what the user asked for by name, paths absolute: the file's values with the flags over them.
 
     Raises:
         ConfigError: As `checked`; what stands in the file is refused with file and line.
     """
     values = _checked_file(read_config_file(file)) if file is not None else {}
-    return values | checked(flags, text=True)
+    return values | _paths_made_full(checked(flags, text=True))
 
 
 def resolve(flags: Mapping[str, object], file: Path | None = None) -> TrainConfig:
@@ -311,11 +320,23 @@ def to_toml(config: TrainConfig) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _paths_made_full(values: dict[str, Value]) -> dict[str, Value]:
+    made = dict(values)
+    for name, value in values.items():
+        if isinstance(value, str) and name in PATHS:
+            made[name] = str(full_path(value))
+        elif isinstance(value, str) and name in NAMES_OR_PATHS:
+            made[name] = name_or_full_path(value, BUILT_IN)
+        elif isinstance(value, str) and name == "runs_dir":
+            made[name] = str(expanded(value))
+    return made
+
+
 def _checked_file(file: ConfigFile) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for key, value in file.values.items():
         try:
-            new = checked({key: value})
+            new = _paths_made_full(checked({key: value}))
             if new.keys() & values.keys():
                 raise ConfigError(f"{canonical(key)} is given twice.")
         except ConfigError as error:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from arc_core.errors import CheckpointError, LanguageModelError, RunError
 from arc_core.file_formats import LOOKED_AT, foreign_format
 from arc_core.model_config import check_values, shown
-from arc_core.paths import entries, exists, expanded, is_dir, is_file, matching, own_folder
+from arc_core.paths import entries, exists, expanded, is_dir, is_file, matching, own_folder, refusal
 from arc_core.safe_files import PICKLED, read_limited
 from arc_core.shard_index import kind_of, leads_outside, read_weight_map
 from arc_core.text import printable
@@ -103,6 +103,8 @@ def find_model(name: str, *, weights: bool = True) -> ModelFiles:
         raise LanguageModelError(f"{name} is a file: name the folder that holds config.json and the weights")
     elif HUB_NAME.fullmatch(name) and not name.startswith("."):
         files = _hub_snapshot(name, weights=weights)
+    elif reason := refusal(expanded(name)):
+        raise LanguageModelError(f"{name} cannot be looked at: {reason}")
     else:
         raise LanguageModelError(
             f"there is no language model {name!r}: give tiny, smollm2, an existing folder "
@@ -174,6 +176,8 @@ def _read_json(name: str, file: Path) -> dict[str, Any]:
 
 def _check_config(name: str, folder: Path) -> None:
     """Refuse a folder without a configuration, and one whose model is code that it brings along."""
+    if reason := refusal(folder) or refusal(folder / CONFIG):
+        raise LanguageModelError(f"{name} cannot be looked at: {reason}")
     if not is_file(folder / CONFIG):
         raise LanguageModelError(f"{name} is not a model folder: there is no config.json in {folder}")
     config = _read_json(name, folder / CONFIG)

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,6 +166,26 @@ def full_path(typed: str | Path) -> Path:
         ConfigError: As `expanded` does.
     """
     return expanded(typed).absolute()
+
+
+def name_or_full_path(typed: str, names: Collection[str]) -> str:
+    """Read what may be a known name, a name that is known elsewhere, or a path.
+
+    Args:
+        typed: As the user types it.
+        names: The known names, which are never looked for in the file system.
+
+    Returns:
+        A path, made absolute, where something has that name or it begins with `/`, `.` or `~`; else the name.
+
+    Raises:
+        ConfigError: As `expanded` does.
+    """
+    if typed in names:
+        return typed
+    path = expanded(typed)
+    is_path = typed.startswith(("/", ".", "~")) or (typed != "" and is_taken(path))
+    return str(path.absolute()) if is_path else typed
 
 
 def own_folder(variable: str, usual: str) -> Path:

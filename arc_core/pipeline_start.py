@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import cast
 
 from arc_core.checkpoint_index import MANIFEST, checkpoint_id, find_checkpoint, newest_intact
-from arc_core.config import PIPELINE, PRESETS, TrainConfig, checked, settings
+from arc_core.config import BUILT_IN, PIPELINE, PRESETS, TrainConfig, checked, settings
 from arc_core.errors import CheckpointError, ConfigError, DataError, RunError
 from arc_core.options import Value, canonical, unknown_key
-from arc_core.paths import expanded, is_dir, is_file
+from arc_core.paths import expanded, is_file, name_or_full_path
 from arc_core.protocol import SeenTasks
 from arc_core.rundir import SEEN, RunDirectory, open_run, trusted_run
 from arc_core.safe_files import read_limited
@@ -141,7 +141,7 @@ def settle(
         config = TrainConfig.from_mapping(PRESETS[chosen] | {"preset": chosen} | values)
     else:
         config = _over_run(start, preset, values)
-    config = replace(config, lm=_anchored(config.lm))
+    config = replace(config, lm=name_or_full_path(config.lm, BUILT_IN))
     return {"preset": config.preset} | {name: getattr(config, name) for name in SOLVING}
 
 
@@ -156,12 +156,6 @@ def _over_run(start: RunCheckpoint, preset: str | None, values: Mapping[str, Val
                 "start from random weights."
             )
     return TrainConfig.from_mapping({**own.to_dict(), **values})
-
-
-def _anchored(lm: str) -> str:
-    """A language model's folder as an absolute path, so that another process finds it; names stay names."""
-    path = expanded(lm)
-    return str(path.absolute()) if is_dir(path) and lm not in ("tiny", "smollm2") else lm
 
 
 def solving_config(settled: Mapping[str, object], seed: int) -> TrainConfig:

@@ -14,7 +14,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from arc_core.errors import RunError
-from arc_core.paths import entries, is_dir, is_file, is_link, is_taken, modified, refusal, same_place
+from arc_core.paths import (
+    entries,
+    expanded,
+    is_dir,
+    is_file,
+    is_link,
+    is_taken,
+    modified,
+    refusal,
+    same_place,
+)
 from arc_core.safe_files import PICKLED, open_regular, read_json_object, write_json_atomic
 from arc_core.text import is_printable, printable
 
@@ -257,7 +267,7 @@ def open_run(runs_dir: Path, reference: str = LATEST) -> RunDirectory:
     """
     where = printable(str(runs_dir))
     parent, _, name = reference.rstrip("/").rpartition("/")
-    if parent and not same_place(Path(parent), runs_dir):
+    if parent and not same_place(expanded(parent), runs_dir):
         raise RunError(f"The run {printable(reference)} is not in {where}: give its folder by --runs-dir.")
     if name != LATEST and (reason := _name_problem(name)):
         raise RunError(f'"{printable(name, 60)}" names no run: {reason}.')

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from arc_core.errors import DataError
 from arc_core.grids import printable
-from arc_core.paths import expanded
+from arc_core.paths import expanded, refusal
 
 MOST_FOLDERS = 10_000
 """Folders looked into: somebody who names a home or `/` should not wait for all of it."""
@@ -42,11 +42,11 @@ def look_at(source: str | Path) -> tuple[Path, int]:
         DataError: If that cannot be found out.
     """
     path = expanded(source)
+    if reason := refusal(path):
+        raise DataError(f"{printable(str(path))} cannot be looked at: {reason}.")
     try:
-        return path, os.stat(path).st_mode  # noqa: PTH116 - takes what no path can be, too
-    except PermissionError as error:
-        raise DataError(f"{printable(str(path))} cannot be looked at: {error.strerror}.") from None
-    except OSError:  # nothing there, and names that nothing can have
+        return path, os.stat(path).st_mode  # noqa: PTH116 - links are followed
+    except OSError:  # nothing there
         return path, 0
 
 

@@ -17,7 +17,7 @@ from arc_core.dataset_files import Split, Task, load_tasks
 from arc_core.errors import CheckpointError, ConfigError, RunError
 from arc_core.evaluation import WHOLE, Assignment, EvalFolder, TaskAnswer
 from arc_core.kaggle import with_known_outputs
-from arc_core.paths import exists, is_file, matching, modified
+from arc_core.paths import exists, is_file, matching, modified, refusal
 from arc_core.pipeline_start import find_run_checkpoint, identity_of, settle
 from arc_core.protocol import SeenTasks, choose_tasks, first_of, held_out, refuse_seen, tasks_again
 from arc_core.rundir import check_name
@@ -175,13 +175,17 @@ def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
         DataError: If its tasks are not there any more.
     """
     if name == LATEST:
-        found = sorted(matching(evals_dir, "[!.]*/eval.json"), key=modified)
+        found = [path for path in matching(evals_dir, "[!.]*/eval.json") if refusal(path) is None]
         if not found:
+            if reason := refusal(evals_dir):
+                raise RunError(f"{printable(str(evals_dir))} cannot be looked at: {reason}.")
             raise RunError(f"There is no evaluation in {printable(str(evals_dir))}.")
-        folder = EvalFolder(found[-1].parent.absolute())
+        folder = EvalFolder(max(found, key=modified).parent.absolute())
     else:
         check_name(name)
         folder = EvalFolder((evals_dir / name).absolute())
+        if reason := refusal(folder.path):
+            raise RunError(f"{printable(str(folder.path))} cannot be looked at: {reason}.")
         if not is_file(folder.path / "eval.json"):
             raise RunError(f"There is no evaluation {name} in {printable(str(evals_dir))}.")
     assignment = folder.assignment()

@@ -13,6 +13,7 @@ import typer
 from arc_core.config import settings
 from arc_core.errors import ConfigError
 from arc_core.options import Setting, canonical
+from arc_core.paths import expanded
 
 FLAGS = (
     "epochs",
@@ -93,7 +94,11 @@ def takes_options(command: Callable[[Given], None], *, themed: bool = False) -> 
 
     parameters = [_parameter(known[name]) for name in FLAGS]
     parameters += [
-        _keyword("config", Path | None, typer.Option("--config", metavar="FILE.toml", help="A config file.")),
+        _keyword(
+            "config",
+            Path | None,
+            typer.Option("--config", metavar="FILE.toml", parser=expanded, help="A config file."),
+        ),
         _keyword(
             "assignments",
             list[str] | None,

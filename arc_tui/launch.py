@@ -20,7 +20,7 @@ from arc_core.config import LAUNCH_OPTIONS, TrainConfig, explicit_values, refuse
 from arc_core.errors import ConfigError, RunError
 from arc_core.events import Event, next_seq
 from arc_core.options import Value, canonical
-from arc_core.paths import exists, expanded, full_path
+from arc_core.paths import full_path
 from arc_core.provenance import describe_run
 from arc_core.rundir import RunDirectory, create_run, open_run, refuse_if_alive
 from arc_core.text import printable
@@ -30,9 +30,6 @@ from arc_tui.output import LOST, abandon, cannot_write
 from arc_tui.runner import Engine, Outcome, engine_command, last_lines, supervise
 from arc_tui.supervisor import cause
 from arc_tui.themes import load_theme
-
-BUILT_IN = ("arcagi1", "arcagi2", "tiny", "smollm2")
-"""Datasets and language models that are not looked for in the file system."""
 
 DYING_HOLDER_SECONDS = 10.0
 
@@ -211,14 +208,13 @@ def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str])
 
 
 def _create(config: TrainConfig, argv: Sequence[str]) -> Launch:
-    config = dataclasses.replace(
-        config,
-        dataset=_anchored(config.dataset),
-        lm=_anchored(config.lm),
-        solutions=_anchored(config.solutions) if config.solutions else None,
-    )
-    run = create_run(Path(config.runs_dir), config.name, describe_run(config, argv))
+    run = create_run(Path(config.runs_dir), config.name, describe_run(_placed(config), argv))
     return Launch(run, config, resumed=False, undo=run.remove)
+
+
+def _placed(config: TrainConfig) -> TrainConfig:
+    """Say in full where the folder of runs is, as run.json keeps it."""
+    return dataclasses.replace(config, runs_dir=str(full_path(config.runs_dir)))
 
 
 def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) -> Launch:
@@ -230,7 +226,7 @@ def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) 
         after[GO_ON_FROM] = checkpoint_id(find_checkpoint(run.checkpoints, asked.checkpoint))
     if changes:
         numbered = _numbered(changes, next_seq(run.events))
-        after |= {"config": config.own(), "changes": [*before.get("changes", []), *numbered]}
+        after |= {"config": _placed(config).own(), "changes": [*before.get("changes", []), *numbered]}
     if after != before:
         run.write(after)
     return Launch(run, config, resumed=True, undo=lambda: run.write(before))
@@ -251,7 +247,7 @@ def _branch(
     )
     differ = {*given, *(key for key in settings() if getattr(then, key) != getattr(config, key))}
     changes = _changes(then, config, sorted(differ - set(LAUNCH_OPTIONS)))
-    made = describe_run(config, argv) | {"changes": _numbered(changes, source.last_seq + 1)}
+    made = describe_run(_placed(config), argv) | {"changes": _numbered(changes, source.last_seq + 1)}
     run = make_branch(old, source, Path(config.runs_dir), cast(str, asked.branch), made)
     return Launch(run, config, resumed=True, undo=run.remove)
 
@@ -353,11 +349,6 @@ def how_to_go_on(run: RunDirectory, runs_dir: str) -> list[str]:
 
 def command_line(runs_dir: str, *words: str) -> str:
     """Return a command of arc-tui as the user would type it, safe to print."""
-    place = [] if runs_dir == TrainConfig().runs_dir else ["--runs-dir", runs_dir]
+    at_home = full_path(runs_dir) == full_path(TrainConfig().runs_dir)
+    place = [] if at_home else ["--runs-dir", runs_dir]
     return printable(shlex.join(["arc-tui", *words, *place]))
-
-
-def _anchored(value: str) -> str:
-    """Make a path absolute, so that the run can be resumed from another folder; names stay names."""
-    path = expanded(value)
-    return str(path.absolute()) if value not in BUILT_IN and exists(path) else value

@@ -6,16 +6,16 @@ What reads grids needs numpy, which the other commands are quicker without: it i
 from __future__ import annotations
 
 import json
-import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from arc_core.config import PIPELINE, SOLVER
+from arc_core.config import BUILT_IN, PIPELINE, SOLVER
 from arc_core.errors import ConfigError, DataError
 from arc_core.options import canonical
+from arc_core.paths import expanded, is_file, name_or_full_path
 from arc_core.rundir import LATEST, open_run
 from arc_core.text import printable
 from arc_tui.output import echo, echo_error, relay
@@ -43,7 +43,9 @@ SetOption = Annotated[
 
 
 def score_submission(
-    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A submission.json.")],
+    submission: Annotated[
+        Path, typer.Argument(metavar="SUBMISSION", parser=expanded, help="A submission.json.")
+    ],
     solutions: Annotated[
         str,
         typer.Argument(metavar="SOLUTIONS", help="Kaggle's solutions file, or a dataset: arcagi1, arcagi2."),
@@ -53,7 +55,12 @@ def score_submission(
     ] = "evaluation",
     challenges: Annotated[
         Path | None,
-        typer.Option("--challenges", metavar="FILE", help="The challenges that the solutions belong to."),
+        typer.Option(
+            "--challenges",
+            metavar="FILE",
+            parser=expanded,
+            help="The challenges that the solutions belong to.",
+        ),
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Score the submission's tasks alone, though others are missing.")
@@ -151,7 +158,10 @@ def evaluate(
         str | None, typer.Option("--resume", metavar="NAME|latest", help="Go on with an evaluation.")
     ] = None,
     evals_dir: Annotated[
-        Path, typer.Option("--evals-dir", metavar="FOLDER", help="The folder that holds the evaluations.")
+        Path,
+        typer.Option(
+            "--evals-dir", metavar="FOLDER", parser=expanded, help="The folder that holds the evaluations."
+        ),
     ] = EVALS_DIR,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
@@ -163,7 +173,7 @@ def evaluate(
         folder, known = eval_command.reopen(resume, evals_dir)
     else:
         asked = eval_command.Asked(
-            dataset=dataset,
+            dataset=name_or_full_path(dataset, BUILT_IN),
             split="training" if held_out else cast("Split", one_of("--split", split, SPLITS)),
             limit=limit,
             tasks=None if tasks is None else task_list(tasks),
@@ -230,7 +240,9 @@ def solve(
 
 
 def export_weights(
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="The weights file to write.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE", parser=expanded, help="The weights file to write.")
+    ],
     run: Annotated[
         str, typer.Option("--run", metavar="RUN", help="A pretraining run; the newest if left out.")
     ] = LATEST,
@@ -255,13 +267,11 @@ def task_list(given: str) -> list[str]:
     Raises:
         DataError: If a file cannot be read, or nothing is listed.
     """
-    from arc_core.task_folder import look_at
-
     found: list[str] = []
     # The whole first: a file's name may have a comma.
-    for part in [given] if stat.S_ISREG(look_at(given)[1]) else given.split(","):
-        path, mode = look_at(part.strip())
-        found += _listed(path) if stat.S_ISREG(mode) else [part.strip()]
+    for part in [given] if is_file(expanded(given)) else given.split(","):
+        path = expanded(part.strip())
+        found += _listed(path) if is_file(path) else [part.strip()]
     found = [name for name in found if name]
     if not found:
         raise DataError("The list of tasks is empty.")

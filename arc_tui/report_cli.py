@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from arc_core.config import TrainConfig
 from arc_core.errors import ConfigError, RunError
+from arc_core.paths import expanded
 from arc_core.rundir import LATEST, open_run
 from arc_core.text import printable
 from arc_tui.output import echo
+from arc_tui.run_cli import RUNS_DIR, RunsDir
 from arc_tui.themes import load_theme
 
-RUNS_DIR = TrainConfig().runs_dir
 PANELS = (
     "loss, loss_log, components, reward, validation, accuracy, gradients, rates, memory, entries, "
     "curriculum, speed, grids"
@@ -33,7 +33,11 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Where to; else NAME.html or NAME-PANEL.svg here."
+            "--output",
+            "-o",
+            metavar="FILE",
+            parser=expanded,
+            help="Where to; else NAME.html or NAME-PANEL.svg here.",
         ),
     ] = None,
     svg: Annotated[
@@ -48,9 +52,7 @@ def report(
         str | None,
         typer.Option("--theme", metavar="NAME", help="Colours; else light paper, dark on dark screens."),
     ] = None,
-    runs_dir: Annotated[
-        str, typer.Option("--runs-dir", metavar="FOLDER", help="The folder that holds the runs.")
-    ] = RUNS_DIR,
+    runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Write a run's record as one HTML file, or one of its panels as a picture."""
     # Here, not above: the other commands should not wait for what only this one needs.

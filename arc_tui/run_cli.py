@@ -11,6 +11,7 @@ import typer
 
 from arc_core.config import TrainConfig
 from arc_core.errors import ConfigError, RunError
+from arc_core.paths import expanded
 from arc_core.rundir import LATEST, RunDirectory, RunLock, is_alive, open_run
 from arc_core.text import printable
 from arc_tui import export, run_list, run_report
@@ -26,7 +27,15 @@ Run = Annotated[
     str, typer.Argument(metavar="[RUN]", help="A run's name, or the start of it; the newest if left out.")
 ]
 NamedRun = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or the start of it.")]
-RunsDir = Annotated[str, typer.Option("--runs-dir", metavar="FOLDER", help="The folder that holds the runs.")]
+RunsDir = Annotated[
+    str,
+    typer.Option(
+        "--runs-dir",
+        metavar="FOLDER",
+        callback=lambda typed: str(expanded(typed)),
+        help="The folder that holds the runs.",
+    ),
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send the command and do not wait for its effect.")]
 SkipBadTasks = Annotated[
     bool,
@@ -202,10 +211,12 @@ def note(run: NamedRun, text: Annotated[str, typer.Argument()], runs_dir: RunsDi
 def export_numbers(
     run: Run = LATEST,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="FILE", help="A table with a line for each step.")
+        Path | None,
+        typer.Option("--csv", metavar="FILE", parser=expanded, help="A table with a line for each step."),
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="A folder for TensorBoard.")
+        Path | None,
+        typer.Option("--tensorboard", metavar="FOLDER", parser=expanded, help="A folder for TensorBoard."),
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:

@@ -9,7 +9,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 from arc_core.config import TrainConfig
@@ -108,9 +107,7 @@ def status_lines(run: RunDirectory, now: float | None = None) -> list[str]:
 def crash_lines(run: RunDirectory) -> list[str]:
     """Write why the training process of a run may have ended without a word, and how to go on."""
     said = last_lines(run)
-    usual = TrainConfig().runs_dir
-    at_home = run.path.parent == Path(usual).absolute()
-    again = command_line(usual if at_home else str(run.path.parent), "train", "--resume", run.name)
+    again = command_line(str(run.path.parent), "train", "--resume", run.name)
     return [
         "The training process ended without saying why"
         + (f"; the last lines of {printable(str(run.engine_log))}:" if said else "."),

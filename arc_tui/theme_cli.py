@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from arc_core.errors import ConfigError
+from arc_core.paths import expanded
 from arc_core.text import printable
 from arc_tui.output import echo
 from arc_tui.settings import example
@@ -20,7 +21,9 @@ from arc_tui.themes import Theme, read_theme, theme_paths, user_theme_folder
 def themes(
     check: Annotated[
         list[Path] | None,
-        typer.Option("--check", metavar="FILE.toml", help="Only check this file; may be repeated."),
+        typer.Option(
+            "--check", metavar="FILE.toml", parser=expanded, help="Only check this file; may be repeated."
+        ),
     ] = None,
 ) -> None:
     """List the themes with their colours; your own are read from the config folder."""

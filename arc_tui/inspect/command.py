@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from arc_core.errors import ConfigError
+from arc_core.paths import expanded
 from arc_tui.inspect.results_command import results
 from arc_tui.inspect.task_command import dataset, task
 from arc_tui.launch import has_terminal
@@ -68,7 +69,10 @@ def checkpoint(
     export_lm: Annotated[
         Path | None,
         typer.Option(
-            "--export-lm", metavar="FOLDER", help="Copy the language model, in Hugging Face layout."
+            "--export-lm",
+            metavar="FOLDER",
+            parser=expanded,
+            help="Copy the language model, in Hugging Face layout.",
         ),
     ] = None,
     export: Annotated[
@@ -101,7 +105,7 @@ def checkpoint(
     if export_lm is not None:
         tasks["--export-lm"] = lambda: show.export_whole_model(found, export_lm)
     if export is not None:
-        tasks["--export"] = lambda: show.export(found, *export)
+        tasks["--export"] = lambda: show.export(found, export[0], expanded(export[1]))
     if len(tasks) > 1:
         raise ConfigError(f"{' and '.join(tasks)} do not go together: give one of them.")
     found = open_checkpoint(path, Path(runs_dir))

@@ -16,7 +16,7 @@ from arc_core.errors import ArcError, RunError
 from arc_core.evaluation import Assignment, EvalFolder, InputAnswer, TaskAnswer, voted
 from arc_core.grids import Grid
 from arc_core.kaggle import known_outputs
-from arc_core.paths import exists, expanded, is_dir, is_file, matching, modified
+from arc_core.paths import exists, expanded, is_dir, is_file, matching, modified, refusal
 from arc_core.protocol import choose_tasks, tasks_again
 from arc_core.rundir import LATEST
 from arc_core.safe_files import read_json_object
@@ -192,11 +192,15 @@ def find_eval(reference: str, evals_dir: Path) -> EvalFolder:
     """
     known = list_evals(evals_dir)
     where = printable(str(evals_dir))
-    if reference == LATEST:
-        if not known:
-            raise RunError(f"There is no evaluation in {where}.")
-        return EvalFolder(known[0].path.absolute())
     path = expanded(reference)
+    for place in (evals_dir, evals_dir / reference, path):
+        if reason := refusal(place):
+            raise RunError(f"{printable(str(place))} cannot be looked at: {reason}.")
+    if reference == LATEST:
+        newest = next((one for one in known if refusal(one.path / "eval.json") is None), None)
+        if newest is None:
+            raise RunError(f"There is no evaluation in {where}.")
+        return EvalFolder(newest.path.absolute())
     if is_file(path / "eval.json"):
         return EvalFolder(path.absolute())
     by_name = {one.path.name: one.path for one in known}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arc_core.errors import ConfigError
+from arc_core.errors import ConfigError, RunError
+from arc_core.paths import expanded, refusal
 from arc_core.text import printable
 from arc_tui.launch import has_terminal
 from arc_tui.learn_cli import EVALS_DIR
@@ -55,7 +56,10 @@ def results(
         str | None, typer.Option("--theme", metavar="NAME", help="Theme of the browser.")
     ] = None,
     evals_dir: Annotated[
-        Path, typer.Option("--evals-dir", metavar="FOLDER", help="The folder that holds the evaluations.")
+        Path,
+        typer.Option(
+            "--evals-dir", metavar="FOLDER", parser=expanded, help="The folder that holds the evaluations."
+        ),
     ] = EVALS_DIR,
 ) -> None:
     """Browse what an evaluation has solved and what not, as grids; or two beside each other."""
@@ -101,6 +105,8 @@ def _show_evals(evals_dir: Path, *, json: bool) -> None:
     from arc_tui.inspect.results_text import eval_lines
 
     found = list_evals(evals_dir)
+    if not found and (reason := refusal(evals_dir)):
+        raise RunError(f"{printable(str(evals_dir))} cannot be looked at: {reason}.")
     _print([eval_facts(one) for one in found] if json else eval_lines(found, str(evals_dir)), json=json)
 
 

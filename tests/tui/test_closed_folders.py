@@ -88,6 +88,7 @@ def test_list_says_which_runs_are_closed(capsys: pytest.CaptureFixture[str]):
         *("status", "logs", "attach", "pause", "resume", "stop", "delete --yes", "report"),
         *("export --csv out.csv", "inspect checkpoint", "train --headless --resume", "set"),
         "export-weights out.safetensors --run",
+        "eval --system pipeline --limit 1 --weights",
     ],
 )
 def test_naming_a_closed_run_is_refused_in_one_sentence(
@@ -105,39 +106,47 @@ CLOSED = [
     "inspect dataset {}",
     "inspect checkpoint {}",
     "inspect task {}/t.json",
-    "inspect eval {}",
-    "train --headless --dataset {}",
-    "train --headless --dataset data --lm {}",
-    "train --headless --dataset data --preset solver --extra-data {}",
-    "train --headless --dataset data/00000001.json --solutions {}/s.json",
-    "train --headless --config {}/c.toml",
+    "inspect task 00000001 --dataset {}",
+    "inspect results {}",
+    "inspect results --evals-dir {}",
     "config --config {}/c.toml",
+    "train --headless --config {}/c.toml",
     "train --headless --dataset data --runs-dir {}/runs",
     "solve {}/t.json",
+    "solve 00000001 --dataset {}",
     "eval --dataset {} --limit 1",
     "eval --dataset data --split training --weights {}/w.safetensors",
     "eval --dataset data --split training --evals-dir {}/evals",
     "eval --resume latest --evals-dir {}",
-    "eval --tasks {}/list",
+    "eval --resume some --evals-dir {}",
     "score {}/submission.json arcagi1",
-    "score data/00000001.json {}/solutions.json",
     "status --runs-dir {}",
     "runs --runs-dir {}",
     "report mine -o {}/report.html",
     "export mine --csv {}/out.csv",
     "export mine --tensorboard {}/board",
-    "themes --validate {}/t.toml",
+    "themes --check {}/t.toml",
+    *(
+        pytest.param(f"train --headless --dataset {words}", marks=pytest.mark.slow)
+        for words in ("{}", "data --lm {}", "data --preset solver --extra-data {}", "c.json --solutions {}/s")
+    ),
 ]
 
 
-@pytest.mark.parametrize("place", ["runs/theirs", LONG], ids=["closed", "long"])
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("runs/theirs", "Permission denied"), (LONG, "File name too long")],
+    ids=["closed", "long"],
+)
 @pytest.mark.parametrize("command", CLOSED)
 @pytest.mark.usefixtures("shared_runs")
 def test_closed_and_impossible_paths_are_refused_in_one_sentence(
-    command: str, place: str, capsys: pytest.CaptureFixture[str]
+    command: str, place: str, reason: str, capsys: pytest.CaptureFixture[str]
 ):
+    Path("c.json").write_text(json.dumps({"00000001": TASK}))
     assert _main(*command.format(place).split()) == 2
     error = capsys.readouterr().err
     assert error.startswith("Error: ")
     assert error.count("\n") == 1
-    assert "Traceback" not in error
+    assert place in error
+    assert reason in error
