@@ -20,7 +20,7 @@ from arc_core.config import TrainConfig
 from arc_core.control import Control
 from arc_core.dataset_files import Pair, TaskSet
 from arc_core.errors import CheckpointError, ConfigError, DataError
-from arc_core.events import EventWriter, read_events
+from arc_core.events import EventReader, EventWriter
 from arc_core.extra_data import load_extra
 from arc_core.grids import Grid
 from arc_core.loop import StopRequested, TrainingLoop
@@ -154,7 +154,7 @@ class Pretrainer(TrainingLoop[list[Group]]):
             except CheckpointError as error:
                 raise CheckpointError(f"{path.name} cannot be used: {error}") from None
         progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
-        begun = any(event["type"] in ("run_started", "resumed") for event in read_events(run.events))
+        begun = any(event["type"] in ("run_started", "resumed") for event in EventReader(run.events))
         replay_settings(run, self.system, progress, after=0)
         if begun:
             events.emit("resumed", step=0, checkpoint=None, supersedes=0)

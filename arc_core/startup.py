@@ -17,7 +17,7 @@ from arc_core.data import ARCDataset, Example, TaskSet, load_tasks
 from arc_core.diagnostics import Finding
 from arc_core.errors import CheckpointError, DataError, PreflightError, RunError
 from arc_core.evaluate import choose_inputs
-from arc_core.events import EventWriter, events_after, read_events
+from arc_core.events import EventReader, EventWriter, events_after
 from arc_core.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.progress import Progress
 from arc_core.protocol import SeenTasks
@@ -174,7 +174,7 @@ def start_or_resume(
     system = ArcSystem(config, device, total_steps)
     system.efe_loss.set_anchor(color_shares(dataset))
     progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
-    trained_before = any(event["type"] in ("run_started", "resumed") for event in read_events(run.events))
+    trained_before = any(event["type"] in ("run_started", "resumed") for event in EventReader(run.events))
     replay_settings(run, system, progress, after=0)
     if trained_before:
         events.emit("resumed", step=0, checkpoint=None, supersedes=0)

@@ -13,7 +13,7 @@ from typing import Any
 
 from arc_core.checkpoint_index import list_checkpoints, read_state
 from arc_core.errors import ArcError
-from arc_core.events import read_events, read_tail
+from arc_core.events import read_tail, without_passing_steps
 from arc_core.rundir import RunDirectory, is_alive
 from arc_core.text import printable
 from arc_tui.headless_lines import number, size
@@ -51,9 +51,9 @@ def read_run(run: RunDirectory, run_json: dict[str, Any], *, whole_log: bool, no
         now: Seconds since the epoch.
     """
     alive = is_alive(run)  # before the log, so that the end of a run that just ended is in it
-    events = read_events(run.events) if whole_log else read_tail(run.events, TAIL_BYTES)
+    events = without_passing_steps(run.events) if whole_log else read_tail(run.events, TAIL_BYTES)
     state = reduce(events, initial(run_json))
-    if not events and not alive and now - number(run_json, "created") < STARTING_SECONDS:
+    if not state.seq and not alive and now - number(run_json, "created") < STARTING_SECONDS:
         return state
     return observed(state, alive=alive)
 
