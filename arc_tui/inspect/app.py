@@ -23,7 +23,7 @@ from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
 from arc_tui.inspect.tool_app import ToolApp
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.inspect.verify import FileCheck, verify
-from arc_tui.rows import Row
+from arc_tui.rows import Row, padded
 from arc_tui.themes import DEFAULT_THEME
 
 
@@ -187,7 +187,7 @@ def _check_rows(found: list[FileCheck]) -> list[Row]:
         rows.append(
             [
                 ("✓ " if good else "✗ ", "good" if good else "error"),
-                (f"{file.name:<32}", "text"),
+                (padded(printable(file.name, 300), 32), "text"),
                 (f"{size(file.bytes):>10}  ", "muted"),
                 (printable(told, 300), "muted" if good else "error"),
             ]
