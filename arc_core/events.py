@@ -9,8 +9,9 @@ damaged.
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -26,6 +27,7 @@ __all__ = [
     "Event",
     "EventReader",
     "EventWriter",
+    "counting_events",
     "drop_superseded",
     "events_after",
     "next_seq",
@@ -33,6 +35,7 @@ __all__ = [
     "read_events",
     "read_tail",
     "validate_event",
+    "without_passing_steps",
 ]
 
 CHUNK_BYTES = 4 << 20
@@ -88,6 +91,27 @@ class EventReader:
                 else:
                     events.append(event)
         return events
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield what `poll` would return, one event at a time, up to the present end of the log.
+
+        No more than `CHUNK_BYTES` of it are in memory, however long it is. To be followed to its end.
+
+        Raises:
+            RunError: If the log is a symbolic link or no regular file.
+        """
+        while lines := self._next_lines():
+            for line in lines:
+                event = parse_event(line)
+                if event is None:
+                    self.damaged += 1
+                else:
+                    yield event
+
+    def blocks(self) -> Iterator[list[bytes]]:
+        """Yield the lines up to the present end of the log, not read, a few thousand at a time."""
+        while lines := self._next_lines():
+            yield lines
 
     def skip_to_tail(self, limit: int) -> None:
         """Leave out all but the whole lines in the last `limit` bytes."""
@@ -183,10 +207,72 @@ def drop_superseded(events: Iterable[Event]) -> list[Event]:
     return kept
 
 
+def counting_events(reader: EventReader) -> Iterator[Event]:
+    """Yield what `drop_superseded` keeps of a log as it stands, without ever holding the log.
+
+    It is read twice, first for its resumes: most of its lines are steps, which that passes over.
+
+    Args:
+        reader: Of the log, from its start; stands at the end afterwards.
+    """
+    ahead = [event for event in without_passing_steps(reader.path) if event["type"] == "resumed"]
+    for event in reader:
+        if ahead and event["seq"] == ahead[0]["seq"]:
+            del ahead[0]
+        if not any(_is_superseded(event, resumed) for resumed in ahead):
+            yield event
+
+
+def without_passing_steps(path: Path) -> Iterator[Event]:
+    """Yield the events of a log as it stands, of the steps only those that no other step follows at once.
+
+    What a run's state adds up to hangs on no more than these. A step that another one follows is not even
+    read, so that a million steps take seconds.
+
+    Raises:
+        RunError: If the log is a symbolic link or no regular file.
+    """
+    last: Event | None = None
+    for lines in EventReader(path).blocks():
+        passing: list[bytes] = []
+        for line in lines:
+            if line.startswith(_STEP):
+                passing.append(line)
+                continue
+            event = parse_event(line)
+            if event is None:
+                continue
+            last, passing = _last_step(passing) or last, []
+            if event["type"] == "step":
+                last = event
+                continue
+            if last is not None:
+                yield last
+                last = None
+            yield event
+        last = _last_step(passing) or last
+    if last is not None:
+        yield last
+
+
+_STEP = b'{"type":"step",'
+"""What the writer begins a step's line with."""
+
+
+def _last_step(lines: list[bytes]) -> Event | None:
+    """Return the last of these steps that is whole."""
+    return next((event for line in reversed(lines) if (event := parse_event(line)) is not None), None)
+
+
 def _is_superseded(event: Event, resumed: Event) -> bool:
     if event["type"] == "checkpoint":
-        return event["step"] > resumed["step"]
-    return event["type"] in _OF_A_STEP and event["seq"] > resumed["supersedes"]
+        return _number(event, "step") > _number(resumed, "step")
+    return event["type"] in _OF_A_STEP and event["seq"] > _number(resumed, "supersedes")
+
+
+def _number(event: Event, name: str) -> float:
+    value: object = event.get(name)
+    return value if isinstance(value, int | float) else math.nan
 
 
 def parse_event(line: bytes) -> Event | None:

@@ -16,7 +16,7 @@ from arc_core.config import LAUNCH_OPTIONS, TrainConfig, settings
 from arc_core.control import Rated, apply_settings
 from arc_core.diagnostics import Finding
 from arc_core.errors import CheckpointError, RunError
-from arc_core.events import EventWriter, events_after, read_events
+from arc_core.events import EventReader, EventWriter, events_after
 from arc_core.optimizer import Schedule
 from arc_core.progress import Progress
 from arc_core.provenance import describe_build
@@ -137,7 +137,7 @@ def start_or_resume(
             raise CheckpointError(f"{path.name} cannot be used: {error}") from None
     system = build(None)
     progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
-    trained_before = any(event["type"] in ("run_started", "resumed") for event in read_events(run.events))
+    trained_before = any(event["type"] in ("run_started", "resumed") for event in EventReader(run.events))
     replay_settings(run, system, progress, after=0)
     return Start(
         system, progress, config, live_settings(system, progress), supersedes=0 if trained_before else None

@@ -6,16 +6,15 @@ import contextlib
 import csv
 import importlib
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 from arc_core.errors import RunError
-from arc_core.events import Event, EventReader
+from arc_core.events import Event, EventReader, counting_events
 from arc_core.text import printable
-from arc_tui.headless_lines import number
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,6 @@ class Numbers:
     """The numbers of one event by their dotted names."""
 
     kind: str
-    seq: int
     values: dict[str, int | float]
 
 
@@ -40,16 +38,19 @@ def export_csv(log: Path, target: Path) -> int:
     Raises:
         RunError: If the file cannot be written.
     """
-    rows = _numbers_of(log, ("step",))
-    columns = list(dict.fromkeys(name for row in rows for name in row.values))
+    # Read once for the columns and once for the rows: a long log does not fit into memory.
+    columns = list(dict.fromkeys(name for row in _numbers_of(log, ("step",)) for name in row.values))
+    count = 0
     try:
         with target.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow([printable(name) for name in columns])
-            table.writerows([row.values.get(name, "") for name in columns] for row in rows)
+            for row in _numbers_of(log, ("step",)):
+                table.writerow([row.values.get(name, "") for name in columns])
+                count += 1
     except OSError as error:
         raise RunError(f"Cannot write {printable(str(target))}: {error.strerror}.") from None
-    return len(rows)
+    return count
 
 
 def export_tensorboard(log: Path, target: Path) -> int:
@@ -66,15 +67,16 @@ def export_tensorboard(log: Path, target: Path) -> int:
         RunError: If the library is not installed or the folder cannot be written.
     """
     library = _tensorboard_library()
-    rows = _numbers_of(log, ("step", "validation"))
+    steps = 0
     try:
         target.mkdir(parents=True, exist_ok=True)
         with cast(Any, library).SummaryWriter(logdir=str(target)) as writer:
-            for row in rows:
+            for row in _numbers_of(log, ("step", "validation")):
                 _write_scalars(writer, row)
+                steps += row.kind == "step"
     except OSError as error:
         raise RunError(f"Cannot write to {printable(str(target))}: {error.strerror}.") from None
-    return sum(row.kind == "step" for row in rows)
+    return steps
 
 
 def _write_scalars(writer: Any, row: Numbers) -> None:
@@ -85,18 +87,11 @@ def _write_scalars(writer: Any, row: Numbers) -> None:
             writer.add_scalar(printable(tag), value, step, walltime=at)
 
 
-def _numbers_of(log: Path, kinds: tuple[str, ...]) -> list[Numbers]:
+def _numbers_of(log: Path, kinds: tuple[str, ...]) -> Iterator[Numbers]:
     """Read the numbers of these events; what a later resume took back is left out."""
-    kept: list[Numbers] = []
-    reader = EventReader(log)
-    while events := reader.poll():
-        for event in events:
-            if event["type"] == "resumed":
-                counts = number(event, "supersedes")
-                kept = [row for row in kept if row.seq <= counts]
-            elif event["type"] in kinds:
-                kept.append(Numbers(event["type"], event["seq"], _flat(event)))
-    return kept
+    for event in counting_events(EventReader(log)):
+        if event["type"] in kinds:
+            yield Numbers(event["type"], _flat(event))
 
 
 def _flat(event: Event) -> dict[str, int | float]:

@@ -10,7 +10,7 @@ from arc_core.events import Event
 from arc_core.text import printable
 from arc_tui.checkpoints import SavedState, Standing
 from arc_tui.headless_lines import number, size
-from arc_tui.rows import Row, Run, fill, wrap
+from arc_tui.rows import Row, Run, fill, padded, wrap
 from arc_tui.run_list import best_text
 from arc_tui.run_state import RunState
 from arc_tui.widgets.header import GLYPHS
@@ -43,7 +43,7 @@ def columns(texts: Sequence[Run], widths: Sequence[int], cells: int) -> Row:
     row: Row = []
     for (text, style), given in zip(texts, widths, strict=True):
         wide = abs(given) or rest
-        shown = text.rjust(wide - 2) if given < 0 else text
+        shown = padded(text, wide - 2, left=False) if given < 0 else text
         row += [*fill([(shown, style)], wide - 1), (" ", "")]
     return row
 

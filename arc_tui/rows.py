@@ -22,6 +22,17 @@ def width(row: Sequence[Run]) -> int:
     return sum(cell_len(text) for text, _ in row)
 
 
+def padded(text: str, cells: int, *, left: bool = True) -> str:
+    """Return a text with spaces up to so many cells, behind it or before it; a wider one stays as it is."""
+    spaces = " " * (cells - cell_len(text))
+    return text + spaces if left else spaces + text
+
+
+def sized(text: str, cells: int, *, left: bool = True) -> str:
+    """Return a text of exactly so many cells, cut at its end or padded with spaces."""
+    return padded(set_cell_size(text, min(cell_len(text), cells)), cells, left=left)
+
+
 def cut(row: Sequence[Run], cells: int) -> Row:
     """Return what of a row fits into so many cells; a text that is cut ends in an ellipsis."""
     if width(row) <= cells:

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
+
 from arc_core.checkpoint_index import list_checkpoints, read_state
 from arc_core.errors import ArcError, RunError
-from arc_core.events import read_events, read_tail
+from arc_core.events import read_tail, without_passing_steps
 from arc_core.paths import entries, is_taken, modified, refusal
 from arc_core.rundir import RunDirectory, is_alive
 from arc_core.text import printable
 from arc_tui.headless_lines import number, size
+from arc_tui.output import shown
+from arc_tui.rows import padded
 from arc_tui.run_commands import TAIL_BYTES
 from arc_tui.run_state import RunState, Validation, initial, observed, reduce
 
@@ -55,9 +59,9 @@ def read_run(run: RunDirectory, run_json: dict[str, Any], *, whole_log: bool, no
         now: Seconds since the epoch.
     """
     alive = is_alive(run)  # before the log, so that the end of a run that just ended is in it
-    events = read_events(run.events) if whole_log else read_tail(run.events, TAIL_BYTES)
+    events = without_passing_steps(run.events) if whole_log else read_tail(run.events, TAIL_BYTES)
     state = reduce(events, initial(run_json))
-    if not events and not alive and now - number(run_json, "created") < STARTING_SECONDS:
+    if not state.seq and not alive and now - number(run_json, "created") < STARTING_SECONDS:
         return state
     return observed(state, alive=alive)
 
@@ -78,12 +82,13 @@ def list_rows(runs_dir: Path, now: float | None = None) -> list[Row]:
 def table(rows: list[Row]) -> list[str]:
     """Write the list as aligned lines."""
     heads = ("NAME", "STATE", "EPOCH", "STEP", "BEST VALIDATION", "SIZE", "AGE")
-    lines = [heads, *(_cells(row) for row in rows)]
+    lines = [tuple(map(shown, line)) for line in (heads, *(_cells(row) for row in rows))]
     widths = [
-        max((len(line[i]) for line in lines if len(line) > i + 1), default=0) for i in range(len(heads))
+        max((cell_len(line[i]) for line in lines if len(line) > i + 1), default=0) for i in range(len(heads))
     ]
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(c, widths, strict=False)).rstrip() for c in lines
+        "  ".join(padded(cell, width) for cell, width in zip(line, widths, strict=False)).rstrip()
+        for line in lines
     ]
 
 

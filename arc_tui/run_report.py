@@ -14,7 +14,7 @@ from typing import Any, cast
 from arc_core.config import TrainConfig
 from arc_core.errors import ArcError
 from arc_core.event_types import lacks
-from arc_core.events import Event, EventReader, drop_superseded
+from arc_core.events import Event, EventReader, counting_events
 from arc_core.rundir import RunDirectory, is_alive, lock_holder
 from arc_core.safe_files import open_regular
 from arc_core.text import printable
@@ -164,10 +164,8 @@ def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
     """
     reporter = HeadlessReporter(_config(run), output, lambda: planned_batches(run))
     reader = EventReader(run.events)
-    past: list[Event] = []
-    while batch := reader.poll():
-        past += batch
-    reporter.handle(drop_superseded(past))
+    for event in counting_events(reader):
+        reporter.handle([event])
     if following:
         for batch in follow(reader, lambda: not is_alive(run)):
             reporter.handle(batch)

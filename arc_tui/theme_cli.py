@@ -12,7 +12,8 @@ from rich.text import Text
 from arc_core.errors import ConfigError
 from arc_core.paths import expanded
 from arc_core.text import printable
-from arc_tui.output import echo
+from arc_tui.output import echo, shown
+from arc_tui.rows import padded
 from arc_tui.settings import example
 from arc_tui.styles import GRID_COLOURS, PALETTE_COLOURS
 from arc_tui.themes import Theme, read_theme, theme_paths, user_theme_folder
@@ -39,7 +40,7 @@ def themes(
         except ConfigError as error:
             line = Text(printable(str(error)))
         own = " (yours)" if path.parent == user_theme_folder() else ""
-        console.print(Text(f"{printable(name, 30):16}"), line, Text(own), soft_wrap=True, sep="")
+        console.print(Text(padded(shown(printable(name, 30)), 16)), line, Text(own), soft_wrap=True, sep="")
     echo(f"\nYour own go into {printable(str(user_theme_folder()))}.")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from rich.cells import cell_len
 
 from arc_core.text import printable
 from arc_tui.headless_lines import size
@@ -17,7 +18,7 @@ from arc_tui.inspect.parts import Part
 from arc_tui.inspect.source import Checkpoint
 from arc_tui.inspect.text import bar, sides
 from arc_tui.inspect.tree import Node, Tree, natural
-from arc_tui.rows import Row, cut, fill, width
+from arc_tui.rows import Row, cut, fill, padded, width
 from arc_tui.styles import PALETTE_COLOURS
 
 WIDE = 70
@@ -283,7 +284,13 @@ def table_heading(cells: int, sorted_by: int, *, descending: bool) -> Row:
 
 def tail(name: str, cells: int) -> str:
     """Return what fits of a name: its end, which tells tensors apart."""
-    return name if len(name) <= cells else f"…{name[len(name) - max(cells - 1, 0) :]}"
+    if cell_len(name) <= cells:
+        return name
+    room = max(cells - 1, 0)
+    end = name[len(name) - min(room, len(name)) :]
+    while cell_len(end) > room:  # letters of two cells
+        end = end[1:]
+    return f"…{end}"
 
 
 def _widths(cells: int) -> list[tuple[Column, int]]:
@@ -293,7 +300,7 @@ def _widths(cells: int) -> list[tuple[Column, int]]:
 
 
 def _cell(text: str, column: Column, wide: int, style: str) -> Row:
-    shown = text.rjust(wide - 1) if column.cells < 0 else text
+    shown = padded(text, wide - 1, left=False) if column.cells < 0 else text
     if not column.cells:
         shown = f" {tail(text, wide - 2)}"
     return [*fill([(shown, style)], wide - 1), (" ", "")]
@@ -322,9 +329,9 @@ def bytes_bar(nodes: Sequence[Node], cells: int, most: int = 8) -> list[Row]:
         wide = end - begin
         if wide > 0:
             sign = chr(ord("a") + number)
-            text = f"{sign}:{label}" if wide > len(label) + 2 else sign
+            text = f"{sign}:{label}" if wide > cell_len(label) + 2 else sign
             # Pieces are told apart by their letters, by a gap between them, and by colour.
-            body = text[: wide - 1].ljust(wide - 1, "─") if wide > 1 else text[:1]
+            body = text + "─" * (wide - 1 - cell_len(text)) if wide > 1 else text[:1]
             row += [(body, f"series.{number % PALETTE_COLOURS}"), *([(" ", "")] if wide > 1 else [])]
         begin = end
     rows = [row]

@@ -21,7 +21,7 @@ from arc_tui.inspect.lazy_list import LazyList
 from arc_tui.inspect.source import Checkpoint
 from arc_tui.inspect.text import sides
 from arc_tui.inspect.tree import natural
-from arc_tui.rows import Row, fill
+from arc_tui.rows import Row, fill, padded
 from arc_tui.widgets.rows_view import RowsView
 
 NO_WEIGHTS = ("optimizer.", "memory.", "rng.")
@@ -229,4 +229,4 @@ def _cell(text: str, column: _Column, cells: int, style: str) -> Row:
         taken = sum(other.cells for other in COLUMNS if cells >= other.least)
         room = max(cells - taken - 1, 12)
         return fill([(f" {tail(text, room - 1)}", style)], room)
-    return [*fill([(text.rjust(column.cells - 1), style)], column.cells - 1), (" ", "")]
+    return [*fill([(padded(text, column.cells - 1, left=False), style)], column.cells - 1), (" ", "")]

@@ -11,7 +11,7 @@ from arc_tui.inspect.results_groups import GLYPHS, STYLES
 from arc_tui.inspect.results_pair import Outcome, PairedTask
 from arc_tui.inspect.results_text import cells_of, rules, share, solved_inputs, votes
 from arc_tui.inspect.text import when
-from arc_tui.rows import Row, fill
+from arc_tui.rows import Row, fill, sized
 
 SHORTEST_ID, LONGEST_ID = 8, 20
 NARROW = 96
@@ -65,9 +65,9 @@ def task_heading(cells: int, wide: int, order: str, *, reverse: bool) -> Row:
     """
     falling = (order != "id") is not reverse
     arrow = "▼" if falling else "▲"
-    text = f"   {_set('TASK' + (arrow if order == 'id' else ''), wide, left=True)}"
+    text = f"   {sized('TASK' + (arrow if order == 'id' else ''), wide, left=True)}"
     for column in _fitting(cells, wide):
-        text += " " + _set(
+        text += " " + sized(
             column.head + (arrow if column.sort == order else ""), column.cells, left=column.left
         )
     return fill([(text, "muted")], cells)
@@ -77,18 +77,18 @@ def task_row(found: TaskResult, cells: int, wide: int) -> Row:
     """Write a task of an evaluation."""
     row: Row = [(f" {GLYPHS[found.state]} ", STYLES[found.state])]
     quiet = found.state in (State.PENDING, State.DAMAGED)
-    row.append((_set(printable(found.id, wide), wide, left=True), "muted" if quiet else "text"))
+    row.append((sized(printable(found.id, wide), wide, left=True), "muted" if quiet else "text"))
     if quiet:
         return fill([*row, (f" {found.problem or found.state.value}", STYLES[found.state])], cells)
     for column in _fitting(cells, wide):
-        row.append((" " + _set(column.text(found), column.cells, left=column.left), "text"))
+        row.append((" " + sized(column.text(found), column.cells, left=column.left), "text"))
     return fill(row, cells)
 
 
 def pair_heading(cells: int, wide: int) -> Row:
     """Write what stands above the tasks of two evaluations."""
     size = f"{'SIZE':<8} " if _has_size(cells, wide) else ""
-    return fill([(f" A B {_set('TASK', wide, left=True)} {size}{'CELLS':>5} {'':>5}", "muted")], cells)
+    return fill([(f" A B {sized('TASK', wide, left=True)} {size}{'CELLS':>5} {'':>5}", "muted")], cells)
 
 
 def pair_row(found: PairedTask, cells: int, wide: int) -> Row:
@@ -96,7 +96,7 @@ def pair_row(found: PairedTask, cells: int, wide: int) -> Row:
     states = found.first.state, found.second.state
     one_alone = found.outcome in (Outcome.FIRST, Outcome.SECOND)
     row: Row = [(f" {GLYPHS[state]}", STYLES[state]) for state in states]
-    row.append((f" {_set(printable(found.id, wide), wide, left=True)}", "title" if one_alone else "text"))
+    row.append((f" {sized(printable(found.id, wide), wide, left=True)}", "title" if one_alone else "text"))
     size = f" {rules(found.first)[:8]:<8}" if _has_size(cells, wide) else ""
     first, second = cells_of(found)
     row.append((f"{size} {first:>5} {second:>5}", "text"))
@@ -118,12 +118,12 @@ def eval_heading(cells: int) -> Row:
 def eval_row(one: EvalSummary, cells: int, *, marked: bool) -> Row:
     """Write an evaluation."""
     wide, of_set = _eval_cells(cells)
-    name = f" {'◆' if marked else ' '} {printable(one.path.name, wide - 1):<{wide}}"
+    name = f" {'◆' if marked else ' '} {sized(printable(one.path.name, wide - 1), wide - 1)} "
     if one.problem is not None:
         return fill([(name, "text"), (printable(one.problem, 300), "error")], cells)
     done = f"{one.done}/{one.tasks}"
     solved = "-" if one.solved is None else str(one.solved)
-    text = f"{printable(one.dataset, of_set - 1):<{of_set}}{done:>9}{solved:>8}  {when(one.begun)}"
+    text = f"{sized(printable(one.dataset, of_set - 1), of_set - 1)} {done:>9}{solved:>8}  {when(one.begun)}"
     return fill([(name, "text"), (text, "text" if one.done == one.tasks else "muted")], cells)
 
 
@@ -142,10 +142,6 @@ def _fitting(cells: int, wide: int) -> list[_Column]:
             break
         found.append(column)
     return found
-
-
-def _set(text: str, cells: int, *, left: bool) -> str:
-    return text[:cells].ljust(cells) if left else text[:cells].rjust(cells)
 
 
 def _of_answer(found: TaskResult, form: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -271,7 +272,7 @@ class TasksScreen(InspectScreen[None]):
         rows: list[Row] = [[]]
         for line in self.tasks.scores():
             head, gap, tail = line.rpartition(WIDE_GAP)
-            if len(line) <= cells:
+            if cell_len(line) <= cells:
                 rows.append([(line, "text")])
             elif gap:
                 rows += [[(head, "text")], [(f"{'':<{SCORE_CELLS}}{tail}", "text")]]

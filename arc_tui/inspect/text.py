@@ -6,6 +6,8 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 
+from rich.cells import cell_len
+
 from arc_core.text import printable
 from arc_tui.headless_lines import duration, size
 from arc_tui.inspect.binning import QUANTILES, Histogram, Magnitudes, Statistics
@@ -17,6 +19,8 @@ from arc_tui.inspect.source import Checkpoint, metadata_of
 from arc_tui.inspect.timeline import Drift, Mark
 from arc_tui.inspect.tree import Node, Tree
 from arc_tui.inspect.verify import FileCheck, conclusion
+from arc_tui.output import shown
+from arc_tui.rows import padded
 
 LONGEST_NAME = 120
 LONGEST_VALUE = 160
@@ -35,13 +39,14 @@ def aligned(rows: Rows, *, left: Sequence[int] = (0,)) -> list[str]:
     """
     if not rows:
         return []
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    texts = [tuple(map(shown, row)) for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if number in left else cell.rjust(width)
+            padded(cell, width, left=number in left)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in rows
+        for row in texts
     ]
 
 

@@ -109,7 +109,7 @@ def test_only_the_end_of_a_long_log_is_read(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(
         run_list, "read_tail", lambda path, limit: read.append(limit) or read_tail(path, limit)
     )
-    monkeypatch.setattr(run_list, "read_events", None)
+    monkeypatch.setattr(run_list, "without_passing_steps", None)
     assert list_rows(Path("runs"))[0].name == "long"
     assert read == [256 << 10]
 
