@@ -60,8 +60,8 @@ BUILT_IN = ("arcagi1", "arcagi2", "tiny", "smollm2")
 
 PATHS = ("solutions", "extra_data")
 NAMES_OR_PATHS = ("dataset", "lm")
-"""Options that take a path. It is read in the folder where the command is given, and kept absolute, so that it
-means the same from every other folder; `runs_dir` is needed where the command is given alone."""
+"""Options that take a path. It is read in the folder where the command is given, and kept absolute, so that
+it means the same from every other folder; `runs_dir` is needed where the command is given alone."""
 
 WITH_MAX_BATCHES = 64
 """Validation inputs of a run whose batches are limited."""

@@ -85,6 +85,7 @@ class View:
         cursor: The step that the charts' cursor is at; None while they follow the newest.
         complete: Whether all of the log has been read.
         damaged: Lines of the log that were left out.
+        gone: Whether the run has been deleted or moved.
     """
 
     state: RunState
@@ -99,6 +100,7 @@ class View:
     cursor: int | None = None
     complete: bool = True
     damaged: int = 0
+    gone: bool = False
 
     def latest(self, dotted: str) -> float:
         """Return a number of the last step by its dotted name; NaN where there is none."""
