@@ -35,11 +35,14 @@ __all__ = [
     "RunLock",
     "check_name",
     "create_run",
+    "gone_sentence",
     "is_alive",
+    "is_gone",
     "list_runs",
     "lock_holder",
     "open_run",
     "refuse_if_alive",
+    "refuse_if_gone",
     "trusted_run",
     "write_json_atomic",
 ]
@@ -193,6 +196,26 @@ def is_alive(run: RunDirectory) -> bool:
         return not _try_lock(fd, fcntl.LOCK_SH)
     finally:
         os.close(fd)
+
+
+def is_gone(run: RunDirectory) -> bool:
+    """Whether a run has been deleted or moved since it was opened; one closed since is still there."""
+    return not is_taken(run.run_json) and refusal(run.path) is None
+
+
+def gone_sentence(run: RunDirectory) -> str:
+    """Say that a run is gone."""
+    return f"The run {printable(run.name)} is gone: its folder was deleted or moved."
+
+
+def refuse_if_gone(run: RunDirectory) -> None:
+    """Go on only with a run that is still there.
+
+    Raises:
+        RunError: If it has been deleted or moved.
+    """
+    if is_gone(run):
+        raise RunError(gone_sentence(run))
 
 
 def lock_holder(run: RunDirectory) -> int | None:

@@ -186,7 +186,10 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
             self._source = None
 
     def _trainer(self) -> int | None:
-        return lock_holder(self.session.run)
+        try:
+            return lock_holder(self.session.run)
+        except (ArcError, OSError):  # the feed tells of it
+            return None
 
     @on(BatchArrived)
     def take_batch(self, message: BatchArrived) -> None:
@@ -270,7 +273,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
     def _see_process(self) -> None:
         """Notice that the process that this console started has ended by itself."""
         code = self.supervisor.returncode
-        if code is None or self.supervisor.run != self.session.run or self._told_end:
+        told = self._told_end or self.session.gone
+        if code is None or self.supervisor.run != self.session.run or told:
             return
         state = self.session.state
         if code == REFUSED_INPUT and state.reason is not None:

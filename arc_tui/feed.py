@@ -8,6 +8,7 @@ which knows nothing of the console but a function to call.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -16,12 +17,12 @@ from typing import Protocol
 
 from arc_core.errors import ArcError
 from arc_core.events import Event, EventReader, parse_event
-from arc_core.rundir import RunDirectory, is_alive
+from arc_core.rundir import RunDirectory, is_alive, is_gone
 from arc_tui.backward import BLOCK_BYTES, blocks_before, outline
 from arc_tui.digest import Digest, DigestBuilder, digested
 from arc_tui.headless_lines import number
 from arc_tui.run_list import STARTING_SECONDS
-from arc_tui.run_state import RunState, initial, observed, reduce
+from arc_tui.run_state import Phase, RunState, initial, observed, reduce
 
 TAIL_BYTES = 1 << 20
 """How much of the log's end comes first."""
@@ -37,6 +38,9 @@ HEAD_START_SECONDS = 0.2
 
 LEAVING_SECONDS = 5.0
 """How long a process may take to end that has told that it ends."""
+
+GONE = "deleted or moved"
+"""Why a run has stopped whose folder is gone."""
 
 PIECE_EVENTS = 128
 REST_SECONDS = 0.0005
@@ -60,6 +64,7 @@ class Batch:
         state: What the log adds up to, as far as it is known; exact once `complete`. None where the
             console is to reduce the events itself.
         problem: Why the log cannot be read, as a sentence; None while it can.
+        gone: Whether the run has been deleted or moved; nothing follows then.
     """
 
     events: list[Event]
@@ -70,6 +75,7 @@ class Batch:
     digest: Digest | None = None
     state: RunState | None = None
     problem: str | None = None
+    gone: bool = False
 
 
 class Source(Protocol):
@@ -118,6 +124,7 @@ class Feed:
         self._complete = False
         self._older_damaged = 0
         self._alive = False
+        self._gone = False
         self._looked = float("-inf")
         self._created = float("nan")
 
@@ -134,9 +141,12 @@ class Feed:
     def _follow(self) -> None:
         try:
             self._begin()
-            while not self._stopped.wait(BATCH_SECONDS):
+            while not self._stopped.wait(BATCH_SECONDS) and not self._gone:
                 self._newer()
         except (ArcError, OSError) as error:
+            if is_gone(self._run):
+                self._tell_gone()
+                return
             problem = str(error) if isinstance(error, ArcError) else f"Cannot read the log: {error.strerror}."
             self._hand_over(Batch([], alive=self._alive, damaged=self._damaged, problem=problem))
 
@@ -158,7 +168,7 @@ class Feed:
         outlines: list[list[Event]] = []
         for at, lines in blocks_before(self._run.events, end, self._block_bytes):
             digest, events, damaged = self._digest(lines)
-            if self._stopped.is_set():
+            if self._stopped.is_set() or self._gone:
                 return
             outlines.append(events)
             self._older_damaged += damaged
@@ -195,12 +205,23 @@ class Feed:
         """Hand over what has been written since the last look, and what has become of the process."""
         was = self._alive
         self._look()  # before the log, so that the end of a process that just ended is in it
+        if self._gone:
+            self._tell_gone()
+            return
         events = self._poll()
         if events and not self._alive:  # written by a process that has just begun, or that has ended since
             self._alive = is_alive(self._run)
         if events or self._alive != was:
             self._state = reduce(events, self._state)
             self._give(events)
+
+    def _tell_gone(self) -> None:
+        state = self._state
+        if not state.ended:  # no crash: what its process does cannot be known any more
+            state = dataclasses.replace(state, activity=Phase.STOPPED, saving=False, reason=GONE)
+        self._hand_over(
+            Batch([], complete=self._complete, alive=False, damaged=self._damaged, state=state, gone=True)
+        )
 
     def _give(self, events: list[Event]) -> None:
         if not self._complete:
@@ -230,6 +251,7 @@ class Feed:
         now = time.monotonic()
         if now - self._looked >= ALIVE_SECONDS:
             self._looked = now
+            self._gone = is_gone(self._run)
             self._alive = is_alive(self._run)
 
     def _poll(self) -> list[Event]:

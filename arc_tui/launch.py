@@ -22,7 +22,15 @@ from arc_core.events import Event, next_seq
 from arc_core.options import Value, canonical
 from arc_core.paths import full_path
 from arc_core.provenance import describe_run
-from arc_core.rundir import RunDirectory, create_run, open_run, refuse_if_alive
+from arc_core.rundir import (
+    RunDirectory,
+    create_run,
+    gone_sentence,
+    is_gone,
+    open_run,
+    refuse_if_alive,
+    refuse_if_gone,
+)
 from arc_core.text import printable
 from arc_core.timeline import GO_ON_FROM, settings_then
 from arc_tui.headless import HeadlessReporter, SurvivingOutput, open_output
@@ -101,7 +109,13 @@ def train(
     reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(launch.run))
     ending: list[Event] = []
 
+    told_gone = False
+
     def on_events(events: list[Event]) -> None:
+        nonlocal told_gone
+        if not told_gone and is_gone(launch.run):
+            told_gone = True
+            reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
         ending.extend(event for event in events if event["type"] == "run_finished")
         if any(event["type"] in ("run_started", "resumed") for event in events):
             reporter.notice(printable(str(_plan(launch.run).get("summary", "The plan is not known."))))
@@ -180,7 +194,12 @@ def planned_batches(run: RunDirectory) -> int | None:
 
 
 def _plan(run: RunDirectory) -> dict[str, object]:
-    """Return what the training process noted of the work ahead; empty before it has."""
+    """Return what the training process noted of the work ahead; empty before it has.
+
+    Raises:
+        RunError: If the run is gone, or its run.json is damaged.
+    """
+    refuse_if_gone(run)
     plan: object = run.read().get("plan")
     return cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
 
@@ -313,6 +332,7 @@ def conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None]
     Raises:
         RunError: If the process refused its input; a new run directory is gone again then.
     """
+    refuse_if_gone(launch.run)
     if outcome.refusal is not None:
         if outcome.steps == 0:
             launch.undo()

@@ -12,7 +12,7 @@ from textual import on
 from textual.app import SuspendNotSupported
 
 from arc_core.errors import ArcError
-from arc_core.rundir import RunDirectory, open_run
+from arc_core.rundir import RunDirectory, gone_sentence, open_run
 from arc_tui.console_options import Options
 from arc_tui.screens.help import HelpScreen
 from arc_tui.screens.main import MainScreen
@@ -67,13 +67,15 @@ class OpensScreens(SizedApp[None]):
     def action_timeline(self) -> None:
         """Show the checkpoints of the run."""
         session = self.session
+        if self._tell_gone():
+            return
         screen = TimelineScreen(
             self.keys, session.run, session.view, read_only=self.options.read_only or session.replay
         )
         self.push_screen(screen, self._checkpoint_chosen)
 
     def _checkpoint_chosen(self, choice: TimelineChoice | None) -> None:
-        if choice is None:
+        if choice is None or self._tell_gone():
             return
         origin: dict[str, object] = {"checkpoint": str(choice.checkpoint)}
         if choice.name is not None:
@@ -87,6 +89,8 @@ class OpensScreens(SizedApp[None]):
     def browse(self, message: TimelineScreen.BrowserWanted) -> None:
         """Lend the terminal to the browser of checkpoints until it is left; the run goes on meanwhile."""
         run = self.session.run
+        if self._tell_gone():
+            return
         command = [sys.executable, "-m", "arc_tui.cli", "inspect", "checkpoint", run.name]
         command += ["--checkpoint", str(message.checkpoint), "--runs-dir", str(run.path.parent)]
         if self.options.theme is not None:
@@ -96,6 +100,12 @@ class OpensScreens(SizedApp[None]):
                 subprocess.run(command, check=False)
         except SuspendNotSupported:
             self.main.tell("▲ This terminal cannot be lent to the browser", "warning")
+
+    def _tell_gone(self) -> bool:
+        """Say that the run is gone; returns whether it is."""
+        if self.session.gone:
+            self.main.tell(f"✗ {gone_sentence(self.session.run)}", "error")
+        return self.session.gone
 
     def action_help(self) -> None:
         """Show all keys."""

@@ -9,7 +9,7 @@ from arc_core.config import settings
 from arc_core.errors import ConfigError, RunError
 from arc_core.events import Event, EventReader, read_tail
 from arc_core.options import canonical, unknown_key
-from arc_core.rundir import RunDirectory, is_alive
+from arc_core.rundir import RunDirectory, is_alive, refuse_if_gone
 from arc_core.text import printable
 from arc_tui.headless_lines import applied_lines, checkpoint_line, text, validation_lines, whole
 from arc_tui.launch import command_line
@@ -100,6 +100,7 @@ def _await_start(run: RunDirectory, reader: EventReader, again: str) -> None:
             return
         if event["type"] == "run_finished":
             raise RunError(text(event, "reason"))
+    refuse_if_gone(run)
     raise RunError(f"The training process of {run.name} ended before it began. To start it again: {again}.")
 
 
@@ -142,6 +143,7 @@ def _carried_out(
         elif command in _DONE and _DONE[command](event):
             yield from _done_lines(event)
             return
+    refuse_if_gone(run)
     if command == "stop" and answered:
         return
     if not answered:

@@ -15,7 +15,7 @@ from arc_core.config import TrainConfig
 from arc_core.errors import ArcError
 from arc_core.event_types import lacks
 from arc_core.events import Event, EventReader, counting_events
-from arc_core.rundir import RunDirectory, is_alive, lock_holder
+from arc_core.rundir import RunDirectory, is_alive, lock_holder, refuse_if_gone
 from arc_core.safe_files import open_regular
 from arc_core.text import printable
 from arc_tui.headless import HeadlessReporter, Output
@@ -169,6 +169,7 @@ def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
     if following:
         for batch in follow(reader, lambda: not is_alive(run)):
             reporter.handle(batch)
+        refuse_if_gone(run)
     if reader.damaged:
         reporter.notice(f"{reader.damaged} damaged lines of the log are left out.")
     reporter.close()
@@ -203,6 +204,7 @@ def _log_lines(run: RunDirectory, following: bool, wait: Callable[[float], None]
             *lines, rest = (rest + decoder.decode(block)).split("\n")
             yield from lines
             if not block and ended:
+                refuse_if_gone(run)
                 break
             if not block:
                 wait(POLL_SECONDS)

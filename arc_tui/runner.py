@@ -126,7 +126,7 @@ def last_lines(run: RunDirectory, count: int = 15) -> list[str]:
     """Return the end of the run's engine.log, safe to print."""
     try:
         fd = open_regular(run.engine_log, os.O_RDONLY)
-    except FileNotFoundError:
+    except OSError:
         return []
     with os.fdopen(fd, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - 65_536))

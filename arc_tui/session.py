@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from arc_core.commands import send
 from arc_core.errors import RunError
 from arc_core.events import Event
-from arc_core.rundir import RunDirectory
+from arc_core.rundir import RunDirectory, gone_sentence
 from arc_tui.feed import Batch
 from arc_tui.headless import Pace
 from arc_tui.headless_lines import number, whole
@@ -29,7 +29,7 @@ class News:
         requests: What was asked and has got further.
         ended: How the run has just ended: FINISHED, STOPPED or CRASHED; None if it has not just ended.
         best: Whether a validation has just been the best so far.
-        problem: Why the log cannot be read; None while it can.
+        problem: Why the log cannot be read, or that the run is gone; None where nothing is wrong.
     """
 
     requests: tuple[Request, ...] = ()
@@ -56,6 +56,8 @@ class Session:
         self.requests = Requests()
         self.known = False
         """Whether anything has been read yet."""
+        self.gone = False
+        """Whether the run has been deleted or moved; what was read of it before still stands."""
         self.awaited_since: float | None = None
         """When a process was started whose first word is still to come; None while none is awaited."""
         self.expected_alive: Callable[[], bool] = lambda: False
@@ -113,8 +115,11 @@ class Session:
         else:
             self._read = reduce(batch.events, self._read)
         self._alive, self._complete, self._damaged = batch.alive, batch.complete, batch.damaged
+        problem = batch.problem
+        if batch.gone:
+            self.gone, self.awaited_since, problem = True, None, gone_sentence(self.run)
         if batch.older:
-            return News(problem=batch.problem)
+            return News(problem=problem)
         self._follow(batch.events)
         moved = self.requests.take(batch.events)
         state = self.state
@@ -123,7 +128,7 @@ class Session:
             moved += self.requests.abandon()
         now_best = state.best_validation
         improved = not first and best is not None and now_best is not None and now_best.mark > best.mark
-        return News(tuple(moved), ended, improved, batch.problem)
+        return News(tuple(moved), ended, improved, problem)
 
     def ask(self, command: str, args: Mapping[str, object] | None = None) -> Request:
         """Send a command to the run.
@@ -134,6 +139,8 @@ class Session:
         """
         if self.replay:
             raise RunError("A replay takes no commands.")
+        if self.gone:
+            raise RunError(gone_sentence(self.run))
         if not self._alive and not self.expected_alive():
             raise RunError(f"No process trains {self.run.name}.")
         return self.requests.sent(send(self.run.commands, command, args), command, args or {})
@@ -168,6 +175,7 @@ class Session:
             cursor,
             self._complete,
             self._damaged,
+            self.gone,
         )
 
     def _left(self, state: RunState) -> tuple[float, float]:

@@ -87,6 +87,7 @@ class View:
         cursor: The step that the charts' cursor is at; None while they follow the newest.
         complete: Whether all of the log has been read.
         damaged: Lines of the log that were left out.
+        gone: Whether the run has been deleted or moved.
     """
 
     state: RunState
@@ -101,6 +102,7 @@ class View:
     cursor: int | None = None
     complete: bool = True
     damaged: int = 0
+    gone: bool = False
 
     def lacks(self, dotted: str) -> bool:
         """Whether the run's recipe has no such number, whatever stands in its events."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+_NOTHING = 1e-300
+"""A span below this cannot be divided into steps."""
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -39,8 +41,8 @@ class Axis:
 
 def linear(low: float, high: float, start: float, end: float, count: int = 5) -> Axis:
     """Return an axis from a round number at or below the lowest value to one at or above the highest."""
-    if high - low <= 1e-12 * max(abs(low), abs(high)):
-        pad = abs(low) * 0.1 or 1.0
+    if high - low <= max(1e-12 * max(abs(low), abs(high)), _NOTHING):
+        pad = abs(low) * 0.1 if abs(low) > _NOTHING else 1.0
         low, high = low - pad, high + pad
     step = nice_step((high - low) / count)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

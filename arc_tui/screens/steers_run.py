@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from arc_core.errors import ArcError
+from arc_core.rundir import gone_sentence
 from arc_tui.run_state import Phase
 from arc_tui.screens.confirm import confirm_start, confirm_stop
 from arc_tui.screens.edit import EditScreen
@@ -63,7 +64,7 @@ class SteersRun(Screen[None]):
             return False
         view = self.session.view(self.cursor)
         self.query_one(Header).show_view(view)
-        self.query_one(Footer).show_view(view, self._keys, read_only=self._read_only)
+        self.query_one(Footer).show_view(view, self._keys, read_only=self._read_only or view.gone)
         return self.query_one(Banner).show_view(view, self.session.unseen, self._keys, self.size)
 
     def tell(self, text: str, style: str = "accent", seconds: float | None = MESSAGE_SECONDS) -> None:
@@ -122,7 +123,7 @@ class SteersRun(Screen[None]):
             self._ask("stop")
 
     def _start_again(self) -> None:
-        if self._read_only or self.session.replay:
+        if self._read_only or self.session.replay or self.session.gone:
             self._may_steer()
         elif self.session.phase is Phase.FINISHED:
             self.tell("▲ All epochs are trained: nothing is left to do", "warning")
@@ -137,6 +138,8 @@ class SteersRun(Screen[None]):
     def _may_steer(self) -> bool:
         if self.session.replay:
             self.tell("▲ A replay takes no commands", "warning")
+        elif self.session.gone:
+            self.tell(f"✗ {gone_sentence(self.session.run)}", "error")
         elif self._read_only:
             self.tell("▲ Opened for reading only", "warning")
         elif self.session.state.ended:

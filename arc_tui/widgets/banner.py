@@ -69,11 +69,14 @@ def banner_rows(
         most: Lines at most.
     """
     rows: list[Row] = []
-    if view.phase is Phase.PAUSED:
+    if view.gone:
+        told = "  ✗ GONE: the run's folder was deleted or moved; what was read before stays on the screen"
+        rows.append([(told, "banner.crashed")])
+    elif view.phase is Phase.PAUSED:
         rows.append([(_paused(view, keys), "banner.paused")])
     elif view.phase is Phase.PAUSING:
         rows.append([("  ◐ PAUSING: training stands still after this step", "banner.paused")])
-    if view.phase is Phase.CRASHED:
+    elif view.phase is Phase.CRASHED:
         again = f"{_key(keys, 'pause')} starts it again"
         told = f"  ✗ CRASHED: the training process has ended unexpectedly; {again}"
         rows.append([(told, "banner.crashed")])
