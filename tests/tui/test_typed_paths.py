@@ -37,8 +37,10 @@ def test_what_a_run_is_told_is_kept_absolute(option: str, in_file: bool, tmp_pat
     (home / "x").mkdir()
     for typed, meant in (("one", tmp_path / "one"), ("~/x", home / "x"), ("./none", tmp_path / "none")):
         (tmp_path / "config.toml").write_text(f'{option} = "{typed}"\n')
+        preset = "solver" if option == "extra_data" else "tiny"
+        named = {"name": f"r{typed.count('~')}{len(typed)}", "preset": preset}
         stored = _stored(
-            {"name": f"r{typed.count('~')}{len(typed)}", **({} if in_file else {option: typed})},
+            named if in_file else named | {option: typed},
             tmp_path / "config.toml" if in_file else None,
         )
         assert stored[option] == str(meant)
@@ -127,7 +129,7 @@ def test_evaluation_keeps_its_data_absolute(
 ):
     (home / "one").symlink_to(tmp_path / "one")
     asked: list[str] = []
-    monkeypatch.setattr("arc_tui.eval_command.begin", lambda a, folder: asked.append(a.dataset))
+    monkeypatch.setattr("arc_tui.eval_command.begin", lambda a, *_: asked.append(a.dataset))
     with pytest.raises(TypeError):  # nothing was begun
         cli.main(["eval", "--dataset", typed])
     assert asked == [str((home if "~" in typed else tmp_path) / "one")]
@@ -135,7 +137,7 @@ def test_evaluation_keeps_its_data_absolute(
 
 def test_set_option_takes_a_home_too(home: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
-        cli.main(["config", "--set", "extra_data=~/re_arc.zip", "--set", "runs-dir=~/runs"])
+        cli.main("config --preset solver --set extra_data=~/re_arc.zip --set runs-dir=~/runs".split())
     printed = capsys.readouterr().out
     assert f'extra_data = "{home}/re_arc.zip"' in printed
     assert f'runs_dir = "{home}/runs"' in printed
