@@ -9,7 +9,7 @@ from test_dataset_files import GOOD, UNSOLVED, sentence_of, with_train, write
 
 from arc_core.data import ARCDataset
 from arc_core.dataset_files import load_tasks
-from arc_core.errors import ArcError, DataError, GridSizeError, NoSplitError
+from arc_core.errors import ArcError, GridSizeError, NoSplitError
 from arc_core.task_folder import DEEPEST, MOST_FOLDERS
 
 WIDE = with_train({"input": [[0] * 33], "output": [[1]]})

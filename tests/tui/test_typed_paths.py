@@ -137,7 +137,9 @@ def test_evaluation_keeps_its_data_absolute(
 
 def test_set_option_takes_a_home_too(home: Path, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
-        cli.main("config --preset solver --set extra_data=~/re_arc.zip --set runs-dir=~/runs".split())
+        cli.main(
+            ["config", "--preset", "solver", "--set", "extra_data=~/re_arc.zip", "--set", "runs-dir=~/runs"]
+        )
     printed = capsys.readouterr().out
     assert f'extra_data = "{home}/re_arc.zip"' in printed
     assert f'runs_dir = "{home}/runs"' in printed
