@@ -47,7 +47,7 @@ def is_taken(path: Path) -> bool:
 def entries(folder: Path) -> list[Path]:
     """What is in a folder, in order of the names; empty where it cannot be listed."""
     try:
-        return sorted(folder / name for name in os.listdir(folder))
+        return [folder / name for name in sorted(os.listdir(folder))]
     except (OSError, ValueError):
         return []
 
@@ -110,6 +110,19 @@ def modified(path: Path) -> float:
         return os.stat(path).st_mtime
     except (OSError, ValueError):
         return 0.0
+
+
+Stamp = tuple[int, int, int, int]
+"""Mode, inode, bytes and time of change in nanoseconds: another one where a file or folder has changed."""
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Tell by what a change is known, a link not followed; None where that cannot be known."""
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def same_place(one: Path, other: Path) -> bool:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import signal
+import stat
 import sys
 from pathlib import Path
 
 from arc_core.config import SOLVER, TrainConfig
 from arc_core.errors import ArcError, PreflightError, RunError
 from arc_core.events import EventWriter, next_seq
+from arc_core.paths import exists
 from arc_core.rundir import RunDirectory, RunLock, trusted_run
 from arc_core.safe_files import remove_unfinished
 from arc_core.text import printable
 
 REFUSED = 2
 LOG_NOT_WRITTEN = 1
+
+OPEN_TO_EVERYONE = {
+    "code": "open_to_everyone",
+    "message": "This file system keeps no permissions: everyone on this machine can change the run.",
+    "advice": "Where others are not to be trusted, train in a folder of another file system.",
+}
+"""Told once a run, when its process is the first; `trusted_run` refuses such a folder elsewhere."""
 
 
 class StopSignal:
@@ -49,9 +58,12 @@ def main(path: Path | None) -> int:
     stop = StopSignal()
     try:
         run = trusted_run(path)
+        first = not exists(run.events)
         with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
             remove_unfinished(run.run_json)
             events.keep_synced()
+            if first and path.stat().st_mode & stat.S_IWOTH:
+                events.emit("warning", **OPEN_TO_EVERYONE)
             return _train(run, events, stop)
     except ArcError as error:  # no lock, no events: whoever holds the run goes on undisturbed
         sys.stderr.write(f"Error: {printable(str(error))}\n")

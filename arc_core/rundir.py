@@ -25,7 +25,7 @@ from arc_core.paths import (
     refusal,
     same_place,
 )
-from arc_core.safe_files import PICKLED, open_regular, read_json_object, write_json_atomic
+from arc_core.safe_files import PICKLED, keeps_permissions, open_regular, read_json_object, write_json_atomic
 from arc_core.text import is_printable, printable
 
 __all__ = [
@@ -322,8 +322,8 @@ def trusted_run(path: Path) -> RunDirectory:
     """Return the run in a directory.
 
     Raises:
-        RunError: If it is a symbolic link or writable by everyone, if a file or folder in it is a link, a
-            pipe or the like, or if it is no run.
+        RunError: If it is a symbolic link, or writable by everyone where the file system keeps permissions;
+            if a file or folder in it is a link, a pipe or the like, or closed; or if it is no run.
     """
     try:
         mode = path.lstat().st_mode
@@ -332,7 +332,7 @@ def trusted_run(path: Path) -> RunDirectory:
     shown = printable(str(path))
     if stat.S_ISLNK(mode):
         raise RunError(f"{shown} is a symbolic link: a run directory must be a real one.")
-    if mode & stat.S_IWOTH:
+    if mode & stat.S_IWOTH and keeps_permissions(path):
         raise RunError(f"{shown} is writable by everyone: remove that permission to use the run.")
     if reason := refusal(path):
         raise RunError(f"Cannot open the run {shown}: {reason}.")

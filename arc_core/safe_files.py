@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import Any, cast
@@ -104,6 +105,29 @@ def write_json_atomic(path: Path, content: object) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def keeps_permissions(folder: Path) -> bool:
+    """Whether the file system of a folder keeps who may read and write, as WSL's /mnt/c and vfat do not.
+
+    It is tried with a file of this process's own, which is gone again.
+
+    Returns:
+        False where such a file is writable by everyone though it was made for this user alone; True where it
+        is not, or where it cannot be tried.
+    """
+    probe = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    try:
+        fd = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return True
+    try:
+        # asked of the descriptor: nobody can put another file in its place
+        return not os.fstat(fd).st_mode & stat.S_IWOTH
+    finally:
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            probe.unlink()
 
 
 def remove_unfinished(path: Path) -> None:

@@ -16,17 +16,20 @@ from rich.cells import cell_len
 from arc_core.checkpoint_index import list_checkpoints, read_state
 from arc_core.errors import ArcError, RunError
 from arc_core.events import read_tail, without_passing_steps
-from arc_core.paths import entries, is_taken, modified, refusal
+from arc_core.paths import Stamp, entries, is_taken, modified, refusal, stamp
 from arc_core.rundir import RunDirectory, is_alive
 from arc_core.text import printable
 from arc_tui.headless_lines import number, size
 from arc_tui.output import shown
 from arc_tui.rows import padded
 from arc_tui.run_commands import TAIL_BYTES
-from arc_tui.run_state import RunState, Validation, initial, observed, reduce
+from arc_tui.run_state import Phase, RunState, Validation, initial, observed, reduce
 
 STARTING_SECONDS = 60.0
 """A run made so lately that has no events yet is taken to be starting."""
+
+_WITHOUT_PROCESS = frozenset({Phase.FINISHED, Phase.STOPPED, Phase.CRASHED})
+"""States that hold until a file of the run changes: a new process writes its name into the lock."""
 
 CLOSED = "closed"
 """State of what this user may not look into."""
@@ -66,17 +69,41 @@ def read_run(run: RunDirectory, run_json: dict[str, Any], *, whole_log: bool, no
     return observed(state, alive=alive)
 
 
-def list_rows(runs_dir: Path, now: float | None = None) -> list[Row]:
-    """List everything in a folder of runs, the newest first, what is no run or closed to this user last.
+class RunLister:
+    """Lists a folder of runs again and again; only what has changed since is read again.
 
-    Raises:
-        RunError: If the folder itself is closed to this user.
+    Args:
+        runs_dir: The folder.
     """
-    at = time.time() if now is None else now
-    if reason := refusal(runs_dir):
-        raise RunError(f"The folder of runs {printable(str(runs_dir))} cannot be looked at: {reason}.")
-    rows = [_row(entry, at) for entry in entries(runs_dir) if not entry.name.startswith(".")]
-    return sorted(rows, key=lambda row: (row.problem is not None, -(row.created or 0.0), row.name))
+
+    def __init__(self, runs_dir: Path) -> None:
+        self._runs_dir = runs_dir
+        self._kept: dict[str, tuple[list[Stamp | None], Row]] = {}
+
+    def rows(self, now: float | None = None) -> list[Row]:
+        """List everything in the folder, the newest first, what is no run or closed to this user last.
+
+        Args:
+            now: Seconds since the epoch; None asks the clock.
+
+        Raises:
+            RunError: If the folder itself is closed to this user.
+        """
+        at = time.time() if now is None else now
+        if reason := refusal(self._runs_dir):
+            shown = printable(str(self._runs_dir))
+            raise RunError(f"The folder of runs {shown} cannot be looked at: {reason}.")
+        known, self._kept = self._kept, {}
+        for path in entries(self._runs_dir):
+            if not path.name.startswith("."):
+                self._kept[path.name] = _looked_at(path, known.get(path.name), at)
+        rows = [row for _, row in self._kept.values()]
+        return sorted(rows, key=lambda row: (row.problem is not None, -(row.created or 0.0), row.name))
+
+
+def list_rows(runs_dir: Path, now: float | None = None) -> list[Row]:
+    """List a folder of runs once, as `RunLister.rows` does."""
+    return RunLister(runs_dir).rows(now)
 
 
 def table(rows: list[Row]) -> list[str]:
@@ -122,6 +149,31 @@ def disk_usage(folder: Path) -> int:
                 seen.add((found.st_dev, found.st_ino))
                 total += found.st_size
     return total
+
+
+def _looked_at(
+    path: Path, kept: tuple[list[Stamp | None], Row] | None, now: float
+) -> tuple[list[Stamp | None], Row]:
+    """The row of a run with what a change of it will be known by; the row that was kept where none is."""
+    run = RunDirectory(path)
+    # Taken first: what is written while the run is read shows the next time.
+    stamps = [stamp(place) for place in (path, run.run_json, run.events, run.lock, run.checkpoints)]
+    if kept is None or kept[0] != stamps or not _still_holds(run, kept[1]):
+        return stamps, _row(path, now)
+    row = kept[1]
+    if row.created is None or row.age_seconds is None or age(now - row.created) == age(row.age_seconds):
+        return kept
+    return stamps, dataclasses.replace(row, age_seconds=max(0.0, now - row.created))
+
+
+def _still_holds(run: RunDirectory, row: Row) -> bool:
+    """Whether a row is right of whose files none has changed; a process that is killed changes none."""
+    if row.problem is not None or row.state in _WITHOUT_PROCESS:
+        return True
+    try:
+        return row.state != Phase.STARTING and is_alive(run)
+    except (ArcError, OSError):
+        return False
 
 
 def _row(path: Path, now: float) -> Row:

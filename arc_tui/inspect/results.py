@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +16,15 @@ from arc_core.errors import ArcError, RunError
 from arc_core.evaluation import Assignment, EvalFolder, InputAnswer, TaskAnswer, voted
 from arc_core.grids import Grid
 from arc_core.kaggle import known_outputs
-from arc_core.paths import exists, expanded, is_dir, is_file, matching, modified, refusal
+from arc_core.paths import Stamp, exists, expanded, is_dir, is_file, matching, modified, refusal, stamp
 from arc_core.protocol import choose_tasks, tasks_again
 from arc_core.rundir import LATEST
 from arc_core.safe_files import read_json_object
 from arc_core.scoring import Report, cell_accuracy, same_grid, score
 from arc_core.text import printable
+
+MOST_REMEMBERED = 4096
+"""Summaries of evaluations that are not read again while nothing of them changes."""
 
 
 class State(StrEnum):
@@ -54,7 +57,7 @@ class TaskResult:
         """The task's id."""
         return self.task.id
 
-    @cached_property
+    @functools.cached_property
     def solved_by(self) -> tuple[int | None, ...]:
         """For each test input the first attempt that is right, 1 or 2; 0 for neither, None if not known."""
         return () if self.answer is None else tuple(map(_solved_by, self.answer.inputs, self.truths))
@@ -85,7 +88,7 @@ class TaskResult:
         """Share of the votes for the first attempt, as a mean over the test inputs; NaN without answers."""
         return _mean([] if self.answer is None else [x.confidence[0] for x in self.answer.inputs])
 
-    @cached_property
+    @functools.cached_property
     def cells(self) -> float:
         """Share of right cells of the better attempt, as a mean over the test inputs; NaN if not known."""
         if self.answer is None or any(truth is None for truth in self.truths):
@@ -129,7 +132,7 @@ class EvalResults:
         """How many tasks are so."""
         return sum(found.state is state for found in self.tasks)
 
-    @cached_property
+    @functools.cached_property
     def report(self) -> Report | None:
         """The scores of the tasks that are done; None where none can be scored."""
         scored = [found for found in self.tasks if found.state in (State.SOLVED, State.FAILED)]
@@ -261,6 +264,15 @@ def _read(folder: EvalFolder, task: Task) -> TaskResult:
 
 
 def _summary(path: Path) -> EvalSummary:
+    folder = EvalFolder(path)
+    places = (path / "eval.json", path / "answers", folder.results)
+    return _read_summary(path, tuple(stamp(place) for place in places))
+
+
+@functools.lru_cache(maxsize=MOST_REMEMBERED)
+def _read_summary(path: Path, stamps: tuple[Stamp | None, ...]) -> EvalSummary:
+    """Read an evaluation's summary; `stamps` tell whether the one that was read last still holds."""
+    del stamps
     folder = EvalFolder(path)
     begun = modified(path / "eval.json")
     try:

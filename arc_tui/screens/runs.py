@@ -21,7 +21,7 @@ from arc_tui.headless_lines import size
 from arc_tui.keys import Scope
 from arc_tui.list_rows import columns, description
 from arc_tui.rows import Row, fill, wrap
-from arc_tui.run_list import CLOSED, age, best_text, list_rows, read_run
+from arc_tui.run_list import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.run_list import Row as ListedRun
 from arc_tui.run_state import Phase, RunState, Validation
 from arc_tui.screens.compare import CompareScreen
@@ -104,7 +104,10 @@ class RunsScreen(KeyedScreen[RunChoice]):
         super().__init__(keys, read_only=read_only)
         self._runs_dir = runs_dir
         self._current = current
+        self._lister = RunLister(Path(runs_dir))
         self._runs: list[ListedRun] = []
+        self._drawn: dict[str, tuple[ListedRun, str, int, Row]] = {}
+        """The row of each run as it was drawn last, with what it was drawn from."""
         self._shown: list[ListedRun] = []
         self._marked: list[str] = []
         self._word = ""
@@ -138,13 +141,15 @@ class RunsScreen(KeyedScreen[RunChoice]):
 
     def _read(self) -> None:
         try:
-            self.post_message(self.Listed(list_rows(Path(self._runs_dir))))
+            self.post_message(self.Listed(self._lister.rows()))
         except RunError as error:
             self.post_message(self.Unlisted(str(error)))
 
     @on(Listed)
     def take_runs(self, message: Listed) -> None:
         """Show what was read; the cursor stays with its run."""
+        if message.runs == self._runs and self._runs:
+            return
         before = self.chosen
         first = not self._runs
         self._runs = message.runs
@@ -178,6 +183,12 @@ class RunsScreen(KeyedScreen[RunChoice]):
 
     def _row(self, run: ListedRun, cells: int) -> Row:
         sign = f"{self._marked.index(run.name) + 1}" if run.name in self._marked else " "
+        drawn = self._drawn.get(run.name)
+        if drawn is None or drawn[:3] != (run, sign, cells):
+            drawn = self._drawn[run.name] = (run, sign, cells, self._draw_row(run, sign, cells))
+        return drawn[3]
+
+    def _draw_row(self, run: ListedRun, sign: str, cells: int) -> Row:
         here = "›" if run.name == self._current else " "
         name = printable(run.name, 100)
         if run.problem is not None:
