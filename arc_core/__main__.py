@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from arc_core.environment import prepare
+from arc_core.base.environment import prepare
 
 if __name__ == "__main__":
     prepare()

@@ -7,13 +7,13 @@ import stat
 import sys
 from pathlib import Path
 
-from arc_core.config import SOLVER, TrainConfig
-from arc_core.errors import ArcError, PreflightError, RunError
-from arc_core.events import EventWriter, next_seq
-from arc_core.paths import exists
-from arc_core.rundir import RunDirectory, RunLock, trusted_run
-from arc_core.safe_files import remove_unfinished
-from arc_core.text import printable
+from arc_core.base.errors import ArcError, PreflightError, RunError
+from arc_core.base.files import remove_unfinished
+from arc_core.base.paths import exists
+from arc_core.base.text import printable
+from arc_core.run.config import SOLVER, TrainConfig
+from arc_core.run.directory import RunDirectory, RunLock, trusted_run
+from arc_core.run.events import EventWriter, next_seq
 
 REFUSED = 2
 LOG_NOT_WRITTEN = 1
@@ -92,9 +92,9 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> st
         raise RunError(f"{run.run_json} holds no config")
     config = TrainConfig.from_dict(stored)
 
-    from arc_core.diagnostics import is_out_of_memory, out_of_memory
-    from arc_core.pretrainer import Pretrainer
-    from arc_core.trainer import Trainer
+    from arc_core.pipeline.trainer import Trainer
+    from arc_core.pretraining.trainer import Pretrainer
+    from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
 
     trainer = (Pretrainer if config.recipe == SOLVER else Trainer)(run, config, events)
     stop.tell = lambda: trainer.control.ask_to_stop("stopped by a signal")

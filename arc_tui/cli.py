@@ -1,4 +1,4 @@
-"""The command line: `arc-tui train`, `config`, `fetch-lm`, `themes`, and the commands of `run_cli`."""
+"""The command line: `arc-tui train`, `config`, `fetch-lm`, and those of `arc_tui.commands`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
-from arc_core.config import settings, to_toml
-from arc_core.errors import ArcError
-from arc_core.options import canonical, nearest
-from arc_core.text import printable
-from arc_tui import learn_cli
-from arc_tui.flags import FLAGS, Given, takes_options
-from arc_tui.inspect import command as inspect_command
-from arc_tui.launch import configuration, has_terminal, train
-from arc_tui.output import OutputLost, echo, echo_error, is_lost, open_streams, relay, settle
-from arc_tui.report_cli import report
-from arc_tui.run_cli import register
-from arc_tui.terminal_size import forget_unusable_sizes
-from arc_tui.theme_cli import settings as console_settings
-from arc_tui.theme_cli import themes
+from arc_core.base.errors import ArcError
+from arc_core.base.options import canonical, nearest
+from arc_core.base.text import printable
+from arc_core.run.config import settings, to_toml
+from arc_tui.commands import inspect as inspect_command
+from arc_tui.commands import learning
+from arc_tui.commands.options import FLAGS, Given, takes_options
+from arc_tui.commands.output import OutputLost, echo, echo_error, is_lost, open_streams, relay, settle
+from arc_tui.commands.report import report
+from arc_tui.commands.runs import register
+from arc_tui.commands.themes import settings as console_settings
+from arc_tui.commands.themes import themes
+from arc_tui.runs.starting import configuration, has_terminal, train
+from arc_tui.ui.terminal_size import forget_unusable_sizes
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -77,7 +77,9 @@ def train_command(given: Given) -> None:
     Without a terminal, or with --headless or --detach, it prints lines instead.
     """
     if _opens_console(given):
-        from arc_tui.opening import train as train_in_console  # other commands need not wait for Textual
+        from arc_tui.commands.attach import (
+            train as train_in_console,  # other commands need not wait for Textual
+        )
 
         code = train_in_console(given.flags, given.file, sys.argv, given.theme, echo, echo_error)
     else:
@@ -103,7 +105,7 @@ inspect_command.register(app)
 app.command("report")(report)
 app.command("themes")(themes)
 app.command("settings")(console_settings)
-learn_cli.register(app)
+learning.register(app)
 
 
 @app.command("fetch-lm")
@@ -111,7 +113,7 @@ def fetch_lm(
     name: Annotated[str, typer.Argument(help="The language model to fetch, as --lm names it: smollm2.")],
 ) -> None:
     """Fetch a language model into the user's cache, so that --lm finds it."""
-    raise typer.Exit(relay("arc_core.fetch_lm", name))
+    raise typer.Exit(relay("arc_core.pipeline.fetch_lm", name))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -29,16 +29,16 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
 import numpy as np
 import torch
 
-from arc_core.data import load_tasks
-from arc_core.dataset_files import Task
-from arc_core.pace import MachinePace, measure_pace
-from arc_core.protocol import held_out
-from arc_core.scoring import same_grid
-from arc_core.solver import Solver
-from arc_core.solver_config import SolverConfig
-from arc_core.voting import Ballot
-from arc_core.weights import load_weights
-from arc_core.weights_file import fit_config, sha256_of
+from arc_core.data.dataset import load_tasks
+from arc_core.data.scoring import same_grid
+from arc_core.data.seen import held_out
+from arc_core.data.tasks import Task
+from arc_core.evaluation.pace import MachinePace, measure_pace
+from arc_core.solver.config import SolverConfig
+from arc_core.solver.solver import Solver
+from arc_core.solver.voting import Ballot
+from arc_core.solver.weights import load_weights
+from arc_core.solver.weights_file import fit_config, sha256_of
 
 NO_LIKENESS = -np.log(0.1)
 """Log-loss of knowing nothing, which a task counts whose size was not found."""

@@ -20,16 +20,16 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
 
 import torch
 
-from arc_core.batch import FEW_SIDES, Batch, collate
-from arc_core.checkpoint import ModelPersistence
-from arc_core.config import TrainConfig
-from arc_core.data import ARCDataset, plan_batches
-from arc_core.events import EventWriter, events_after, next_seq
-from arc_core.progress import Progress
-from arc_core.saving import Saver
-from arc_core.step import StepResult, training_step
-from arc_core.system import ArcSystem
-from arc_core.telemetry import Pace, step_fields
+from arc_core.checkpoints.persistence import ModelPersistence
+from arc_core.data.dataset import ARCDataset, plan_batches
+from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
+from arc_core.pipeline.step import StepResult, training_step
+from arc_core.pipeline.system import ArcSystem
+from arc_core.run.config import TrainConfig
+from arc_core.run.events import EventWriter, events_after, next_seq
+from arc_core.training.progress import Progress
+from arc_core.training.saving import Saver
+from arc_core.training.telemetry import Pace, step_fields
 
 INTERVAL = TrainConfig().checkpoint_every
 LARGE_HIDDEN = 832

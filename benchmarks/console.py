@@ -25,8 +25,8 @@ from pathlib import Path
 import pexpect
 import psutil
 
-from arc_core.events import Event, EventReader
-from arc_core.rundir import RunDirectory, is_alive, lock_holder
+from arc_core.run.directory import RunDirectory, is_alive, lock_holder
+from arc_core.run.events import Event, EventReader
 from benchmarks import console_data
 
 ARC_TUI = Path(sys.executable).with_name("arc-tui")

@@ -27,16 +27,16 @@ from typing import Any
 import numpy as np
 from textual.app import App, ComposeResult
 
-from arc_core.rundir import RunDirectory, create_run
-from arc_tui import charts
-from arc_tui.charts import Curve, Plot
-from arc_tui.digest import Digest, Place, Told
-from arc_tui.feed import Batch, Feed
-from arc_tui.history import History
-from arc_tui.marks import Mark, MarkKind
-from arc_tui.step_table import StepTable, step_table
-from arc_tui.themes import load_theme
-from arc_tui.widgets.chart import Chart, Series
+from arc_core.run.directory import RunDirectory, create_run
+from arc_tui.drawing import charts
+from arc_tui.drawing.charts import Curve, Plot
+from arc_tui.looks.themes import load_theme
+from arc_tui.runs.digest import Digest, Place, Told
+from arc_tui.runs.feed import Batch, Feed
+from arc_tui.runs.history import History
+from arc_tui.runs.marks import Mark, MarkKind
+from arc_tui.runs.steps import StepTable, step_table
+from arc_tui.ui.chart import Chart, Series
 
 SAMPLE_EVERY = 100
 CHECKPOINT_EVERY = 50

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from arc_core.scoring import mcnemar, wilson_interval
+from arc_core.data.scoring import mcnemar, wilson_interval
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ from injection import Injector, Plan
 from outcome import Outcome
 
 from arc_core import process
-from arc_core.checkpoint_index import TEMPORARY_PREFIX
-from arc_core.rundir import RunDirectory
+from arc_core.run.checkpoint_index import TEMPORARY_PREFIX
+from arc_core.run.directory import RunDirectory
 
 MOST_IN_A_CHAIN = 8
 MOST_OCCURRENCES = 8

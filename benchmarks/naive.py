@@ -1,7 +1,7 @@
 """The seed's step as its snippets write it: one pair at a time, two full forwards, nothing shared.
 
-The models, terms and numbers are those of `arc_core.step`; only the way of computing them differs. It is
-what `throughput.py` measures against.
+The models, terms and numbers are those of `arc_core.pipeline.step`; only the way of computing them differs.
+It is what `throughput.py` measures against.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from arc_core.agent import Planner, one_hot
-from arc_core.batch import Batch
-from arc_core.config import TrainConfig
-from arc_core.loss import TERMS, hard_cell_weights
-from arc_core.reward import per_cell_accuracy, score_batch
-from arc_core.system import ArcSystem
+from arc_core.pipeline.agent import Planner, one_hot
+from arc_core.pipeline.batch import Batch
+from arc_core.pipeline.loss import TERMS, hard_cell_weights
+from arc_core.pipeline.reward import per_cell_accuracy, score_batch
+from arc_core.pipeline.system import ArcSystem
+from arc_core.run.config import TrainConfig
 
 
 def plan_naively(planner: Planner, cells: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:

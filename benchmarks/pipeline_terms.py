@@ -28,15 +28,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from arc_core.batch import GridBatch, collate
-from arc_core.data import Task, load_tasks
-from arc_core.loss import cell_mean, size_term
-from arc_core.pipeline_pace import measure_pipeline_pace, pipeline_steps
-from arc_core.pipeline_solver import Pipeline, PipelineSolver
-from arc_core.pipeline_start import find_run_checkpoint, settle, solving_config
-from arc_core.protocol import held_out, refuse_seen
-from arc_core.scoring import same_grid
-from arc_core.voting import choose
+from arc_core.data.dataset import Task, load_tasks
+from arc_core.data.scoring import same_grid
+from arc_core.data.seen import held_out, refuse_seen
+from arc_core.evaluation.pipeline import Pipeline, PipelineSolver
+from arc_core.evaluation.pipeline_pace import measure_pipeline_pace, pipeline_steps
+from arc_core.evaluation.pipeline_start import find_run_checkpoint, settle, solving_config
+from arc_core.pipeline.batch import GridBatch, collate
+from arc_core.pipeline.loss import cell_mean, size_term
+from arc_core.solver.voting import choose
 
 VARIANTS: dict[str, dict[str, object]] = {
     "all on": {},

@@ -25,14 +25,14 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
 import numpy as np
 import torch
 
-from arc_core.batch import collate
-from arc_core.data import ARCDataset, Example, Pair, load_tasks
-from arc_core.evaluate import choose_inputs, predict
-from arc_core.grids import Grid
-from arc_core.pipeline_solver import Pipeline
-from arc_core.pipeline_start import find_run_checkpoint, settle, solving_config
-from arc_core.scoring import Share, cell_accuracy, same_grid
-from arc_core.system import ArcSystem
+from arc_core.data.dataset import ARCDataset, Example, Pair, load_tasks
+from arc_core.data.grids import Grid
+from arc_core.data.scoring import Share, cell_accuracy, same_grid
+from arc_core.evaluation.pipeline import Pipeline
+from arc_core.evaluation.pipeline_start import find_run_checkpoint, settle, solving_config
+from arc_core.pipeline.batch import collate
+from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.validation import choose_inputs, predict
 
 BATCH = 8
 

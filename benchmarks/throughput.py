@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from arc_core.environment import prepare
+from arc_core.base.environment import prepare
 
 prepare()
 
@@ -22,11 +22,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from arc_core.batch import FEW_SIDES, Batch, collate
-from arc_core.config import TrainConfig
-from arc_core.data import ARCDataset, plan_batches
-from arc_core.step import training_step
-from arc_core.system import ArcSystem
+from arc_core.data.dataset import ARCDataset, plan_batches
+from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
+from arc_core.pipeline.step import training_step
+from arc_core.pipeline.system import ArcSystem
+from arc_core.run.config import TrainConfig
 from benchmarks.naive import naive_step, naive_system
 
 MATRIX_SIDE = 2048

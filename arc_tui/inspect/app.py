@@ -9,25 +9,25 @@ from pathlib import Path
 from textual import on
 from textual.screen import Screen
 
-from arc_core.checkpoint_index import checkpoint_id
-from arc_core.errors import ArcError
-from arc_core.paths import expanded
-from arc_core.text import printable
-from arc_tui.headless_lines import size
+from arc_core.base.errors import ArcError
+from arc_core.base.paths import expanded
+from arc_core.base.text import printable
+from arc_core.run.checkpoint_index import checkpoint_id
+from arc_tui.drawing.rows import Row, fill, wrap
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser import BrowserScreen
 from arc_tui.inspect.browser_rows import tail
 from arc_tui.inspect.compare_screen import CompareScreen
-from arc_tui.inspect.extract import export_language_model, export_module
-from arc_tui.inspect.jobs import Job
-from arc_tui.inspect.prompt import Prompt, Told
-from arc_tui.inspect.source import LANGUAGE_MODEL, Checkpoint, Kind, of_run, open_checkpoint
+from arc_tui.inspect.tensors.extract import export_language_model, export_module
+from arc_tui.inspect.tensors.source import LANGUAGE_MODEL, Checkpoint, Kind, of_run, open_checkpoint
+from arc_tui.inspect.tensors.verify import FileCheck, conclusion, verify
 from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
-from arc_tui.inspect.tool_app import ToolApp
 from arc_tui.inspect.training_screen import TrainingScreen
-from arc_tui.inspect.verify import FileCheck, conclusion, verify
-from arc_tui.rows import Row, fill, wrap
-from arc_tui.themes import DEFAULT_THEME
+from arc_tui.looks.themes import DEFAULT_THEME
+from arc_tui.runs.fields import size
+from arc_tui.ui.app import ToolApp
+from arc_tui.ui.jobs import Job
+from arc_tui.ui.prompt import Prompt, Told
 
 
 class InspectApp(ToolApp[Begin], inherit_bindings=False):

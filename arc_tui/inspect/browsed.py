@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from arc_tui.inspect.binning import Statistics
-from arc_tui.inspect.search import Finder, Query
-from arc_tui.inspect.source import Checkpoint
-from arc_tui.inspect.training import TrainingState, read_training
-from arc_tui.inspect.tree import Tree
+from arc_tui.inspect.tensors.binning import Statistics
+from arc_tui.inspect.tensors.search import Finder, Query
+from arc_tui.inspect.tensors.source import Checkpoint
+from arc_tui.inspect.tensors.training import TrainingState, read_training
+from arc_tui.inspect.tensors.tree import Tree
 
 
 class Browsed:

@@ -12,9 +12,8 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from arc_core.errors import ArcError
-from arc_tui.headless_lines import size
-from arc_tui.inspect.binning import Statistics
+from arc_core.base.errors import ArcError
+from arc_tui.drawing.rows import Row
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser_rows import (
     COLUMNS,
@@ -27,16 +26,17 @@ from arc_tui.inspect.browser_rows import (
 )
 from arc_tui.inspect.detail_rows import detail_rows, metadata_rows, part_rows
 from arc_tui.inspect.facts import type_facts
-from arc_tui.inspect.inspect_keys import BROWSER
-from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
-from arc_tui.inspect.jobs import Job
-from arc_tui.inspect.lazy_list import LazyList
-from arc_tui.inspect.prompt import Told
-from arc_tui.inspect.search import Query, parse_query
-from arc_tui.inspect.statistics import statistics
 from arc_tui.inspect.tensor_screen import TensorScreen
-from arc_tui.rows import Row
-from arc_tui.widgets.rows_view import RowsView
+from arc_tui.inspect.tensors.binning import Statistics
+from arc_tui.inspect.tensors.search import Query, parse_query
+from arc_tui.inspect.tensors.statistics import statistics
+from arc_tui.runs.fields import size
+from arc_tui.ui.browser_keys import BROWSER
+from arc_tui.ui.jobs import Job
+from arc_tui.ui.list import LazyList
+from arc_tui.ui.prompt import Told
+from arc_tui.ui.rows_view import RowsView
+from arc_tui.ui.screen import InspectScreen, KeysLine
 
 WIDE = 110
 """Cells from which the details stand beside the list instead of below it."""

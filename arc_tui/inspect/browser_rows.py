@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from rich.cells import cell_len
 
-from arc_core.text import printable
-from arc_tui.headless_lines import size
-from arc_tui.inspect.binning import Statistics
+from arc_core.base.text import printable
+from arc_tui.drawing.rows import Row, cut, fill, padded, width
 from arc_tui.inspect.browsed import Browsed
-from arc_tui.inspect.header_scan import METADATA
-from arc_tui.inspect.parts import Part
-from arc_tui.inspect.source import Checkpoint
+from arc_tui.inspect.tensors.binning import Statistics
+from arc_tui.inspect.tensors.header_scan import METADATA
+from arc_tui.inspect.tensors.parts import Part
+from arc_tui.inspect.tensors.source import Checkpoint
+from arc_tui.inspect.tensors.tree import Node, Tree, natural
 from arc_tui.inspect.text import bar, sides
-from arc_tui.inspect.tree import Node, Tree, natural
-from arc_tui.rows import Row, cut, fill, padded, width
-from arc_tui.styles import PALETTE_COLOURS
+from arc_tui.looks.styles import PALETTE_COLOURS
+from arc_tui.runs.fields import size
 
 WIDE = 70
 """Cells from which a line of the tree has all its columns."""

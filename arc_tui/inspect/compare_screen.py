@@ -11,18 +11,18 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
-from arc_core.text import printable
+from arc_core.base.text import printable
+from arc_tui.drawing.rows import Row, fill, padded
 from arc_tui.inspect.browser_rows import tail
-from arc_tui.inspect.compare import Change, changes, differences
-from arc_tui.inspect.inspect_keys import COMPARE
-from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
-from arc_tui.inspect.jobs import Job
-from arc_tui.inspect.lazy_list import LazyList
-from arc_tui.inspect.source import Checkpoint
+from arc_tui.inspect.tensors.compare import Change, changes, differences
+from arc_tui.inspect.tensors.source import Checkpoint
+from arc_tui.inspect.tensors.tree import natural
 from arc_tui.inspect.text import sides
-from arc_tui.inspect.tree import natural
-from arc_tui.rows import Row, fill, padded
-from arc_tui.widgets.rows_view import RowsView
+from arc_tui.ui.browser_keys import COMPARE
+from arc_tui.ui.jobs import Job
+from arc_tui.ui.list import LazyList
+from arc_tui.ui.rows_view import RowsView
+from arc_tui.ui.screen import InspectScreen, KeysLine
 
 NO_WEIGHTS = ("optimizer.", "memory.", "rng.")
 """Parts of our checkpoints whose tensors are no weights, or mostly none."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from arc_core.text import printable
-from arc_tui.headless_lines import size
+from arc_core.base.text import printable
+from arc_tui.drawing.rows import Row, wrap
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser_rows import Line, bytes_bar
-from arc_tui.inspect.parts import Part
-from arc_tui.inspect.source import Checkpoint, metadata_of
 from arc_tui.inspect.tensor_rows import head_rows, histogram_rows, statistics_rows
-from arc_tui.inspect.tree import Node, Tree
-from arc_tui.rows import Row, wrap
+from arc_tui.inspect.tensors.parts import Part
+from arc_tui.inspect.tensors.source import Checkpoint, metadata_of
+from arc_tui.inspect.tensors.tree import Node, Tree
+from arc_tui.runs.fields import size
 
 HISTOGRAM_LINES = 8
 LONGEST_VALUE = 20_000

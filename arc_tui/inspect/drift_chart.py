@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arc_tui.inspect.timeline import Drift, Mark
+from arc_tui.inspect.tensors.timeline import Drift, Mark
 
 
 def span_of(marks: Sequence[Mark]) -> tuple[int, int]:

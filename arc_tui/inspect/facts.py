@@ -8,16 +8,16 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from arc_core.errors import ArcError
-from arc_tui.inspect.binning import QUANTILES, Statistics
-from arc_tui.inspect.compare import Change, Differences
-from arc_tui.inspect.dtypes import ELEMENT_TYPES
-from arc_tui.inspect.header_scan import Shape
-from arc_tui.inspect.moments import Update, pairs
-from arc_tui.inspect.parts import Part
-from arc_tui.inspect.source import Checkpoint
-from arc_tui.inspect.timeline import Drift, Mark
-from arc_tui.inspect.training import (
+from arc_core.base.errors import ArcError
+from arc_tui.inspect.tensors.binning import QUANTILES, Statistics
+from arc_tui.inspect.tensors.compare import Change, Differences
+from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES
+from arc_tui.inspect.tensors.header_scan import Shape
+from arc_tui.inspect.tensors.moments import Update, pairs
+from arc_tui.inspect.tensors.parts import Part
+from arc_tui.inspect.tensors.source import Checkpoint
+from arc_tui.inspect.tensors.timeline import Drift, Mark
+from arc_tui.inspect.tensors.training import (
     TrainingState,
     configuration,
     generators,
@@ -25,8 +25,8 @@ from arc_tui.inspect.training import (
     preference,
     read_training,
 )
-from arc_tui.inspect.tree import Tree
-from arc_tui.inspect.verify import FileCheck
+from arc_tui.inspect.tensors.tree import Tree
+from arc_tui.inspect.tensors.verify import FileCheck
 
 INDENTED = 2000
 """Tensors up to which JSON is written for people too."""

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from rich.style import Style
 
-from arc_tui.inspect.dtypes import decode_float64
-from arc_tui.inspect.header_scan import Shape
-from arc_tui.inspect.pieces import Descriptors, readable
-from arc_tui.inspect.source import Checkpoint
-from arc_tui.styles import ink_on
-from arc_tui.themes import Theme
+from arc_tui.inspect.tensors.dtypes import decode_float64
+from arc_tui.inspect.tensors.header_scan import Shape
+from arc_tui.inspect.tensors.pieces import Descriptors, readable
+from arc_tui.inspect.tensors.source import Checkpoint
+from arc_tui.looks.styles import ink_on
+from arc_tui.looks.themes import Theme
 
 FOLDED = 32
 """Columns that a tensor of one dimension is folded into."""

@@ -8,12 +8,12 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from arc_core.errors import ArcError
-from arc_tui.inspect.binning import Statistics
+from arc_core.base.errors import ArcError
+from arc_tui.drawing.rows import Row
 from arc_tui.inspect.heat import CELL, Floats, Matrix, heat_style, read_window
-from arc_tui.inspect.source import Checkpoint
-from arc_tui.rows import Row
-from arc_tui.widgets.rows_view import looks, painted
+from arc_tui.inspect.tensors.binning import Statistics
+from arc_tui.inspect.tensors.source import Checkpoint
+from arc_tui.ui.rows_view import looks, painted
 
 GUTTER = 8
 """Cells to the left of the map, for the numbers of rows."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arc_core.text import printable
-from arc_tui.headless_lines import size
-from arc_tui.inspect.binning import QUANTILES, Statistics
+from arc_core.base.text import printable
+from arc_tui.drawing.rows import Row, wrap
 from arc_tui.inspect.facts import position
-from arc_tui.inspect.header_scan import Shape
-from arc_tui.inspect.moments import Update
-from arc_tui.inspect.source import Checkpoint
+from arc_tui.inspect.tensors.binning import QUANTILES, Statistics
+from arc_tui.inspect.tensors.header_scan import Shape
+from arc_tui.inspect.tensors.moments import Update
+from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.text import figure, sides
-from arc_tui.rows import Row, wrap
+from arc_tui.runs.fields import size
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 

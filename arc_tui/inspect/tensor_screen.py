@@ -9,19 +9,19 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
-from arc_core.text import printable
-from arc_tui.inspect.binning import Statistics
+from arc_core.base.text import printable
+from arc_tui.drawing.rows import Row, beside
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.facts import position
 from arc_tui.inspect.heat_map import HeatMap
-from arc_tui.inspect.inspect_keys import TENSOR
-from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
-from arc_tui.inspect.jobs import Job
-from arc_tui.inspect.moments import Update, updates
-from arc_tui.inspect.statistics import statistics
 from arc_tui.inspect.tensor_rows import head_rows, histogram_rows, statistics_rows, update_rows
-from arc_tui.rows import Row, beside
-from arc_tui.widgets.rows_view import RowsView
+from arc_tui.inspect.tensors.binning import Statistics
+from arc_tui.inspect.tensors.moments import Update, updates
+from arc_tui.inspect.tensors.statistics import statistics
+from arc_tui.ui.browser_keys import TENSOR
+from arc_tui.ui.jobs import Job
+from arc_tui.ui.rows_view import RowsView
+from arc_tui.ui.screen import InspectScreen, KeysLine
 
 HISTOGRAM_LINES = 8
 BESIDE = 110

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
-from arc_core.text import printable
-from arc_tui.headless_lines import duration, size
-from arc_tui.inspect.binning import QUANTILES, Histogram, Magnitudes, Statistics
-from arc_tui.inspect.compare import Change, Differences
+from arc_core.base.text import printable
+from arc_tui.commands.output import shown
+from arc_tui.drawing.rows import padded
 from arc_tui.inspect.facts import position, training_facts, type_facts
-from arc_tui.inspect.header_scan import Shape
-from arc_tui.inspect.moments import Update
-from arc_tui.inspect.source import Checkpoint, metadata_of
-from arc_tui.inspect.timeline import Drift, Mark
-from arc_tui.inspect.tree import Node, Tree
-from arc_tui.inspect.verify import FileCheck, conclusion
-from arc_tui.output import shown
-from arc_tui.rows import padded
+from arc_tui.inspect.tensors.binning import QUANTILES, Histogram, Magnitudes, Statistics
+from arc_tui.inspect.tensors.compare import Change, Differences
+from arc_tui.inspect.tensors.header_scan import Shape
+from arc_tui.inspect.tensors.moments import Update
+from arc_tui.inspect.tensors.source import Checkpoint, metadata_of
+from arc_tui.inspect.tensors.timeline import Drift, Mark
+from arc_tui.inspect.tensors.tree import Node, Tree
+from arc_tui.inspect.tensors.verify import FileCheck, conclusion
+from arc_tui.runs.fields import duration, size
 
 LONGEST_NAME = 120
 LONGEST_VALUE = 160

@@ -10,23 +10,23 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
-from arc_core.errors import ArcError
-from arc_core.paths import exists
-from arc_core.rundir import RunDirectory, check_name, is_alive
-from arc_core.text import printable
-from arc_tui.headless_lines import size
+from arc_core.base.errors import ArcError
+from arc_core.base.paths import exists
+from arc_core.base.text import printable
+from arc_core.run.directory import RunDirectory, check_name, is_alive
+from arc_tui.drawing.point_chart import chart_rows
+from arc_tui.drawing.rows import Row, beside, fill
 from arc_tui.inspect.drift_chart import drift_points, metric_points, metrics_of, span_of
-from arc_tui.inspect.inspect_keys import TIMELINE
-from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
-from arc_tui.inspect.jobs import Job
-from arc_tui.inspect.lazy_list import LazyList
-from arc_tui.inspect.prompt import Prompt
+from arc_tui.inspect.tensors.timeline import Drift, Mark, drift, timeline
 from arc_tui.inspect.text import when
-from arc_tui.inspect.timeline import Drift, Mark, drift, timeline
-from arc_tui.point_chart import chart_rows
-from arc_tui.rows import Row, beside, fill
-from arc_tui.screens.confirm import ConfirmScreen
-from arc_tui.widgets.rows_view import RowsView, looks
+from arc_tui.runs.fields import size
+from arc_tui.ui.browser_keys import TIMELINE
+from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.jobs import Job
+from arc_tui.ui.list import LazyList
+from arc_tui.ui.prompt import Prompt
+from arc_tui.ui.rows_view import RowsView, looks
+from arc_tui.ui.screen import InspectScreen, KeysLine
 
 BESIDE = 100
 """Cells from which both charts stand beside each other."""

@@ -6,21 +6,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from arc_core.errors import ArcError
-from arc_core.text import printable
-from arc_tui.headless_lines import duration, size
+from arc_core.base.errors import ArcError
+from arc_core.base.text import printable
+from arc_tui.drawing.grid_text import beside
+from arc_tui.drawing.rows import Row, fill
 from arc_tui.inspect.browsed import Browsed
-from arc_tui.inspect.grid_text import beside
-from arc_tui.inspect.moments import Update
-from arc_tui.inspect.text import bar, when
-from arc_tui.inspect.training import (
+from arc_tui.inspect.tensors.moments import Update
+from arc_tui.inspect.tensors.training import (
     MemoryEntry,
     configuration,
     generators,
     memory_entries,
     preference,
 )
-from arc_tui.rows import Row, fill
+from arc_tui.inspect.text import bar, when
+from arc_tui.runs.fields import duration, size
 
 COLOURS = ("black", "blue", "red", "green", "yellow", "grey", "magenta", "orange", "cyan", "maroon")
 """ARC's names of the colours 0 to 9."""

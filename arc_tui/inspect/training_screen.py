@@ -10,15 +10,15 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
+from arc_tui.drawing.rows import Row
 from arc_tui.inspect.browsed import Browsed
-from arc_tui.inspect.inspect_keys import TRAINING
-from arc_tui.inspect.inspect_screen import InspectScreen, KeysLine
-from arc_tui.inspect.jobs import Job
-from arc_tui.inspect.lazy_list import LazyList
-from arc_tui.inspect.moments import Update, pairs, updates
+from arc_tui.inspect.tensors.moments import Update, pairs, updates
 from arc_tui.inspect.training_rows import Section, sections, update_heading, update_row
-from arc_tui.rows import Row
-from arc_tui.widgets.rows_view import RowsView
+from arc_tui.ui.browser_keys import TRAINING
+from arc_tui.ui.jobs import Job
+from arc_tui.ui.list import LazyList
+from arc_tui.ui.rows_view import RowsView
+from arc_tui.ui.screen import InspectScreen, KeysLine
 
 MOMENTS = "moments"
 

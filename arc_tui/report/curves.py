@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arc_tui.marks import Mark, MarkKind
-from arc_tui.report.axis import Axis, exact, linear, logarithmic, written
+from arc_tui.drawing.ticks import Axis, exact, linear, logarithmic, written
 from arc_tui.report.svg import Markup, element, label, path, text_of
+from arc_tui.runs.marks import Mark, MarkKind
 
 WIDTH, HEIGHT = 760.0, 280.0
 """Size of a chart, in the units of its drawing."""

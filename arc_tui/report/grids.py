@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arc_tui.report.svg import Markup, element, label, text_of
-from arc_tui.samples import UNKNOWN, Grid
+from arc_tui.runs.samples import UNKNOWN, Grid
 
 CELL = 14.0
 """Side of a cell where there is room."""

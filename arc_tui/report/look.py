@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from arc_tui.styles import ink_on
-from arc_tui.themes import Theme
+from arc_tui.looks.styles import ink_on
+from arc_tui.looks.themes import Theme
 
 FONT = "system-ui,'Segoe UI','Helvetica Neue',Arial,'DejaVu Sans',sans-serif"
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from arc_core.text import printable
+from arc_core.base.text import printable
+from arc_tui.console.header import GLYPHS
+from arc_tui.looks.themes import Theme
 from arc_tui.report import tables
 from arc_tui.report.look import FONT, style_sheet
 from arc_tui.report.panels import CHARTS, Picture, picture, sample_picture
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, text_of
-from arc_tui.run_state import Phase
-from arc_tui.samples import Sample
-from arc_tui.themes import Theme
-from arc_tui.widgets.header import GLYPHS
+from arc_tui.runs.samples import Sample
+from arc_tui.runs.state import Phase
 
 MOST_SAMPLES = 8
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"

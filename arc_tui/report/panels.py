@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from arc_core.errors import ConfigError
-from arc_core.event_types import Groups, Loss
-from arc_core.options import unknown_key
-from arc_tui.headless_lines import number
-from arc_tui.marks import Mark, MarkKind
+from arc_core.base.errors import ConfigError
+from arc_core.base.options import unknown_key
+from arc_core.run.event_forms import Groups, Loss
 from arc_tui.report import curves, grids
 from arc_tui.report.curves import Chart, Curve
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, label
-from arc_tui.samples import Sample, cell_accuracy
+from arc_tui.runs.fields import number
+from arc_tui.runs.marks import Mark, MarkKind
+from arc_tui.runs.samples import Sample, cell_accuracy
 
 SMOOTHING = 0.02
 """Half-life of the mean lines, as a share of the steps shown."""

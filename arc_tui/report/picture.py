@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any, cast
 
-from arc_core.errors import RunError
+from arc_core.base.errors import RunError
+from arc_tui.looks.themes import Theme
 from arc_tui.report.look import style_sheet
 from arc_tui.report.panels import Picture
 from arc_tui.report.svg import element, text_of
-from arc_tui.themes import Theme
 
 PNG_SCALE = 2
 """Pixels for each unit of the drawing: enough for a column of print."""

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from arc_core.events import Event, EventReader
-from arc_core.rundir import RunDirectory, is_alive
-from arc_tui.headless_lines import number
-from arc_tui.history import History
-from arc_tui.run_state import RunState, apply, initial, observed
-from arc_tui.thinned import Thinned
-from arc_tui.view import View, facts
+from arc_core.run.directory import RunDirectory, is_alive
+from arc_core.run.events import Event, EventReader
+from arc_tui.runs.fields import number
+from arc_tui.runs.history import History
+from arc_tui.runs.state import RunState, apply, initial, observed
+from arc_tui.runs.thinned import Thinned
+from arc_tui.runs.view import View, facts
 
 KEPT_EPOCHS = 500
 """Epochs that are told one by one: so many of the last, and as many of those before."""

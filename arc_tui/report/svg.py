@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.sax.saxutils import escape, quoteattr
 
-from arc_core.text import printable
+from arc_core.base.text import printable
 
 Markup = str
 """SVG or HTML that has been written by these functions, and may be put into a page as it is."""

@@ -6,15 +6,15 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from arc_core.config import PRESETS, TrainConfig, settings
-from arc_core.events import Event
-from arc_tui.fixes import SIGNS, assess
-from arc_tui.headless_lines import duration, number, whole
-from arc_tui.marks import MarkKind
+from arc_core.run.config import PRESETS, TrainConfig, settings
+from arc_core.run.events import Event
+from arc_tui.commands.status import NOT_PART
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, text_of
-from arc_tui.run_list import best_text
-from arc_tui.run_report import NOT_PART
+from arc_tui.runs.fields import duration, number, whole
+from arc_tui.runs.fixes import SIGNS, assess
+from arc_tui.runs.listing import best_text
+from arc_tui.runs.marks import MarkKind
 
 NOT_KNOWN = "–"
 MOST_ENTRIES = 400

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from arc_core.config import TrainConfig
-from arc_core.data import Example, Pair
-from arc_core.language_model import LanguageModel
-from arc_core.system import ArcSystem
+from arc_core.data.dataset import Example, Pair
+from arc_core.pipeline.language_model import LanguageModel
+from arc_core.pipeline.system import ArcSystem
+from arc_core.run.config import TrainConfig
 
 DrawGrids = Callable[..., list[np.ndarray]]
 MakeExamples = Callable[..., list[Example]]

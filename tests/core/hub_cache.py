@@ -9,7 +9,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 
-from arc_core.language_model import LanguageModel
+from arc_core.pipeline.language_model import LanguageModel
 
 QWEN = "Qwen/Qwen2.5-1.5B"
 COMMIT = "8faed761d45a263340a0528343f099c05c9a4323"

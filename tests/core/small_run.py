@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from arc_core.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
-from arc_core.config import TrainConfig
-from arc_core.events import Event, EventWriter, next_seq, read_events
-from arc_core.progress import Progress
-from arc_core.provenance import describe_run
-from arc_core.rundir import RunDirectory, RunLock, create_run
-from arc_core.trainer import Trainer
+from arc_core.pipeline.trainer import Trainer
+from arc_core.run.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
+from arc_core.run.config import TrainConfig
+from arc_core.run.directory import RunDirectory, RunLock, create_run
+from arc_core.run.events import Event, EventWriter, next_seq, read_events
+from arc_core.run.provenance import describe_run
+from arc_core.training.progress import Progress
 
 SMALL: dict[str, Any] = {
     **{"hidden_dim": 16, "prompt_dim": 16, "memory_capacity": 8, "max_steps": 2, "batch_size": 2},

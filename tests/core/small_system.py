@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from arc_core.batch import Batch, collate
-from arc_core.config import TrainConfig
-from arc_core.data import ARCDataset, Example
-from arc_core.step import StepResult, training_step
-from arc_core.system import ArcSystem, Flow
+from arc_core.data.dataset import ARCDataset, Example
+from arc_core.pipeline.batch import Batch, collate
+from arc_core.pipeline.step import StepResult, training_step
+from arc_core.pipeline.system import ArcSystem, Flow
+from arc_core.run.config import TrainConfig
 
 CPU = torch.device("cpu")
 

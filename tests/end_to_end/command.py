@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from arc_core.events import Event, EventReader, read_events
-from arc_core.rundir import RunDirectory, is_alive, lock_holder
+from arc_core.run.directory import RunDirectory, is_alive, lock_holder
+from arc_core.run.events import Event, EventReader, read_events
 
 ARC_TUI = Path(sys.executable).with_name("arc-tui")
 PATIENCE_SECONDS = 120.0

@@ -13,9 +13,9 @@ from hostile import hostile_run, hostile_texts, obeyed
 from recordings import make_run
 from terminal import Terminal, terminal
 
-from arc_core.checkpoint_index import list_checkpoints, problems_of
-from arc_core.events import Event, EventReader, read_events
-from arc_core.rundir import RunDirectory, is_alive, lock_holder
+from arc_core.run.checkpoint_index import list_checkpoints, problems_of
+from arc_core.run.directory import RunDirectory, is_alive, lock_holder
+from arc_core.run.events import Event, EventReader, read_events
 
 pytestmark = pytest.mark.slow
 

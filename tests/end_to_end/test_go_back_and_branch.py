@@ -8,9 +8,9 @@ from command import Finished, train, training
 from small_run import content_of, measured, new_run, told
 from small_run import train as train_here
 
-from arc_core.checkpoint_index import list_checkpoints, problems_of, read_state
-from arc_core.events import drop_superseded, read_events
-from arc_core.rundir import RunDirectory
+from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import drop_superseded, read_events
 
 pytestmark = pytest.mark.slow
 

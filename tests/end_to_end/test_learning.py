@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from command import ARC_TUI, end_engine
 
-from arc_core.commands import send
-from arc_core.events import Event, EventReader
-from arc_core.rundir import RunDirectory
+from arc_core.run.commands import send
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import Event, EventReader
 
 SECONDS = 600.0
 

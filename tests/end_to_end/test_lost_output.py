@@ -11,8 +11,8 @@ from inspect_files import tensor_file
 from numpy import float32, ones
 from recordings import make_run
 
-from arc_core.events import read_events
-from arc_core.rundir import RunDirectory
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import read_events
 
 FULL = "Standard output cannot be written: No space left on device"
 CLOSED = "Standard output is closed"

@@ -9,21 +9,21 @@ import pytest
 from command import ARC_TUI, environment, train
 from safetensors.torch import load_file
 
-from arc_core.checkpoint_index import checkpoint_id, list_checkpoints
-from arc_core.config import resolve
-from arc_core.event_types import NOT_IN_SOLVER
-from arc_core.events import validate_event
-from arc_core.export_weights import export
-from arc_core.pretrain_data import make_pool, plan_batches, plan_single_pairs, pretraining_tasks
-from arc_core.pretrainer import solver_config
-from arc_core.rundir import RunDirectory
-from arc_core.solver import fresh_net
-from arc_core.solver_optimizer import TASK_PROMPTS
-from arc_core.weights_file import read_notes
-from arc_tui.fixes import Work, assess
-from arc_tui.history import History
-from arc_tui.run_state import reduce
-from arc_tui.view import View, facts
+from arc_core.pretraining.export import export
+from arc_core.pretraining.pairs import make_pool, plan_batches, plan_single_pairs, pretraining_tasks
+from arc_core.pretraining.trainer import solver_config
+from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
+from arc_core.run.config import resolve
+from arc_core.run.directory import RunDirectory
+from arc_core.run.event_forms import NOT_IN_SOLVER
+from arc_core.run.events import validate_event
+from arc_core.solver.optimizers import TASK_PROMPTS
+from arc_core.solver.solver import fresh_net
+from arc_core.solver.weights_file import read_notes
+from arc_tui.runs.fixes import Work, assess
+from arc_tui.runs.history import History
+from arc_tui.runs.state import reduce
+from arc_tui.runs.view import View, facts
 
 OPTIONS = [
     *("--preset", "solver", "--headless", "--device", "cpu", "--epochs", "2", "--max-batches", "3"),

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from command import ARC_TUI, PATIENCE_SECONDS, SMALL, end_engine, environment
 
-from arc_core.checkpoint_index import list_checkpoints, problems_of
-from arc_core.events import EventReader, drop_superseded, read_events
-from arc_core.rundir import RunDirectory, is_alive, lock_holder
+from arc_core.run.checkpoint_index import list_checkpoints, problems_of
+from arc_core.run.directory import RunDirectory, is_alive, lock_holder
+from arc_core.run.events import EventReader, drop_superseded, read_events
 
 OPTIONS = [*SMALL, "--dataset", "arcagi1", "--epochs", "1000", "--max-batches", "8"]
 

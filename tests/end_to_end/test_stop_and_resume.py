@@ -8,10 +8,10 @@ from pathlib import Path
 
 from command import SMALL, Finished, Living, train, training
 
-from arc_core.checkpoint_index import list_checkpoints, problems_of, read_state
-from arc_core.commands import send
-from arc_core.events import Event, drop_superseded, read_events, validate_event
-from arc_core.rundir import RunDirectory
+from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
+from arc_core.run.commands import send
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import Event, drop_superseded, read_events, validate_event
 
 MEASURED = ("loss", "reward", "hard_cells", "curriculum", "memory", "grad_norm", "learning_rate", "accuracy")
 OPTIONS = [*SMALL, "--max_batches", "40", "--checkpoint_every", "20"]

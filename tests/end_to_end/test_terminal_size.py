@@ -16,7 +16,7 @@ from terminal import Terminal, terminal
 from textual.app import App
 
 import arc_tui
-from arc_tui.sized_app import SizedApp
+from arc_tui.ui.sized_app import SizedApp
 
 SETTING_UP = 400
 """Bytes that an app sends beside what it draws: the modes of the terminal, and its title."""

@@ -16,12 +16,12 @@ from command import ARC_TUI, SMALL, Finished, environment, train
 from safetensors import safe_open
 from transformers import AutoModel
 
-from arc_core.checkpoint_index import list_checkpoints, problems_of, read_manifest
-from arc_core.curriculum import DynamicMemoryThreshold
-from arc_core.data import load_tasks
-from arc_core.events import Event, validate_event
-from arc_core.grids import to_rows
-from arc_core.model_files import cached_model
+from arc_core.data.dataset import load_tasks
+from arc_core.data.grids import to_rows
+from arc_core.pipeline.curriculum import DynamicMemoryThreshold
+from arc_core.pipeline.language_model_files import cached_model
+from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_manifest
+from arc_core.run.events import Event, validate_event
 
 TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
 PARTS = {"agent", "policy", "memory", "efe_loss", "optimizer", "rng", "prompt"}

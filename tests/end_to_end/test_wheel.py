@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "arc_core", "arc_tui", "themes")
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "arc_core", "arc_tui", "themes")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -69,7 +69,9 @@ def test_installed_command_tells_its_version_from_another_folder(installed: Path
 
 
 def test_installed_command_finds_its_themes_and_presets_from_another_folder(installed: Path, tmp_path: Path):
-    script = "from arc_tui.themes import load_theme, theme_folder; print(theme_folder(), load_theme().name)"
+    script = (
+        "from arc_tui.looks.themes import load_theme, theme_folder; print(theme_folder(), load_theme().name)"
+    )
     folder, name = run(installed / "python", "-c", script, cwd=tmp_path).split()
     assert Path(folder).is_relative_to(installed.parent)
     assert name

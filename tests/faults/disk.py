@@ -11,9 +11,9 @@ import pytest
 from harness import VARIANTS, Settings, make_run, train_here, write_dataset
 from outcome import Outcome
 
-from arc_core.checkpoint_index import list_checkpoints
-from arc_core.events import Event, EventReader, read_events
-from arc_core.rundir import RunDirectory
+from arc_core.run.checkpoint_index import list_checkpoints
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import Event, EventReader, read_events
 
 FULL, BROKEN = errno.ENOSPC, errno.EIO
 

@@ -23,12 +23,12 @@ import torch
 from outcome import Outcome
 
 from arc_core import process
-from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, problems_of
-from arc_core.commands import send
-from arc_core.config import TrainConfig
-from arc_core.data import load_tasks
-from arc_core.events import Event, EventReader, read_events
-from arc_core.rundir import RunDirectory, create_run
+from arc_core.data.dataset import load_tasks
+from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, problems_of
+from arc_core.run.commands import send
+from arc_core.run.config import TrainConfig
+from arc_core.run.directory import RunDirectory, create_run
+from arc_core.run.events import Event, EventReader, read_events
 
 EPOCHS, BATCHES = 3, 4
 STEPS = EPOCHS * BATCHES

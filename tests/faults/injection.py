@@ -30,7 +30,7 @@ HIT = "hit.json"
 COUNTS = "counts.json"
 SEEN = "seen.jsonl"
 CONTEXTS = {"prune": "prune ", "clean": "clean ", "_read_back": "read back ", "_hint": "hint "}
-"""Functions of arc_core.checkpoint whose calls are named apart."""
+"""Functions of arc_core.checkpoints.persistence whose calls are named apart."""
 
 _OS = (
     *("open", "write", "pwrite", "fsync", "ftruncate", "rename", "replace", "link", "mkdir"),
@@ -158,7 +158,7 @@ class Injector:
     def _watch_training(self) -> None:
         from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-        from arc_core.snapshot import SnapshotTaker
+        from arc_core.checkpoints.snapshot import SnapshotTaker
 
         handles = (
             register_optimizer_step_pre_hook(lambda *_: self._point("update parameters")),
@@ -268,7 +268,7 @@ def _named(operation: str) -> str:
     context = ""
     frame = sys._getframe(2)
     while frame is not None and not context:
-        if frame.f_globals.get("__name__") == "arc_core.checkpoint":
+        if frame.f_globals.get("__name__") == "arc_core.checkpoints.persistence":
             context = CONTEXTS.get(frame.f_code.co_name, "")
         frame = frame.f_back
     if context or operation.startswith("read "):

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from arc_core.checkpoint_index import list_checkpoints, read_state
-from arc_core.events import drop_superseded, read_events
-from arc_core.rundir import RunDirectory
+from arc_core.run.checkpoint_index import list_checkpoints, read_state
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import drop_superseded, read_events
 
 MEASURED = ("loss", "reward", "hard_cells", "curriculum", "memory", "grad_norm", "learning_rate", "accuracy")
 """Of a step's event, what does not depend on how long it took."""

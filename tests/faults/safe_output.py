@@ -2,7 +2,7 @@
 
 import pytest
 
-from arc_core.text import is_printable
+from arc_core.base.text import is_printable
 from arc_tui import cli
 
 Capture = pytest.CaptureFixture[str]

@@ -12,9 +12,9 @@ from command import Finished, train
 from small_run import new_run, opened, told
 from small_run import train as train_here
 
-from arc_core.checkpoint_index import MANIFEST, list_checkpoints, newest_intact, problems_of
-from arc_core.errors import CheckpointError
-from arc_core.rundir import RunDirectory
+from arc_core.base.errors import CheckpointError
+from arc_core.run.checkpoint_index import MANIFEST, list_checkpoints, newest_intact, problems_of
+from arc_core.run.directory import RunDirectory
 
 TRIALS = 1000
 

@@ -18,10 +18,10 @@ from disk import BROKEN, FULL, Whole, attempts, check_completed, check_viewer, d
 from harness import VARIANTS, make_run, train_here, window_of
 from injection import Strike
 
-from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, newest_intact
-from arc_core.commands import send
-from arc_core.events import Event, EventReader, read_events
-from arc_core.rundir import RunDirectory
+from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, newest_intact
+from arc_core.run.commands import send
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import Event, EventReader, read_events
 
 __all__ = ["dataset", "whole"]
 

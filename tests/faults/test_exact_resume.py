@@ -13,11 +13,11 @@ from harness import make_run as make_small_run
 from harness import train_here, write_dataset
 from outcome import MEASURED, parameters_sha256, sha256_of, training_state
 
-from arc_core.branch import find_source, make_branch
-from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, read_state
-from arc_core.commands import send
-from arc_core.events import read_events
-from arc_core.rundir import RunDirectory
+from arc_core.run.branch import find_source, make_branch
+from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, read_state
+from arc_core.run.commands import send
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import read_events
 
 THREADS = 2
 EPOCHS, BATCHES = 2, 3

@@ -18,7 +18,10 @@ from safetensors.torch import load_file, save
 from small_run import content_of, new_run, opened, told, train
 from torch import zeros
 
-from arc_core.checkpoint_index import (
+from arc_core.base.errors import CheckpointError, LanguageModelError
+from arc_core.base.text import is_printable
+from arc_core.pipeline.language_model import LanguageModel
+from arc_core.run.checkpoint_index import (
     MANIFEST,
     FileEntry,
     digest,
@@ -27,11 +30,8 @@ from arc_core.checkpoint_index import (
     newest_intact,
     problems_of,
 )
-from arc_core.errors import CheckpointError, LanguageModelError
-from arc_core.language_model import LanguageModel
-from arc_core.rundir import RunDirectory
-from arc_core.text import is_printable
-from arc_tui import runner
+from arc_core.run.directory import RunDirectory
+from arc_tui.runs import engine as runner
 
 COMMANDS = [
     *("status", "status --json", "logs", "logs --engine", "pause", "stop", "resume", "note mine x"),

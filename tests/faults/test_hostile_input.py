@@ -11,11 +11,11 @@ import pytest
 from safe_output import refused, say
 from small_run import content_of, measured, new_run, opened, small_config, told, train
 
-from arc_core.errors import RunError
-from arc_core.events import read_events
-from arc_core.provenance import describe_run
-from arc_core.rundir import create_run
-from arc_core.text import is_printable
+from arc_core.base.errors import RunError
+from arc_core.base.text import is_printable
+from arc_core.run.directory import create_run
+from arc_core.run.events import read_events
+from arc_core.run.provenance import describe_run
 
 PIECES = (
     *(

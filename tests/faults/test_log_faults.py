@@ -14,7 +14,7 @@ from disk import BROKEN, FULL, Whole, attempts, check_completed, check_viewer, d
 from harness import Settings, acknowledged, make_run, train_here, window_of
 from injection import Strike, fail
 
-from arc_core.events import EventReader, read_events
+from arc_core.run.events import EventReader, read_events
 
 __all__ = ["dataset", "whole"]
 

@@ -18,8 +18,11 @@ import pytest
 from safetensors.torch import load_file, save_file
 from small_run import new_run, opened, stop_after, told, train
 
-from arc_core.checkpoint import ModelPersistence
-from arc_core.checkpoint_index import (
+from arc_core.base.errors import ArcError, CheckpointError
+from arc_core.checkpoints.persistence import ModelPersistence
+from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.trainer import Trainer
+from arc_core.run.checkpoint_index import (
     MANIFEST,
     STATE,
     FileEntry,
@@ -29,10 +32,7 @@ from arc_core.checkpoint_index import (
     problems_of,
     read_state,
 )
-from arc_core.errors import ArcError, CheckpointError
-from arc_core.rundir import RunDirectory
-from arc_core.system import ArcSystem
-from arc_core.trainer import Trainer
+from arc_core.run.directory import RunDirectory
 
 Place = tuple[str | int, ...]
 """Keys and list positions that lead to an entry of state.json."""

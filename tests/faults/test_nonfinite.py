@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from small_run import measured, new_run, opened, told, train
 from torch import Tensor, nn
 
-from arc_core.checkpoint import ModelPersistence
-from arc_core.checkpoint_index import checkpoint_id, list_checkpoints, newest_intact, next_id, read_state
-from arc_core.errors import CheckpointError
-from arc_core.events import validate_event
-from arc_core.rundir import RunDirectory
-from arc_core.snapshot import Models, Moment, SnapshotTaker, Tensors
-from arc_core.trainer import Trainer
+from arc_core.base.errors import CheckpointError
+from arc_core.checkpoints.persistence import ModelPersistence
+from arc_core.checkpoints.snapshot import Models, Moment, SnapshotTaker, Tensors
+from arc_core.pipeline.trainer import Trainer
+from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, newest_intact, next_id, read_state
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import validate_event
 
 Steps = Callable[[int], bool]
 NAN, INF = float("nan"), float("inf")

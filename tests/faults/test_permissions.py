@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from harness import make_run, train_here, write_dataset
 
-from arc_core.errors import RunError
-from arc_core.events import read_events
-from arc_core.rundir import create_run, open_run, trusted_run
-from arc_core.safe_files import keeps_permissions
+from arc_core.base.errors import RunError
+from arc_core.base.files import keeps_permissions
+from arc_core.run.directory import create_run, open_run, trusted_run
+from arc_core.run.events import read_events
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from small_run import measured, small_config, told, write_tasks
 from small_run import new_run as new_run_in
 from small_run import train as train_here
 
-from arc_core.commands import send
-from arc_core.config import to_toml
-from arc_core.events import Event, EventReader, read_events
-from arc_core.rundir import RunDirectory, is_alive, lock_holder
-from arc_tui.tail import follow
+from arc_core.run.commands import send
+from arc_core.run.config import to_toml
+from arc_core.run.directory import RunDirectory, is_alive, lock_holder
+from arc_core.run.events import Event, EventReader, read_events
+from arc_tui.runs.tail import follow
 
 pytestmark = pytest.mark.slow
 

@@ -30,9 +30,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from arc_core.commands import send
-from arc_core.events import EventReader, read_events, validate_event
-from arc_core.rundir import RunDirectory, lock_holder
+from arc_core.run.commands import send
+from arc_core.run.directory import RunDirectory, lock_holder
+from arc_core.run.events import EventReader, read_events, validate_event
 
 HERE = Path(__file__).parent
 ARC_TUI = Path(sys.executable).with_name("arc-tui")

@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from arc_core.commands import CommandInbox
-from arc_core.events import EventWriter, next_seq
-from arc_core.rundir import RunDirectory, RunLock
+from arc_core.run.commands import CommandInbox
+from arc_core.run.directory import RunDirectory, RunLock
+from arc_core.run.events import EventWriter, next_seq
 
 BEHAVIOUR, FOLDER = sys.argv[1], Path(sys.argv[2])
 RUN = RunDirectory(FOLDER)

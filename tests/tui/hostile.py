@@ -10,9 +10,9 @@ from typing import Any
 
 from recordings import console_events, make_run
 
-from arc_core.events import Event
-from arc_core.rundir import RunDirectory
-from arc_core.text import is_printable
+from arc_core.base.text import is_printable
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import Event
 
 _SEEDS = [
     "\x1b]52;c;RVZJTA==\x07",

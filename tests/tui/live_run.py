@@ -10,9 +10,9 @@ from pathlib import Path
 
 from recordings import events_until_step, make_run
 
-from arc_core.commands import Command, CommandInbox
-from arc_core.events import Event, EventWriter, next_seq
-from arc_core.rundir import RunDirectory, RunLock
+from arc_core.run.commands import Command, CommandInbox
+from arc_core.run.directory import RunDirectory, RunLock
+from arc_core.run.events import Event, EventWriter, next_seq
 
 START = 1_800_000_000.0
 """When a run begins that has no events yet; each event of a test comes a second after the one before."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from arc_core.rundir import RunDirectory
-from arc_tui.app import ConsoleApp
-from arc_tui.console_options import Options
+from arc_core.run.directory import RunDirectory
+from arc_tui.console.app import ConsoleApp
+from arc_tui.console.options import Options
 
 PATIENCE_SECONDS = 30.0
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from arc_core.events import Event, read_events
-from arc_core.rundir import RunDirectory, create_run
+from arc_core.run.directory import RunDirectory, create_run
+from arc_core.run.events import Event, read_events
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 CONSOLE_RUN = RECORDED / "console_run.jsonl"

@@ -13,24 +13,24 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from arc_core.rundir import RunDirectory, RunLock
+from arc_core.run.directory import RunDirectory, RunLock
+from arc_tui.drawing.rows import plain
 from arc_tui.inspect import browser
 from arc_tui.inspect.app import InspectApp
 from arc_tui.inspect.browser import BrowserScreen
 from arc_tui.inspect.compare_screen import CompareScreen
 from arc_tui.inspect.heat_map import HeatMap
-from arc_tui.inspect.help_screen import InspectHelp
-from arc_tui.inspect.inspect_keys import SCREENS
-from arc_tui.inspect.inspect_screen import InspectScreen
-from arc_tui.inspect.lazy_list import LazyList
-from arc_tui.inspect.pieces import Cancelled
-from arc_tui.inspect.prompt import Prompt, Told
-from arc_tui.inspect.source import open_checkpoint
 from arc_tui.inspect.tensor_screen import TensorScreen
+from arc_tui.inspect.tensors.pieces import Cancelled
+from arc_tui.inspect.tensors.source import open_checkpoint
 from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
 from arc_tui.inspect.training_screen import TrainingScreen
-from arc_tui.rows import plain
-from arc_tui.widgets.rows_view import RowsView
+from arc_tui.ui.browser_help import InspectHelp
+from arc_tui.ui.browser_keys import SCREENS
+from arc_tui.ui.list import LazyList
+from arc_tui.ui.prompt import Prompt, Told
+from arc_tui.ui.rows_view import RowsView
+from arc_tui.ui.screen import InspectScreen
 
 WIDE, NARROW = (160, 50), (80, 24)
 

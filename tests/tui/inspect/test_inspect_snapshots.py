@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from arc_tui.inspect.app import InspectApp
 from arc_tui.inspect.heat_map import HeatMap
-from arc_tui.inspect.source import open_checkpoint
+from arc_tui.inspect.tensors.source import open_checkpoint
 
 SIZES = [(80, 24), (120, 40), (160, 50), (200, 60)]
 IDS = ["small", "middle", "large", "largest"]

@@ -1,0 +1,195 @@
+"""One setting of the configuration: what it means, what it may be, and how text becomes its value."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar, cast
+
+from arc_core.base.errors import ConfigError
+from arc_core.base.text import is_printable, printable
+
+Value = bool | int | float | str | None
+"""What a setting can hold. None is written "none" in TOML and on the command line."""
+
+T = TypeVar("T")
+
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+
+
+@dataclass(frozen=True)
+class _Limits:
+    help: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    pattern: str | None
+
+
+def option(
+    default: T,
+    help: str,  # noqa: A002 - the word that argparse, Typer and torchtitan use
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    pattern: str | None = None,
+) -> T:
+    """Declare a field of a configuration dataclass.
+
+    Args:
+        default: Its value when nothing else is said.
+        help: One or two lines for the reader of the config file and of `--help`.
+        low: Smallest number allowed.
+        high: Largest number allowed.
+        choices: The words allowed; empty for any text.
+        pattern: A regular expression that allows further words beside `choices`.
+
+    Returns:
+        A dataclass field, typed as its default so that type checkers see the value.
+    """
+    limits = _Limits(help, low, high, choices, pattern)
+    return field(default=default, metadata={"limits": limits})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of a configuration dataclass with everything needed to check and explain it."""
+
+    name: str
+    kind: type[bool] | type[int] | type[float] | type[str]
+    optional: bool
+    default: Value
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str | None = None
+
+    def allowed(self) -> str:
+        """Say in words what this setting may be."""
+        if self.choices:
+            words = _either([*self.choices, *(["none"] if self.optional else [])])
+            return f"{words}, or cuda:N" if self.pattern else words
+        noun = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[self.kind]
+        if self.low is not None and self.high is not None:
+            noun += f" from {_number(self.low)} to {_number(self.high)}"
+        elif self.low is not None:
+            noun += f" of at least {_number(self.low)}"
+        return f'{noun}, or "none"' if self.optional else noun
+
+    def check(self, value: object) -> Value:
+        """Return `value` as this setting holds it.
+
+        Raises:
+            ConfigError: If its type or range is wrong; names key, value and what is allowed.
+        """
+        if value is None or (self.optional and value == "none"):
+            if self.optional:
+                return None
+            raise self._refusal(value)
+        if self.kind is bool or self.kind is str:
+            if not isinstance(value, self.kind):
+                raise self._refusal(value)
+            if isinstance(value, str) and not self._is_allowed_text(value):
+                raise self._refusal(value)
+            return value
+        whole = self.kind is int
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            raise self._refusal(value)
+        inside = (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        if not inside or not math.isfinite(value):
+            raise self._refusal(value)
+        return value if whole else float(value)
+
+    def parse(self, text: str) -> Value:
+        """Read a value from the command line, where everything is text.
+
+        Raises:
+            ConfigError: As `check` does.
+        """
+        if self.optional and text == "none":
+            return None
+        if self.kind is str:
+            return self.check(text)
+        if self.kind is bool:
+            if text.lower() in _TRUE | _FALSE:
+                return text.lower() in _TRUE
+            raise self._refusal(text)
+        try:
+            number = int(text) if self.kind is int else float(text)
+        except ValueError:
+            raise self._refusal(text) from None
+        return self.check(number)
+
+    def _is_allowed_text(self, text: str) -> bool:
+        if self.choices:
+            return text in self.choices or bool(self.pattern and re.fullmatch(self.pattern, text))
+        return bool(text.strip()) and is_printable(text)
+
+    def _refusal(self, value: object) -> ConfigError:
+        if value is None or isinstance(value, bool):
+            shown = '"none"' if value is None else str(value).lower()
+        else:
+            shown = f'"{printable(value, 80)}"' if isinstance(value, str) else printable(repr(value), 80)
+        return ConfigError(f"{self.name} is {shown}, but must be {self.allowed()}.")
+
+
+def settings_of(configuration: type[Any]) -> dict[str, Setting]:
+    """List the settings of a dataclass whose fields were all made by `option`, in their order."""
+    hints = typing.get_type_hints(configuration)
+    return {f.name: _setting(f, hints[f.name]) for f in fields(configuration)}
+
+
+def unknown_key(key: str, known: Iterable[str], what: str = "setting") -> ConfigError:
+    """Build the refusal of a key that does not exist, with the nearest one that does."""
+    near = nearest(key, known)
+    hint = f"; did you mean {near}?" if near else "."
+    return ConfigError(f"There is no {what} {printable(key, 60)}{hint}")
+
+
+def nearest(key: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `key` most looks like, or None if it looks like none of them."""
+    names = list(known)
+    close = difflib.get_close_matches(key.lower(), names, n=1)
+    if close:
+        return close[0]
+    words = set(key.lower().split("_"))
+    shared = [name for name in names if words & set(name.split("_"))]
+    return min(shared, key=len) if shared else None
+
+
+def canonical(key: str) -> str:
+    """Return the one spelling of a key: `agent-lr` and `agent_lr` are the same setting."""
+    return key.replace("-", "_")
+
+
+def _setting(dataclass_field: Field[Any], hint: object) -> Setting:
+    optional = isinstance(hint, types.UnionType)
+    kinds = [a for a in typing.get_args(hint) if a is not type(None)] if optional else [hint]
+    limits: _Limits = dataclass_field.metadata["limits"]
+    return Setting(
+        name=dataclass_field.name,
+        kind=cast("type[bool] | type[int] | type[float] | type[str]", kinds[0]),
+        optional=optional,
+        default=cast(Value, dataclass_field.default),
+        help=limits.help,
+        low=limits.low,
+        high=limits.high,
+        choices=limits.choices,
+        pattern=limits.pattern,
+    )
+
+
+def _either(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _number(value: float) -> str:
+    return f"{value:g}" if abs(value) < 1e6 or isinstance(value, float) else str(value)

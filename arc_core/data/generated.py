@@ -1,0 +1,196 @@
+"""Reads generated pairs of known tasks, laid out as RE-ARC publishes them; no torch.
+
+    re_arc.zip, or a folder:   re_arc/tasks/<task id>.json, each [{"input": grid, "output": grid}, ...]
+
+The files of the tasks may also lie in other folders of it, however deep: where any are in a folder `tasks`,
+those count. Generators make pairs that are no ARC pairs (RE-ARC's archive has some of 31 rows and more): they
+are left out and counted.
+"""
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from arc_core.base.errors import DataError
+from arc_core.base.text import printable
+from arc_core.data.grids import parse_grid
+from arc_core.data.json_file import parse_json, read_json
+from arc_core.data.task_folder import find_json, is_junk, look_at
+from arc_core.data.tasks import Pair
+
+T = TypeVar("T")
+
+LARGEST_MEMBER = 256 << 20
+"""Bytes of one task's file, unpacked: an archive can claim to hold anything."""
+
+MOST_LISTED = 5
+"""Files named that something was left out of."""
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """What one file held that cannot be used.
+
+    Attributes:
+        file: Its name in the archive or folder.
+        pairs: How many of its pairs; 0 where nothing of the file can be read.
+        first: Why, for the first of them, one sentence.
+    """
+
+    file: str
+    pairs: int
+    first: str
+
+
+@dataclass(frozen=True, eq=False)
+class ExtraData:
+    """Generated pairs.
+
+    Attributes:
+        pairs: Of every wanted task that the source has, in the source's order.
+        left_out: What was bad, by file.
+    """
+
+    pairs: dict[str, list[Pair]]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def told(self) -> str:
+        """Say how much was left out, of which files and why; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        bad, good = sum(one.pairs for one in self.left_out), sum(map(len, self.pairs.values()))
+        files = sum(not one.pairs for one in self.left_out)
+        counts = [f"{bad:,} of {bad + good:,} generated pairs"] if bad else []
+        counts += [f"{files:,} whole file{'s' * (files > 1)}"] if files else []
+        named = " ".join(
+            (f"{one.file} ({one.pairs:,}): " if one.pairs else "") + one.first
+            for one in self.left_out[:MOST_LISTED]
+        )
+        rest = len(self.left_out) - MOST_LISTED
+        more = f" And of {rest:,} more file{'s' * (rest > 1)}." if rest > 0 else ""
+        return f"{' and '.join(counts)} cannot be used and are left out: {named}{more}"
+
+
+def load_extra(source: str | Path, wanted: Collection[str], most: int | None = None) -> ExtraData:
+    """Read the generated pairs of some tasks.
+
+    Args:
+        source: A zip or a folder.
+        wanted: Ids; the files of other tasks are not even opened.
+        most: Pairs kept of each file; None keeps all.
+
+    Returns:
+        The pairs that can be used, and what was left out.
+
+    Raises:
+        DataError: If the source cannot be read, has none of the tasks, or nothing of it can be used.
+    """
+    path, mode = look_at(source)
+    place = printable(str(path))
+    if not mode:
+        raise DataError(f"{place} does not exist: extra data is a zip or a folder laid out as RE-ARC's.")
+    pairs: dict[str, list[Pair]] = {}
+    left_out: list[LeftOut] = []
+    for task, file, content in _folder(path, wanted) if stat.S_ISDIR(mode) else _archive(path, wanted):
+        where = f"{place}: task {printable(task)}"
+        if isinstance(content, DataError):
+            left_out.append(LeftOut(file, 0, str(content)))
+        elif not isinstance(content, list) or not content:
+            left_out.append(LeftOut(file, 0, f"{where} must be a list of pairs."))
+        else:
+            good, bad = _pairs(content, where, most)
+            if bad:
+                left_out.append(LeftOut(file, len(bad), bad[0]))
+            if good:
+                pairs.setdefault(task, []).extend(good)
+    if not pairs:
+        rest = f": the first of {len(left_out):,} files: {left_out[0].first}" if left_out else ""
+        raise DataError(
+            f"{place} holds no generated pairs of the training tasks (re_arc/tasks/ID.json){rest or '.'}"
+        )
+    return ExtraData(pairs, tuple(left_out))
+
+
+def _in_tasks(places: Iterable[tuple[PurePosixPath, T]]) -> list[tuple[PurePosixPath, T]]:
+    """Those that lie in a folder `tasks`, or all where none does."""
+    everything = list(places)
+    return [one for one in everything if one[0].parent.name == "tasks"] or everything
+
+
+_Content = tuple[str, str, object]
+"""A task, its file's name, and what the file holds, or why it cannot be read."""
+
+
+def _folder(path: Path, wanted: Collection[str]) -> Iterator[_Content]:
+    found = [one for one in find_json(path) if one.path.stem in wanted or one.fault is not None]
+    for name, one in _in_tasks((PurePosixPath(path.name, *one.folders, one.path.name), one) for one in found):
+        file = printable(str(PurePosixPath(*name.parts[1:])))
+        try:
+            if one.fault is not None:
+                raise DataError(one.fault)
+            yield name.stem, file, read_json(one.path)
+        except DataError as error:
+            yield name.stem, file, error
+
+
+def _archive(path: Path, wanted: Collection[str]) -> Iterator[_Content]:
+    place = printable(str(path))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # by name: of two members with one name the later has replaced the earlier
+            members = {
+                member.filename: member for member in archive.infolist() if not member.filename.endswith("/")
+            }
+            named = ((PurePosixPath(name), member) for name, member in members.items())
+            chosen = [
+                (name, member)
+                for name, member in named
+                if name.suffix == ".json" and name.stem in wanted and not any(map(is_junk, name.parts))
+            ]
+            for name, member in _in_tasks(chosen):
+                file = printable(member.filename)
+                try:
+                    content = _member(archive, member, f"{place}: {file}")
+                except DataError as error:
+                    content = error
+                yield name.stem, file, content
+    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+        raise DataError(f"{place} cannot be read as a zip: {printable(str(error))}.") from None
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str) -> object:
+    """What one file of an archive holds.
+
+    Raises:
+        DataError: If it is too large, encrypted, damaged or no JSON.
+    """
+    if member.file_size > LARGEST_MEMBER:
+        raise DataError(f"{place} is too large to be a task's pairs.")
+    try:
+        raw = archive.read(member)
+    # zlib's error is no OSError; RuntimeError: encrypted
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        told = "it is encrypted" if member.flag_bits & 1 else printable(str(error)).rstrip(".")
+        raise DataError(f"{place} cannot be read: {told}.") from None
+    return parse_json(raw, place)
+
+
+def _pairs(content: list[object], where: str, most: int | None) -> tuple[list[Pair], list[str]]:
+    """The pairs of a file that can be used, at most so many, and a sentence about each that cannot."""
+    good: list[Pair] = []
+    bad: list[str] = []
+    for number, raw in enumerate(content):
+        if most is not None and len(good) >= most:
+            break
+        here = f"{where}, pair {number} (zero-based)"
+        try:
+            if not isinstance(raw, dict) or not raw.keys() >= {"input", "output"}:
+                raise DataError(f"{here} must be an object with an input and an output.")
+            good.append(Pair(*(parse_grid(raw[side], f"{here}, {side}") for side in ("input", "output"))))
+        except DataError as error:
+            bad.append(str(error))
+    return good, bad

@@ -1,0 +1,141 @@
+"""How many training steps a budget in seconds buys, so that the same budget gives the same answers.
+
+Stopping by the clock would make answers depend on what else the machine does. Instead the machine is
+measured once, on made-up batches; from then on the number of steps of a task follows from its shapes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+
+from arc_core.base.errors import DataError
+from arc_core.data.tasks import Pair, Task
+from arc_core.data.views import make_views
+from arc_core.solver.adaptation import Adaptation
+from arc_core.solver.batch import pack
+from arc_core.solver.config import SolverConfig
+from arc_core.solver.placed_task import PlacedTask
+from arc_core.solver.solver import Solver, fresh_net
+
+SIDES = (4, 10, 20)
+ROUNDS = 3
+DEMONSTRATIONS = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of something: a fixed part, and one for each cell of its padded batch."""
+
+    fixed: float
+    per_cell: float
+
+    def of(self, cells: float) -> float:
+        """Seconds for so many cells."""
+        return self.fixed + self.per_cell * cells
+
+
+@dataclass(frozen=True)
+class MachinePace:
+    """What a training step and a prediction cost here, in seconds of the processor."""
+
+    train: Cost
+    predict: Cost
+
+    def steps(self, solver: Solver, seconds: float) -> int:
+        """Training steps that a budget buys for a task, its memory and predictions paid first; at least 1.
+
+        Args:
+            solver: Ready to solve the task.
+            seconds: The budget.
+        """
+        config, placed = solver.config, solver.placed
+        pairs = len(placed.demonstrations(0))
+        cells = placed.canvas_cells()
+        ballots = config.snapshots * len(placed.views)
+        asked = len(placed.queries) + (pairs if config.needs_context else 0)
+        answers = ballots * self.predict.of(asked * cells)
+        if solver.memory_cells:
+            answers += self.predict.of(solver.memory_cells)
+        step = self.train.of(solver.views_a_step * pairs * cells)
+        return max(1, min(config.max_steps, int((seconds - answers) / step)))
+
+    def to_json(self) -> dict[str, Any]:
+        """For the folder of an evaluation."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: object) -> Self:
+        """Read what `to_json` gave.
+
+        Raises:
+            DataError: If it is something else.
+        """
+        try:
+            parts = cast("dict[str, dict[str, float]]", content)
+            costs = [
+                Cost(float(parts[n]["fixed"]), float(parts[n]["per_cell"])) for n in ("train", "predict")
+            ]
+        except (KeyError, TypeError, ValueError):
+            raise DataError("The machine's pace is not as it was written.") from None
+        return cls(*costs)
+
+
+def solver_clock(device: torch.device) -> Callable[[], float]:
+    """What counts as a second: of the processor, so that other processes do not; on a GPU of the clock."""
+    if device.type == "cpu":
+        return time.process_time
+
+    def clock() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return clock
+
+
+def measure_pace(
+    config: SolverConfig, device: torch.device | None = None, clock: Callable[[], float] | None = None
+) -> MachinePace:
+    """Measure what steps and predictions cost.
+
+    Args:
+        config: The architecture, and the precision that it computes in.
+        device: Where; None is the CPU.
+        clock: Tells seconds; None takes `solver_clock`.
+    """
+    device = device or torch.device("cpu")
+    clock = clock or solver_clock(device)
+    rng = np.random.default_rng(0)
+    adaptation = Adaptation(fresh_net(config, 0).to(device), config, device)
+    cells, train, predict = [], [], []
+    for side in SIDES:
+        grids = [rng.integers(0, 10, (side, side)).astype(np.int8) for _ in range(2 * DEMONSTRATIONS)]
+        pairs = tuple(Pair(*grids[i : i + 2]) for i in range(0, len(grids), 2))
+        placed = PlacedTask(Task("pace", pairs, pairs[:1]), make_views(1, (0,), symmetries=False))
+        items = placed.demonstrations(0)
+        batch = pack(items).to(device)
+        cells.append(len(items) * side * side)
+        train.append(_median(lambda batch=batch: adaptation.train(batch, 100), clock))
+        predict.append(_median(lambda items=items: adaptation.plan(items), clock))
+    return MachinePace(cost_line(cells, train), cost_line(cells, predict))
+
+
+def _median(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    work()  # the first call of a shape compiles its kernels
+    seconds = []
+    for _ in range(ROUNDS):
+        began = clock()
+        work()
+        seconds.append(clock() - began)
+    return float(np.median(seconds))
+
+
+def cost_line(cells: Sequence[float], seconds: Sequence[float]) -> Cost:
+    """The line through the least and the most cells: what lies between is about on it."""
+    per_cell = max(0.0, (seconds[-1] - seconds[0]) / (cells[-1] - cells[0]))
+    return Cost(max(1e-6, seconds[0] - per_cell * cells[0]), per_cell)

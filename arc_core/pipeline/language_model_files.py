@@ -1,0 +1,255 @@
+"""Where a language model's files are: the user's cache, a folder, the hub's cache or the hub itself.
+
+Importing this module imports neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from arc_core.base.errors import CheckpointError, LanguageModelError, RunError
+from arc_core.base.file_formats import LOOKED_AT, foreign_format
+from arc_core.base.files import PICKLED, read_limited
+from arc_core.base.paths import entries, exists, expanded, is_dir, is_file, matching, own_folder, refusal
+from arc_core.base.shard_index import kind_of, leads_outside, read_weight_map
+from arc_core.base.text import printable
+from arc_core.pipeline.language_model_config import check_values, shown
+
+SMOLLM2 = "smollm2"
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+LARGEST_JSON_FILE = 256 << 20
+"""Of a model's folder; tokenizers of 10 to 30 MB are usual."""
+HUB_TIMEOUT_SECONDS = 10.0
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+CONVERSION = (
+    "where you trust it, convert it with transformers' "
+    "AutoModel.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+)
+
+
+class ModelFiles(NamedTuple):
+    """A folder in Hugging Face layout, and the hub's commit where it came from the hub."""
+
+    folder: Path
+    commit: str | None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the progress bars and advice of transformers and the hub off the output, for a while."""
+    import huggingface_hub.utils.logging as hub_logging
+    from transformers.utils import logging
+
+    verbosity, hub_verbosity = logging.get_verbosity(), hub_logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()
+    if bars:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def first_line(error: BaseException) -> str:
+    """Say what a library complained about in at most 200 characters of one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):  # what follows says what is wrong
+        lines[0] = f"{lines[0]} {lines[1]}"
+    return (lines[0][:200] if lines else type(error).__name__).rstrip(".")
+
+
+def cached_model(name: str = SMOLLM2) -> Path:
+    """Return the folder in the user's cache where a fetched model lies, whether or not it is there."""
+    return own_folder("XDG_CACHE_HOME", "~/.cache") / "arc-tui" / "lm" / name
+
+
+def find_model(name: str, *, weights: bool = True) -> ModelFiles:
+    """Find a model's folder and check that what is in it can be read without running its code.
+
+    Args:
+        name: `smollm2`, a folder, or a hub name such as `Qwen/Qwen2.5-1.5B`. A hub model that is in
+            the local cache is used as it is; otherwise it is downloaded.
+        weights: False asks for the configuration alone.
+
+    Returns:
+        The folder, with a hub model's commit.
+
+    Raises:
+        LanguageModelError: If it cannot be found, reached or read; one sentence that says what to do.
+    """
+    if name == SMOLLM2:
+        files = ModelFiles(cached_model(), None)
+        if not is_dir(files.folder):
+            raise LanguageModelError(f"{name} is not fetched yet: run `arc-tui fetch-lm {name}`")
+    elif is_dir(expanded(name)):
+        files = ModelFiles(expanded(name), None)
+    elif Path(name).suffix in PICKLED and exists(expanded(name)):
+        raise LanguageModelError(f"{name} holds pickled weights, which are never read: {CONVERSION}")
+    elif exists(expanded(name)):
+        raise LanguageModelError(f"{name} is a file: name the folder that holds config.json and the weights")
+    elif HUB_NAME.fullmatch(name) and not name.startswith("."):
+        files = _hub_snapshot(name, weights=weights)
+    elif reason := refusal(expanded(name)):
+        raise LanguageModelError(f"{name} cannot be looked at: {reason}")
+    else:
+        raise LanguageModelError(
+            f"there is no language model {name!r}: give tiny, smollm2, an existing folder "
+            "or a hub name such as Qwen/Qwen2.5-1.5B"
+        )
+    _check_config(name, files.folder)
+    if weights:
+        _check_weights(name, files.folder)
+    return files
+
+
+def _hub_snapshot(name: str, *, weights: bool) -> ModelFiles:
+    """Take a hub model from the local cache, or download it when the cache lacks a part of it."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HTTPError,  # pyright: ignore[reportPrivateImportUsage]  # httpx's or httpx2's, by the hub's version
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"] if weights else [CONFIG]
+    # Some repositories carry the same weights again, in subfolders or as consolidated.safetensors.
+    skipped = ["*/*", "consolidated*"]
+
+    def snapshot(*, local: bool) -> Path:
+        found = snapshot_download(
+            name, allow_patterns=patterns, ignore_patterns=skipped, local_files_only=local
+        )
+        return Path(found)
+
+    # The cache first: the model does not change under the user, and no network is needed.
+    try:
+        folder = snapshot(local=True)
+        if is_file(folder / CONFIG) and (not weights or not _missing_weights(folder)):
+            return ModelFiles(folder, folder.name)
+    except (LocalEntryNotFoundError, CheckpointError):
+        pass
+    try:
+        with quiet():
+            # A download has no time limit of its own, so a network that swallows packets shows here.
+            HfApi().model_info(name, timeout=HUB_TIMEOUT_SECONDS)
+            folder = snapshot(local=False)
+    except (OSError, HTTPError, ValueError, RuntimeError) as error:
+        reason = (isinstance(error, LocalEntryNotFoundError) and error.__cause__) or error
+        if isinstance(reason, GatedRepoError):
+            what = "the hub wants its terms accepted first: do that on its page, then `hf auth login`"
+        elif isinstance(reason, RepositoryNotFoundError):
+            what = "the hub knows no such model, or it is private"
+        else:
+            what = f"it is not in the local cache and the hub cannot be reached ({first_line(reason)})"
+        raise LanguageModelError(f"{name}: no folder has this name, and {what}") from error
+    return ModelFiles(folder, folder.name)
+
+
+def _read_json(name: str, file: Path) -> dict[str, Any]:
+    """Read a JSON object or say which file is damaged."""
+    try:
+        # Links are followed, as the hub's cache is made of them; pipes are not waited for.
+        value = json.loads(read_limited(Path(os.path.realpath(file)), LARGEST_JSON_FILE))
+    except RunError as error:
+        raise LanguageModelError(f"{name}: {file.name} cannot be read ({first_line(error)})") from None
+    except (ValueError, RecursionError) as error:
+        raise LanguageModelError(f"{name}: {file.name} cannot be read ({first_line(error)})") from error
+    if not isinstance(value, dict):
+        raise LanguageModelError(f"{name}: {file.name} must hold a JSON object, not {kind_of(value)}")
+    return value
+
+
+def _check_config(name: str, folder: Path) -> None:
+    """Refuse a folder without a configuration, and one whose model is code that it brings along."""
+    if reason := refusal(folder) or refusal(folder / CONFIG):
+        raise LanguageModelError(f"{name} cannot be looked at: {reason}")
+    if not is_file(folder / CONFIG):
+        raise LanguageModelError(f"{name} is not a model folder: there is no config.json in {folder}")
+    config = _read_json(name, folder / CONFIG)
+    if not isinstance(config.get("model_type"), str):
+        raise LanguageModelError(f"{name}: config.json names no model_type")
+    check_values(name, config)
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if config["model_type"] not in CONFIG_MAPPING:
+        if "auto_map" in config:
+            raise LanguageModelError(
+                f"{name} needs Python code of its own (auto_map in config.json), which is never run: "
+                "choose a model type that transformers knows"
+            )
+        raise LanguageModelError(
+            f"{name}: config.json has model_type {shown(config['model_type'])}, which the installed "
+            "transformers does not know"
+        )
+
+
+def _check_weights(name: str, folder: Path) -> None:
+    """Refuse pickled, missing and damaged weights, and a folder without a tokenizer."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+        if is_file(folder / file):
+            _read_json(name, folder / file)
+    try:
+        missing = _missing_weights(folder)
+    except CheckpointError as error:
+        raise LanguageModelError(f"{name}: {str(error).rstrip('.')}") from None
+    if missing:
+        if any(file.suffix in PICKLED for file in entries(folder)):
+            raise LanguageModelError(f"{name} holds only pickled weights, which are never read: {CONVERSION}")
+        raise LanguageModelError(f"{name}: there is no {missing} in {folder}")
+    for file in matching(folder, "*.safetensors"):
+        try:
+            with safe_open(file, "numpy"):
+                pass
+        except (OSError, SafetensorError) as error:
+            if foreign := _foreign(file):
+                raise LanguageModelError(f"{name}: {file.name} {foreign.rstrip('.')}") from error
+            raise LanguageModelError(f"{name}: {file.name} is damaged ({first_line(error)})") from error
+    # Without it transformers may make up an empty tokenizer, to which every text is the same.
+    if not is_file(folder / "tokenizer.json"):
+        raise LanguageModelError(
+            f"{name}: there is no tokenizer.json in {folder}: save the model's fast tokenizer there"
+        )
+
+
+def _foreign(file: Path) -> str | None:
+    """Say what a file is that safetensors cannot read; None where that is not known."""
+    try:
+        with file.open("rb") as opened:
+            found = foreign_format(opened.read(LOOKED_AT))
+    except OSError:
+        return None
+    return None if found is None else found.told
+
+
+def _missing_weights(folder: Path) -> str | None:
+    """Return the first weight file that the folder should have and has not, or None.
+
+    Raises:
+        CheckpointError: If the folder's index is damaged.
+    """
+    if is_file(folder / INDEX):
+        shards = sorted(set(read_weight_map(folder / INDEX).values()))
+        if outside := next((shard for shard in shards if leads_outside(shard)), None):
+            raise CheckpointError(
+                f"The index {printable(str(folder / INDEX), 500)} is damaged: its weight_map points outside "
+                f"its folder, to {shown(outside)}"
+            )
+        return next((shard for shard in shards if not is_file(folder / shard)), None)
+    return None if is_file(folder / "model.safetensors") else "model.safetensors"

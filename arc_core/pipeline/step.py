@@ -1,0 +1,282 @@
+"""Phase 3b: one training step, in the order of the seed's steps 1 to 10.
+
+Shape legend: B pairs, T planning steps, H and W padded sides, C colours, S sides 1..30.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from arc_core.pipeline.agent import one_hot
+from arc_core.pipeline.batch import Batch, GridBatch
+from arc_core.pipeline.loss import TERMS, cell_mean, hard_cell_weights
+from arc_core.pipeline.resize import resize_logits
+from arc_core.pipeline.reward import Scores, score_batch, straight_through
+from arc_core.pipeline.system import ArcSystem, Flow, Prediction
+from arc_core.training.optimizer import backward_and_step, set_rates
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step did, on the host.
+
+    Attributes:
+        loss: Weighted contributions, `efe_total` and `combined`.
+        reward: `total` and its breakdown, means over the batch.
+        mask_ratio: Mean share of wrong cells on the target's grid.
+        size_weight: Of the curriculum.
+        memory: `ema`, `threshold`, `entries`, `stored`, as they were in force in this step.
+        grad_norm: Of every component, before clipping.
+        learning_rate: Of every component.
+        cell_accuracy: Of each pair, at its own predicted size.
+        exact: Whether each pair is right in size and every cell.
+        applied: Whether the optimizer stepped; a gradient that is not finite skips it.
+        before: Predicted logits under the base prompt, to draw a sample from.
+        after: The same under the refined prompt.
+    """
+
+    loss: Numbers
+    reward: Numbers
+    mask_ratio: float
+    size_weight: float
+    memory: Numbers
+    grad_norm: Numbers
+    learning_rate: Numbers
+    cell_accuracy: list[float]
+    exact: list[bool]
+    applied: bool
+    before: Prediction
+    after: Prediction
+
+
+def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
+    """Train on one batch.
+
+    Args:
+        system: The models; moved by this step.
+        batch: With targets, on the system's device.
+        epoch: 0-based, for the size warm-up.
+        step: 1-based over the whole run, for the schedule.
+
+    Raises:
+        ValueError: If the batch has no targets.
+    """
+    target = batch.targets
+    if target is None:
+        raise ValueError("a training batch needs targets")
+    config = system.config
+    set_rates([system.optimizer], system.schedule.factor(step))
+
+    # Steps 2 to 5: prompt, baseline prediction, refinement, refined prediction.
+    flow = system.flow(batch, explore=True)
+
+    # Steps 6 and 7: what the refinement gained, each prediction at the size it predicts itself.
+    with torch.no_grad():
+        before = _scores(system, flow.before, flow.base_prompt, batch, target)
+    after = _scores(system, flow.after, flow.base_prompt, batch, target)
+    reward = after.gain_over(before)
+
+    # Step 8: the policy learns from each pair's reward.
+    policy_norm = torch.zeros((), device=system.device)
+    if config.refine:
+        with torch.no_grad():
+            flow.refine_info.outcome = _outcome_summary(flow, batch)
+        policy_norm = system.policy.update(flow.refine_info, reward["total"])["grad_norm"]
+
+    # Step 9: the loss on the target's grid.
+    size_weight = system.size_warmup.get_size_loss_weight(epoch)
+    losses, mask_ratio = _efe_losses(system, flow, batch, target, size_weight)
+    share = config.reward_weight
+    combined = (1.0 - share) * losses["total"] - share * reward["total"].mean()
+
+    # Step 10: backward, clip, step.
+    norms, applied = backward_and_step(
+        combined, [system.optimizer], system.components, system.precision, config.clip_norm
+    )
+
+    exact = (after.accuracy == 1.0).detach()
+    host = _to_host(
+        {
+            **{f"loss.{name}": losses[name] for name in TERMS},
+            "loss.efe_total": losses["total"],
+            "loss.combined": combined,
+            **{f"reward.{name}": value.mean() for name, value in reward.items()},
+            "mask_ratio": mask_ratio,
+            **{f"norm.{name}": value for name, value in norms.items()},
+            "norm.policy": torch.as_tensor(policy_norm),
+        },
+        after.accuracy.detach(),
+        exact,
+    )
+    numbers, accuracies, exacts = host
+    memory = _remember(system, flow, batch, target, accuracies) if applied else _memory_state(system, 0)
+    if applied:
+        system.efe_loss.remember_outcomes(target.cells, target.mask)
+        system.memory_threshold.update(sum(accuracies) / len(accuracies))
+    rates = {group["name"]: float(group["lr"]) for group in system.optimizer.param_groups}
+    return StepResult(
+        loss=_under("loss.", numbers),
+        reward=_under("reward.", numbers),
+        mask_ratio=numbers["mask_ratio"],
+        size_weight=size_weight,
+        memory=memory,
+        grad_norm={name: numbers[f"norm.{name}"] for name in ("agent", "lm", "memory", "efe_loss", "policy")},
+        learning_rate={
+            **{name: rates[name] for name in ("agent", "lm", "memory", "efe_loss")},
+            "policy": float(system.policy.optimizer.param_groups[0]["lr"]),
+        },
+        cell_accuracy=accuracies,
+        exact=exacts,
+        applied=applied,
+        before=flow.before,
+        after=flow.after,
+    )
+
+
+def _scores(
+    system: ArcSystem, prediction: Prediction, prompt: Tensor, batch: Batch, target: GridBatch
+) -> Scores:
+    """Score a prediction at its own size, with the backward planner as judge of reversibility."""
+    logits, mask = prediction.final(batch.inputs)
+    sizes = prediction.output.sizes
+    if system.config.backward == "flip":  # nothing trains the planner, and an untrained judge is noise
+        return score_batch(logits, mask, sizes, prediction.output.size_logits, target, batch.inputs, None)
+    probabilities = logits.softmax(dim=-1)
+    hard = F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).float()
+    # Whole colours with the probabilities' gradient: the judge sees what it is shown elsewhere.
+    shown = straight_through(hard, probabilities) * mask[..., None]
+    judge = system.agent.backward_planner
+    frozen = {name: weight.detach() for name, weight in judge.named_parameters()}
+    with system.precision.autocast():
+        # A judge that the reward could train would learn to please it.
+        plan = functional_call(judge, frozen, (shown, prompt.detach(), mask))
+    found = _last_on_inputs(plan, sizes, batch.inputs)
+    return score_batch(logits, mask, sizes, prediction.output.size_logits, target, batch.inputs, found)
+
+
+def _last_on_inputs(plan: Tensor, sizes: Tensor, inputs: GridBatch) -> Tensor:
+    """The backward plan's last step on the inputs' sizes, [B, H, W, C]."""
+    return resize_logits(plan[:, -1:], sizes, inputs.sizes, inputs.canvas)[:, 0]
+
+
+def _efe_losses(
+    system: ArcSystem, flow: Flow, batch: Batch, target: GridBatch, size_weight: float
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Step 9: all terms on the target's grid, hard cells weighed up; and the mask ratio."""
+    forward_preds = flow.after.on(batch.inputs, target.sizes, target.canvas, slice(None))
+    final = forward_preds[:, -1]
+    wrong = (final.detach().argmax(dim=-1) != target.cells).float() * target.mask
+    weights, ratio = hard_cell_weights(wrong, target.mask, system.config.hard_cell_gain)
+    reconstruction = None
+    if system.config.backward == "flip":
+        backward_preds = forward_preds.flip(1)
+    else:
+        with system.precision.autocast():
+            plan = system.agent.reconstruct(one_hot(target.cells, target.mask), flow.prompt, target.mask)
+        # The backward plan starts at the output: its step T+1-t stands beside the forward step t.
+        backward_preds = plan.flip(1)
+        reconstruction = _last_on_inputs(plan, target.sizes, batch.inputs)
+    losses = system.efe_loss(
+        forward_preds,
+        backward_preds,
+        forward_preds,
+        None,
+        final,
+        target.cells,
+        episode_length=forward_preds.shape[1],
+        prompt_embedding=flow.prompt,
+        grid_mask=target.mask,
+        cell_weights=weights,
+        reconstruction=reconstruction,
+        inputs=batch.inputs,
+        size_logits=flow.after.output.size_logits,
+        target_sizes=target.sizes,
+        size_weight=size_weight,
+    )
+    return losses, ratio.mean()
+
+
+def _outcome_summary(flow: Flow, batch: Batch) -> Tensor:
+    """What came of the refinement, for curiosity: [B, 32] numbers about 0 to 1.
+
+    Predicted colours after (10) and before (10), their largest difference (1), confidence after and
+    before (2), entropy after and before (2), share of cells that changed (1), share that copy the
+    input (1), sizes after and before over 30 (4), whether the size changed (1).
+    """
+    mask = batch.inputs.mask
+    after, before = (p.logits[:, -1].softmax(dim=-1) for p in (flow.after, flow.before))
+    cells = mask.sum(dim=(1, 2))[:, None]
+    shares = [(p * mask[..., None]).sum(dim=(1, 2)) / cells for p in (after, before)]
+    confidence = [cell_mean(p.amax(dim=-1), mask) for p in (after, before)]
+    entropy = [cell_mean(-torch.xlogy(p, p).sum(dim=-1), mask) for p in (after, before)]
+    chosen = [p.argmax(dim=-1) for p in (after, before)]
+    sizes = [p.output.sizes for p in (flow.after, flow.before)]
+    columns = [
+        (shares[0] - shares[1]).abs().amax(dim=1),
+        *confidence,
+        *entropy,
+        cell_mean((chosen[0] != chosen[1]).float(), mask),
+        cell_mean((chosen[0] == batch.inputs.cells).float(), mask),
+        (sizes[0] != sizes[1]).any(dim=1).float(),
+    ]
+    return torch.cat([*shares, torch.stack(columns, dim=1), *(size / 30.0 for size in sizes)], dim=1)
+
+
+def _remember(
+    system: ArcSystem, flow: Flow, batch: Batch, target: GridBatch, accuracies: list[float]
+) -> Numbers:
+    """Store the pairs at or above the threshold (fix 5) and move the anchor Ĉ by them."""
+    if not system.config.memory:
+        return _memory_state(system, 0)
+    threshold = system.memory_threshold.get_threshold()
+    chosen = [index for index, accuracy in enumerate(accuracies) if accuracy >= threshold]
+    if not chosen:
+        return _memory_state(system, 0)
+    grids = flow.after.grids(batch.inputs)
+    shares = one_hot(target.cells, target.mask).sum(dim=(1, 2)) / target.sizes.prod(dim=1)[:, None]
+    stored = 0
+    for index in chosen:
+        kept = system.memory.store(
+            (batch.task_ids[index], batch.pair_indices[index]),
+            batch.prompt_inputs.summary[index],
+            flow.prompt[index].detach(),
+            grids[index],
+            accuracies[index],
+        )
+        if kept:
+            stored += 1
+            system.efe_loss.move_anchor(shares[index])
+    return _memory_state(system, stored)
+
+
+def _memory_state(system: ArcSystem, stored: int) -> Numbers:
+    threshold = system.memory_threshold
+    return {
+        "ema": threshold.ema,
+        "threshold": threshold.get_threshold(),
+        "entries": len(system.memory),
+        "stored": stored,
+    }
+
+
+def _to_host(
+    scalars: dict[str, Tensor], accuracy: Tensor, exact: Tensor
+) -> tuple[Numbers, list[float], list[bool]]:
+    """Bring all of a step's numbers over in one transfer."""
+    values = [scalar.detach().double().reshape(1) for scalar in scalars.values()]
+    packed = torch.cat([*values, accuracy.double(), exact.double()]).tolist()
+    count = len(scalars)
+    numbers = dict(zip(scalars, packed[:count], strict=True))
+    pairs = len(accuracy)
+    return numbers, packed[count : count + pairs], [value == 1.0 for value in packed[count + pairs :]]
+
+
+def _under(prefix: str, numbers: Numbers) -> Numbers:
+    return {name.removeprefix(prefix): value for name, value in numbers.items() if name.startswith(prefix)}

@@ -1,0 +1,240 @@
+"""Phase 2: all models of a run, built from its configuration, and how a batch flows through them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from arc_core.checkpoints.form import require_form
+from arc_core.checkpoints.snapshot import Models, SnapshotTaker
+from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU
+from arc_core.pipeline.batch import FEW_SIDES, Batch, GridBatch, padded_canvas
+from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
+from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
+from arc_core.pipeline.loss import EFELoss
+from arc_core.pipeline.memory import PermanentSolver
+from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
+from arc_core.pipeline.prompt import QwenHybridPrompt
+from arc_core.pipeline.resize import resize_logits, size_mask
+from arc_core.run.checkpoint_index import STATE
+from arc_core.run.config import TrainConfig
+from arc_core.training.optimizer import Component, MixedPrecision, Precision, Schedule, make_optimizer
+
+RATES = {
+    "agent": ("agent_lr", 1.0),
+    "memory": ("agent_lr", 2.0),
+    "efe_loss": ("agent_lr", 0.5),
+    "lm": ("qwen_lr", 1.0),
+    "prompt": ("qwen_lr", 1.0),
+}
+"""The setting that each optimizer group's rate is defined by, and its factor (seed, phase 2f)."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the agent predicts for a batch.
+
+    Attributes:
+        logits: [B, T, H, W, C] on the inputs' canvas.
+        output: Features and size.
+    """
+
+    logits: Tensor
+    output: AgentOutput
+
+    def on(self, inputs: GridBatch, sizes: Tensor, canvas: tuple[int, int], steps: slice) -> Tensor:
+        """Resample some planning steps onto other sizes, [B, steps, *canvas, C]."""
+        return resize_logits(self.logits[:, steps], inputs.sizes, sizes, canvas)
+
+    def final(self, inputs: GridBatch) -> tuple[Tensor, Tensor]:
+        """The last step on the predicted sizes: logits [B, h, w, C] and mask [B, h, w]."""
+        sizes = self.output.sizes
+        canvas = padded_canvas(sizes.cpu().numpy(), FEW_SIDES)
+        logits = self.on(inputs, sizes, canvas, slice(-1, None))[:, 0]
+        return logits, size_mask(sizes, *canvas)
+
+    def grids(self, inputs: GridBatch) -> list[Tensor]:
+        """The predicted grids, each [h, w] colours on the host."""
+        logits, _ = self.final(inputs)
+        cells = logits.argmax(dim=-1).cpu()
+        return [
+            grid[:height, :width]
+            for grid, (height, width) in zip(cells, self.output.sizes.tolist(), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Steps 2 to 5 of a batch.
+
+    Attributes:
+        base_prompt: [B, P] with what the memory adds.
+        prompt: [B, P] refined.
+        refine_info: What the policy needs for its update.
+        before: Prediction under the base prompt, without gradient.
+        after: Prediction under the refined prompt.
+        memory_hits: [B] entries read.
+    """
+
+    base_prompt: Tensor
+    prompt: Tensor
+    refine_info: RefineInfo
+    before: Prediction
+    after: Prediction
+    memory_hits: Tensor
+
+
+class ArcSystem:
+    """The seed's five models, two curricula, optimizer and scaler.
+
+    Args:
+        config: The run's settings.
+        device: Where the models live.
+        total_steps: Steps of the whole run, for the schedule.
+        language_model: An already loaded one, as when a run is resumed from a checkpoint.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: torch.device,
+        total_steps: int = 1,
+        language_model: LanguageModel | None = None,
+    ) -> None:
+        self.config = config
+        self.device = device
+        self.qwen = QwenHybridPrompt(
+            config.lm,
+            prompt_dim=config.prompt_dim,
+            lm_train=cast(TrainMode, config.lm_train),
+            lm_dtype=cast(Dtype, config.lm_dtype),
+            language_model=language_model,
+        ).to(device)
+        self.agent = ARCPromptGuidedAgentGPU(
+            hidden_dim=config.hidden_dim, prompt_dim=config.prompt_dim, max_steps=config.max_steps
+        ).to(device)
+        self.efe_loss = EFELoss(
+            lambda_risk=config.lambda_risk,
+            lambda_amb=config.lambda_amb,
+            lambda_step=config.lambda_step,
+            lambda_cons=config.lambda_cons,
+            lambda_bi=config.lambda_bi,
+            lambda_z=config.lambda_z,
+            lambda_prompt=config.lambda_prompt,
+            lambda_size=config.lambda_size,
+            prompt_dim=config.prompt_dim,
+        ).to(device)
+        self.policy = PolicyRefinedAgent(
+            PolicyRefinedConfig(
+                rl_prompt_dim=config.prompt_dim,
+                rl_ctrl_dim=config.prompt_dim,
+                rl_lr=config.policy_lr,
+                rl_clip_norm=config.clip_norm,
+            ),
+            device=device,
+        )
+        self.memory = PermanentSolver(config.prompt_dim, capacity=config.memory_capacity).to(device)
+        self.size_warmup = SizeWarmupCurriculum() if config.size_warmup else SizeWarmupCurriculum.skipped()
+        self.memory_threshold = DynamicMemoryThreshold()
+        self.precision = MixedPrecision(device, cast(Precision, config.amp))
+        self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
+        self.components = self._components()
+        given = {"agent_lr": config.agent_lr, "qwen_lr": config.qwen_lr}
+        rates = {name: given[setting] * factor for name, (setting, factor) in RATES.items()}
+        self.optimizer = make_optimizer(
+            [(component, rates[component.name]) for component in self.components],
+            config.optimizer,
+            config.weight_decay,
+        )
+
+    def _components(self) -> tuple[Component, ...]:
+        # The prompt's own layers are clipped apart, so that the reported norm is the LM's alone.
+        return (
+            Component.of("agent", self.agent.parameters()),
+            Component.of("memory", self.memory.parameters()),
+            Component.of("efe_loss", self.efe_loss.parameters()),
+            Component.of("lm", self.qwen.language_model.parameters()),
+            Component.of("prompt", self.qwen.head_parameters()),
+        )
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """Every module by the name of its part of a checkpoint."""
+        return {
+            "agent": self.agent,
+            "policy": self.policy,
+            "memory": self.memory,
+            "efe_loss": self.efe_loss,
+            "prompt": self.qwen,
+        }
+
+    def flow(self, batch: Batch, *, explore: bool) -> Flow:
+        """Run steps 2 to 5.
+
+        Args:
+            batch: On the system's device.
+            explore: Draw the policy's action; its mean is taken otherwise, as in validation.
+        """
+        with self.precision.autocast():
+            pack = self.qwen.encode(batch.prompt_inputs, self.config.control_weight)
+        summary = batch.prompt_inputs.summary
+        if self.config.memory:
+            recall = self.memory.recall(summary, batch.task_ids)
+            base_prompt, hits = pack.prompt_embedding + recall.addition, recall.hits
+        else:
+            base_prompt, hits = pack.prompt_embedding, batch.inputs.sizes.new_zeros(len(batch))
+        prompt, info = self.policy.refine_prompt(
+            base_prompt, pack.control_vector, summary, deterministic=not explore
+        )
+        if not self.config.refine:
+            prompt = base_prompt
+        inputs = batch.inputs
+        with self.precision.autocast():
+            features = self.agent.encode(inputs.cells, inputs.mask)
+            after = self.agent.plan(features, prompt, inputs.mask, inputs.sizes)
+            # The baseline shares the encoder's work and autocast's copies of the weights.
+            with torch.no_grad():
+                before = self.agent.plan(features, base_prompt, inputs.mask, inputs.sizes)
+        return Flow(base_prompt, prompt, info, Prediction(*before), Prediction(*after), hits)
+
+    def base_rates(self) -> dict[str, float]:
+        """The learning rates by the names of their settings, before the schedule."""
+        groups = {group["name"]: group["base_lr"] for group in self.optimizer.param_groups}
+        return {
+            "agent_lr": groups["agent"],
+            "qwen_lr": groups["lm"],
+            "policy_lr": self.policy.optimizer.param_groups[0]["lr"],
+        }
+
+    def set_base_rate(self, name: str, rate: float) -> None:
+        """Set a learning rate by its setting's name, with every group that is defined by it."""
+        for group in self.optimizer.param_groups:
+            setting, factor = RATES[group["name"]]
+            if setting == name:
+                group["base_lr"] = rate * factor
+        if name == "policy_lr":
+            self.policy.optimizer.param_groups[0]["lr"] = rate
+
+    def snapshot_taker(self) -> SnapshotTaker:
+        """What takes snapshots of everything here that has state."""
+        return SnapshotTaker(
+            Models(self.agent, self.qwen, self.memory, self.efe_loss, self.policy, self.optimizer)
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it beside the models and optimizers."""
+        return {"memory_ema": self.memory_threshold.ema, **self.precision.state()}
+
+    def restore_state(self, saved: Mapping[str, Any]) -> None:
+        """Take back what `state` gave.
+
+        Raises:
+            CheckpointError: If something is missing or of another kind; names it.
+        """
+        require_form(saved, {"memory_ema": 0.0}, STATE, "system")
+        self.precision.restore(saved)
+        self.memory_threshold.ema = float(saved["memory_ema"])

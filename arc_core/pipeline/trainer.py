@@ -1,0 +1,141 @@
+"""Phases 3 and 4: the epochs of a run, from wherever its directory says it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, cast
+
+from arc_core.checkpoints.persistence import LANGUAGE_MODEL, ModelPersistence
+from arc_core.data.dataset import Pair, plan_batches
+from arc_core.pipeline.batch import FEW_SIDES, collate
+from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
+from arc_core.pipeline.preflight import plan_run, refuse_what_cannot_fit
+from arc_core.pipeline.startup import choose_device, color_shares, load_data, seen_so_far, validation_print
+from arc_core.pipeline.step import training_step
+from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.validation import predict, score
+from arc_core.run.config import TrainConfig
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import EventWriter
+from arc_core.training.data_changes import describe_tasks
+from arc_core.training.diagnostics import Diagnostics
+from arc_core.training.loop import StopRequested, TrainingLoop
+from arc_core.training.telemetry import sample_fields, step_fields
+from arc_core.training.trained_pairs import PairKey
+
+SMALLEST_VALIDATION_BATCH = 8
+
+
+class Trainer(TrainingLoop[list[int], ArcSystem]):
+    """Trains the whole pipeline.
+
+    Args:
+        run: The run directory, whose lock is held.
+        config: As resolved.
+        events: Where to tell what happens.
+    """
+
+    def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
+        super().__init__(run, config, events)
+        self.device = choose_device(config.device)
+        self.dataset, self.validation_set = load_data(config, self.warn)
+        batches = -(-len(self.dataset) // config.batch_size)
+        batches = min(batches, config.max_batches or batches)
+        # A checkpoint holds its language model, so the one that the run began with need not be there.
+        lm = None if self.source is None else str(self.source / LANGUAGE_MODEL)
+        plan = plan_run(config, len(self.dataset), batches, self.device, self.threads, lm)
+        refuse_what_cannot_fit(plan, self.device, run.path)
+        self._total_steps = plan.total_steps
+        answered = validation_print(
+            (e.task_id, e.pair_index, (*e.context, Pair(e.input, e.target))) for e in self.validation_set
+        )
+        tasks = self.dataset.tasks
+        data, noted = {"dataset": describe_tasks(tasks)}, {"seen": seen_so_far(run, tasks).to_json()}
+        self.begin(plan, self._build, data, noted, answered if self.validation_set else None)
+        run.update(language_model=self._language_model_identity())
+        self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)
+
+    def _build(self, path: Path | None) -> ArcSystem:
+        """Make the models; from a checkpoint everything, its language model and tokenizer included."""
+        config = self.config
+        if path is None:
+            system = ArcSystem(config, self.device, self._total_steps)
+            system.efe_loss.set_anchor(color_shares(self.dataset))
+            return system
+        language_model = LanguageModel.load(
+            str(path / LANGUAGE_MODEL),
+            train=cast(TrainMode, config.lm_train),
+            dtype=cast(Dtype, config.lm_dtype),
+        )
+        language_model.name = config.lm
+        system = ArcSystem(config, self.device, self._total_steps, language_model)
+        ModelPersistence(path.parent).load_checkpoint(
+            path, system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer
+        )
+        return system
+
+    def _language_model_identity(self) -> dict[str, Any]:
+        """What run.json says of the language model; a checkpoint does not know the hub's commit."""
+        identity = self.system.qwen.language_model.identity
+        before = cast("dict[str, Any]", self.run.read().get("language_model") or {})
+        if identity["commit"] is None and before.get("name") == identity["name"]:
+            identity["commit"] = before.get("commit")
+        return identity
+
+    def plan_epoch(
+        self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
+    ) -> list[list[int]]:
+        """Which examples each batch of an epoch holds."""
+        size = batch_size or self.config.batch_size
+        return plan_batches(self.dataset, size, seed=self.config.seed, epoch=epoch, left_out=left_out)
+
+    def keys_of(self, batch: list[int]) -> list[PairKey]:
+        """The pairs of a batch."""
+        return [self.dataset.key(index) for index in batch]
+
+    def train_batch(self, batch: list[int]) -> bool:
+        """Train on the examples of a batch."""
+        progress = self.progress
+        examples = [self.dataset.example(index, progress.epoch) for index in batch]
+        pairs = collate(examples, FEW_SIDES).to(self.system.device)
+        result = training_step(self.system, pairs, progress.epoch, progress.step + 1)
+        progress.step += 1
+        rate = self.pace.add(len(pairs))
+        fields = step_fields(result, pairs, self.system.precision, rate, self.pace.elapsed_seconds)
+        event = self.events.emit(
+            "step", step=progress.step, epoch=progress.epoch, batch=progress.batch, **fields
+        )
+        progress.batch += 1
+        progress.means.add(event)
+        if progress.step % self.config.sample_every == 0 or progress.step == 1:
+            self.events.emit("sample", step=progress.step, **sample_fields(result, pairs))
+        for finding in self.diagnostics.after_step(progress.step, result):
+            self.warn(finding)
+        return result.applied
+
+    def validate(self, mask_ratio: float | None = None) -> bool:
+        """Answer the validation set, see `TrainingLoop.validate`."""
+        if not self.validation_set:
+            return False
+        began = time.monotonic()
+        size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
+        answers = predict(self.system, self.validation_set, size, self.go_on_validating)
+        if len(answers) < len(self.validation_set):
+            raise StopRequested
+        found = score(self.validation_set, answers)
+        progress = self.progress
+        split = "evaluation" if self.config.validate_on == "evaluation" else "training"
+        self.events.emit("validation", step=progress.step, split=split, **dataclasses.asdict(found))
+        progress.validated_at = progress.step
+        if mask_ratio is not None:
+            weight = self.system.size_warmup.get_size_loss_weight(progress.epoch)
+            for finding in self.diagnostics.after_validation(progress.epoch, weight, mask_ratio, found):
+                self.warn(finding)
+        self.pace.leave_out(time.monotonic() - began)
+        mark = (float(found.exact), found.cell_accuracy)
+        improved = mark > progress.best
+        progress.best = max(mark, progress.best)
+        return improved

@@ -1,0 +1,142 @@
+"""Phase 4: validation on test inputs that are seen without their outputs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arc_core.data.dataset import Example
+from arc_core.pipeline.batch import FEW_SIDES, collate
+from arc_core.pipeline.reward import per_cell_accuracy
+from arc_core.pipeline.system import ArcSystem
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What the system says about one test input.
+
+    Attributes:
+        before: [h, w] colours under the unrefined prompt.
+        after: The same under the refined one: the answer.
+    """
+
+    before: Tensor
+    after: Tensor
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Phase 4's numbers; accuracies are means over the inputs.
+
+    Attributes:
+        inputs: Test inputs scored.
+        cell_accuracy: Share of right cells, at the predicted size.
+        exact: Inputs that are right in size and every cell.
+        tasks: Tasks that the inputs belong to.
+        tasks_solved: Tasks all of whose scored inputs are exact.
+        accuracy_delta: What the refinement of the prompt gained in cell accuracy.
+        size_accuracy: Share of sizes that are right.
+        copy_cell_accuracy: Cell accuracy of answering with the input.
+        black_cell_accuracy: Cell accuracy of answering with an all-black grid of the input's size.
+    """
+
+    inputs: int
+    cell_accuracy: float
+    exact: int
+    tasks: int
+    tasks_solved: int
+    accuracy_delta: float
+    size_accuracy: float
+    copy_cell_accuracy: float
+    black_cell_accuracy: float
+
+
+@torch.inference_mode()
+def predict(
+    system: ArcSystem,
+    examples: Sequence[Example],
+    batch_size: int,
+    between_batches: Callable[[], bool] = lambda: True,
+) -> list[Predicted]:
+    """Answer test inputs; their targets are taken off before anything is looked at.
+
+    Args:
+        system: The models.
+        examples: The inputs with their contexts.
+        batch_size: Inputs a batch.
+        between_batches: Called after each batch; predicting ends early when it returns False.
+
+    Returns:
+        One answer for each example, in order; fewer when it ended early.
+    """
+    blind = [replace(example, target=None) for example in examples]
+    # Inputs of a like size share a batch; the order of the answers is that of the examples.
+    order = sorted(range(len(blind)), key=lambda index: blind[index].input.size)
+    answers: dict[int, Predicted] = {}
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch = collate([blind[index] for index in chosen], FEW_SIDES).to(system.device)
+        flow = system.flow(batch, explore=False)
+        before, after = flow.before.grids(batch.inputs), flow.after.grids(batch.inputs)
+        answers.update({i: Predicted(b, a) for i, b, a in zip(chosen, before, after, strict=True)})
+        if not between_batches():
+            break
+    return [answers[index] for index in sorted(answers)]
+
+
+def score(examples: Sequence[Example], answers: Sequence[Predicted]) -> Validation:
+    """Score answers against the targets, beside the two baselines.
+
+    Raises:
+        ValueError: If an example has no target, or the two sequences differ in length.
+    """
+    cells: list[float] = []
+    gains: list[float] = []
+    copies: list[float] = []
+    blacks: list[float] = []
+    sizes: list[bool] = []
+    exact: dict[str, list[bool]] = defaultdict(list)
+    for example, answer in zip(examples, answers, strict=True):
+        if example.target is None:
+            raise ValueError(f"task {example.task_id} has no target to score against")
+        target = torch.tensor(example.target)
+        query = torch.tensor(example.input)
+        accuracy = per_cell_accuracy(answer.after, target)
+        cells.append(accuracy)
+        gains.append(accuracy - per_cell_accuracy(answer.before, target))
+        copies.append(per_cell_accuracy(query, target))
+        blacks.append(per_cell_accuracy(torch.zeros_like(query), target))
+        sizes.append(answer.after.shape == target.shape)
+        exact[example.task_id].append(accuracy == 1.0)
+    return Validation(
+        inputs=len(cells),
+        cell_accuracy=float(np.mean(cells)),
+        exact=sum(sum(inputs) for inputs in exact.values()),
+        tasks=len(exact),
+        tasks_solved=sum(all(inputs) for inputs in exact.values()),
+        accuracy_delta=float(np.mean(gains)),
+        size_accuracy=float(np.mean(sizes)),
+        copy_cell_accuracy=float(np.mean(copies)),
+        black_cell_accuracy=float(np.mean(blacks)),
+    )
+
+
+def choose_inputs(examples: Sequence[Example], limit: int | None) -> list[Example]:
+    """The fixed inputs of every validation: whole tasks spread over the list, `limit` inputs at most.
+
+    Inputs without a target are left out.
+    """
+    scorable = [example for example in examples if example.target is not None]
+    if limit is None or len(scorable) <= limit:
+        return scorable
+    by_task: dict[str, list[Example]] = defaultdict(list)
+    for example in scorable:
+        by_task[example.task_id].append(example)
+    # A fixed permutation: the same inputs in every run, whatever its seed.
+    order = np.random.default_rng(0).permutation(sorted(by_task))
+    return [example for task in order for example in by_task[str(task)]][:limit]

@@ -1,0 +1,184 @@
+"""The models of a pretraining run: the solver's net, the average of its weights, and its optimizers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from arc_core.base.errors import CheckpointError
+from arc_core.checkpoints.form import require_form
+from arc_core.checkpoints.optimizer_state import OPTIMIZER, optimizer_tensors, restore_optimizers
+from arc_core.checkpoints.restoring import read_tensors, restore_tensors
+from arc_core.checkpoints.snapshot import (
+    RNG,
+    Moment,
+    Snapshot,
+    Tensors,
+    Text,
+    restore_rng,
+    rng_tensors,
+    state_text,
+)
+from arc_core.checkpoints.tensor_file import size_in_bytes
+from arc_core.data.seen import first_of
+from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
+from arc_core.run.config import TrainConfig
+from arc_core.solver.config import SolverConfig
+from arc_core.solver.optimizers import set_base_rate, solver_optimizers
+from arc_core.solver.solver import fresh_net
+from arc_core.training.optimizer import Component, MixedPrecision, Precision, Schedule
+
+MEAN_SHARE = 0.999
+"""Weight of the past in the averaged weights."""
+
+STATE_FORM: dict[str, Any] = {"format": FORMAT, "optimizer": {}, "architecture": {}, "system": {}}
+
+
+class SolverSystem:
+    """What a pretraining run trains.
+
+    Args:
+        config: The run's settings.
+        solver: The architecture.
+        device: Where it computes.
+        total_steps: Steps of the whole run, for the schedule.
+        prompts: Tasks whose prompts are learned, and under how many symmetries.
+        prompt_tasks: The ids of these tasks, in order.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        solver: SolverConfig,
+        device: torch.device,
+        total_steps: int,
+        prompts: tuple[int, int] = (0, 0),
+        prompt_tasks: Sequence[str] = (),
+    ) -> None:
+        self.device = device
+        self.prompt_tasks = list(prompt_tasks)
+        self.net = fresh_net(solver, config.seed, prompts).to(device)
+        self.mean = copy.deepcopy(self.net).requires_grad_(False)
+        self.precision = MixedPrecision(device, cast(Precision, config.amp))
+        self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
+        self.component = Component.of("agent", self.net.parameters())
+        self.optimizers = solver_optimizers(
+            self.net, (), kind=config.optimizer, rate=config.agent_lr, weight_decay=config.weight_decay
+        )
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """The modules by the name of their file."""
+        return {"agent": self.net, "mean": self.mean}
+
+    @torch.no_grad()
+    def update_mean(self, step: int) -> None:
+        """Move the averaged weights towards the net's after a 1-based step."""
+        share = 1 - min(MEAN_SHARE, step / (step + 10))
+        for mean, value in zip(self.mean.parameters(), self.net.parameters(), strict=True):
+            mean.lerp_(value, share)
+
+    def base_rates(self) -> dict[str, float]:
+        """The learning rate by the name of its setting, before the schedule."""
+        return {"agent_lr": float(self.optimizers["main"].param_groups[0]["base_lr"])}
+
+    def set_base_rate(self, name: str, rate: float) -> None:
+        """Set the learning rate; other names mean nothing here."""
+        if name == "agent_lr":
+            set_base_rate(self.optimizers.values(), rate)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it beside the tensors."""
+        return {**self.precision.state(), "prompt_tasks": self.prompt_tasks}
+
+    def restore_state(self, saved: Mapping[str, Any]) -> None:
+        """Take back what `state` gave.
+
+        Raises:
+            CheckpointError: If something is missing or of another kind; names it.
+        """
+        if "amp_dtype" not in saved:  # checkpoints of earlier versions; only float16 has a scale
+            saved = {**saved, "amp_dtype": "float16" if saved.get("scaler") else "float32"}
+        self.precision.restore(saved)
+
+    def snapshot_taker(self) -> SolverSnapshotTaker:
+        """What takes snapshots of it."""
+        return SolverSnapshotTaker(self)
+
+    def load(self, path: Path) -> None:
+        """Restore tensors, optimizers and random generators from a checkpoint of the same configuration.
+
+        Raises:
+            CheckpointError: If anything is missing or does not fit; names it.
+        """
+        state = read_state(path)
+        require_form(state, STATE_FORM, STATE)
+        saved, own = state["architecture"], self.net.config.architecture()
+        if other := [name for name in own if saved.get(name) != own[name]]:
+            name = other[0]
+            raise CheckpointError(f"its architecture has {name} {saved.get(name)}, the run now {own[name]}")
+        self._require_prompts_of(state["system"].get("prompt_tasks", self.prompt_tasks))
+        for name, module in self.parts.items():
+            restore_tensors(path / f"{name}.safetensors", module.state_dict())
+        moments, _ = read_tensors(path / OPTIMIZER)
+        restore_optimizers(self.optimizers, {"agent": self.net}, state["optimizer"], moments)
+        restore_rng(read_tensors(path / RNG)[0])
+
+    def _require_prompts_of(self, tasks: list[str]) -> None:
+        """Refuse data with other tasks: each learned prompt stands for one, by its place."""
+        if tasks == self.prompt_tasks:
+            return
+        gone = [task for task in tasks if task not in self.prompt_tasks]
+        new = [task for task in self.prompt_tasks if task not in tasks]
+        parts = [(gone, "are gone from the data"), (new, "are new in it")]
+        told = "; ".join(f"{len(ids)} {what} ({first_of(ids)})" for ids, what in parts if ids)
+        raise CheckpointError(
+            f"it holds learned prompts of {len(tasks)} tasks, of which {told or 'the order differs'}: "
+            "go on with the data, augment and small_cells that it was trained with"
+        )
+
+
+class SolverSnapshotTaker:
+    """Takes snapshots of a pretraining run's models.
+
+    Args:
+        system: The models.
+    """
+
+    def __init__(self, system: SolverSystem) -> None:
+        self._system = system
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that a copy takes."""
+        return sum(size_in_bytes(tensors) for tensors in self._live().values())
+
+    def take(self, moment: Moment, *, copy: bool = True) -> Snapshot:
+        """Take a snapshot, see `arc_core.checkpoints.snapshot.SnapshotTaker.take`.
+
+        Raises:
+            CheckpointError: If the loop's state holds a number that is not finite.
+        """
+        files: dict[str, Tensors | Text] = {
+            path: Tensors(
+                {n: t.detach().cpu().clone() if copy else t.detach().cpu() for n, t in live.items()}, {}
+            )
+            for path, live in self._live().items()
+        }
+        system = self._system
+        own = {"architecture": system.net.config.architecture()}
+        files[STATE] = state_text(moment, files, own, system.optimizers, {"agent": system.net})
+        return Snapshot(moment.number, files, frozenset())
+
+    def _live(self) -> dict[str, Mapping[str, Tensor]]:
+        system = self._system
+        return {
+            **{f"{name}.safetensors": module.state_dict() for name, module in system.parts.items()},
+            OPTIMIZER: optimizer_tensors(system.optimizers, {"agent": system.net}),
+            RNG: rng_tensors(),
+        }

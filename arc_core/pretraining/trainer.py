@@ -1,0 +1,334 @@
+"""Pretrains the solver's agent on pairs of many tasks; a run like any other.
+
+With learned prompts each task has a prompt of its own under each symmetry, learned with the agent: what the
+agent learns is to follow prompts. With prompts that are read, it sees three pairs of a task and answers the
+fourth, each of the four in turn, under a random symmetry and naming of the colours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from arc_core.base.errors import ConfigError, DataError
+from arc_core.base.options import canonical
+from arc_core.data.generated import load_extra
+from arc_core.data.grids import Grid
+from arc_core.data.scoring import cell_accuracy
+from arc_core.data.sizes import Placement
+from arc_core.data.tasks import Pair, TaskSet, load_tasks
+from arc_core.data.views import make_views
+from arc_core.pipeline.batch import FEW_SIDES
+from arc_core.pipeline.preflight import Plan, refuse_what_cannot_fit, runtime_bytes
+from arc_core.pipeline.startup import choose_device, seen_so_far, validation_print, warn_of_skipped
+from arc_core.pretraining.numbers import sample_fields, score_items, step_numbers
+from arc_core.pretraining.pairs import (
+    GROUP,
+    Group,
+    make_pool,
+    plan_batches,
+    plan_groups,
+    plan_single_pairs,
+    without_evaluated,
+    without_kept_away,
+)
+from arc_core.pretraining.system import SolverSystem
+from arc_core.run.config import TrainConfig
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import EventWriter
+from arc_core.solver.batch import Item, pack
+from arc_core.solver.config import ARCHITECTURE, SolverConfig
+from arc_core.solver.net import SIZE_WEIGHT, SYMMETRIES, SolverNet, planning_loss
+from arc_core.solver.placed_task import PlacedTask
+from arc_core.training.data_changes import describe_pairs, describe_tasks
+from arc_core.training.diagnostics import Finding, skipped_step
+from arc_core.training.loop import StopRequested, TrainingLoop
+from arc_core.training.optimizer import backward_and_step, set_rates
+from arc_core.training.trained_pairs import PairKey
+
+CONTEXT = 4
+"""Demonstrations shown for a validated pair."""
+
+PRETRAINED = (*ARCHITECTURE, "deep_supervision")
+"""The solver's settings that pretraining obeys; the others say how it adapts to a task."""
+
+_OWN_VIEW = make_views(1, (0,), symmetries=False)
+
+
+class Pretrainer(TrainingLoop[list[Group], SolverSystem]):
+    """Trains the solver's agent.
+
+    Args:
+        run: The run directory, whose lock is held.
+        config: As resolved, of the recipe `solver`.
+        events: Where to tell what happens.
+    """
+
+    def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
+        super().__init__(run, config, events)
+        self.device = choose_device(config.device)
+        self.solver = solver_config(config)
+        extra = self._load_data()
+        plan = self._plan()
+        refuse_what_cannot_fit(plan, self.device, run.path)
+        self._total_steps = plan.total_steps
+        fresh = [(number, pair) for number, task in enumerate(self.pool) for pair in task.fresh]
+        self.fresh = fresh[: config.validation_limit] if config.validate_on != "none" else []
+        answered = validation_print((self.pool[number].id, 0, (pair,)) for number, pair in self.fresh)
+        tasks = TaskSet(self.tasks, name=f"{config.dataset} training, without what is evaluated")
+        seen = seen_so_far(run, tasks)
+        data = {"dataset": describe_tasks(tasks)}
+        if config.extra_data is not None:
+            data["extra_data"] = describe_pairs(config.extra_data, extra)
+        noted = {"seen": seen.to_json(), "solver": self.solver.to_dict()}
+        self.begin(plan, self._build, data, noted, answered if self.fresh else None)
+
+    def _build(self, path: Path | None) -> SolverSystem:
+        """Make the models, or restore them."""
+        prompts, ids = self._prompt_shape, [] if self.solver.reads_prompt else [task.id for task in self.pool]
+        system = SolverSystem(self.config, self.solver, self.device, self._total_steps, prompts, ids)
+        if path is not None:
+            system.load(path)
+        return system
+
+    @property
+    def _prompt_shape(self) -> tuple[int, int]:
+        """Tasks with a learned prompt, and under how many symmetries."""
+        if self.solver.reads_prompt:
+            return (0, 0)
+        return len(self.pool), SYMMETRIES if self.config.augment else 1
+
+    def _load_data(self) -> dict[str, list[Pair]]:
+        """Load the tasks and make the pool; returns the generated pairs."""
+        config = self.config
+        loaded = load_tasks(
+            config.dataset, "training", solutions=config.solutions, skip_bad_tasks=config.skip_bad_tasks
+        )
+        warn_of_skipped(loaded, self.warn)
+        self.tasks = without_kept_away(loaded.tasks)
+        known = {task.id: task for task in self.tasks}
+        extra = self._extra_pairs(known)
+        self.pool = make_pool(self.tasks, extra, config.small_cells)
+        if not self.pool:
+            raise DataError(f"{config.dataset}: no task has {GROUP} pairs to train on.")
+        self._placed = [PlacedTask(known[task.id], _OWN_VIEW) for task in self.pool]
+        self._placements: dict[tuple[int, int], Placement] = {}
+        return extra
+
+    def _extra_pairs(self, wanted: Collection[str]) -> dict[str, list[Pair]]:
+        if self.config.extra_data is None:
+            return {}
+        extra = load_extra(self.config.extra_data, wanted)
+        if told := extra.told():
+            advice = "Nothing needs to be done: training goes on with all other pairs."
+            self.warn(Finding("pairs_left_out", told, advice))
+        return without_evaluated(extra.pairs)
+
+    def _plan(self) -> Plan:
+        config = self.config
+        batches = self.plan_epoch(0)[: config.max_batches]
+        with torch.device("meta"):
+            net = SolverNet(self.solver, self._prompt_shape)
+        parameters = sum(p.numel() for p in net.parameters())
+        # Per cell: what the backward pass keeps of each block, in float32; 2.9 GB were measured at 64.
+        kept = 4 * self.solver.width * 17 * (self.solver.steps + self.solver.encoder_blocks + 2)
+        return Plan(
+            pairs=sum(len(group.pairs) for batch in batches for group in batch),
+            batches_per_epoch=len(batches),
+            total_steps=len(batches) * config.epochs,
+            parameters=parameters,
+            trainable_parameters=parameters,
+            memory_bytes=20 * parameters + config.batch_size * 900 * kept + runtime_bytes(self.device),
+            checkpoint_bytes=16 * parameters,
+            disk_bytes=16 * parameters * (config.keep_checkpoints + 2),
+            threads=self.threads,
+            device=str(self.device),
+        )
+
+    def plan_epoch(
+        self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
+    ) -> Sequence[list[Group]]:
+        """The batches of groups of an epoch."""
+        seed, size = self.config.seed, batch_size or self.config.batch_size
+        plan = plan_groups if self.solver.reads_prompt else plan_single_pairs
+        groups = plan(self.pool, seed=seed, epoch=epoch, augment=self.config.augment)
+        if left_out:
+            groups = [group for group in groups if not any(key in left_out for key in self.keys_of([group]))]
+        return plan_batches(groups, self.pool, size, seed=seed, epoch=epoch) if groups else []
+
+    def keys_of(self, batch: list[Group]) -> list[PairKey]:
+        """The pairs of a batch."""
+        return [(self.pool[group.task].id, place) for group in batch for place in group.pairs]
+
+    def train_batch(self, batch: list[Group]) -> bool:
+        """Train on the groups of a batch."""
+        system, progress = self.system, self.progress
+        items = [item for number, group in enumerate(batch) for item in self._items(group, number)]
+        packed = pack(items, FEW_SIDES).to(self.device)
+        optimizers = list(system.optimizers.values())
+        set_rates(optimizers, system.schedule.factor(progress.step + 1))
+        with system.precision.autocast():
+            planned = system.net(packed, self._prompts(system.net, batch))
+        loss, sizes = planning_loss(planned, packed, deep=self.solver.deep_supervision)
+        norms, applied = backward_and_step(
+            loss + SIZE_WEIGHT * sizes, optimizers, [system.component], system.precision,
+            self.config.clip_norm,
+        )  # fmt: skip
+        progress.step += 1
+        if applied:
+            system.update_mean(progress.step)
+        scored = score_items(planned, packed)
+        rate = self.pace.add(len(items))
+        first = self.pool[batch[0].task].id
+        shown = f"{len(batch)} groups of {GROUP} pairs" if self.solver.reads_prompt else f"{len(batch)} pairs"
+        event = self.events.emit(
+            "step",
+            step=progress.step,
+            epoch=progress.epoch,
+            batch=progress.batch,
+            pairs=len(items),
+            pairs_per_second=rate,
+            elapsed_seconds=self.pace.elapsed_seconds,
+            rule=f"{shown}, the first of task {first}",
+            **step_numbers(
+                system,
+                loss.item(),
+                SIZE_WEIGHT * sizes.item(),
+                norms["agent"].item(),
+                scored,
+            ),
+        )
+        progress.batch += 1
+        progress.means.add(event)
+        if not applied:
+            losses = {"consistency": loss.item(), "size": sizes.item()}
+            self.warn(skipped_step(progress.step, losses, {"agent": norms["agent"].item()}))
+        if progress.step % self.config.sample_every == 0 or progress.step == 1:
+            self.events.emit(
+                "sample", step=progress.step, **sample_fields(first, batch[0], items[0], planned)
+            )
+        return applied
+
+    def _prompts(self, net: SolverNet, batch: Sequence[Group]) -> Tensor | None:
+        """The learned prompts of a batch's pairs, [N, P]; None where they are read."""
+        if self.solver.reads_prompt:
+            return None
+        tasks, symmetries = zip(*((group.task, group.view.symmetry) for group in batch), strict=True)
+        return net.task_prompts[list(tasks), list(symmetries)]
+
+    def _items(self, group: Group, number: int) -> list[Item]:
+        task, view = self.pool[group.task], group.view
+        items = []
+        for place in group.pairs:
+            pair = task.pairs[place]
+            assert pair.output is not None
+            size = (pair.input.shape[0], pair.input.shape[1])
+            items.append(
+                Item(
+                    view.apply(pair.input),
+                    view.apply(pair.output),
+                    self._placement(group.task, place).under(view.symmetry, size),
+                    number,
+                    self._placed[group.task].copies,
+                )
+            )
+        return items
+
+    def _placement(self, task: int, place: int) -> Placement:
+        """Where a pair's output lies; worked out once, as finding objects takes longer than a step."""
+        found = self._placements.get((task, place))
+        if found is None:
+            pair = self.pool[task].pairs[place]
+            assert pair.output is not None
+            found = self._placements[task, place] = self._placed[task].place(pair.input, pair.output)
+        return found
+
+    def validate(self, mask_ratio: float | None = None) -> bool:
+        """Answer pairs of the trained tasks that were never trained on, from demonstrations alone."""
+        if not self.fresh:
+            return False
+        began = time.monotonic()
+        cells, exact, copies, blacks = list[float](), list[float](), list[float](), list[float]()
+        sizes = list[float]()
+        solved: dict[int, bool] = {}
+        for number, pair in self.fresh:
+            answer, size_known = self._answer(number, pair)
+            sizes.append(float(size_known))
+            target = pair.output
+            assert target is not None
+            right = cell_accuracy(answer, target)
+            cells.append(right)
+            exact.append(float(right == 1.0))
+            copies.append(cell_accuracy(pair.input, target))
+            blacks.append(cell_accuracy(0 * pair.input, target))
+            solved[number] = solved.get(number, True) and right == 1.0
+            if not self.go_on_validating():
+                raise StopRequested
+        count, progress = len(cells), self.progress
+        self.events.emit(
+            "validation",
+            step=progress.step,
+            split="training",
+            inputs=count,
+            cell_accuracy=sum(cells) / count,
+            exact=int(sum(exact)),
+            tasks=len(solved),
+            tasks_solved=sum(solved.values()),
+            accuracy_delta=0.0,
+            size_accuracy=sum(sizes) / count,  # of the size head; the grids are planned at the true size
+            copy_cell_accuracy=sum(copies) / count,
+            black_cell_accuracy=sum(blacks) / count,
+        )
+        progress.validated_at = progress.step
+        self.pace.leave_out(time.monotonic() - began)
+        mark = (sum(exact), sum(cells) / count)
+        improved = mark > progress.best
+        progress.best = max(mark, progress.best)
+        return improved
+
+    @torch.inference_mode()
+    def _answer(self, number: int, pair: Pair) -> tuple[Grid, bool]:
+        """What the averaged weights make of a pair's input at its own size; whether they know the size."""
+        placed, output = self._placed[number], pair.output
+        assert output is not None
+        placement = placed.place(pair.input, output)
+        query = Item(pair.input, None, placement, 0, placed.copies)
+        shown = placed.demonstrations(0)[:CONTEXT] if self.solver.reads_prompt else []
+        batch = pack([*shown, query], FEW_SIDES).to(self.device)
+        prompts = self._prompts(self.system.mean, [Group(number, (0,), _OWN_VIEW[0])])
+        with self.system.precision.autocast():
+            planned = self.system.mean(batch, prompts)
+        height, width = placement.size
+        grid = planned.logits[-1, -1, :height, :width].argmax(dim=-1).to("cpu", torch.int8).numpy()
+        rows, columns = (planned.size_logits[-1].argmax(dim=-1) + 1).tolist()
+        return grid, (rows, columns) == placement.size
+
+
+def solver_config(config: TrainConfig) -> SolverConfig:
+    """The architecture that a run's settings ask for.
+
+    Raises:
+        ConfigError: If `agent_options` names a setting that is none, or gives it a value that it cannot have.
+    """
+    options: dict[str, object] = {
+        "width": config.hidden_dim,
+        "prompt_dim": config.prompt_dim,
+        "steps": config.max_steps,
+    }
+    for part in (config.agent_options or "").split(","):
+        if part.strip():
+            key, separator, value = part.partition("=")
+            if not separator:
+                raise ConfigError(f"agent_options takes key=value, not {part}.")
+            options[key.strip()] = value.strip()
+    solver = SolverConfig.from_mapping(options, text=True)
+    if foreign := [key for key in map(canonical, options) if key not in PRETRAINED]:
+        raise ConfigError(
+            f"agent_options: {foreign[0]} says how the agent adapts to a task (solve, eval), which "
+            "pretraining does not."
+        )
+    return solver

@@ -1,0 +1,140 @@
+"""Pairs of views of tasks as tensors, each output's canvas laid over its input in several ways.
+
+An output need not have its input's size. So that a planner can work on the output's canvas, each of its
+cells is told which cell of the input it may stand for, in three ways:
+
+    cut      the input from the placed corner on: outputs of the same size, crops
+    scaled   the input stretched or shrunk to the output's size: ratios
+    tiled    the input repeated: tilings
+
+Shape legend: N pairs, M = 3 ways, H and W padded sides of inputs, h and w of outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arc_core.data.grids import Grid
+from arc_core.data.sizes import Placement
+from arc_core.pipeline.batch import ANY_SIDE, GridBatch, padded_canvas
+from arc_core.pipeline.resize import size_mask
+
+WAYS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One pair as a planner sees it."""
+
+    input: Grid
+    """[H, W]."""
+    target: Grid | None
+    """[h, w], which makes the pair a demonstration for the others of its group; None for a query."""
+    placement: Placement
+    """Of the output; its size is the target's where that is known."""
+    group: int
+    """Zero-based; the demonstrations of a group are each other's context."""
+    copies: int = 0
+    """The way in which the outputs of its task resemble their inputs most, see `likeness`."""
+    view: tuple[int, int] = (0, 0)
+    """Symmetry and colour map of the view, for the vectors that tell views apart."""
+
+
+@dataclass(frozen=True)
+class SolverBatch:
+    """Items as tensors.
+
+    Attributes:
+        inputs: The input grids.
+        rows: [N, M, h] rows of the input; -1 where there is none.
+        columns: [N, M, w] columns of the input; -1 where there is none.
+        out_mask: [N, h, w] float32, 1 inside each output.
+        out_sizes: [N, 2].
+        targets: [N, h, w] int64; 0 where there is none.
+        known: [N] float32, 1 for demonstrations.
+        group: [N] int64.
+        copies: [N, M] float32, 1 for the way in which the task's outputs resemble their inputs most.
+        views: [N, 2] int64 symmetry and colour map.
+        aligned: Whether every output lies on its input cell by cell.
+    """
+
+    inputs: GridBatch
+    rows: Tensor
+    columns: Tensor
+    out_mask: Tensor
+    out_sizes: Tensor
+    targets: Tensor
+    known: Tensor
+    group: Tensor
+    copies: Tensor
+    views: Tensor
+    aligned: bool
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def to(self, device: torch.device | str) -> SolverBatch:
+        """Move all tensors."""
+        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "aligned"}
+        return replace(self, **moved)
+
+
+def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> SolverBatch:
+    """Pad items into one batch, on the smallest canvases of these sides that hold them all.
+
+    Raises:
+        ValueError: If a target has another size than its placement.
+    """
+    for item in items:
+        if item.target is not None and item.target.shape != item.placement.size:
+            raise ValueError(f"a target of {item.target.shape} is placed as {item.placement.size}")
+    inputs = GridBatch.pad([item.input for item in items], sides)
+    sizes = torch.tensor([item.placement.size for item in items], dtype=torch.int64)
+    height, width = padded_canvas(sizes.numpy(), sides)
+    aligned = all(
+        item.input.shape == item.placement.size and item.placement.corner == (0, 0) for item in items
+    )
+    if aligned:
+        height, width = inputs.canvas
+    targets = np.zeros((len(items), height, width), dtype=np.int64)
+    for row, item in zip(targets, items, strict=True):
+        if item.target is not None:
+            row[: item.target.shape[0], : item.target.shape[1]] = item.target
+    return SolverBatch(
+        inputs=inputs,
+        rows=torch.from_numpy(np.stack([_ways(item, 0, height) for item in items])),
+        columns=torch.from_numpy(np.stack([_ways(item, 1, width) for item in items])),
+        out_mask=size_mask(sizes, height, width),
+        out_sizes=sizes,
+        targets=torch.from_numpy(targets),
+        known=torch.tensor([float(item.target is not None) for item in items]),
+        group=torch.tensor([item.group for item in items], dtype=torch.int64),
+        copies=torch.nn.functional.one_hot(torch.tensor([item.copies for item in items]), WAYS).float(),
+        views=torch.tensor([item.view for item in items], dtype=torch.int64),
+        aligned=aligned,
+    )
+
+
+def likeness(before: Grid, after: Grid, placement: Placement) -> list[float]:
+    """In each way, the share of an output's cells that have the colour of the input's cell under them."""
+    item = Item(before, after, placement, 0)
+    rows, columns = (_ways(item, axis, placement.size[axis]) for axis in (0, 1))
+    shares = []
+    for way in range(WAYS):
+        there = (rows[way] >= 0)[:, None] & (columns[way] >= 0)[None, :]
+        under = before[rows[way].clip(0)[:, None], columns[way].clip(0)[None, :]]
+        shares.append(int(np.count_nonzero((under == after) & there)) / after.size)
+    return shares
+
+
+def _ways(item: Item, axis: int, length: int) -> np.ndarray:
+    """[M, length] the input's index along an axis for each index of the output's canvas."""
+    side, new = item.input.shape[axis], item.placement.size[axis]
+    place = np.arange(length)
+    ways = np.stack([place + item.placement.corner[axis], (2 * place + 1) * side // (2 * new), place % side])
+    return np.where((place < new) & (ways >= 0) & (ways < side), ways, -1)

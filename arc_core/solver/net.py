@@ -1,0 +1,335 @@
+"""The solver's agent: plans an output in five steps under a prompt that stands for the task.
+
+The prompt is a vector learned for each task and symmetry (`prompt=learned`: it is what pretraining and the
+adaptation to a task find), or it is read from the demonstrations (`prompt=demonstrations`).
+
+It is the seed's agent made small enough to be trained anew for each task: encoder, prompt, planning steps.
+What differs was chosen by measurement, and each choice is an option of `SolverConfig`.
+
+Shape legend: N pairs, M ways to lay an output over its input, H and W sides of the canvas, D channels,
+P prompt, C colours, T planning steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from arc_core.data.grids import MAX_SIDE, NUM_COLORS
+from arc_core.pipeline.agent import SizeHead, one_hot
+from arc_core.solver.attention import AxialAttention
+from arc_core.solver.batch import WAYS, SolverBatch
+from arc_core.solver.config import SolverConfig
+
+SYMMETRIES = 8
+
+PROMPT_SCALE = 1.0
+"""Standard deviation of the numbers of a learned prompt at first."""
+
+SIZE_WEIGHT = 0.1
+"""Of the sizes' loss beside the plan's, in pretraining and in the adaptation to a task."""
+
+COPY_GAIN = 4.0
+"""How far copying the input leads at first: most cells of most outputs are their input's."""
+
+
+class Neighbourhood(nn.Module):
+    """A 3x3 convolution whose weights are one matrix, [out, 9 * in], as the optimizer Muon takes them.
+
+    Args:
+        channels: Read.
+        wide: Made of them.
+    """
+
+    def __init__(self, channels: int, wide: int) -> None:
+        super().__init__()
+        plain = nn.Conv2d(channels, wide, 3, padding=1)
+        self.weight = nn.Parameter(plain.weight.detach().flatten(1))
+        self.bias = plain.bias
+
+    def forward(self, state: Tensor) -> Tensor:
+        """[N, in, H, W] to [N, out, H, W]."""
+        kernel = self.weight.view(len(self.weight), -1, 3, 3)
+        return F.conv2d(state, kernel.contiguous(memory_format=torch.channels_last), self.bias, padding=1)
+
+
+class Block(nn.Module):
+    """Neighbourhood, context, prompt: one residual step on a canvas.
+
+    Args:
+        config: Its widths and kind.
+        steered: Whether a prompt scales and shifts what it sees.
+    """
+
+    def __init__(self, config: SolverConfig, *, steered: bool) -> None:
+        super().__init__()
+        wide = 2 * config.width
+        self.pooled = config.context == "pool"
+        self.attention = (
+            AxialAttention(config.width, config.context_dim) if config.context == "attention" else None
+        )
+        self.norm = nn.LayerNorm(config.width)
+        self.conv = Neighbourhood(config.width, wide)
+        inner = wide
+        if self.pooled:
+            self.reduce = nn.Linear(config.width, config.context_dim)
+            inner += 3 * config.context_dim
+        elif self.attention is not None:
+            inner += 2 * config.context_dim
+        self.film = nn.Linear(config.prompt_dim, 2 * inner) if steered else None
+        self.out = nn.Linear(inner, config.width)
+        if self.film is not None:
+            nn.init.zeros_(self.film.weight)
+            nn.init.zeros_(self.film.bias)
+
+    def forward(self, state: Tensor, prompt: Tensor | None, mask: Tensor) -> Tensor:
+        """Take a step: [N, H, W, D], [N, P] where it is steered, and [N, H, W, 1] to [N, H, W, D]."""
+        seen = self.norm(state) * mask
+        inner = F.gelu(self.conv(seen.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+        if self.pooled:
+            inner = torch.cat([inner, *self._context(seen, mask)], dim=-1)
+        elif self.attention is not None:
+            inner = torch.cat([inner, *self.attention(seen, mask)], dim=-1)
+        if self.film is not None and prompt is not None:
+            scale, shift = self.film(prompt)[:, None, None, :].chunk(2, dim=-1)
+            inner = inner * (1 + scale) + shift
+        return (state + self.out(inner)) * mask
+
+    def _context(self, seen: Tensor, mask: Tensor) -> list[Tensor]:
+        """Maxima over the row, the column and the grid, each [N, H, W, c]."""
+        low = self.reduce(seen)
+        low = low.masked_fill(mask == 0, -1e4)
+        rows, columns = low.amax(dim=2, keepdim=True), low.amax(dim=1, keepdim=True)
+        everything = rows.amax(dim=1, keepdim=True)
+        # A row in the padding has no maximum; what stands there is masked in the end.
+        return [F.gelu(part).expand_as(low) for part in (rows, columns, everything)]
+
+
+class Transfer(nn.Module):
+    """Carries features from an input's canvas to its output's."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.ways = nn.Linear((WAYS + 1) * width, width)
+        self.whole = nn.Linear(2 * width, width)
+
+    def forward(self, features: Tensor, batch: SolverBatch) -> Tensor:
+        """Carry over: [N, H, W, D] on the inputs to [N, h, w, D] on the outputs.
+
+        Beside the three ways of `SolverBatch` there is the mean over the part of the input that each cell
+        of the output would cover; and every cell is told the whole input's mean and maximum.
+        """
+        keep = batch.inputs.mask[..., None].to(features.dtype)
+        if batch.aligned:
+            laid = torch.cat([features] * (WAYS + 1), dim=-1)
+        else:
+            laid = torch.cat([*gather_ways(features, batch), _covered_mean(features, batch)], dim=-1)
+        mean = features.sum(dim=(1, 2)) / keep.sum(dim=(1, 2))
+        highest = features.masked_fill(keep == 0, -1e4).amax(dim=(1, 2))
+        state = self.ways(laid) + self.whole(torch.cat([mean, highest], dim=-1))[:, None, None, :]
+        return F.gelu(state) * batch.out_mask[..., None].to(state.dtype)
+
+
+def gather_ways(values: Tensor, batch: SolverBatch) -> list[Tensor]:
+    """What lies under each cell of the outputs in each way: M times [N, h, w, X], 0 where nothing does."""
+    pairs = torch.arange(len(batch), device=values.device)[:, None, None]
+    found = []
+    for way in range(WAYS):
+        rows, columns = batch.rows[:, way, :, None], batch.columns[:, way, None, :]
+        there = ((rows >= 0) & (columns >= 0))[..., None].to(values.dtype)
+        found.append(values[pairs, rows.clamp_min(0), columns.clamp_min(0)] * there)
+    return found
+
+
+def _covered_mean(features: Tensor, batch: SolverBatch) -> Tensor:
+    """Mean over the rectangle of the input that each output cell covers, [N, h, w, D]."""
+    matrices = []
+    for axis in (0, 1):
+        old, new = batch.inputs.sizes[:, axis, None, None], batch.out_sizes[:, axis, None, None]
+        target = torch.arange(batch.out_mask.shape[1 + axis], device=old.device)[None, :, None]
+        source = torch.arange(batch.inputs.canvas[axis], device=old.device)[None, None, :]
+        # An output's cell covers the inputs' cells that it overlaps; at least one, however large it is.
+        inside = (source * new < (target + 1) * old) & ((source + 1) * new > target * old)
+        weights = (inside & (source < old) & (target < new)).to(features.dtype)
+        matrices.append(weights / weights.sum(dim=-1, keepdim=True).clamp_min(1))
+    return torch.einsum("nhy,nyxd,nwx->nhwd", matrices[0], features, matrices[1])
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the agent says of a batch.
+
+    Attributes:
+        logits: [N, T, h, w, C] float32 on the outputs' canvas.
+        size_logits: [N, 2, 30] scores of the output's height and width.
+        prompts: [N, P] float32, under which was planned.
+    """
+
+    logits: Tensor
+    size_logits: Tensor
+    prompts: Tensor
+
+
+class SolverNet(nn.Module):
+    """Encoder, planner and size head; and what reads a prompt from demonstrations, where it is not learned.
+
+    Args:
+        config: Its architecture.
+        prompts: Tasks whose prompts it learns in pretraining, and symmetries under which each has one of its
+            own: 8, or 1 for all; (0, 0) for none. With a learned prompt alone.
+    """
+
+    def __init__(self, config: SolverConfig, prompts: tuple[int, int] = (0, 0)) -> None:
+        super().__init__()
+        self.config = config
+        width, prompt = config.width, config.prompt_dim
+        self.stem = nn.Conv2d(NUM_COLORS + 3, width, 3, padding=1)
+        self.encoder = nn.ModuleList(Block(config, steered=False) for _ in range(config.encoder_blocks))
+        self.transfer = Transfer(width)
+        self.reads_prompt = config.reads_prompt
+        if self.reads_prompt:
+            self.demonstration = nn.Conv2d(width + NUM_COLORS, width, 3, padding=1)
+            self.summary = nn.Sequential(nn.Linear(2 * width, prompt), nn.GELU(), nn.Linear(prompt, prompt))
+            self.prompt = nn.Sequential(nn.LayerNorm(prompt), nn.Linear(prompt, prompt))
+            self.no_context = nn.Parameter(torch.zeros(prompt))
+        if prompts[0]:
+            self.task_prompts = nn.Parameter(PROMPT_SCALE * torch.randn(*prompts, prompt))
+        self.enter = nn.Linear(prompt, width)
+        tied = config.blocks == "tied"
+        self.planner = nn.ModuleList(
+            Block(config, steered=config.fusion == "film") for _ in range(1 if tied else config.steps)
+        )
+        self.step_vectors = nn.Parameter(torch.zeros(config.steps, prompt))
+        self.colors = nn.Linear(width, NUM_COLORS)
+        self.copy_gain = nn.Linear(prompt, WAYS)
+        nn.init.zeros_(self.copy_gain.weight)
+        nn.init.zeros_(self.copy_gain.bias)
+        self.size_head = SizeHead(width, prompt, MAX_SIDE)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def forward(self, batch: SolverBatch, shift: Tensor | None = None) -> Planned:
+        """Plan every item of a batch.
+
+        Args:
+            batch: The items. Where the prompt is read, each has the other demonstrations of its group as
+                context.
+            shift: [N, P] the learned prompts, or what is added to those that are read; None is 0.
+        """
+        mask = batch.inputs.mask
+        cells = one_hot(batch.inputs.cells, mask)  # [N, H, W, C]
+        features = self._read(cells, mask)
+        state = self.transfer(features, batch)
+        if self.reads_prompt:
+            prompt = self._prompt(state, batch)
+        else:
+            prompt = state.new_zeros(len(batch), self.config.prompt_dim)
+        if shift is not None:
+            prompt = prompt + shift.to(prompt.dtype)
+        pooled = features.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
+        size_logits = self.size_head(pooled.float(), prompt.float(), batch.inputs.sizes)
+        under = [cells] * WAYS if batch.aligned else gather_ways(cells, batch)
+        gains = self.copy_gain(prompt).float() + COPY_GAIN * batch.copies
+        copied = sum(gains[:, way, None, None, None] * laid for way, laid in enumerate(under))  # [N, h, w, C]
+        keep = batch.out_mask[..., None].to(state.dtype)
+        state = (state + self.enter(prompt)[:, None, None, :]) * keep
+        logits = []
+        for step in range(self.config.steps):
+            block = self.planner[step % len(self.planner)]
+            state = block(state, prompt + self.step_vectors[step], keep)
+            logits.append(self.colors(state).float() + copied)
+        return Planned(torch.stack(logits, dim=1), size_logits, prompt.float())
+
+    def _read(self, cells: Tensor, mask: Tensor) -> Tensor:
+        """Read grids: [N, H, W, C] one-hot to features [N, H, W, D]."""
+        keep = mask[..., None]
+        places = _places(mask)
+        state = self.stem(torch.cat([cells, keep, places], dim=-1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        keep = keep.to(state.dtype)
+        state = F.gelu(state) * keep
+        for block in self.encoder:
+            state = block(state, None, keep)
+        return state
+
+    def _prompt(self, state: Tensor, batch: SolverBatch) -> Tensor:
+        """The prompt of each item from the demonstrations of its group without itself, [N, P]."""
+        keep = batch.out_mask[..., None].to(state.dtype)
+        outputs = one_hot(batch.targets, batch.out_mask).to(state.dtype)
+        seen = self.demonstration(torch.cat([state, outputs], dim=-1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        seen = F.gelu(seen) * keep
+        mean = seen.sum(dim=(1, 2)) / keep.sum(dim=(1, 2))
+        summaries = self.summary(torch.cat([mean, seen.amax(dim=(1, 2))], dim=-1)).float()
+        known = batch.known
+        # Of the demonstrations of its own group, all but itself.
+        context = (batch.group[:, None] == batch.group[None, :]) & ~torch.eye(
+            len(batch), dtype=torch.bool, device=known.device
+        )
+        weights = context.float() * known[None, :]
+        count = weights.sum(dim=1, keepdim=True)
+        mean = torch.where(count > 0, weights @ summaries / count.clamp_min(1), self.no_context.float())
+        return self.prompt(mean)
+
+
+def _places(mask: Tensor) -> Tensor:
+    """Row and column of each cell, -1 to 1 over its grid: [N, H, W, 2]."""
+    heights = mask.amax(dim=2).sum(dim=1)[:, None, None]
+    widths = mask.amax(dim=1).sum(dim=1)[:, None, None]
+    rows = torch.arange(mask.shape[1], device=mask.device)[None, :, None]
+    columns = torch.arange(mask.shape[2], device=mask.device)[None, None, :]
+    place = torch.stack(
+        [
+            ((2 * rows + 1) / heights - 1).expand_as(mask),
+            ((2 * columns + 1) / widths - 1).expand_as(mask),
+        ],
+        dim=-1,
+    )
+    return place * mask[..., None]
+
+
+def planning_loss(
+    planned: Planned, batch: SolverBatch, *, deep: bool, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the plans with the targets, and of the sizes.
+
+    Args:
+        planned: Of the batch.
+        batch: Items without a target do not count.
+        deep: Whether every step counts, the later ones more, or the last one alone.
+        weights: [N, h, w] of each cell, of mean 1 in each grid; None weighs all alike.
+
+    Returns:
+        Mean over the demonstrations of the mean over each one's cells, and the same for the sizes.
+    """
+    steps = planned.logits.shape[1]
+    known = batch.known
+    share = known / known.sum().clamp_min(1)
+    loss = planned.logits.new_zeros(())
+    for step, weight in enumerate(step_weights(steps) if deep else [0.0] * (steps - 1) + [1.0]):
+        if weight:
+            loss = loss + weight * (grid_losses(planned.logits[:, step], batch, weights) * share).sum()
+    sides = F.cross_entropy(
+        planned.size_logits.transpose(1, 2), batch.out_sizes - 1, reduction="none"
+    )  # [N, 2]
+    return loss, (sides.sum(dim=1) * known).sum() / known.sum().clamp_min(1)
+
+
+def grid_losses(logits: Tensor, batch: SolverBatch, weights: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C].
+
+    Args:
+        logits: Of a planning step.
+        batch: The items.
+        weights: [N, h, w] factor on each cell, of mean 1 on each output; None is 1.
+    """
+    entropy = F.cross_entropy(logits.permute(0, 3, 1, 2), batch.targets, reduction="none")
+    if weights is not None:
+        entropy = entropy * weights
+    return (entropy * batch.out_mask).sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))
+
+
+def step_weights(steps: int) -> list[float]:
+    """Weights of the planning steps under deep supervision: rising to the last, which has half; sum 1."""
+    raw = [2.0 ** (step - steps + 1) for step in range(steps)]
+    return [weight / sum(raw) for weight in raw]

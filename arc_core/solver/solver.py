@@ -1,0 +1,290 @@
+"""Test-time training: an agent and a prompt trained on one task's demonstrations, then asked for its answers.
+
+Everything is a function of the task, the starting weights, the configuration, the seed and the number of
+steps: the same answers come out on the same machine and build whenever it is run with one thread.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from arc_core.data.grids import Grid
+from arc_core.data.sizes import Placement
+from arc_core.data.tasks import Task
+from arc_core.data.views import make_views
+from arc_core.solver.adaptation import Adaptation
+from arc_core.solver.batch import Item, SolverBatch, pack
+from arc_core.solver.config import SolverConfig
+from arc_core.solver.memory import cells_of_trying, nearest_tasks
+from arc_core.solver.net import PROMPT_SCALE, SYMMETRIES, Planned, SolverNet, planning_loss
+from arc_core.solver.optimizers import TASK_PROMPTS
+from arc_core.solver.placed_task import MOST_SIZES, PlacedTask
+from arc_core.solver.voting import Ballot, Choice, choose
+
+SECOND_SIZE_WEIGHT = 0.25
+"""Of a vote for a grid of the less trusted size, beside 1 for one of the first."""
+
+LAST_PART = 0.4
+"""Share of the steps at the end over which the snapshots that vote are spread."""
+
+HOLDOUT_LOOKS = 8
+"""Moments at which the held-out demonstration is looked at."""
+
+SMALLEST_HOLDOUT = 3
+"""Demonstrations that a task must have for one of them to be held out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What comes out for one test input."""
+
+    choice: Choice
+    single: Grid
+    """The answer of the last weights under the task's own view alone."""
+    size_rule: str
+    """Family of the rule that gave the size; `none` where the size head did."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """How far an adaptation is, for whoever watches."""
+
+    step: int
+    steps: int
+    loss: float
+    """Of the last step's demonstrations."""
+    demonstrations: tuple[Grid, ...]
+    """What each demonstration's input becomes now."""
+    exact: tuple[bool, ...]
+    """Whether that is its output."""
+    queries: tuple[Grid, ...]
+    """What each test input becomes now, at the most trusted size."""
+
+
+class Solver:
+    """Adapts to one task and answers it.
+
+    Args:
+        task: Its test outputs are not looked at.
+        config: Architecture and adaptation.
+        weights: Tensors of a `SolverNet` to start from; None starts from random ones.
+        seed: At least 0.
+        device: Where to compute.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: SolverConfig,
+        weights: Mapping[str, Tensor] | None = None,
+        seed: int = 0,
+        device: torch.device | None = None,
+    ) -> None:
+        self.config = config
+        self.device = device or torch.device("cpu")
+        # A task's answers do not depend on which other tasks are solved in the process.
+        self._seeds = (seed, zlib.crc32(task.id.encode()))
+        # Torch's generator looks at 32 bits of a seed.
+        mixed = int(np.random.SeedSequence(self._seeds).generate_state(1)[0])
+        self._generator = torch.Generator().manual_seed(mixed)
+        views = make_views(config.color_maps, self._seeds, symmetries=config.symmetries)
+        self.placed = PlacedTask(task.without_test_outputs(), views)
+        self._start = fresh_net(config, sum(self._seeds)).to(self.device)
+        known = None
+        if weights is not None:
+            tensors = dict(weights)
+            known = tensors.pop(TASK_PROMPTS, None)
+            self._start.load_state_dict(tensors)
+        self.memory_cells = 0 if known is None or not config.memory else cells_of_trying(known, self.placed)
+        self._start_prompt = self._first_prompt(known)
+        self._adaptation = self._fresh_adaptation()
+
+    def _fresh_adaptation(self) -> Adaptation:
+        net = copy.deepcopy(self._start)
+        return Adaptation(net, self.config, self.device, self._start_prompt, sum(self._seeds))
+
+    def _first_prompt(self, known: Tensor | None) -> Tensor:
+        """The prompt to start from under each symmetry, [8, P]."""
+        shape = (SYMMETRIES, self.config.prompt_dim)
+        if self.config.reads_prompt:
+            return torch.zeros(shape)
+        if known is None:
+            return PROMPT_SCALE * torch.randn(shape, generator=self._generator)
+        if self.config.memory:
+            known = known[nearest_tasks(self._start, known, self.placed, self.config)]
+        return known.mean(dim=0).expand(shape)
+
+    @property
+    def views_a_step(self) -> int:
+        """Views that one step trains on."""
+        cells = self.placed.canvas_cells() * len(self.placed.demonstrations(0))
+        most = len(self.placed.views) // (2 if self.config.symmetries else 1)
+        return max(1, min(most, round(self.config.batch_cells / cells)))
+
+    def training_batch(self, placed: PlacedTask, step: int) -> SolverBatch:
+        """Draw a step's demonstrations as a batch."""
+        return pack(self.training_items(placed, step)).to(self.device)
+
+    def training_items(self, placed: PlacedTask, step: int) -> list[Item]:
+        """Draw a step's demonstrations: some views that share their orientation, so that little is padded."""
+        turned = self.config.symmetries and step % 2 == 1
+        able = [number for number, view in enumerate(placed.views) if view.turned == turned]
+        order = torch.randperm(len(able), generator=self._generator)[: self.views_a_step].tolist()
+        return [
+            item for group, place in enumerate(order) for item in placed.demonstrations(able[place], group)
+        ]
+
+    def look(self, steps: int, loss: float) -> Look:
+        """What demonstrations and test inputs become now, under the task's own view."""
+        demonstrations = self.placed.demonstrations(0)
+        placements = [placed[0] for placed in self.placements()]
+        queries = [self.placed.query_item(i, placed, 0) for i, placed in enumerate(placements)]
+        _, planned = self._adaptation.plan([*demonstrations, *queries])
+        grids = [
+            shares.argmax(axis=-1).astype(np.int8) for shares in _shares(planned, [*demonstrations, *queries])
+        ]
+        known = grids[: len(demonstrations)]
+        exact = tuple(
+            item.target is not None and bool((grid == item.target).all())
+            for grid, item in zip(known, demonstrations, strict=True)
+        )
+        return Look(self._adaptation.step, steps, loss, tuple(known), exact, tuple(grids[len(known) :]))
+
+    def placements(self) -> list[tuple[Placement, ...]]:
+        """For each test input the places to try, from rules or else from the size head."""
+        return [
+            query.placements or tuple(Placement(size) for size in self._learned_sizes(number))
+            for number, query in enumerate(self.placed.queries)
+        ]
+
+    def _learned_sizes(self, query: int) -> list[tuple[int, int]]:
+        """The two likeliest sizes of an output by the size head, averaged over the symmetries."""
+        total = torch.zeros(2, 30)
+        grid = self.placed.queries[query].input
+        stand_in = Placement((grid.shape[0], grid.shape[1]))
+        for number, view in enumerate(self.placed.views):
+            if view.color_map == 0:
+                items = [*self._context(number), self.placed.query_item(query, stand_in, number)]
+                _, planned = self._adaptation.plan(items)
+                scores = planned.size_logits[-1].float().log_softmax(dim=-1).cpu()
+                total += scores.flip(0) if view.turned else scores
+        joint = (total[0][:, None] + total[1][None, :]).flatten()
+        best = joint.topk(MOST_SIZES).indices.tolist()
+        return [(index // 30 + 1, index % 30 + 1) for index in best]
+
+    def _context(self, view: int) -> list[Item]:
+        """What must be in a batch for its test inputs to be answered."""
+        return self.placed.demonstrations(view) if self.config.needs_context else []
+
+    def ballots(self) -> list[list[Ballot]]:
+        """Every view's prediction for each test input, mapped back.
+
+        The first of each is that of the task's own view at the most trusted size.
+        """
+        placements = self.placements()
+        found: list[list[Ballot]] = [[] for _ in placements]
+        for number, view in enumerate(self.placed.views):
+            items = self._context(number)
+            owners: list[tuple[int, float]] = []
+            for query, places in enumerate(placements):
+                for rank, placement in enumerate(places):
+                    items.append(self.placed.query_item(query, placement, number))
+                    owners.append((query, SECOND_SIZE_WEIGHT if rank else 1.0))
+            _, planned = self._adaptation.plan(items)
+            shares = _shares(planned, items)[-len(owners) :]
+            for (query, weight), predicted in zip(owners, shares, strict=True):
+                found[query].append(Ballot(view.undo_probabilities(predicted), weight))
+        return found
+
+    def solve(self, steps: int, watch: Callable[[Look], None] | None = None, looks: int = 20) -> list[Answer]:
+        """Adapt for so many steps in all and answer every test input.
+
+        Args:
+            steps: Training steps, 0 to answer from the starting weights. Where a demonstration is held out,
+                its share of them is spent on it; where the prompt is refined, a share of the rest on that.
+            watch: Told how far it is, and shown what it predicts; None for nobody.
+            looks: How often, about.
+        """
+        fraction = 1.0
+        spent = round(self.config.holdout * steps)
+        if spent and len(self.placed.task.train) >= SMALLEST_HOLDOUT:
+            fraction, steps = self._stop_at(spent), steps - spent
+        refining = round(self.config.rl_refinement * steps)
+        steps -= refining
+        planned_steps = max(1, round(fraction * steps)) if steps else 0
+        every = max(1, planned_steps // looks)
+        moments = snapshot_steps(planned_steps, self.config.snapshots)
+        gathered: list[list[list[Ballot]]] = []
+        adaptation = self._adaptation
+        while adaptation.step < planned_steps:
+            loss = adaptation.train(self.training_batch(self.placed, adaptation.step), planned_steps)
+            step = adaptation.step
+            if watch is not None and (step % every == 0 or step in (1, planned_steps)):
+                watch(self.look(planned_steps, loss))
+            if refining and step == planned_steps:
+                adaptation.refine(lambda draw: self.training_items(self.placed, draw), refining)
+            if step in moments:
+                gathered.append(self.ballots())
+        gathered = gathered or [self.ballots()]
+        return [
+            Answer(
+                choose([ballot for moment in gathered for ballot in moment[query]]),
+                gathered[-1][query][0].grid,
+                self.placed.queries[query].size_rule,
+            )
+            for query in range(len(self.placed.queries))
+        ]
+
+    def _stop_at(self, steps: int) -> float:
+        """The share of the steps after which a demonstration that was held out was predicted best."""
+        task = self.placed.task
+        held = int(torch.randint(len(task.train), (), generator=self._generator))
+        kept = tuple(pair for number, pair in enumerate(task.train) if number != held)
+        placed = PlacedTask(replace(task, train=kept), self.placed.views)
+        probe = self._fresh_adaptation()
+        asked = [*placed.demonstrations(0), self.placed.demonstrations(0)[held]]
+        best, best_loss = 1.0, math.inf
+        for number in range(1, HOLDOUT_LOOKS + 1):
+            while probe.step < round(steps * number / HOLDOUT_LOOKS):
+                probe.train(self.training_batch(placed, probe.step), steps)
+            batch, planned = probe.plan(asked)
+            last = torch.arange(len(batch), device=self.device) == len(batch) - 1
+            loss = planning_loss(planned, replace(batch, known=last.float()), deep=False)[0].item()
+            if loss < best_loss:
+                best, best_loss = number / HOLDOUT_LOOKS, loss
+        return best
+
+
+def fresh_net(config: SolverConfig, seed: int, prompts: tuple[int, int] = (0, 0)) -> SolverNet:
+    """A net of random weights that depend on the seed alone.
+
+    Args:
+        config: Its architecture.
+        seed: At least 0.
+        prompts: Of pretrained tasks, see `SolverNet`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SolverNet(config, prompts)
+
+
+def snapshot_steps(steps: int, snapshots: int) -> set[int]:
+    """The 1-based steps after which the weights vote; the last step is one of them."""
+    return {max(1, round(steps * (1 - LAST_PART * i / max(snapshots, 1)))) for i in range(snapshots)}
+
+
+def _shares(planned: Planned, items: Sequence[Item]) -> list[np.ndarray]:
+    """The last step's probabilities of each item on its own output, float32 [h, w, 10]."""
+    shares = planned.logits[:, -1].float().softmax(dim=-1).cpu().numpy()
+    return [
+        grid[: item.placement.size[0], : item.placement.size[1]]
+        for grid, item in zip(shares, items, strict=True)
+    ]

@@ -1,0 +1,215 @@
+"""Phases 2f and 2g, step 10: parameter groups, schedule, mixed precision, clipping, gradient health."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from arc_core.base.errors import ConfigError
+from arc_core.checkpoints.form import require_form
+from arc_core.run.checkpoint_index import STATE
+
+Precision = Literal["auto", "off", "bfloat16", "float16"]
+_DTYPES = {"off": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def cpu_has_fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 in hardware (AMX or AVX-512 BF16, or Arm's)."""
+    found = torch.cpu.get_capabilities()
+    return any(bool(found.get(name)) for name in ("amx_bf16", "amx_tile", "avx512_bf16", "bf16"))
+
+
+class MixedPrecision:
+    """Autocast, and a GradScaler where float16 needs one (fix 7). Weights stay float32.
+
+    Args:
+        device: Where the model lives.
+        precision: `auto` takes bfloat16 where the hardware has it, else float16 on a GPU and
+            float32 on a CPU.
+        init_scale: Of the GradScaler.
+    """
+
+    def __init__(
+        self, device: torch.device, precision: Precision = "auto", init_scale: float = 65536.0
+    ) -> None:
+        self.device = device
+        if precision == "auto":
+            if device.type == "cuda":
+                precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+            else:
+                precision = "bfloat16" if cpu_has_fast_bfloat16() else "off"
+        self.dtype = _DTYPES[precision]
+        self.scaler = torch.amp.GradScaler(
+            device.type, enabled=self.dtype == torch.float16, init_scale=init_scale
+        )
+        self.skipped_steps = 0
+
+    def autocast(self) -> torch.autocast:
+        """The context of the forward pass."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    @property
+    def dtype_name(self) -> str:
+        """`float32`, `bfloat16` or `float16`."""
+        return str(self.dtype).removeprefix("torch.")
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {
+            "skipped_steps": self.skipped_steps,
+            "amp_dtype": self.dtype_name,
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take back what `state` gave; a run that goes on in float16 after another type starts a new scale.
+
+        Raises:
+            CheckpointError: If something is missing or of another kind; names it.
+        """
+        has_scale = saved.get("amp_dtype") == self.dtype_name
+        require_form(saved, self.state() if has_scale else self.state() | {"scaler": {}}, STATE, "system")
+        self.skipped_steps = int(saved["skipped_steps"])
+        if self.scaler.is_enabled() and has_scale:
+            self.scaler.load_state_dict(dict(saved["scaler"]))
+
+
+@dataclass(frozen=True)
+class Component:
+    """Parameters that are clipped together.
+
+    Attributes:
+        name: Its name in the `grad_norm` event.
+        parameters: Those that train.
+    """
+
+    name: str
+    parameters: tuple[nn.Parameter, ...]
+
+    @classmethod
+    def of(cls, name: str, parameters: Iterable[nn.Parameter]) -> Component:
+        """Keep the parameters that require a gradient."""
+        return cls(name, tuple(p for p in parameters if p.requires_grad))
+
+
+def make_optimizer(
+    components: Iterable[tuple[Component, float]], kind: str, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Build the optimizer of phase 2f: one group a component, with a rate of its own.
+
+    Args:
+        components: Each with its learning rate. One without parameters (a frozen LM) keeps an empty
+            group, so that groups keep their place.
+        kind: `adamw`, or `adam` for the seed's coupled decay.
+        weight_decay: Of all groups.
+
+    Raises:
+        ConfigError: If `kind` is neither.
+    """
+    groups = [
+        {"params": list(component.parameters), "lr": rate, "name": component.name, "base_lr": rate}
+        for component, rate in components
+    ]
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    if kind not in kinds:
+        raise ConfigError(f"optimizer: {kind!r} is not one of {', '.join(kinds)}")
+    return kinds[kind](groups, weight_decay=weight_decay, fused=True)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Factor on every base learning rate.
+
+    Attributes:
+        kind: `constant` as in the seed, or `cosine` down to 0 at `total_steps`.
+        warmup_steps: Steps over which the factor rises linearly.
+        total_steps: Steps of the whole run.
+    """
+
+    kind: str = "constant"
+    warmup_steps: int = 0
+    total_steps: int = 1
+
+    def factor(self, step: int) -> float:
+        """Factor of a 1-based step."""
+        if step <= self.warmup_steps:
+            return step / self.warmup_steps
+        if self.kind == "constant":
+            return 1.0
+        progress = (step - self.warmup_steps) / max(self.total_steps - self.warmup_steps, 1)
+        return 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def set_rates(optimizers: Iterable[torch.optim.Optimizer], factor: float) -> None:
+    """Set every group's rate to a share of its own base rate: of a schedule, its factor of the step."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+
+def backward_and_step(
+    loss: Tensor,
+    optimizers: Sequence[torch.optim.Optimizer],
+    components: Iterable[Component],
+    precision: MixedPrecision,
+    clip_norm: float,
+) -> tuple[dict[str, Tensor], bool]:
+    """Step 10: scaled backward, unscale, clip every component, step unless a gradient is not finite.
+
+    Args:
+        loss: The combined loss.
+        optimizers: Over all components together.
+        components: Clipped one by one.
+        precision: With its scaler, and the count of skipped steps.
+        clip_norm: Largest norm of a component's gradient.
+
+    Returns:
+        The norm of each component before clipping, and whether the step was taken.
+    """
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    precision.scaler.scale(loss).backward()
+    for optimizer in optimizers:
+        precision.scaler.unscale_(optimizer)
+    norms = {
+        component.name: nn.utils.clip_grad_norm_(component.parameters, clip_norm)
+        if component.parameters
+        else loss.new_zeros(())
+        for component in components
+    }
+    finite = bool(torch.isfinite(torch.stack([*norms.values(), loss.detach()])).all())
+    if finite:
+        for optimizer in optimizers:
+            precision.scaler.step(optimizer)
+    else:
+        precision.skipped_steps += 1
+    precision.scaler.update()
+    return {name: norm.detach() for name, norm in norms.items()}, finite
+
+
+class GradientMonitor:
+    """Reports the norm of a module's gradient (step 10's check that the LM trains).
+
+    Attributes:
+        history: The last norm of each name that was checked.
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, float] = {}
+
+    def check_gradients(self, module: nn.Module, name: str) -> float:
+        """Norm over all of the module's gradients; 0.0 where there are none."""
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients).item() if gradients else 0.0
+        self.history[name] = norm
+        return norm
+
+
+def learning_rates(optimizer: torch.optim.Optimizer) -> Mapping[str, float]:
+    """Rate of each named group now."""
+    return {group["name"]: float(group["lr"]) for group in optimizer.param_groups}

@@ -1,0 +1,179 @@
+"""What a step tells the world: its event, its sample, and the epoch's means."""
+
+from __future__ import annotations
+
+import time
+import typing
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from arc_core.data.grids import to_rows
+from arc_core.pipeline.batch import Batch
+from arc_core.pipeline.step import StepResult
+from arc_core.run.event_forms import NOT_IN_SOLVER, StepEvent
+from arc_core.training.optimizer import MixedPrecision
+
+RATE_WINDOW_SECONDS = 10.0
+
+Nested = dict[str, Any]
+
+
+class Pace:
+    """Pairs per second over the last seconds, and the seconds trained by all processes of a run.
+
+    Args:
+        elapsed_before: Seconds that earlier processes trained.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, elapsed_before: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._started = clock() - elapsed_before
+        self._marks: deque[tuple[float, int]] = deque([(clock(), 0)])
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Seconds trained, pauses and validations left out."""
+        return self._clock() - self._started
+
+    def leave_out(self, seconds: float) -> None:
+        """Take a pause or a validation out of the reckoning of the rate and of the time."""
+        self._started += seconds
+        self._marks = deque((at + seconds, pairs) for at, pairs in self._marks)
+
+    def add(self, pairs: int) -> float:
+        """Count a step's pairs and return the rate."""
+        now = self._clock()
+        self._marks.append((now, pairs))
+        while len(self._marks) > 2 and now - self._marks[0][0] > RATE_WINDOW_SECONDS:
+            self._marks.popleft()
+        # The first mark only opens the window: its own pairs came before it.
+        counted = sum(pairs for _, pairs in list(self._marks)[1:])
+        return counted / max(now - self._marks[0][0], 1e-9)
+
+
+class EpochMeans:
+    """Running sums of an epoch's steps; part of a checkpoint, so that a resumed epoch has exact means."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sums: Nested = {}
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Take in a step event; a number that was not finite (None) is left out of its mean."""
+        self.count += 1
+        _accumulate(self.sums, {name: event[name] for name in MEAN_FIELDS})
+
+    def means(self) -> Nested:
+        """Mean of every number; 0 for one that was never finite, None for one that the run does not have."""
+        return _divide(self.sums)
+
+    def state(self) -> Nested:
+        """For a checkpoint."""
+        return {"count": self.count, "sums": self.sums}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> EpochMeans:
+        """From a checkpoint."""
+        means = cls()
+        means.count = int(state["count"])
+        means.sums = dict(state["sums"])
+        return means
+
+    @staticmethod
+    def form() -> Nested:
+        """What the sums of at least one step look like, as `require_form` takes it."""
+        hints = typing.get_type_hints(StepEvent)
+        return {
+            name: {part: [0.0, 0] for part in typing.get_type_hints(hints[name])}
+            if typing.is_typeddict(hints[name])
+            else [0.0, 0]
+            for name in MEAN_FIELDS
+        }
+
+
+MEAN_FIELDS = (
+    "pairs",
+    "pairs_per_second",
+    "loss",
+    "reward",
+    "hard_cells",
+    "curriculum",
+    "memory",
+    "grad_norm",
+    "learning_rate",
+    "accuracy",
+)
+
+
+def step_fields(
+    result: StepResult, batch: Batch, precision: MixedPrecision, pairs_per_second: float, elapsed: float
+) -> Nested:
+    """Everything of a step event but its place in the run."""
+    scaler = precision.scaler
+    return {
+        "pairs": len(batch),
+        "pairs_per_second": pairs_per_second,
+        "elapsed_seconds": elapsed,
+        "loss": result.loss,
+        "reward": result.reward,
+        "hard_cells": {"mask_ratio": result.mask_ratio},
+        "curriculum": {"size_weight": result.size_weight},
+        "memory": result.memory,
+        "grad_norm": result.grad_norm,
+        "amp": {
+            "dtype": precision.dtype_name,
+            "scale": float(scaler.get_scale()) if scaler.is_enabled() else 1.0,
+            "skipped_steps": precision.skipped_steps,
+        },
+        "learning_rate": result.learning_rate,
+        "accuracy": {
+            "cell": sum(result.cell_accuracy) / len(result.cell_accuracy),
+            "exact": sum(result.exact) / len(result.exact),
+        },
+        "rule": batch.prompt_inputs.rules[0],
+    }
+
+
+def sample_fields(result: StepResult, batch: Batch, index: int = 0) -> Nested:
+    """One pair of the batch as grids."""
+    assert batch.targets is not None
+    inputs = batch.inputs
+
+    def rows(grids: Any, size: list[int]) -> list[str]:
+        return to_rows(grids[: size[0], : size[1]].cpu().numpy())
+
+    return {
+        "task": batch.task_ids[index],
+        "pair": batch.pair_indices[index],
+        "input": rows(inputs.cells[index], inputs.sizes[index].tolist()),
+        "before": to_rows(result.before.grids(inputs)[index].numpy()),
+        "after": to_rows(result.after.grids(inputs)[index].numpy()),
+        "target": rows(batch.targets.cells[index], batch.targets.sizes[index].tolist()),
+    }
+
+
+def _accumulate(sums: Nested, values: Mapping[str, Any]) -> None:
+    """Add numbers to sums of the same names, each a list of the sum and how many were added."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            _accumulate(sums.setdefault(name, {}), value)
+        else:
+            pair = sums.setdefault(name, [0.0, 0])
+            if value is not None:
+                pair[0] += value
+                pair[1] += 1
+
+
+def _divide(sums: Nested, prefix: str = "") -> Nested:
+    return {
+        name: _divide(value, f"{name}.") if isinstance(value, dict) else _mean(f"{prefix}{name}", *value)
+        for name, value in sums.items()
+    }
+
+
+def _mean(name: str, total: float, count: int) -> float | None:
+    if count == 0 and name in NOT_IN_SOLVER:
+        return None
+    return total / max(count, 1)

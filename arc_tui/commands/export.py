@@ -1,0 +1,128 @@
+"""Takes the numbers of a run elsewhere: a CSV file, or the files that TensorBoard reads."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib
+import sys
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from arc_core.base.errors import RunError
+from arc_core.base.text import printable
+from arc_core.run.events import Event, EventReader, counting_events
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of one event by their dotted names."""
+
+    kind: str
+    values: dict[str, int | float]
+
+
+def export_csv(log: Path, target: Path) -> int:
+    """Write every number of every step that counts as a table.
+
+    Args:
+        log: The run's events.jsonl.
+        target: The file to write; a number that was not finite is left empty.
+
+    Returns:
+        The steps written.
+
+    Raises:
+        RunError: If the file cannot be written.
+    """
+    # Read once for the columns and once for the rows: a long log does not fit into memory.
+    columns = list(dict.fromkeys(name for row in _numbers_of(log, ("step",)) for name in row.values))
+    count = 0
+    try:
+        with target.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow([printable(name) for name in columns])
+            for row in _numbers_of(log, ("step",)):
+                table.writerow([row.values.get(name, "") for name in columns])
+                count += 1
+    except OSError as error:
+        raise RunError(f"Cannot write {printable(str(target))}: {error.strerror}.") from None
+    return count
+
+
+def export_tensorboard(log: Path, target: Path) -> int:
+    """Write every number of every step and validation that counts as TensorBoard scalars.
+
+    Args:
+        log: The run's events.jsonl.
+        target: The folder for the event file; made if need be.
+
+    Returns:
+        The steps written.
+
+    Raises:
+        RunError: If the library is not installed or the folder cannot be written.
+    """
+    library = _tensorboard_library()
+    steps = 0
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with cast(Any, library).SummaryWriter(logdir=str(target)) as writer:
+            for row in _numbers_of(log, ("step", "validation")):
+                _write_scalars(writer, row)
+                steps += row.kind == "step"
+    except OSError as error:
+        raise RunError(f"Cannot write to {printable(str(target))}: {error.strerror}.") from None
+    return steps
+
+
+def _write_scalars(writer: Any, row: Numbers) -> None:
+    step, at = int(row.values.get("step", 0)), row.values.get("time")
+    for name, value in row.values.items():
+        if name not in ("step", "time"):
+            tag = name.replace(".", "/") if row.kind == "step" else f"{row.kind}/{name}"
+            writer.add_scalar(printable(tag), value, step, walltime=at)
+
+
+def _numbers_of(log: Path, kinds: tuple[str, ...]) -> Iterator[Numbers]:
+    """Read the numbers of these events; what a later resume took back is left out."""
+    for event in counting_events(EventReader(log)):
+        if event["type"] in kinds:
+            yield Numbers(event["type"], _flat(event))
+
+
+def _flat(event: Event) -> dict[str, int | float]:
+    """Return the numbers of an event and of the groups in it by dotted name; `seq` is only the log's."""
+    found: dict[str, int | float] = {}
+    for name, value in event.items():
+        group = cast(Event, value) if isinstance(value, dict) else {"": value}
+        for part, part_value in group.items():
+            if isinstance(part_value, int | float) and not isinstance(part_value, bool) and name != "seq":
+                found[f"{name}.{part}" if part else name] = part_value
+    return found
+
+
+def _tensorboard_library() -> ModuleType:
+    try:
+        with _without_torch():
+            return importlib.import_module("tensorboardX")
+    except ImportError:
+        raise RunError(
+            "Exporting for TensorBoard needs the package tensorboardX: pip install 'arc-tui[tensorboard]'."
+        ) from None
+
+
+@contextlib.contextmanager
+def _without_torch() -> Generator[None]:
+    """Let an import that would take torch along where it finds it find none."""
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = cast(ModuleType, None)
+    try:
+        yield
+    finally:
+        sys.modules.pop("torch", None)

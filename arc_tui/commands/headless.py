@@ -1,0 +1,295 @@
+"""Prints a run as it goes: the seed's lines, above a progress bar where the output is a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from collections.abc import Callable
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from arc_core.run.config import TrainConfig
+from arc_core.run.events import Event
+from arc_tui.looks.themes import Status
+from arc_tui.runs.fields import (
+    applied_lines,
+    batch_line,
+    checkpoint_line,
+    duration,
+    epoch_lines,
+    number,
+    text,
+    validation_lines,
+    whole,
+)
+
+BATCHES_BETWEEN_LINES = 50
+FEW_BATCHES = 100
+"""An epoch of fewer batches gets a line every tenth."""
+
+
+class Output(Protocol):
+    """Where the lines go."""
+
+    def line(self, line: str, status: str = "") -> None:
+        """Show one line; `status` names what it tells of, as a theme's status colours do."""
+        ...
+
+    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
+        """Show how far the epoch is."""
+        ...
+
+    def close(self) -> None:
+        """Leave the output as it was found."""
+        ...
+
+
+class PlainOutput:
+    """Lines without colour or progress, each written at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def line(self, line: str, status: str = "") -> None:
+        """Write one line."""
+        del status
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
+        """Show nothing: a log has no use for it."""
+
+    def close(self) -> None:
+        """Leave the stream open."""
+
+
+class TerminalOutput:
+    """Coloured lines above a progress bar with the time that is left."""
+
+    def __init__(self, console: Console, colours: Status) -> None:
+        self._console = console
+        self._colours = colours
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None, complete_style=colours.running),
+            TextColumn("{task.fields[counts]}", markup=False),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None, counts="")
+        self._bar.start()
+
+    def line(self, line: str, status: str = "") -> None:
+        """Print one line above the bar."""
+        style: str = getattr(self._colours, status) if status else ""
+        self._console.print(Text(line, style=style), soft_wrap=True)
+
+    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
+        """Move the bar."""
+        rate = f"{number(step, 'pairs_per_second'):5.1f} pairs/s"
+        counts = f"{done}/{total if total is not None else '?'}  {rate}  {label}"
+        epoch = f"Epoch {whole(step, 'epoch')}"
+        self._bar.update(self._task, description=epoch, completed=done, total=total, counts=counts)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+class SurvivingOutput:
+    """An output that is left alone once it cannot be written: what follows a run goes on.
+
+    Args:
+        output: Where the lines go.
+        on_lost: Told once, why they can go there no more.
+    """
+
+    def __init__(self, output: Output, on_lost: Callable[[OSError], None]) -> None:
+        self._output: Output | None = output
+        self._on_lost = on_lost
+
+    def line(self, line: str, status: str = "") -> None:
+        """Show one line."""
+        self._try(lambda output: output.line(line, status))
+
+    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
+        """Show how far the epoch is."""
+        self._try(lambda output: output.progress(step, done, total, label))
+
+    def close(self) -> None:
+        """Leave the output as it was found."""
+        self._try(lambda output: output.close())
+
+    def _try(self, use: Callable[[Output], None]) -> None:
+        if self._output is None:
+            return
+        try:
+            use(self._output)
+        except OSError as error:
+            output, self._output = self._output, None
+            self._on_lost(error)
+            with contextlib.suppress(OSError):
+                output.close()
+
+
+class Pace:
+    """How long a step takes lately, and so how long the rest will take."""
+
+    def __init__(self, weight: float = 0.1) -> None:
+        self._weight = weight
+        self._last: tuple[int, float] | None = None
+        self._seconds_per_step = math.nan
+
+    def update(self, step: Event) -> None:
+        """Take a step into account."""
+        count, elapsed = whole(step, "step"), number(step, "elapsed_seconds")
+        if self._last is not None and count > self._last[0] and elapsed >= self._last[1]:
+            seconds = (elapsed - self._last[1]) / (count - self._last[0])
+            known = math.isfinite(self._seconds_per_step)
+            change = self._weight * (seconds - self._seconds_per_step)
+            self._seconds_per_step = self._seconds_per_step + change if known else seconds
+        self._last = (count, elapsed)
+
+    def remaining(self, steps: int) -> float:
+        """Return the seconds that so many steps will take; NaN while that is not known."""
+        return self._seconds_per_step * steps
+
+
+class HeadlessReporter:
+    """Turns the events of a run into lines."""
+
+    def __init__(self, config: TrainConfig, output: Output, planned: Callable[[], int | None]) -> None:
+        """Prepare to report.
+
+        Args:
+            config: The run's configuration.
+            output: Where the lines go.
+            planned: Tells the batches of an epoch once the training process knows them.
+        """
+        self._config = config
+        self._output = output
+        self._planned = planned
+        self._total: int | None = None
+        self._pace = Pace()
+        self._epoch: Event | None = None
+        self._validation: Event | None = None
+        self._checkpoints: set[int] = set()
+        self._handlers: dict[str, Callable[[Event], None]] = {
+            "step": self._on_step,
+            "epoch": self._on_epoch,
+            "validation": self._on_validation,
+            "checkpoint": self._on_checkpoint,
+            "warning": self._on_warning,
+        }
+
+    def handle(self, events: list[Event]) -> None:
+        """Report what is new."""
+        for event in events:
+            handler = self._handlers.get(event["type"])
+            if handler is not None:
+                handler(event)
+            elif (told := _life_line(event)) is not None:
+                self._settle()
+                self._output.line(told[0], told[1])
+
+    def notice(self, line: str) -> None:
+        """Show a line of the command itself."""
+        self._output.line(line, "muted")
+
+    def close(self) -> None:
+        """Report what was held back and leave the output as it was found."""
+        self._settle()
+        self._output.close()
+
+    def _on_step(self, step: Event) -> None:
+        self._settle()
+        if self._total is None:
+            self._total = self._planned() or self._config.max_batches
+        done = whole(step, "batch") + 1
+        self._pace.update(step)
+        self._output.progress(step, done, self._total, self._time_left(step, done))
+        few = self._total is not None and self._total < FEW_BATCHES
+        if done % (10 if few else BATCHES_BETWEEN_LINES) == 0:
+            self._output.line(batch_line(step))
+
+    def _time_left(self, step: Event, done: int) -> str:
+        if self._total is None:
+            return f"eta {duration(math.nan)}"
+        epochs_after = max(self._config.epochs - whole(step, "epoch") - 1, 0)
+        rest = max(self._total - done, 0)
+        return (
+            f"eta epoch {duration(self._pace.remaining(rest))}"
+            f"  run {duration(self._pace.remaining(rest + epochs_after * self._total))}"
+        )
+
+    def _on_epoch(self, epoch: Event) -> None:
+        """Hold the summary back until its validation is there, whichever comes first."""
+        self._epoch = epoch
+        if self._validation is not None or self._config.validate_on == "none":
+            self._settle()
+
+    def _on_validation(self, validation: Event) -> None:
+        self._validation = validation
+        if self._epoch is not None:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Print the epoch and validation held back."""
+        lines: list[str] = []
+        if self._epoch is not None:
+            lines = ["", *epoch_lines(self._epoch, self._validation), ""]
+        elif self._validation is not None:
+            lines = [f"[Validation at step {whole(self._validation, 'step')}]"]
+            lines += validation_lines(self._validation)
+        self._epoch = self._validation = None
+        for line in lines:
+            self._output.line(line)
+
+    def _on_checkpoint(self, checkpoint: Event) -> None:
+        """Report a checkpoint once, when it is on the disk or has failed."""
+        phase, identity = checkpoint.get("phase"), whole(checkpoint, "id")
+        if phase == "failed":
+            self._output.line(checkpoint_line(checkpoint), "error")
+        elif phase in ("saved", "verified") and identity not in self._checkpoints:
+            self._checkpoints.add(identity)
+            self._output.line(checkpoint_line(checkpoint), "muted")
+
+    def _on_warning(self, warning: Event) -> None:
+        message, advice = text(warning, "message"), text(warning, "advice")
+        self._output.line(f"Warning: {message}" + (f" Advice: {advice}" if advice else ""), "warning")
+
+
+def open_output(colours: Status, stream: TextIO | None = None) -> Output:
+    """Return the output that fits the stream (standard output): with progress on a terminal, else plain."""
+    target = stream if stream is not None else sys.stdout
+    console = Console(file=target, markup=False, highlight=False, emoji=False)
+    return TerminalOutput(console, colours) if console.is_terminal else PlainOutput(target)
+
+
+def _life_line(event: Event) -> tuple[str, str] | None:
+    """Return line and status of an event about the run's life, or None for one that says nothing here."""
+    step = f"step {whole(event, 'step')}"
+    match event["type"]:
+        case "run_started":
+            return "Training started", "good"
+        case "resumed" if event.get("checkpoint") is None:
+            return f"Resumed at {step}", "good"
+        case "resumed":
+            return f"Resumed at {step} from checkpoint {whole(event, 'checkpoint'):05d}", "good"
+        case "paused":
+            return f"Paused at {step}", "paused"
+        case "unpaused":
+            return f"Going on at {step}", "running"
+        case "command_applied":
+            return "; ".join(applied_lines(event)), "good"
+        case "command_rejected":
+            return f"Command rejected: {text(event, 'reason')}", "warning"
+        case "run_finished":
+            return f"Finished: {text(event, 'reason')}", "finished"
+        case _:
+            return None

@@ -1,0 +1,165 @@
+"""`arc-tui inspect results`: an evaluation, or two, in a browser or as text and JSON."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.paths import expanded, refusal
+from arc_core.base.text import printable
+from arc_tui.commands.learning import EVALS_DIR
+from arc_tui.commands.output import echo, echo_error
+from arc_tui.commands.runs import AsJson
+from arc_tui.runs.starting import has_terminal
+
+if TYPE_CHECKING:
+    from arc_tui.results.choice import Chosen
+    from arc_tui.results.evaluations import EvalResults
+    from arc_tui.results.pair import ResultsPair
+
+
+def results(
+    evaluations: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EVAL [OTHER]]",
+            help="A name or the start of it, a folder, or latest; two are compared. Lists all if left out.",
+        ),
+    ] = None,
+    only: Annotated[
+        str,
+        typer.Option(
+            "--only",
+            metavar="WHAT",
+            help="solved, failed, pending, unknown, damaged; of two: first, second, both, neither, open.",
+        ),
+    ] = "all",
+    size: Annotated[str, typer.Option("--size", metavar="RULE", help="Only with this size rule.")] = "all",
+    order: Annotated[
+        str, typer.Option("--sort", metavar="id|confidence|cells", help="The order of the tasks.")
+    ] = "id",
+    reverse: Annotated[bool, typer.Option("--reverse", help="Turn the order round.")] = False,
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="ID", help="One task of one evaluation, with its grids.")
+    ] = None,
+    json: AsJson = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print text even where the output is a terminal.")
+    ] = False,
+    theme: Annotated[
+        str | None, typer.Option("--theme", metavar="NAME", help="Theme of the browser.")
+    ] = None,
+    evals_dir: Annotated[
+        Path,
+        typer.Option(
+            "--evals-dir", metavar="FOLDER", parser=expanded, help="The folder that holds the evaluations."
+        ),
+    ] = EVALS_DIR,
+) -> None:
+    """Browse what an evaluation has solved and what not, as grids; or two beside each other."""
+    # Here, so that other commands need not wait for numpy.
+    from arc_tui.results import evaluations as files
+    from arc_tui.results.choice import Chosen
+    from arc_tui.results.pair import Outcome, ResultsPair
+
+    names = evaluations or []
+    if len(names) > 2:
+        raise ConfigError("Name one evaluation, or two to compare them.")
+    if task is not None and len(names) != 1:
+        raise ConfigError("--task goes with one evaluation.")
+    _check(only, order, [*(Outcome if len(names) == 2 else files.State)])
+    choice = Chosen(only=only, size=size, order=order, reverse=reverse)
+    opened = [files.open_results(files.find_eval(name, evals_dir)) for name in names]
+    pair = ResultsPair(*opened) if len(opened) == 2 else None
+    if task is not None:
+        _show_task(opened[0], task, json=json)
+    elif json or plain or not has_terminal():
+        if pair is not None:
+            _show_pair(pair, choice, json=json)
+        elif opened:
+            _show_results(opened[0], choice, json=json)
+        else:
+            _show_evals(evals_dir, json=json)
+    else:
+        from arc_tui.results.app import browse
+
+        raise typer.Exit(browse(opened, evals_dir, choice, theme, echo_error))
+
+
+def _check(only: str, order: str, outcomes: Sequence[str]) -> None:
+    from arc_tui.results.choice import EVERYTHING, SORTS, checked
+
+    checked("--only", only, [EVERYTHING, *outcomes])
+    checked("--sort", order, [*SORTS])
+
+
+def _show_evals(evals_dir: Path, *, json: bool) -> None:
+    from arc_tui.results.evaluations import list_evals
+    from arc_tui.results.facts import eval_facts
+    from arc_tui.results.text import eval_lines
+
+    found = list_evals(evals_dir)
+    if not found and (reason := refusal(evals_dir)):
+        raise RunError(f"{printable(str(evals_dir))} cannot be looked at: {reason}.")
+    _print([eval_facts(one) for one in found] if json else eval_lines(found, str(evals_dir)), json=json)
+
+
+def _show_results(opened: EvalResults, choice: Chosen, *, json: bool) -> None:
+    from arc_tui.results.choice import chosen_results, size_rules
+    from arc_tui.results.facts import results_facts
+    from arc_tui.results.text import results_lines
+
+    _check_size(choice.size, size_rules(opened.tasks))
+    shown = chosen_results(opened.tasks, choice)
+    _print(results_facts(opened, shown) if json else results_lines(opened, shown), json=json)
+
+
+def _show_pair(pair: ResultsPair, choice: Chosen, *, json: bool) -> None:
+    from arc_tui.results.choice import chosen_pairs, size_rules
+    from arc_tui.results.facts import pair_facts
+    from arc_tui.results.text import pair_lines
+
+    _check_size(choice.size, size_rules([*pair.first.tasks, *pair.second.tasks]))
+    shown = chosen_pairs(pair.tasks, choice)
+    _print(pair_facts(pair, shown) if json else pair_lines(pair, shown), json=json)
+
+
+def _check_size(size: str, there: Sequence[str]) -> None:
+    from arc_tui.results.choice import EVERYTHING, checked
+
+    checked("--size", size, [EVERYTHING, *there])
+
+
+def _show_task(opened: EvalResults, task: str, *, json: bool) -> None:
+    from rich.console import Console
+
+    from arc_tui.drawing.grid_text import text_of
+    from arc_tui.looks.themes import colourless, load_theme
+    from arc_tui.results.facts import task_result_facts
+    from arc_tui.results.text import task_result_rows
+
+    found = next((one for one in opened.tasks if one.id == task), None)
+    if found is None:
+        raise ConfigError(f"{opened.name} does not ask task {printable(task, 60)}.")
+    if json:
+        _print(task_result_facts(found), json=True)
+        return
+    theme = load_theme().without_colour() if colourless() else load_theme()
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    for row in task_result_rows(found, shutil.get_terminal_size().columns):
+        console.print(text_of(row, theme), soft_wrap=True)
+
+
+def _print(content: Any, *, json: bool) -> None:
+    if json:
+        from arc_tui.inspect.facts import to_json
+
+        echo(to_json(content))
+    else:
+        echo("\n".join(content))

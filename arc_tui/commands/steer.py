@@ -1,0 +1,165 @@
+"""Steers a living run: sends a command, waits for its answer, and tells what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.options import canonical, unknown_key
+from arc_core.base.text import printable
+from arc_core.run.commands import SETTABLE, TOO_OLD, send
+from arc_core.run.config import settings
+from arc_core.run.directory import RunDirectory, is_alive, refuse_if_gone
+from arc_core.run.events import Event, EventReader, read_tail
+from arc_tui.runs.fields import applied_lines, checkpoint_line, text, validation_lines, whole
+from arc_tui.runs.starting import command_line
+from arc_tui.runs.state import Phase, observed, reduce
+from arc_tui.runs.tail import follow
+
+TAIL_BYTES = 256 << 10
+"""How much of a log is read to find what a run is doing."""
+
+MOST_SENDS = 3
+"""A process that is just starting rejects what was sent before it listened; that is sent again."""
+
+_DONE: dict[str, Callable[[Event], bool]] = {
+    "pause": lambda event: event["type"] == "paused",
+    "validate": lambda event: event["type"] == "validation",
+    "resume": lambda event: event["type"] in ("unpaused", "step"),
+}
+"""What a command's effect is known by, where its answer alone does not tell; see also `_carried_out`."""
+
+
+def assignments(pairs: list[str]) -> dict[str, object]:
+    """Read `agent_lr=5e-5` and the like.
+
+    Raises:
+        ConfigError: If one is no assignment, of a setting that cannot change, or out of range.
+    """
+    values: dict[str, object] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        name = canonical(key.strip())
+        if not separator:
+            raise ConfigError(f"set takes key=value, not {printable(pair, 60)}.")
+        if name not in SETTABLE:
+            raise unknown_key(key, SETTABLE, "setting that can change during a run:")
+        if name in values:
+            raise ConfigError(f"{name} is given twice.")
+        values[name] = settings()[name].parse(value.strip())
+    return values
+
+
+def steer(
+    run: RunDirectory,
+    command: str,
+    args: Mapping[str, object] | None = None,
+    *,
+    show: Callable[[str], None],
+    wait: bool = True,
+    runs_dir: str = "runs",
+) -> None:
+    """Send a command to a living run, wait until it is carried out, and show what came of it.
+
+    Args:
+        run: The run.
+        command: One of `arc_core.run.commands.COMMANDS`.
+        args: For `set`, the new values.
+        show: Shows a line to the user.
+        wait: False returns as soon as the command is sent.
+        runs_dir: As the user gave it, for the command that starts a dead run again.
+
+    Raises:
+        RunError: If no process trains the run, or it ends before it has done what was asked, or it
+            rejects the command.
+    """
+    again = command_line(runs_dir, "resume", run.name)
+    if not is_alive(run):
+        raise RunError(
+            f"The run {run.name} is {_ended(run)}: no process trains it. To start it again: {again}."
+        )
+    reader = EventReader(run.events, from_end=True)
+    if not wait:
+        send(run.commands, command, args)
+        show(f"Sent {command} to {run.name}.")
+        return
+    if reduce(read_tail(run.events, TAIL_BYTES)).activity in (Phase.STARTING, Phase.STOPPED, Phase.FINISHED):
+        show(f"The run {run.name} is starting.")
+        _await_start(run, reader, again)
+    for line in _carried_out(run, reader, command, args, again):
+        show(line)
+
+
+def _ended(run: RunDirectory) -> Phase:
+    return observed(reduce(read_tail(run.events, TAIL_BYTES)), alive=False).activity
+
+
+def _await_start(run: RunDirectory, reader: EventReader, again: str) -> None:
+    for event in _events(run, reader):
+        if event["type"] in ("run_started", "resumed", "step"):
+            return
+        if event["type"] == "run_finished":
+            raise RunError(text(event, "reason"))
+    refuse_if_gone(run)
+    raise RunError(f"The training process of {run.name} ended before it began. To start it again: {again}.")
+
+
+def _carried_out(
+    run: RunDirectory,
+    reader: EventReader,
+    command: str,
+    args: Mapping[str, object] | None,
+    again: str,
+) -> Iterator[str]:
+    """Send the command, and yield what came of it line by line until it is done."""
+    identity, sent, answered, checkpoint = send(run.commands, command, args), 1, False, -1
+    for event in _events(run, reader):
+        kind = event["type"]
+        if not answered:
+            if event.get("id") != identity or kind not in ("command_applied", "command_rejected"):
+                continue
+            if kind == "command_rejected" and event.get("reason") == TOO_OLD and sent < MOST_SENDS:
+                identity, sent = send(run.commands, command, args), sent + 1
+                continue
+            if kind == "command_rejected":
+                raise RunError(f"{run.name} rejects {command}: {text(event, 'reason')}")
+            answered = True
+            yield from applied_lines(event)
+            if command == "set":
+                return
+        elif command == "checkpoint" and kind == "checkpoint":
+            if event.get("phase") == "requested" and checkpoint < 0:
+                checkpoint = whole(event, "id")
+            if whole(event, "id") != checkpoint or event.get("phase") not in ("verified", "failed"):
+                continue
+            if event.get("phase") == "failed":
+                raise RunError(checkpoint_line(event))
+            yield checkpoint_line(event)
+            return
+        elif command == "stop" and kind == "run_finished":
+            yield f"Finished: {text(event, 'reason')}"
+        elif command == "pause" and kind == "command_applied" and event.get("command") == "resume":
+            raise RunError(f"Another command resumed {run.name} before it paused.")
+        elif command in _DONE and _DONE[command](event):
+            yield from _done_lines(event)
+            return
+    refuse_if_gone(run)
+    if command == "stop" and answered:
+        return
+    if not answered:
+        (run.commands / f"{identity}.json").unlink(missing_ok=True)
+    did = "did what was asked" if answered else "answered"
+    raise RunError(f"The training process of {run.name} ended before it {did}. To start it again: {again}.")
+
+
+def _done_lines(event: Event) -> list[str]:
+    if event["type"] == "validation":
+        return [f"[Validation at step {whole(event, 'step')}]", *validation_lines(event)]
+    told = "Paused" if event["type"] == "paused" else "Going on"
+    return [f"{told} at step {whole(event, 'step')}"]
+
+
+def _events(run: RunDirectory, reader: EventReader) -> Iterator[Event]:
+    """Yield what the training process writes until it has ended."""
+    for batch in follow(reader, lambda: not is_alive(run)):
+        yield from batch

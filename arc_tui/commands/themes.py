@@ -1,0 +1,63 @@
+"""`arc-tui themes` lists and checks themes; `arc-tui settings` explains what a user can set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from arc_core.base.errors import ConfigError
+from arc_core.base.paths import expanded
+from arc_core.base.text import printable
+from arc_tui.commands.output import echo, shown
+from arc_tui.drawing.rows import padded
+from arc_tui.looks.styles import GRID_COLOURS, PALETTE_COLOURS
+from arc_tui.looks.themes import Theme, read_theme, theme_paths, user_theme_folder
+from arc_tui.ui.settings import example
+
+
+def themes(
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--check", metavar="FILE.toml", parser=expanded, help="Only check this file; may be repeated."
+        ),
+    ] = None,
+) -> None:
+    """List the themes with their colours; your own are read from the config folder."""
+    if check:
+        for path in check:
+            read_theme(path)
+            echo(f"{printable(str(path))} is a theme.")
+        return
+    console = Console(highlight=False, markup=False)
+    for name, path in sorted(theme_paths().items()):
+        try:
+            line = _swatches(read_theme(path))
+        except ConfigError as error:
+            line = Text(printable(str(error)))
+        own = " (yours)" if path.parent == user_theme_folder() else ""
+        console.print(Text(padded(shown(printable(name, 30)), 16)), line, Text(own), soft_wrap=True, sep="")
+    echo(f"\nYour own go into {printable(str(user_theme_folder()))}.")
+
+
+def _swatches(theme: Theme) -> Text:
+    line = Text(f"{'dark ' if theme.dark else 'light'}  ")
+    for digit in range(GRID_COLOURS):
+        line.append(f"{digit} ", theme.style(f"grid.{digit}"))
+    line.append("  ")
+    for place in range(PALETTE_COLOURS):
+        line.append("##" if theme.ascii else "━━", theme.style(f"series.{place}"))
+    line.append("  ")
+    for word in ("running", "paused", "finished", "crashed"):
+        line.append(word, theme.style(f"state.{word}"))
+        line.append(" ")
+    return line
+
+
+def settings() -> None:
+    """Print a config file for the console with every setting and key, explained, as it is by default."""
+    echo(example(), nl=False)

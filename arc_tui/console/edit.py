@@ -1,0 +1,117 @@
+"""The dialog in which learning rates and the checkpoint interval are changed while a run trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Label
+
+from arc_core.base.errors import ConfigError
+from arc_core.base.text import printable
+from arc_core.run.commands import SETTABLE, check_command
+from arc_core.run.config import settings
+from arc_tui.drawing.rows import Row, wrap
+from arc_tui.ui.dialog import Dialog
+
+
+class EditScreen(Dialog[dict[str, object]]):
+    """A field for each setting that may change; answers the values that differ from the present ones.
+
+    Args:
+        current: The present values, by name.
+    """
+
+    DEFAULT_CSS = """
+    EditScreen .field { height: 1; width: 1fr; background: $surface-panel; }
+    EditScreen Label { width: 20; background: $surface-panel; color: $surface-text; }
+    EditScreen .now { width: 1fr; color: $state-muted; }
+    EditScreen Input {
+        width: 20; height: 1; border: none; padding: 0 1;
+        background: $surface-background; color: $surface-text;
+    }
+    EditScreen Input:focus { border: none; background: $surface-accent; color: $accent-ink; }
+    EditScreen .problem { width: 1fr; height: auto; color: $state-error; margin: 1 0 0 0; }
+    """
+    TITLE_TEXT = "Edit while training"
+    HINT = "Enter sends · ↑ ↓ double and halve · Tab next · Esc leaves all as it is"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scale(2)", "Double", show=False, priority=True),
+        Binding("down", "scale(0.5)", "Halve", show=False, priority=True),
+    ]
+
+    def __init__(self, current: Mapping[str, object]) -> None:
+        super().__init__()
+        self._current = current
+
+    def rows(self, cells: int) -> list[Row]:
+        """Say when a change counts."""
+        told = "A change counts from the next step on and is marked on the charts. It survives a resume."
+        return [*wrap(told, cells, "muted"), []]
+
+    def extra(self) -> Sequence[Widget]:
+        """Make the fields."""
+        fields = [
+            Horizontal(
+                Label(Content(name)),
+                Input(_shown(self._current, name), id=f"field-{name}", select_on_focus=True),
+                Label(Content(f" now {_shown(self._current, name) or 'unknown'}"), classes="now"),
+                classes="field",
+            )
+            for name in SETTABLE
+        ]
+        return [*fields, Label(Content(""), classes="problem", id="problem")]
+
+    def on_mount(self) -> None:
+        """Begin in the first field."""
+        super().on_mount()
+        self.query_one(f"#field-{SETTABLE[0]}", Input).focus()
+
+    def action_scale(self, factor: float) -> None:
+        """Multiply the number in the focused field."""
+        field = self.focused
+        if not isinstance(field, Input):
+            return
+        name = (field.id or "").removeprefix("field-")
+        try:
+            value = float(field.value) * factor
+        except ValueError:
+            return
+        field.value = str(max(1, round(value))) if settings()[name].kind is int else f"{value:.3g}"
+
+    @on(Input.Submitted)
+    def send(self) -> None:
+        """Close with what differs; a value that is refused is told and nothing is sent."""
+        try:
+            values = self._changed()
+        except ConfigError as error:
+            self.query_one("#problem", Label).update(Content(printable(str(error))))
+            return
+        self.dismiss(values)
+
+    def _changed(self) -> dict[str, object]:
+        changed: dict[str, object] = {}
+        for name in SETTABLE:
+            text = self.query_one(f"#field-{name}", Input).value.strip()
+            if text == _shown(self._current, name):
+                continue
+            value = settings()[name].parse(text)
+            if value != self._current.get(name):
+                changed[name] = value
+        return dict(check_command("set", changed)) if changed else {}
+
+
+def _shown(current: Mapping[str, object], name: str) -> str:
+    """Write a setting as it is typed; empty where it is not known."""
+    value = current.get(name)
+    if value is None:
+        return "none" if name in current else ""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:g}" if isinstance(value, float) else ""

@@ -1,0 +1,55 @@
+"""What a console is opened with, and how it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from arc_core.run.directory import RunDirectory
+from arc_tui.runs.feed import Batch, Feed, Source
+from arc_tui.ui.settings import Settings
+
+SourceOf = Callable[[RunDirectory, Callable[[Batch], None]], Source]
+"""Makes the source of a run's events."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a console is opened with.
+
+    Attributes:
+        runs_dir: The folder of runs as the user gave it.
+        settings: The user's settings.
+        theme: Name of the theme; None takes that of the settings.
+        read_only: Whether nothing may be asked of the run.
+        replay: Whether the source plays a finished run again.
+        source: Makes the source of events.
+        clock: Seconds since the epoch.
+    """
+
+    runs_dir: str = "runs"
+    settings: Settings = field(default_factory=Settings)
+    theme: str | None = None
+    read_only: bool = False
+    replay: bool = False
+    source: SourceOf = Feed
+    clock: Callable[[], float] = time.time
+
+
+@dataclass
+class Ending:
+    """How a console ended.
+
+    Attributes:
+        signal: The signal that ended it; None if the user left it.
+        failed: Whether it failed.
+        report: Where the report of that lies; None where none could be written.
+        refused: Whether the training process refused its input, so that there is nothing to show.
+    """
+
+    signal: int | None = None
+    failed: bool = False
+    report: Path | None = None
+    refused: bool = False

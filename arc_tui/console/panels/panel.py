@@ -1,0 +1,76 @@
+"""What all eight panels have in common: a frame with digit, title and headline, and a body of rows."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ComposeResult
+from textual.message import Message
+
+from arc_tui.drawing.rows import Row
+from arc_tui.runs.view import View
+from arc_tui.ui.framed import FRAME, Framed
+from arc_tui.ui.keys import PANEL_NAMES
+from arc_tui.ui.rows_view import RowsView
+
+
+class Panel(Framed):
+    """A framed part of the main screen.
+
+    A panel is told of new data by `show_view`, at the main screen's pace and only while it is shown.
+    """
+
+    class Enlarge(Message):
+        """The user has clicked the frame's top, which enlarges or shrinks the panel."""
+
+        def __init__(self, digit: int) -> None:
+            super().__init__()
+            self.digit = digit
+
+    def title_text(self) -> str:
+        """Return the panel's name."""
+        return PANEL_NAMES[self.DIGIT]
+
+    def show_view(self, view: View) -> None:
+        """Show a run as it is now.
+
+        Raises:
+            NotImplementedError: In a panel that does not say what it shows.
+        """
+        raise NotImplementedError
+
+    def on_click(self, event: events.Click) -> None:
+        """Focus the panel; a click on its title enlarges it."""
+        self.take_focus()
+        if event.widget is self and event.y == 0:
+            self.post_message(self.Enlarge(self.DIGIT))
+
+
+class RowsPanel(Panel):
+    """A panel whose body is rows of text."""
+
+    def compose(self) -> ComposeResult:
+        """Make the body."""
+        yield RowsView(classes="body")
+
+    def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
+        """Return headline and body for a run as it is now.
+
+        Args:
+            view: The run.
+            cells: Width of the body.
+            lines: Height of the body.
+
+        Raises:
+            NotImplementedError: In a panel that does not say what it shows.
+        """
+        raise NotImplementedError
+
+    def show_view(self, view: View) -> None:
+        """Draw it and show what has changed."""
+        body = self.query_one(RowsView)
+        cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
+        if cells < 1 or lines < 1:
+            return
+        headline, rows = self.draw(view, cells, lines)
+        self.show_headline(headline)
+        body.show(rows[:lines])

@@ -1,0 +1,197 @@
+"""The header of a safetensors file: read as JSON, checked against the file, kept as columns.
+
+    8 bytes  length N of the header, little-endian
+    N bytes  JSON: {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {...}}
+    the rest data; offsets count from its start
+
+The header is scanned entry by entry, so that memory is bounded by what a header truly lists, whatever JSON
+a hostile one nests; 100,000 tensors take a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from arc_core.base.errors import ArcError, CheckpointError
+from arc_core.base.file_formats import LOOKED_AT, foreign_format
+from arc_core.base.files import open_regular
+from arc_core.base.text import printable
+from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES, ElementType
+from arc_tui.inspect.tensors.header_scan import DamagedHeader, Shape, scan_header, shown
+
+LARGEST_HEADER = 100_000_000
+"""Bytes; the format's own limit."""
+Int64s = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TensorTable:
+    """Tensors as columns, in the order of their header.
+
+    Attributes:
+        names: As written; anything may stand in them, so they are shown by `printable`.
+        types: [N] places in `ELEMENT_TYPES`.
+        shapes: Equal shapes share one tuple.
+        parameters: [N] elements.
+        begins: [N] first byte in the file.
+        ends: [N] the byte after the last.
+    """
+
+    names: list[str]
+    types: npt.NDArray[np.uint8]
+    shapes: list[Shape]
+    parameters: Int64s
+    begins: Int64s
+    ends: Int64s
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @functools.cached_property
+    def bytes(self) -> Int64s:
+        """[N] bytes of each."""
+        return self.ends - self.begins
+
+    def element(self, index: int) -> ElementType:
+        """Return the element type of a tensor."""
+        return ELEMENT_TYPES[self.types[index]]
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """A file's header.
+
+    Attributes:
+        table: Its tensors.
+        metadata: Its free text.
+        data_begin: Where the data begins.
+        file_bytes: Size of the file.
+        notes: One sentence for each oddity that does not keep it from being read.
+    """
+
+    table: TensorTable
+    metadata: dict[str, str]
+    data_begin: int
+    file_bytes: int
+    notes: tuple[str, ...]
+
+
+def open_data(path: Path, *, follow_links: bool = True) -> int:
+    """Open a file to read tensors from.
+
+    Args:
+        path: The file.
+        follow_links: Whether a symbolic link may stand for it, as in the Hugging Face cache.
+
+    Returns:
+        A file descriptor.
+
+    Raises:
+        CheckpointError: If it is missing, no regular file, or refused by the system.
+    """
+    try:
+        return open_regular(Path(os.path.realpath(path, strict=True)) if follow_links else path, os.O_RDONLY)
+    except ArcError as error:
+        raise CheckpointError(str(error)) from None
+    except ValueError:  # a null character in the path
+        raise CheckpointError(f"{printable(str(path), 200)} names no file.") from None
+    except OSError as error:
+        raise CheckpointError(f"Cannot open {printable(str(path), 500)}: {error.strerror}.") from None
+
+
+def read_header(path: Path, *, follow_links: bool = True) -> Header:
+    """Read and check a file's header; the data is not touched.
+
+    Args:
+        path: A `.safetensors` file.
+        follow_links: As of `open_data`.
+
+    Raises:
+        CheckpointError: If it is no safetensors file or damaged; one sentence says where.
+    """
+    descriptor = open_data(path, follow_links=follow_links)
+    try:
+        file_bytes = os.fstat(descriptor).st_size
+        return _header(descriptor, file_bytes)
+    except DamagedHeader as error:
+        raise CheckpointError(f"{printable(str(path), 500)} {error}") from None
+    except OSError as error:
+        raise CheckpointError(f"Cannot read {printable(str(path), 500)}: {error.strerror}.") from None
+    finally:
+        os.close(descriptor)
+
+
+def _header(descriptor: int, file_bytes: int) -> Header:
+    start = os.pread(descriptor, LOOKED_AT, 0)
+    length = int.from_bytes(start[:8], "little")
+    # Where a header begins as it should, its length may spell anything.
+    if (length > LARGEST_HEADER or start[8:9] != b"{") and (foreign := foreign_format(start)):
+        raise DamagedHeader(foreign.told)
+    if len(start) < 8:
+        raise DamagedHeader(f"is no safetensors file: it has only {file_bytes} bytes.")
+    if length > LARGEST_HEADER:
+        raise DamagedHeader(
+            f"is no safetensors file, or damaged: its header would have {length:,} bytes, and at most "
+            f"{LARGEST_HEADER:,} are allowed."
+        )
+    if 8 + length > file_bytes:
+        raise DamagedHeader(
+            f"is truncated: its header has {length:,} bytes, but the file ends after {file_bytes:,}."
+        )
+    try:
+        text = _read_whole(descriptor, length, 8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DamagedHeader(f"is damaged: its header is not UTF-8 at byte {8 + error.start}.") from None
+    scanned, data_begin = scan_header(text), 8 + length
+    numbers = scanned.numbers
+    table = TensorTable(
+        scanned.names,
+        scanned.types,
+        scanned.shapes,
+        numbers[:, 0].copy(),
+        numbers[:, 1] + data_begin,
+        numbers[:, 2] + data_begin,
+    )
+    return Header(
+        table, scanned.metadata, data_begin, file_bytes, _check_layout(table, data_begin, file_bytes)
+    )
+
+
+def _read_whole(descriptor: int, count: int, offset: int) -> bytes:
+    blocks: list[bytes] = []
+    while count > 0:
+        block = os.pread(descriptor, min(count, 1 << 24), offset)
+        if not block:
+            raise DamagedHeader("was cut short while it was read.")
+        blocks.append(block)
+        count -= len(block)
+        offset += len(block)
+    return b"".join(blocks)
+
+
+def _check_layout(table: TensorTable, data_begin: int, file_bytes: int) -> tuple[str, ...]:
+    """Hold offsets against each other and against the file; return notes on what is merely odd."""
+    beyond = np.flatnonzero(table.ends > file_bytes)
+    if len(beyond):
+        first = int(beyond[table.begins[beyond].argmin()])
+        raise DamagedHeader(
+            f"is truncated: it has {file_bytes:,} bytes, but its header promises {int(table.ends.max()):,}; "
+            f'{len(beyond)} of {len(table)} tensors are not there in full, the first "'
+            f'{shown(table.names[first])}".'
+        )
+    stored = np.flatnonzero(table.bytes)
+    order = stored[np.argsort(table.begins[stored], kind="stable")]
+    begins, ends = table.begins[order], table.ends[order]
+    overlapping = np.flatnonzero(begins[1:] < ends[:-1])
+    if len(overlapping):
+        at = int(overlapping[0])
+        one, other = shown(table.names[order[at]]), shown(table.names[order[at + 1]])
+        raise DamagedHeader(f'is damaged: the tensors "{one}" and "{other}" overlap.')
+    unused = file_bytes - data_begin - int(table.bytes.sum())
+    return (f"{unused:,} bytes of its data belong to no tensor.",) if unused else ()

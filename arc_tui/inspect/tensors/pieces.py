@@ -1,0 +1,221 @@
+"""Values of tensors, read in pieces of bounded size by a few threads, ahead of who needs them.
+
+Files are read by `pread` into buffers that are used again, not by memory map: a file that is cut short or on
+a failing disk is then an error with a sentence instead of a signal that ends the process, and the pages read
+do not count as memory of the process.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from arc_core.base.errors import CheckpointError
+from arc_core.base.text import printable
+from arc_tui.inspect.tensors.dtypes import ElementType
+from arc_tui.inspect.tensors.dtypes import decode as decode_elements
+from arc_tui.inspect.tensors.header import open_data
+from arc_tui.inspect.tensors.source import Checkpoint, Kind
+
+PIECE_BYTES = 4 << 20
+"""Read at once; a multiple of every element's size."""
+WORKERS = min(4, os.cpu_count() or 1)
+"""Threads that read, and compute what numpy computes without holding the interpreter."""
+AHEAD = WORKERS + 2
+"""Pieces that are read ahead of who takes them."""
+LARGEST_WHOLE = 64 << 20
+"""Largest tensor, in bytes, that is ever read as one array."""
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class Cancelled(Exception):
+    """The user has called off what was being computed."""
+
+
+class Descriptors:
+    """Open files of a checkpoint, each opened when first needed; a context manager, for any thread."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._open: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def of(self, place: int) -> int:
+        """Return a descriptor of the file that a tensor is in.
+
+        Raises:
+            CheckpointError: If it cannot be opened any more.
+        """
+        owner = int(self._checkpoint.owners[place])
+        with self._lock:
+            if owner not in self._open:
+                ours = self._checkpoint.kind is Kind.CHECKPOINT
+                self._open[owner] = open_data(self._checkpoint.parts[owner].path, follow_links=not ours)
+            return self._open[owner]
+
+    def read_into(self, place: int, buffer: memoryview, offset: int) -> None:
+        """Fill a buffer from a tensor's file.
+
+        Args:
+            place: The tensor.
+            buffer: To be filled.
+            offset: In the file.
+
+        Raises:
+            CheckpointError: If the file ends early or cannot be read.
+        """
+        descriptor, done = self.of(place), 0
+        shown = printable(str(self._checkpoint.owner(place).path), 500)
+        while done < len(buffer):
+            try:
+                count = os.preadv(descriptor, [buffer[done:]], offset + done)
+            except OSError as error:
+                raise CheckpointError(f"Cannot read {shown}: {error.strerror}.") from None
+            if count == 0:
+                raise CheckpointError(f"{shown} has become shorter than its header says.")
+            done += count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a tensor.
+
+    Attributes:
+        place: The tensor.
+        start: Bytes of the tensor before this piece.
+        raw: Its bytes; valid until the next piece is asked for.
+        last: Whether the tensor ends with it.
+        prepared: What has been computed of it by the thread that read it.
+    """
+
+    place: int
+    start: int
+    raw: Bytes
+    last: bool
+    prepared: object
+
+
+@contextmanager
+def reading(
+    checkpoint: Checkpoint, places: Sequence[int], prepare: Callable[[int, Bytes], object]
+) -> Iterator[Iterator[Piece]]:
+    """Read tensors one after the other, by threads ahead of who takes the pieces.
+
+    Args:
+        checkpoint: Where they are.
+        places: Which; a tensor without bytes comes as one empty piece.
+        prepare: Computes something of a piece, in the thread that has read it, from its tensor's place and
+            its bytes.
+
+    Yields:
+        The pieces in order.
+
+    Raises:
+        CheckpointError: From the iterator, if a file cannot be read to the end.
+    """
+    free: queue.SimpleQueue[Bytes | None] = queue.SimpleQueue()
+    for _ in range(AHEAD + 1):
+        free.put(np.empty(PIECE_BYTES, np.uint8))
+    with Descriptors(checkpoint) as files:
+
+        def load(place: int, start: int, count: int, last: bool) -> tuple[Bytes, Piece]:
+            buffer = free.get()
+            if buffer is None:
+                raise Cancelled
+            raw = buffer[:count]
+            if count:
+                files.read_into(place, raw.data, int(checkpoint.table.begins[place]) + start)
+            return buffer, Piece(place, start, raw, last, prepare(place, raw))
+
+        def take() -> Iterator[Piece]:
+            waiting: collections.deque[Future[tuple[Bytes, Piece]]] = collections.deque()
+            tasks = _tasks(checkpoint, places)
+            while True:
+                waiting.extend(pool.submit(load, *task) for task in islice(tasks, AHEAD - len(waiting)))
+                if not waiting:
+                    return
+                buffer, piece = waiting.popleft().result()
+                yield piece
+                free.put(buffer)
+
+        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="reading tensors")
+        try:
+            yield take()
+        finally:
+            for _ in range(WORKERS):
+                free.put(None)  # whoever stops early is not read for any longer
+            pool.shutdown(cancel_futures=True)
+
+
+def _tasks(checkpoint: Checkpoint, places: Sequence[int]) -> Iterator[tuple[int, int, int, bool]]:
+    """Cut tensors into pieces: place, start, bytes, and whether it is the tensor's last."""
+    sizes = checkpoint.table.bytes
+    for place in places:
+        size = int(sizes[place])
+        for start in range(0, max(size, 1), PIECE_BYTES):
+            count = min(PIECE_BYTES, size - start)
+            yield place, start, count, start + count >= size
+
+
+def read_raw(checkpoint: Checkpoint, place: int, limit: int = LARGEST_WHOLE) -> Bytes:
+    """Read a small tensor's bytes.
+
+    Raises:
+        CheckpointError: If it is larger than `limit` bytes, or its file cannot be read.
+    """
+    size = int(checkpoint.table.bytes[place])
+    if size > limit:
+        name = printable(checkpoint.table.names[place], 80)
+        raise CheckpointError(f'The tensor "{name}" has {size:,} bytes; at most {limit:,} are read at once.')
+    raw = np.empty(size, np.uint8)
+    if size:
+        with Descriptors(checkpoint) as files:
+            files.read_into(place, raw.data, int(checkpoint.table.begins[place]))
+    return raw
+
+
+def read_values(checkpoint: Checkpoint, place: int, limit: int = LARGEST_WHOLE) -> npt.NDArray[np.generic]:
+    """Read a small tensor as numbers in its shape.
+
+    Raises:
+        CheckpointError: As `read_raw`; or if its type is not decoded.
+    """
+    element = readable(checkpoint, place)
+    return decode_elements(element, read_raw(checkpoint, place, limit)).reshape(
+        checkpoint.table.shapes[place]
+    )
+
+
+def readable(checkpoint: Checkpoint, place: int) -> ElementType:
+    """Return a tensor's element type.
+
+    Raises:
+        CheckpointError: If its values are not decoded.
+    """
+    element = checkpoint.table.element(place)
+    if element.kind == "unread":
+        raise CheckpointError(f"Values of {element.label} are not read: how they are packed is not fixed.")
+    return element

@@ -1,0 +1,65 @@
+"""The theme that a console shows: chosen, changed by a key, and followed while its file is edited."""
+
+from __future__ import annotations
+
+from textual.app import App
+
+from arc_core.base.errors import ConfigError
+from arc_tui.looks.textual import to_textual
+from arc_tui.looks.themes import Theme, colourless, load_theme, theme_paths
+from arc_tui.looks.watch import ThemeWatcher
+
+
+class Looks:
+    """Keeps the theme of an app.
+
+    Args:
+        name: The theme to begin with.
+
+    Raises:
+        ConfigError: If there is no such theme, or its file is refused.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.theme = _loaded(name)
+        self._name = name
+        self._watcher = ThemeWatcher(name)
+
+    def show(self, app: App[None]) -> None:
+        """Put the theme on the screen."""
+        app.register_theme(to_textual(self.theme))
+        app.theme = self.theme.name
+        if app.is_running:
+            app.refresh_css(animate=False)
+            for screen in app.screen_stack:
+                for widget in screen.walk_children():
+                    widget.refresh()
+
+    def next(self, app: App[None]) -> str:
+        """Put the next theme by name on the screen; returns its name.
+
+        Raises:
+            ConfigError: If its file is refused; the present theme stays.
+        """
+        names = sorted(theme_paths())
+        at = names.index(self._name) if self._name in names else -1
+        name = names[(at + 1) % len(names)]
+        self._name = name
+        self.theme = _loaded(name)
+        self._watcher.watch(name)
+        self.show(app)
+        return name
+
+    def follow(self, app: App[None]) -> ConfigError | None:
+        """Put the theme on the screen again if its file has changed; returns what is wrong with it."""
+        found = self._watcher.poll()
+        if isinstance(found, Theme):
+            self.theme = found.without_colour() if colourless() else found
+            self.show(app)
+            return None
+        return found
+
+
+def _loaded(name: str) -> Theme:
+    theme = load_theme(name)
+    return theme.without_colour() if colourless() else theme

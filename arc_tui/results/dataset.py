@@ -1,0 +1,205 @@
+"""Datasets and tasks: what they hold, filtered, with features and rule sentence; torch-free."""
+
+from __future__ import annotations
+
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arc_core.base.errors import ConfigError, DataError
+from arc_core.base.text import printable
+from arc_core.data.features import FEATURE_NAMES, describe
+from arc_core.data.grids import Grid, to_rows
+from arc_core.data.task_folder import look_at
+from arc_core.data.tasks import DATASET_NAMES, SPLITS, Task, TaskSet, load_splits, load_tasks
+from arc_tui.results.size_rules import SIZE_RULES
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What is known of a task at a glance.
+
+    Attributes:
+        id: Of the task.
+        pairs: Demonstrations.
+        inputs: Test inputs.
+        solved: Test inputs whose output is known.
+        size_rule: One of `SIZE_RULES`.
+        colours: All that occur in its demonstrations and test inputs.
+        largest: Cells of its largest grid.
+        rule: The rule sentence for its first test input.
+        features: Its 15 numbers, by name.
+    """
+
+    id: str
+    pairs: int
+    inputs: int
+    solved: int
+    size_rule: str
+    colours: tuple[int, ...]
+    largest: int
+    rule: str
+    features: dict[str, float]
+
+
+def size_rule(task: Task) -> str:
+    """Return how output sizes follow from input sizes in all demonstrations."""
+    sizes = [(pair.input.shape, pair.output.shape) for pair in task.train if pair.output is not None]
+    if all(before == after for before, after in sizes):
+        return "same"
+    if len({after for _, after in sizes}) == 1 and len(sizes) > 1:
+        return "constant"
+    ratios = {(after[0] / before[0], after[1] / before[1]) for before, after in sizes}
+    if len(ratios) == 1 and all(_whole_or_inverse(ratio) for ratio in next(iter(ratios))):
+        return "ratio"
+    return "constant" if len({after for _, after in sizes}) == 1 else "other"
+
+
+def _whole_or_inverse(ratio: float) -> bool:
+    return any(abs(value - round(value)) < 1e-9 for value in (ratio, 1 / ratio))
+
+
+def task_facts(task: Task) -> TaskFacts:
+    """Describe a task by its demonstrations and test inputs; its test outputs are not looked at."""
+    described = describe(task.train, task.test[0].input)
+    shown = _grids(task)
+    colours = sorted({int(cell) for grid in shown for cell in set(grid.tobytes())})
+    return TaskFacts(
+        task.id,
+        len(task.train),
+        len(task.test),
+        sum(pair.output is not None for pair in task.test),
+        size_rule(task),
+        tuple(colours),
+        max(grid.size for grid in shown),
+        described.rule,
+        dict(zip(FEATURE_NAMES, described.features.tolist(), strict=True)),
+    )
+
+
+def _grids(task: Task) -> list[Grid]:
+    grids = [pair.input for pair in (*task.train, *task.test)]
+    return grids + [pair.output for pair in task.train if pair.output is not None]
+
+
+def filtered(
+    tasks: Iterable[Task], size: str | None = None, colours: Sequence[int] = (), text: str = ""
+) -> list[TaskFacts]:
+    """Describe the tasks that match.
+
+    Args:
+        tasks: To choose from.
+        size: One of `SIZE_RULES`; None for any.
+        colours: All of these occur in it.
+        text: Occurs in its id or rule sentence.
+
+    Raises:
+        ConfigError: If `size` is no size rule or a colour is none.
+    """
+    if size is not None and size not in SIZE_RULES:
+        raise ConfigError(f"{printable(size, 40)} is no size rule: there are {', '.join(SIZE_RULES)}.")
+    if bad := [colour for colour in colours if not 0 <= colour <= 9]:
+        raise ConfigError(f"{bad[0]} is no colour: they are 0 to 9.")
+    wanted = text.lower()
+    return [
+        facts
+        for task in tasks
+        if size is None or size_rule(task) == size
+        for facts in [task_facts(task)]
+        if set(colours) <= set(facts.colours) and (wanted in facts.id.lower() or wanted in facts.rule.lower())
+    ]
+
+
+def load(source: str, split: str, *, skip_bad_tasks: bool = False) -> TaskSet:
+    """Load a dataset's split.
+
+    Raises:
+        ConfigError: If there is no such split.
+        DataError: If the data cannot be read.
+    """
+    for known in SPLITS:
+        if split == known:
+            return load_tasks(source, known, skip_bad_tasks=skip_bad_tasks)
+    raise ConfigError(f"There is no split {printable(split, 40)}: use training or evaluation.")
+
+
+def load_file(identity: str, *, skip_bad_tasks: bool = False) -> TaskSet | None:
+    """Load the tasks of a JSON file; None if what is given is no such file, but an id.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    path, mode = look_at(identity)
+    if path.suffix != ".json" or not mode or stat.S_ISDIR(mode):
+        return None
+    return load_tasks(path, skip_bad_tasks=skip_bad_tasks)
+
+
+def find_task(
+    identity: str,
+    source: str | None = None,
+    *,
+    skip_bad_tasks: bool = False,
+    show: Callable[[str], None] = lambda line: None,
+) -> tuple[Task, str]:
+    """Find a task by its id or the start of it.
+
+    Args:
+        identity: The id.
+        source: A dataset as `load_tasks` takes it; None looks through all that come with the package.
+        skip_bad_tasks: Look among the tasks that can be read.
+        show: Shows a line about those that cannot.
+
+    Returns:
+        The task, and the name of the set that it is in.
+
+    Raises:
+        DataError: If there is none, or several begin so.
+    """
+    starts: list[tuple[Task, str]] = []
+    for name in [source] if source is not None else reversed(DATASET_NAMES):
+        for tasks in load_splits(name, skip_bad_tasks=skip_bad_tasks):
+            if told := tasks.told_skipped():
+                show(printable(told))
+            for task in tasks.tasks:
+                if task.id == identity:
+                    return task, tasks.name
+                if task.id.startswith(identity):
+                    starts.append((task, tasks.name))
+    if len({task.id for task, _ in starts}) == 1:
+        return starts[0]
+    shown = printable(identity, 60)
+    if starts:
+        ids = sorted({task.id for task, _ in starts})
+        raise DataError(f"{shown} is the start of {len(ids)} tasks: {', '.join(map(printable, ids[:5]))}.")
+    raise DataError(f"There is no task {shown} in {source or ' or '.join(DATASET_NAMES)}.")
+
+
+def dataset_facts(tasks: TaskSet, shown: Sequence[TaskFacts]) -> dict[str, Any]:
+    """Return a dataset's content as JSON writes it."""
+    rules = Counter(facts.size_rule for facts in shown)
+    return {
+        "name": tasks.name,
+        "sha256": tasks.sha256,
+        "tasks": len(tasks),
+        "shown": len(shown),
+        "demonstrations": sum(facts.pairs for facts in shown),
+        "test_inputs": sum(facts.inputs for facts in shown),
+        "size_rules": {rule: rules[rule] for rule in SIZE_RULES if rules[rule]},
+        "skipped": list(tasks.skipped),
+        "list": [vars(facts) for facts in shown],
+    }
+
+
+def task_json(task: Task, name: str) -> dict[str, Any]:
+    """Return a task with its grids as JSON writes it."""
+
+    def pairs(part: Sequence[Any]) -> list[dict[str, Any]]:
+        return [
+            {"input": to_rows(p.input), "output": None if p.output is None else to_rows(p.output)}
+            for p in part
+        ]
+
+    return {**vars(task_facts(task)), "dataset": name, "train": pairs(task.train), "test": pairs(task.test)}

@@ -1,0 +1,134 @@
+"""Evaluations as JSON writes them: dicts, lists, texts and numbers; what is not known is null."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from arc_core.data.grids import Grid, to_rows
+from arc_core.data.scoring import cell_accuracy
+from arc_core.evaluation.folder import InputAnswer
+from arc_tui.results.evaluations import EvalResults, EvalSummary, State, TaskResult, both
+from arc_tui.results.pair import Outcome, PairedTask, ResultsPair
+
+Facts = dict[str, Any]
+
+
+def eval_facts(one: EvalSummary) -> Facts:
+    """Return an evaluation at a glance."""
+    return {
+        "name": one.path.name,
+        "dataset": one.dataset,
+        "tasks": one.tasks,
+        "done": one.done,
+        "solved": one.solved,
+        "begun": one.begun,
+        "problem": one.problem,
+    }
+
+
+def results_facts(results: EvalResults, shown: Sequence[TaskResult]) -> Facts:
+    """Return an evaluation: what was asked, its scores, and the tasks that are to be shown."""
+    return {
+        **_asked(results),
+        "scores": None if results.report is None else results.report.to_json(),
+        "shown": len(shown),
+        "list": [task_facts(found) for found in shown],
+    }
+
+
+def _asked(results: EvalResults) -> Facts:
+    assignment = results.assignment
+    return {
+        "name": results.folder.path.name,
+        "path": str(results.folder.path),
+        "dataset": assignment.dataset,
+        "split": assignment.split,
+        "seconds_per_task": assignment.seconds_per_task,
+        "steps_per_task": assignment.steps_per_task,
+        "seed": assignment.seed,
+        "device": assignment.device,
+        "weights": assignment.weights,
+        "transductive": assignment.transductive,
+        "seen": list(assignment.seen),
+        "tasks": len(results.tasks),
+        "done": results.done,
+        "states": {state.value: results.count(state) for state in State},
+        "notes": list(results.notes),
+    }
+
+
+def task_facts(found: TaskResult) -> Facts:
+    """Return what became of a task."""
+    answer = found.answer
+    return {
+        "task": found.id,
+        "state": found.state.value,
+        "solved_by": list(found.solved_by),
+        "size_rules": list(found.size_rules),
+        "confidence": [] if answer is None else [list(map(_number, x.confidence)) for x in answer.inputs],
+        "cells": _number(found.cells),
+        "fit": None if answer is None else [answer.fit, answer.demonstrations],
+        "steps": None if answer is None else answer.steps,
+        "seconds": None if answer is None else _number(answer.seconds),
+        "problem": found.problem,
+    }
+
+
+def task_result_facts(found: TaskResult) -> Facts:
+    """Return a task with all its grids."""
+    inputs = [None] * len(found.task.test) if found.answer is None else found.answer.inputs
+    return {
+        **task_facts(found),
+        "train": [{"input": to_rows(pair.input), "output": _rows(pair.output)} for pair in found.task.train],
+        "test": [
+            {
+                "input": to_rows(pair.input),
+                "output": _rows(pair.output),
+                "attempts": _attempts(answer, pair.output),
+            }
+            for pair, answer in zip(found.task.test, inputs, strict=True)
+        ],
+    }
+
+
+def _attempts(answer: InputAnswer | None, truth: Grid | None) -> list[Facts]:
+    return [
+        {
+            "grid": to_rows(grid),
+            "confidence": _number(votes),
+            "cells": None if truth is None else cell_accuracy(grid, truth),
+        }
+        for grid, votes in (() if answer is None else zip(both(answer), answer.confidence, strict=True))
+    ]
+
+
+def pair_facts(pair: ResultsPair, shown: Sequence[PairedTask]) -> Facts:
+    """Return two evaluations held against each other."""
+    return {
+        "first": _asked(pair.first),
+        "second": _asked(pair.second),
+        "different": pair.differences(),
+        "tasks": len(pair.tasks),
+        "outcomes": {outcome.value: pair.count(outcome) for outcome in Outcome},
+        "mcnemar_p": pair.p_value,
+        "shown": len(shown),
+        "list": [
+            {
+                "task": found.id,
+                "outcome": found.outcome.value,
+                "states": [found.first.state.value, found.second.state.value],
+                "cells": [_number(found.first.cells), _number(found.second.cells)],
+            }
+            for found in shown
+        ],
+    }
+
+
+def _rows(grid: Grid | None) -> list[str] | None:
+    return None if grid is None else to_rows(grid)
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

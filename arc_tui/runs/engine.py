@@ -1,0 +1,151 @@
+"""Starts the training process and stays with it until it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from arc_core.base.files import open_regular
+from arc_core.base.text import printable
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import Event, EventReader
+from arc_tui.runs.tail import follow
+
+REFUSED_INPUT = 2
+"""Exit code of a training process that refuses what it was given, having said why."""
+
+LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
+"""Processes that go on without this one; kept, as a dropped handle warns of a process not waited for."""
+
+Engine = Callable[[RunDirectory], Sequence[str]]
+"""Gives the command line of the process that trains a run."""
+
+
+@dataclass
+class Outcome:
+    """How a training process ended."""
+
+    returncode: int = 0
+    reason: str | None = None
+    """What its `run_finished` event says; None if it wrote none."""
+    steps: int = 0
+    """Steps that it took."""
+    stop_requests: int = 0
+    """How often the user asked it to stop."""
+    left_running: bool = False
+    """Whether it goes on by itself."""
+
+    @property
+    def refusal(self) -> str | None:
+        """The sentence with which it refused its input, if that is how it ended."""
+        return self.reason if self.returncode == REFUSED_INPUT else None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended otherwise than it should."""
+        return self.returncode != 0 and self.refusal is None
+
+
+def engine_command(run: RunDirectory) -> list[str]:
+    """Return the command line of the training process of a run."""
+    return [sys.executable, "-m", "arc_core", str(run.path)]
+
+
+def start_engine(run: RunDirectory, engine: Engine = engine_command) -> subprocess.Popen[bytes]:
+    """Start the training process in a session of its own, its output going to engine.log.
+
+    Args:
+        run: The run to train.
+        engine: Gives the command line to start for it.
+    """
+    log = open_regular(run.engine_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        return subprocess.Popen(
+            list(engine(run)),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+def supervise(
+    run: RunDirectory,
+    on_events: Callable[[list[Event]], None],
+    on_stop_request: Callable[[int], None],
+    engine: Engine = engine_command,
+    *,
+    detach: bool = False,
+) -> Outcome:
+    """Start the training process and follow its events until it has ended.
+
+    Ctrl+C and SIGTERM are handed on as SIGTERM: the process checkpoints and ends, and is followed
+    until then.
+
+    Args:
+        run: The run to train. Events that it has already are not shown again.
+        on_events: Is given what is new; possibly an empty list.
+        on_stop_request: Is told how often the user has asked to stop, once for each time.
+        engine: Gives the command line to start for it.
+        detach: Follow it only until it has begun to train, and leave it running then.
+    """
+    outcome = Outcome()
+    told = 0
+    reader = EventReader(run.events, from_end=True)
+    with _stop_signals() as requests:
+        process = start_engine(run, engine)
+        for events in follow(reader, lambda: process.poll() is not None):
+            for event in events:
+                outcome.steps += event["type"] == "step"
+                if event["type"] == "run_finished":
+                    outcome.reason = str(event.get("reason"))
+            on_events(events)
+            if detach and any(event["type"] in ("run_started", "resumed") for event in events):
+                LEFT_RUNNING.append(process)
+                outcome.left_running = True
+                return outcome
+            while told < len(requests):
+                told += 1
+                if process.poll() is None:
+                    process.terminate()
+                on_stop_request(told)
+        outcome.returncode = process.wait()
+        outcome.stop_requests = told
+    return outcome
+
+
+def last_lines(run: RunDirectory, count: int = 15) -> list[str]:
+    """Return the end of the run's engine.log, safe to print."""
+    try:
+        fd = open_regular(run.engine_log, os.O_RDONLY)
+    except OSError:
+        return []
+    with os.fdopen(fd, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - 65_536))
+        text = file.read().decode("utf-8", "replace")
+    return [printable(line, 500) for line in text.splitlines()[-count:]]
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Generator[list[int]]:
+    """Collect SIGINT and SIGTERM in a list instead of ending this process."""
+    requests: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        requests.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requests
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

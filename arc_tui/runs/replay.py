@@ -1,0 +1,127 @@
+"""Plays the events of a run as if it were training now: a source for the console like `feed.Feed`."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from arc_core.base.errors import ArcError
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import Event, EventReader
+from arc_tui.runs.digest import digested
+from arc_tui.runs.feed import BATCH_SECONDS, STOP_SECONDS, Batch
+from arc_tui.runs.fields import number
+from arc_tui.runs.state import RunState, initial, observed, reduce
+
+LONGEST_WAIT_SECONDS = 2.0
+"""A pause, or a night between two processes, is played no longer than this."""
+
+
+class Replay:
+    """Hands over a run's events at the pace in which they were written, or a multiple of it.
+
+    The run is told to be alive until an event says that it has ended, or there are no more; one whose log has
+    no end has crashed then.
+
+    Args:
+        run: The run; what is in its log when an event's turn comes is played.
+        on_batch: Called with each batch, on the replay's thread.
+        speed: How many times faster than it happened.
+        clock: Monotonic seconds.
+        wait: Waits so many seconds, or until the replay is stopped; None takes the replay's own.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        on_batch: Callable[[Batch], None],
+        speed: float,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], None] | None = None,
+    ) -> None:
+        if not (math.isfinite(speed) and speed > 0):
+            raise ValueError(f"a replay cannot run {speed} times as fast")
+        self._run = run
+        self._on_batch = on_batch
+        self._speed = speed
+        self._clock = clock
+        self._stopped = threading.Event()
+        self._wait = wait if wait is not None else self._rest
+        self._thread = threading.Thread(target=self._play, name="replay", daemon=True)
+        self._reader = EventReader(run.events)
+        self._state = RunState()
+        self._shift = 0.0
+
+    def start(self) -> None:
+        """Begin to play."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hand over no more, and wait a moment for the thread to end."""
+        self._stopped.set()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(STOP_SECONDS)
+
+    def _play(self) -> None:
+        try:
+            self._state = initial(self._run.read())
+            for events in self._due():
+                self._state = reduce(events, self._state)
+                self._hand_over(events, alive=not self._state.ended)
+            self._state = observed(self._state, alive=False)
+            self._hand_over([], alive=False)
+        except (ArcError, OSError) as error:
+            problem = str(error) if isinstance(error, ArcError) else f"Cannot read the log: {error.strerror}."
+            if not self._stopped.is_set():
+                self._on_batch(Batch([], complete=True, alive=False, problem=problem))
+
+    def _due(self) -> Iterator[list[Event]]:
+        """Yield the events in batches, each when its time has come; the first at once, even if empty."""
+        yield []
+        waiting: list[Event] = []
+        given = self._clock()
+        for event, due in self._timed():
+            while not self._stopped.is_set() and self._clock() < due:
+                if waiting and self._clock() >= given + BATCH_SECONDS:
+                    yield waiting
+                    waiting, given = [], self._clock()
+                until = min(due, given + BATCH_SECONDS) if waiting else due
+                self._wait(max(until - self._clock(), 0.0))
+            if self._stopped.is_set():
+                return
+            waiting.append(event)
+            if self._clock() >= given + BATCH_SECONDS:
+                yield waiting
+                waiting, given = [], self._clock()
+        if waiting:
+            yield waiting
+
+    def _timed(self) -> Iterator[tuple[Event, float]]:
+        """Yield every event with the moment of its turn, on the replay's clock."""
+        due = self._clock()
+        before = math.nan
+        while events := self._reader.poll():
+            for event in events:
+                at = number(event, "time")
+                gap = (at - before) / self._speed
+                due += min(gap, LONGEST_WAIT_SECONDS) if gap > 0 else 0.0
+                before = at if math.isfinite(at) else before
+                yield event, due
+
+    def _hand_over(self, events: list[Event], *, alive: bool) -> None:
+        if not self._stopped.is_set():
+            self._on_batch(
+                Batch(
+                    events,
+                    complete=True,
+                    alive=alive,
+                    damaged=self._reader.damaged,
+                    digest=digested(events),
+                    state=self._state,
+                )
+            )
+
+    def _rest(self, seconds: float) -> None:
+        self._stopped.wait(seconds)

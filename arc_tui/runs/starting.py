@@ -1,0 +1,381 @@
+"""What `arc-tui train` does: make or reopen a run, start its training process, follow or leave it."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.options import Value, canonical
+from arc_core.base.paths import full_path
+from arc_core.base.text import printable
+from arc_core.run.branch import find_source, make_branch
+from arc_core.run.checkpoint_index import checkpoint_id, find_checkpoint, list_checkpoints
+from arc_core.run.commands import SETTABLE
+from arc_core.run.config import (
+    LAUNCH_OPTIONS,
+    TrainConfig,
+    explicit_values,
+    refuse_foreign,
+    resolve,
+    settings,
+)
+from arc_core.run.course import GO_ON_FROM, settings_then
+from arc_core.run.directory import (
+    RunDirectory,
+    create_run,
+    gone_sentence,
+    is_gone,
+    open_run,
+    refuse_if_alive,
+    refuse_if_gone,
+)
+from arc_core.run.events import Event, next_seq
+from arc_core.run.provenance import describe_run
+from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
+from arc_tui.commands.output import LOST, abandon, cannot_write
+from arc_tui.looks.themes import load_theme
+from arc_tui.runs.engine import Engine, Outcome, engine_command, last_lines, supervise
+from arc_tui.runs.supervisor import cause
+
+DYING_HOLDER_SECONDS = 10.0
+
+HELD = (
+    *("recipe", "lm", "lm_train", "hidden_dim", "prompt_dim", "max_steps", "memory_capacity"),
+    *("optimizer", "agent_options"),
+)
+"""Settings that decide what a checkpoint holds, so that a run with one cannot go on with others."""
+
+
+@dataclasses.dataclass
+class Launch:
+    """A run that is ready to be started, and how to undo that if its input is refused."""
+
+    run: RunDirectory
+    config: TrainConfig
+    resumed: bool
+    undo: Callable[[], None]
+
+
+def configuration(flags: Mapping[str, object], file: Path | None) -> TrainConfig:
+    """Resolve the configuration as `train` would take it: a resumed run's own, with what was given over it.
+
+    Raises:
+        ConfigError: If a value is refused.
+        RunError: If the run to resume cannot be found.
+    """
+    config = resolve(flags, file)
+    return config if config.resume is None else _reopened(flags, file, config.resume)[1]
+
+
+def train(
+    flags: Mapping[str, object],
+    file: Path | None,
+    argv: Sequence[str],
+    show_error: Callable[[str], None],
+    engine: Engine = engine_command,
+) -> int:
+    """Train a run to its end, or with `detach` until it has begun.
+
+    Args:
+        flags: The options given on the command line.
+        file: The config file, if one was given.
+        argv: The command line, for run.json.
+        show_error: Shows a line to the user on standard error.
+        engine: Gives the command line of the training process.
+
+    Returns:
+        The exit code: 0 if the run ended as it should, 1 if its process crashed.
+
+    Raises:
+        ArcError: If anything about the input is refused, here or by the training process; a new run
+            directory is gone again then.
+    """
+    colours = load_theme().status
+    detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
+    launch = prepare(flags, file, argv)
+    lost = _Loss(launch, show_error)
+    try:
+        output = SurvivingOutput(open_output(colours), lost.tell)
+        output.line(
+            f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}",
+            "muted",
+        )
+    except OSError:
+        launch.undo()
+        raise
+    lost.begun = True
+    reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(launch.run))
+    ending: list[Event] = []
+
+    told_gone = False
+
+    def on_events(events: list[Event]) -> None:
+        nonlocal told_gone
+        if not told_gone and is_gone(launch.run):
+            told_gone = True
+            reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
+        ending.extend(event for event in events if event["type"] == "run_finished")
+        if any(event["type"] in ("run_started", "resumed") for event in events):
+            reporter.notice(printable(str(_plan(launch.run).get("summary", "The plan is not known."))))
+        reporter.handle([event for event in events if event["type"] != "run_finished"])
+
+    def on_stop_request(times: int) -> None:
+        first = "Stopping: the run is saved first."
+        line = first if times == 1 else "Still saving; the run ends as soon as its checkpoint is written."
+        reporter.notice(line) if lost.error is None else show_error(line)
+
+    try:
+        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=detach)
+        if outcome.refusal is None:
+            reporter.handle(ending)
+        if outcome.left_running:
+            for line in how_to_go_on(launch.run, launch.config.runs_dir):
+                reporter.notice(line)
+    finally:
+        reporter.close()
+    return lost.settle(conclude(launch, outcome, show_error), outcome)
+
+
+@dataclasses.dataclass
+class _Loss:
+    """Tells that standard output cannot be written while a run is followed, and what becomes of the run."""
+
+    launch: Launch
+    show_error: Callable[[str], None]
+    begun: bool = False
+    """Whether there is training to go on with."""
+    error: OSError | None = None
+
+    def tell(self, error: OSError) -> None:
+        """Tell it, and go on.
+
+        Raises:
+            OSError: If nothing has begun, unless it is only that the reader has gone.
+        """
+        if not self.begun and error.errno != errno.EPIPE:
+            raise error
+        self.error = error
+        abandon(sys.stdout)
+        self.show_error(f"{cannot_write(error)}; run {printable(self.launch.run.name)} goes on.")
+        for line in how_to_go_on(self.launch.run, self.launch.config.runs_dir)[1:]:
+            self.show_error(line)
+
+    def settle(self, code: int, outcome: Outcome) -> int:
+        """Return the exit code: a reader that has gone is no error."""
+        if self.error is None or self.error.errno == errno.EPIPE:
+            return code
+        if not outcome.left_running:
+            logs = command_line(self.launch.config.runs_dir, "logs", self.launch.run.name)
+            self.show_error(f"The run has ended: {printable(outcome.reason or 'it did not say why')}.")
+            self.show_error(f"To read what could not be written: {logs}")
+        return code or LOST
+
+
+def start_again(
+    name: str, runs_dir: str, show_error: Callable[[str], None], engine: Engine | None = None
+) -> int:
+    """Start the training process of a run again and leave it running once it has resumed."""
+    flags: dict[str, object] = {"resume": name, "runs_dir": runs_dir, "detach": True}
+    return train(flags, None, [], show_error, engine or engine_command)
+
+
+def has_terminal() -> bool:
+    """Whether there is a terminal to type into and to draw on; Textual draws on standard error."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def planned_batches(run: RunDirectory) -> int | None:
+    """Return the batches of an epoch: `plan.batches_per_epoch`, noted in run.json by the training process."""
+    batches = _plan(run).get("batches_per_epoch")
+    return batches if isinstance(batches, int) and batches > 0 else None
+
+
+def _plan(run: RunDirectory) -> dict[str, object]:
+    """Return what the training process noted of the work ahead; empty before it has.
+
+    Raises:
+        RunError: If the run is gone, or its run.json is damaged.
+    """
+    refuse_if_gone(run)
+    plan: object = run.read().get("plan")
+    return cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
+
+
+def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str]) -> Launch:
+    """Make the directory of a new run or of a branch, or reopen that of the one to resume.
+
+    Args:
+        flags: The options given on the command line.
+        file: The config file, if one was given.
+        argv: The command line, for run.json.
+
+    Raises:
+        ArcError: If anything about the input is refused; nothing has changed then.
+    """
+    config = resolve(flags, file)
+    if config.resume is None:
+        for name in ("checkpoint", "branch"):
+            if getattr(config, name) is not None:
+                raise ConfigError(f"{name} goes with resume: name the run by --resume RUN.")
+        return _create(config, argv)
+    if config.branch is not None:
+        return _branch(config, flags, file, argv)
+    return _reopen(config, flags, file)
+
+
+def _create(config: TrainConfig, argv: Sequence[str]) -> Launch:
+    run = create_run(Path(config.runs_dir), config.name, describe_run(_placed(config), argv))
+    return Launch(run, config, resumed=False, undo=run.remove)
+
+
+def _placed(config: TrainConfig) -> TrainConfig:
+    """Say in full where the folder of runs is, as run.json keeps it."""
+    return dataclasses.replace(config, runs_dir=str(full_path(config.runs_dir)))
+
+
+def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) -> Launch:
+    run, config, changes = _reopened(flags, file, cast(str, asked.resume))
+    refuse_if_alive(run, DYING_HOLDER_SECONDS)
+    before = run.read()
+    after = {key: value for key, value in before.items() if key != GO_ON_FROM}
+    if asked.checkpoint is not None:
+        after[GO_ON_FROM] = checkpoint_id(find_checkpoint(run.checkpoints, asked.checkpoint))
+    if changes:
+        numbered = _numbered(changes, next_seq(run.events))
+        after |= {"config": _placed(config).own(), "changes": [*before.get("changes", []), *numbered]}
+    if after != before:
+        run.write(after)
+    return Launch(run, config, resumed=True, undo=lambda: run.write(before))
+
+
+def _branch(
+    asked: TrainConfig, flags: Mapping[str, object], file: Path | None, argv: Sequence[str]
+) -> Launch:
+    old, config, changes = _reopened(flags, file, cast(str, asked.resume))
+    source = find_source(old, asked.checkpoint)
+    stored = TrainConfig.from_dict(cast("dict[str, object]", old.read()["config"]))
+    then = settings_then(old, stored, source.last_seq)
+    given = {change["key"] for change in changes}
+    # Rates and intervals are the checkpoint's, as its optimizers hold them, unless they are given.
+    kept = {key: getattr(then, key) for key in SETTABLE if key not in given}
+    config = dataclasses.replace(
+        config, **cast("dict[str, Any]", kept), name=asked.branch, resume=None, checkpoint=None, branch=None
+    )
+    differ = {*given, *(key for key in settings() if getattr(then, key) != getattr(config, key))}
+    changes = _changes(then, config, sorted(differ - set(LAUNCH_OPTIONS)))
+    made = describe_run(_placed(config), argv) | {"changes": _numbered(changes, source.last_seq + 1)}
+    run = make_branch(old, source, Path(config.runs_dir), cast(str, asked.branch), made)
+    return Launch(run, config, resumed=True, undo=run.remove)
+
+
+def _numbered(changes: list[dict[str, Any]], seq: int) -> list[dict[str, Any]]:
+    """Give changes the number of the event that will follow them, which orders them among the events."""
+    return [change | {"seq": seq} for change in changes]
+
+
+def _reopened(
+    flags: Mapping[str, object], file: Path | None, reference: str
+) -> tuple[RunDirectory, TrainConfig, list[dict[str, Any]]]:
+    """Return a run with its own configuration and what was given over it, and the list of changes."""
+    given = explicit_values(flags, file)
+    runs_dir = cast(str, given.get("runs_dir", TrainConfig().runs_dir))
+    run = open_run(Path(runs_dir), reference)
+    stored: object = run.read().get("config")
+    if not isinstance(stored, dict):
+        raise RunError(f"{printable(str(run.run_json))} is damaged: it holds no config.")
+    try:
+        old = TrainConfig.from_dict(cast("dict[str, object]", stored))
+    except ConfigError as error:
+        raise RunError(f"{printable(str(run.run_json))} is damaged: {error}") from None
+    for key, own in (("preset", old.preset), ("name", run.name)):
+        if given.get(key, own) != own:
+            raise ConfigError(f"The resumed run has the {key} {own}; it cannot become {given[key]}.")
+    refuse_foreign(given, map(canonical, flags), old.recipe)
+    if list_checkpoints(run.checkpoints):
+        _refuse_what_is_held(run, old, given)
+    # A command may have changed a setting meanwhile, of which the configuration does not say.
+    new: dict[str, Value] = {
+        key: value
+        for key, value in given.items()
+        if key not in LAUNCH_OPTIONS and (key in SETTABLE or value != getattr(old, key))
+    }
+    config = TrainConfig.from_mapping(old.to_dict() | new | {"runs_dir": runs_dir})
+    return run, config, _changes(old, config, new)
+
+
+def _changes(old: TrainConfig, new: TrainConfig, keys: Iterable[str]) -> list[dict[str, Any]]:
+    """List changes of settings for run.json."""
+    now = time.time()
+    return [{"time": now, "key": k, "old": getattr(old, k), "new": getattr(new, k)} for k in keys]
+
+
+def _refuse_what_is_held(run: RunDirectory, old: TrainConfig, given: dict[str, Value]) -> None:
+    """Refuse settings that do not fit what a run's checkpoints hold."""
+    lm = given.get("lm")
+    if isinstance(lm, str) and str(full_path(lm)) == old.lm:
+        given["lm"] = old.lm  # as it was typed for the first time, whether or not it is still there
+    for key in HELD:
+        own, asked = getattr(old, key), given.get(key, getattr(old, key))
+        if asked != own:
+            raise ConfigError(
+                f"The checkpoints of {printable(run.name)} were trained with {key} {printable(str(own))} and "
+                f"cannot go on with {printable(str(asked))}: leave {key} out, or begin a new run."
+            )
+
+
+def conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None]) -> int:
+    """Tell how a training process has ended, and return the exit code for it.
+
+    Raises:
+        RunError: If the process refused its input; a new run directory is gone again then.
+    """
+    refuse_if_gone(launch.run)
+    if outcome.refusal is not None:
+        if outcome.steps == 0:
+            launch.undo()
+        raise RunError(outcome.refusal)
+    if not outcome.crashed:
+        return 0
+    again = f"To go on: {_resume_command(launch)}"
+    if outcome.stop_requests and outcome.returncode == -signal.SIGTERM:
+        show_error("The run was stopped before it could save its state.")
+        show_error(again)
+        return 1
+    show_error(f"Error: The training process ended unexpectedly, {cause(outcome.returncode)}.")
+    lines = last_lines(launch.run)
+    if lines:
+        show_error(f"The last lines of {printable(str(launch.run.engine_log))}:")
+    for line in lines:
+        show_error(f"  {line}")
+    show_error(again)
+    return 1
+
+
+def _resume_command(launch: Launch) -> str:
+    return command_line(launch.config.runs_dir, "train", "--resume", launch.run.name)
+
+
+def how_to_go_on(run: RunDirectory, runs_dir: str) -> list[str]:
+    """Write what the user can do with a run that goes on without this process."""
+    return [
+        f"Run {printable(run.name)} goes on in the background.",
+        f"To watch it: {command_line(runs_dir, 'attach', run.name)}",
+        f"To stop it: {command_line(runs_dir, 'stop', run.name)}",
+    ]
+
+
+def command_line(runs_dir: str, *words: str) -> str:
+    """Return a command of arc-tui as the user would type it, safe to print."""
+    at_home = full_path(runs_dir) == full_path(TrainConfig().runs_dir)
+    place = [] if at_home else ["--runs-dir", runs_dir]
+    return printable(shlex.join(["arc-tui", *words, *place]))

@@ -1,0 +1,203 @@
+"""What the user has asked of a run, from the command sent to what came of it; no Textual.
+
+The log answers: `command_applied` or `command_rejected` by the command's id, then the events of what was
+asked. Until then a request is shown as it stands, so that a key press is answered at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from arc_core.run.commands import TOO_OLD
+from arc_core.run.events import Event
+from arc_tui.commands.steer import MOST_SENDS, applied_lines
+from arc_tui.runs.fields import checkpoint_line, number, text, whole
+
+
+class Stage(enum.StrEnum):
+    """How far a request is."""
+
+    SENT = "sent"
+    APPLIED = "applied"
+    DONE = "done"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+OPEN = (Stage.SENT, Stage.APPLIED)
+"""Stages of a request whose end is still to come."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command on its way.
+
+    Attributes:
+        id: Of the command, as it was last sent.
+        command: One of `arc_core.run.commands.COMMANDS`.
+        args: For `set`, the new values.
+        stage: How far it is.
+        note: What came of it so far, in one line; empty while nothing has.
+        sends: How often it was sent.
+        checkpoint: The id of the checkpoint that it asked for; None before the run names it.
+    """
+
+    id: str
+    command: str
+    args: Mapping[str, object] = field(default_factory=dict[str, object])
+    stage: Stage = Stage.SENT
+    note: str = ""
+    sends: int = 1
+    checkpoint: int | None = None
+
+    @property
+    def line(self) -> str:
+        """The request in one line for the user."""
+        match self.stage:
+            case Stage.SENT:
+                return f"{_ASKED[self.command]} requested"
+            case Stage.REJECTED:
+                return f"{_ASKED[self.command]} rejected: {self.note}"
+            case _:
+                return self.note or f"{_ASKED[self.command]} accepted"
+
+
+_ASKED = {
+    "pause": "Pause",
+    "resume": "Resume",
+    "checkpoint": "Checkpoint",
+    "validate": "Validation",
+    "stop": "Stop",
+    "set": "Change",
+}
+
+
+class Requests:
+    """Keeps the requests that are open and the last one that is not.
+
+    Attributes:
+        to_resend: Rejected by a process that had only just begun: to be sent again and handed to `resent`.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, Request] = {}
+        self.to_resend: list[Request] = []
+
+    @property
+    def open(self) -> tuple[Request, ...]:
+        """The requests whose end is still to come, oldest first."""
+        return tuple(self._open.values())
+
+    def is_open(self, command: str) -> bool:
+        """Whether such a command is on its way."""
+        return any(request.command == command for request in self._open.values())
+
+    def unanswered(self, command: str) -> bool:
+        """Whether such a command was sent and the run has not answered it yet."""
+        return any(r.command == command and r.stage is Stage.SENT for r in self._open.values())
+
+    def sent(self, identity: str, command: str, args: Mapping[str, object]) -> Request:
+        """Note a command that has just been sent."""
+        request = Request(identity, command, dict(args))
+        self._open[identity] = request
+        return request
+
+    def resent(self, request: Request, identity: str) -> None:
+        """Note that a request was sent again under another id."""
+        self.to_resend.remove(request)
+        self._open[identity] = dataclasses.replace(
+            request, id=identity, stage=Stage.SENT, sends=request.sends + 1
+        )
+
+    def take(self, events: Iterable[Event]) -> list[Request]:
+        """Follow what the run answers.
+
+        Returns:
+            The requests that got further, each as it stands after its event, in their order.
+        """
+        moved: list[Request] = []
+        for event in events:
+            if not self._open:
+                break
+            for request in tuple(self._open.values()):
+                after = _moved(request, event)
+                if after is None:
+                    continue
+                if (
+                    after.stage is Stage.REJECTED
+                    and event.get("reason") == TOO_OLD
+                    and after.sends < MOST_SENDS
+                ):
+                    del self._open[request.id]
+                    self.to_resend.append(request)
+                    continue
+                moved.append(after)
+                if after.stage in OPEN:
+                    self._open[request.id] = after
+                else:
+                    del self._open[request.id]
+        return moved
+
+    def abandon(self) -> list[Request]:
+        """End what is open, as the process that it was sent to has ended; returns it."""
+        ended = [
+            dataclasses.replace(r, stage=Stage.FAILED, note=f"{_ASKED[r.command]}: the process ended first")
+            for r in self._open.values()
+            if r.command != "stop"
+        ]
+        self._open.clear()
+        return ended
+
+
+def _moved(request: Request, event: Event) -> Request | None:
+    """Return the request after an event that concerns it; None for any other event."""
+    kind = event["type"]
+    if request.stage is Stage.SENT:
+        if event.get("id") != request.id:
+            return None
+        if kind == "command_rejected":
+            return dataclasses.replace(request, stage=Stage.REJECTED, note=text(event, "reason"))
+        if kind != "command_applied":
+            return None
+        if request.command == "set":
+            return dataclasses.replace(request, stage=Stage.DONE, note="; ".join(applied_lines(event)))
+        return dataclasses.replace(request, stage=Stage.APPLIED, note=_UNDER_WAY.get(request.command, ""))
+    match request.command, kind:
+        case "checkpoint", "checkpoint":
+            return _checkpoint_moved(request, event)
+        case ("pause", "paused") | ("resume", "unpaused") | ("resume", "step"):
+            told = "Paused" if kind == "paused" else "Going on"
+            return dataclasses.replace(
+                request, stage=Stage.DONE, note=f"{told} at step {whole(event, 'step'):,}"
+            )
+        case "pause", "command_applied" if event.get("command") == "resume":
+            return dataclasses.replace(request, stage=Stage.FAILED, note="Another command let it go on")
+        case "validate", "validation":
+            found = f"{whole(event, 'exact'):,}/{whole(event, 'inputs'):,} exact"
+            cells = f"{number(event, 'cell_accuracy'):.4f} of cells"
+            return dataclasses.replace(request, stage=Stage.DONE, note=f"Validated: {found}, {cells}")
+        case "stop", "run_finished":
+            return dataclasses.replace(request, stage=Stage.DONE, note=f"Ended: {text(event, 'reason')}")
+        case _:
+            return None
+
+
+_UNDER_WAY = {
+    "pause": "Pausing at the next step",
+    "validate": "Validating",
+    "stop": "Stopping: the run is saved first",
+}
+
+
+def _checkpoint_moved(request: Request, event: Event) -> Request | None:
+    identity, phase = whole(event, "id"), event.get("phase")
+    if request.checkpoint is None and phase == "requested":
+        note = f"Checkpoint {identity:05d} requested"
+        return dataclasses.replace(request, checkpoint=identity, note=note)
+    if identity != request.checkpoint:
+        return None
+    stage = {"verified": Stage.DONE, "failed": Stage.FAILED}.get(str(phase), Stage.APPLIED)
+    return dataclasses.replace(request, stage=stage, note=checkpoint_line(event))

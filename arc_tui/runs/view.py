@@ -1,0 +1,121 @@
+"""What a panel is given to draw: a run as it is known at one moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from arc_core.run.config import SOLVER
+from arc_core.run.event_forms import NOT_IN_SOLVER
+from arc_tui.runs.fields import number, whole
+from arc_tui.runs.state import Phase, RunState
+
+if TYPE_CHECKING:
+    from arc_tui.runs.history import History
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What run.json says of a run; None where the training process has not noted it yet.
+
+    Attributes:
+        name: The run's name.
+        config: Its configuration by name.
+        batches_per_epoch: Batches of an epoch.
+        total_steps: Steps of the whole run.
+        checkpoint_bytes: Size of one checkpoint.
+        summary: The plan in one sentence; empty before it is known.
+        device: Where it trains.
+        model: Name of the language model; None where the recipe has none.
+    """
+
+    name: str
+    config: Mapping[str, object] = field(default_factory=dict[str, object])
+    batches_per_epoch: int | None = None
+    total_steps: int | None = None
+    checkpoint_bytes: int | None = None
+    summary: str = ""
+    device: str | None = None
+    model: str | None = None
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of the run."""
+        return _count(self.config.get("epochs"))
+
+    @property
+    def clip_norm(self) -> float:
+        """Largest gradient norm of a component; NaN where the configuration does not say."""
+        return number(dict(self.config), "clip_norm")
+
+
+def facts(name: str, run_json: Mapping[str, Any]) -> Facts:
+    """Read what run.json says; anything of a wrong type counts as not noted."""
+    config: object = run_json.get("config")
+    plan: object = run_json.get("plan")
+    known = cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
+    values = cast("dict[str, object]", config) if isinstance(config, dict) else {}
+    device, model = known.get("device"), None if values.get("recipe") == SOLVER else values.get("lm")
+    return Facts(
+        name,
+        values,
+        _count(known.get("batches_per_epoch")),
+        _count(known.get("total_steps")),
+        _count(known.get("checkpoint_bytes")),
+        str(known.get("summary", "")),
+        device if isinstance(device, str) else None,
+        model if isinstance(model, str) else None,
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """A run at one moment; everything in it is to be read only.
+
+    Attributes:
+        state: What its events add up to.
+        history: Its numbers, samples, marks and log lines.
+        now: Seconds since the epoch.
+        alive: Whether a process trains it.
+        replay: Whether a finished run is played as if live.
+        facts: What run.json says.
+        phase: What it is doing, with what was just asked of it taken into account.
+        epoch_seconds: Until the epoch ends; NaN while that is not known.
+        run_seconds: Until the run ends; NaN while that is not known.
+        cursor: The step that the charts' cursor is at; None while they follow the newest.
+        complete: Whether all of the log has been read.
+        damaged: Lines of the log that were left out.
+        gone: Whether the run has been deleted or moved.
+    """
+
+    state: RunState
+    history: History
+    now: float
+    alive: bool
+    replay: bool = False
+    facts: Facts = Facts("")
+    phase: Phase = Phase.STARTING
+    epoch_seconds: float = math.nan
+    run_seconds: float = math.nan
+    cursor: int | None = None
+    complete: bool = True
+    damaged: int = 0
+    gone: bool = False
+
+    def lacks(self, dotted: str) -> bool:
+        """Whether the run's recipe has no such number, whatever stands in its events."""
+        return self.facts.config.get("recipe") == SOLVER and dotted in NOT_IN_SOLVER
+
+    def latest(self, dotted: str) -> float:
+        """Return a number of the last step by its dotted name; NaN where there is none."""
+        return number(self.state.last_step, dotted) if self.state.last_step is not None else math.nan
+
+    def count(self, dotted: str) -> int:
+        """Return a count of the last step by its dotted name; 0 where there is none."""
+        return whole(self.state.last_step, dotted) if self.state.last_step is not None else 0
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -1,1 +1,0 @@
-"""One file for each screen and dialog of the console."""

@@ -1,0 +1,119 @@
+"""What is known of a task while it is solved: pure data, made of `adaptation` events and the answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import cast
+
+from arc_core.evaluation.folder import TaskAnswer
+from arc_core.run.events import Event
+from arc_tui.runs.fields import number, whole
+from arc_tui.runs.samples import Grid, grid_of
+
+
+class Stage(StrEnum):
+    """How far the solving process is."""
+
+    STARTING = "starting"
+    ADAPTING = "adapting"
+    VOTING = "voting"
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the solver predicted at a step.
+
+    Attributes:
+        step: Steps taken.
+        steps: Steps of the whole adaptation.
+        loss: Of the last step; NaN where it was not finite.
+        seconds: Since the process began on the task.
+        demonstrations: What each demonstration's input became.
+        queries: What each test input became.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    seconds: float
+    demonstrations: tuple[Grid, ...]
+    queries: tuple[Grid, ...]
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the adaptation is over."""
+        return self.step >= self.steps
+
+
+@dataclass(frozen=True)
+class SolveState:
+    """All that is known.
+
+    Attributes:
+        looks: What has been predicted, the newest last.
+        answer: The answers; None until they are there.
+    """
+
+    looks: tuple[Look, ...] = ()
+    answer: TaskAnswer | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """How far it is."""
+        if self.answer is not None:
+            return Stage.ANSWERED
+        if not self.looks:
+            return Stage.STARTING
+        return Stage.VOTING if self.looks[-1].is_last else Stage.ADAPTING
+
+    @property
+    def eta(self) -> float:
+        """Seconds until the adaptation is over; NaN while that cannot be told."""
+        if len(self.looks) < 2:
+            return math.nan
+        first, last = self.looks[0], self.looks[-1]
+        taken = last.step - first.step
+        return (last.seconds - first.seconds) / taken * (last.steps - last.step) if taken > 0 else math.nan
+
+
+def take(state: SolveState, events: Iterable[Event], answer: TaskAnswer | None) -> SolveState:
+    """Take in what is new.
+
+    Args:
+        state: What was known.
+        events: New events in their order; others than `adaptation` say nothing.
+        answer: The answers; None while there are none.
+    """
+    looks = [look_of(event) for event in events if event.get("type") == "adaptation"]
+    if not looks and answer is state.answer:
+        return state
+    return replace(state, looks=(*state.looks, *looks), answer=answer)
+
+
+def look_of(event: Event) -> Look:
+    """Read an `adaptation` event; what is damaged in a grid becomes a sign for it."""
+    return Look(
+        whole(event, "step"),
+        whole(event, "steps"),
+        number(event, "loss"),
+        number(event, "seconds"),
+        _grids(event.get("demonstrations")),
+        _grids(event.get("queries")),
+    )
+
+
+def changed_cells(before: Grid, after: Grid) -> int:
+    """Return how many cells of the later grid the earlier one has otherwise, or not at all."""
+    return sum(
+        not (y < len(before) and x < len(before[y]) and before[y][x] == cell)
+        for y, row in enumerate(after)
+        for x, cell in enumerate(row)
+    )
+
+
+def _grids(value: object) -> tuple[Grid, ...]:
+    return tuple(map(grid_of, cast("list[object]", value))) if isinstance(value, list) else ()

@@ -1,0 +1,126 @@
+"""Grids as large as there is room for; what does not fit even at its smallest is scrolled to."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from arc_tui.drawing.grids import draw, lay_out, pictures_of
+from arc_tui.drawing.rows import Row, width
+from arc_tui.runs.samples import Sample
+from arc_tui.ui.rows_view import looks, painted
+
+
+class DrawnView(ScrollView, can_focus=True):
+    """Shows rows that are drawn for its size; what does not fit is scrolled by keys and mouse.
+
+    Args:
+        empty: What to say while there is nothing to draw.
+    """
+
+    DEFAULT_CSS = """
+    DrawnView { height: 1fr; width: 1fr; scrollbar-size: 1 1; }
+    """
+
+    def __init__(
+        self,
+        *,
+        empty: str = "",
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._empty = empty
+        self._digits = False
+        self._rows: list[Row] = []
+        self._drawn: object = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """What is drawn, scrolled out of sight or not."""
+        return self._rows
+
+    def content(self) -> Hashable:
+        """Return what is shown, to be compared with what was drawn last; None while there is nothing.
+
+        Raises:
+            NotImplementedError: In a view that does not say.
+        """
+        raise NotImplementedError
+
+    def drawing(self, cells: int, lines: int, *, digits: bool, plain: bool) -> list[Row]:
+        """Draw what is shown, once there is something.
+
+        Args:
+            cells: Width.
+            lines: Height.
+            digits: Whether each cell must show its digit.
+            plain: Whether to keep to ASCII.
+
+        Raises:
+            NotImplementedError: In a view that does not say.
+        """
+        raise NotImplementedError
+
+    def redraw(self) -> None:
+        """Draw again if content, size or theme have changed; only lines that differ are painted."""
+        theme, size, content = looks(self), self.size, self.content()
+        state = (content, self._digits, theme.colourless, theme.ascii, size)
+        if state == self._drawn or not size:
+            return
+        self._drawn = state
+        before = self._rows
+        if content is None:
+            self._rows = [[(self._empty, "muted")]]
+        else:
+            digits = self._digits or theme.colourless
+            self._rows = self.drawing(*size, digits=digits, plain=theme.ascii)
+            if len(self._rows) > size.height and size.width == self.outer_size.width:
+                # A scrollbar will take a column.
+                self._rows = self.drawing(size.width - 1, size.height, digits=digits, plain=theme.ascii)
+        self.virtual_size = Size(max(map(width, self._rows), default=0), len(self._rows))
+        for y in range(max(len(before), len(self._rows))):
+            old = before[y] if y < len(before) else None
+            if old != (self._rows[y] if y < len(self._rows) else None):
+                self.refresh(Region(0, y - self.scroll_offset.y, size.width, 1))
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.redraw()
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one line."""
+        left, top = self.scroll_offset
+        row = self._rows[y + top] if 0 <= y + top < len(self._rows) else []
+        return painted(row, self).crop_extend(left, left + self.size.width, self.rich_style)
+
+
+class GridView(DrawnView):
+    """Shows the four grids of one sample."""
+
+    def __init__(self) -> None:
+        super().__init__(empty="waits for the first sample")
+        self._sample: Sample | None = None
+
+    def show_sample(self, sample: Sample | None, *, digits: bool = False) -> None:
+        """Show a sample, or that there is none yet.
+
+        Args:
+            sample: The sample.
+            digits: Whether each cell shows its digit; without colours all do.
+        """
+        self._sample, self._digits = sample, digits
+        self.redraw()
+
+    def content(self) -> Hashable:
+        """Return the sample."""
+        return self._sample
+
+    def drawing(self, cells: int, lines: int, *, digits: bool, plain: bool) -> list[Row]:
+        """Draw it."""
+        assert self._sample is not None
+        layout = lay_out(pictures_of(self._sample), cells, lines, digits=digits, plain=plain)
+        return draw(layout, digits=digits, plain=plain)

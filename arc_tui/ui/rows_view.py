@@ -1,0 +1,68 @@
+"""A widget that shows rows of named styles and repaints only the lines that have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.segment import Segment
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from arc_tui.drawing.rows import Row, Run, cut
+from arc_tui.looks.themes import Theme, load_theme
+
+_LETTERS = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉━╸╺", "_.,-~=+#||||###=--")
+"""What blocks and bars become in a theme that keeps to plain letters."""
+
+
+def looks(widget: Widget) -> Theme:
+    """Return the theme of the app that a widget is in; the default one in any other app."""
+    theme = getattr(widget.app, "looks", None)
+    return theme if isinstance(theme, Theme) else load_theme()
+
+
+class RowsView(Widget, can_focus=False):
+    """Shows rows; what does not fit is cut at the right and below."""
+
+    DEFAULT_CSS = """
+    RowsView { height: 1fr; width: 1fr; }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._rows: list[Row] = []
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """What is shown."""
+        return self._rows
+
+    def show(self, rows: Sequence[Sequence[Run]]) -> None:
+        """Show other rows; lines that stay as they are are not painted again."""
+        before, self._rows = self._rows, [list(row) for row in rows]
+        for y in range(max(len(before), len(self._rows))):
+            old = before[y] if y < len(before) else None
+            new = self._rows[y] if y < len(self._rows) else None
+            if old != new:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Take as many lines as there are rows, where the height is `auto`."""
+        del container, viewport, width
+        return len(self._rows)
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one line."""
+        row = cut(self._rows[y], self.size.width) if 0 <= y < len(self._rows) else []
+        return painted(row, self).adjust_cell_length(self.size.width, self.rich_style)
+
+
+def painted(row: Sequence[Run], widget: Widget) -> Strip:
+    """Return a row in the colours of the theme, on the ground of a widget."""
+    ground, theme = widget.rich_style, looks(widget)
+    if theme.ascii:
+        row = [(text.translate(_LETTERS), style) for text, style in row]
+    return Strip(
+        [Segment(text, ground + theme.style(style) if style else ground) for text, style in row if text]
+    )

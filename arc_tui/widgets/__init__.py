@@ -1,1 +1,0 @@
-"""One file for each thing on the console's screens."""

@@ -1,0 +1,171 @@
+"""A pretraining run is resumed by the same code as any other, and tells as much."""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_run import give, measured, seal, told, warned
+
+from arc_core.base.errors import CheckpointError
+from arc_core.pretraining.trainer import Pretrainer
+from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
+from arc_core.run.config import TrainConfig, resolve
+from arc_core.run.directory import RunDirectory, RunLock, create_run
+from arc_core.run.events import EventWriter, next_seq, read_events
+from arc_core.run.provenance import describe_run
+
+SETTINGS: dict[str, Any] = {
+    **{"preset": "solver", "device": "cpu", "threads": 1, "amp": "off", "epochs": 2, "batch_size": 4},
+    **{"hidden_dim": 16, "prompt_dim": 16, "max_steps": 2, "schedule": "constant", "warmup_steps": 0},
+}
+IDS = tuple("abcd")
+
+
+def write_tasks(folder: Path, ids: tuple[str, ...] = IDS) -> Path:
+    """Write a folder of tasks of three demonstrations and a test, all grids 3 by 3."""
+    folder.mkdir(exist_ok=True)
+    for number, name in enumerate(ids):
+        grids = [
+            [[(number + i * row + column) % 10 for column in range(3)] for row in range(3)] for i in range(5)
+        ]
+        pairs = [{"input": grids[i], "output": grids[i + 1]} for i in range(4)]
+        (folder / f"{name}.json").write_text(json.dumps({"train": pairs[:3], "test": pairs[3:]}))
+    return folder
+
+
+def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
+    tasks = write_tasks(folder / "tasks")
+    config = resolve(SETTINGS | {"dataset": str(tasks), "name": name} | settings)
+    return create_run(folder / "runs", name, describe_run(config, ["arc-tui", "train"]))
+
+
+@contextlib.contextmanager
+def opened(run: RunDirectory) -> Iterator[Pretrainer]:
+    config = TrainConfig.from_dict(run.read()["config"])
+    with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
+        trainer = Pretrainer(run, config, events)
+        try:
+            yield trainer
+        finally:
+            trainer.saver.close()
+
+
+def train(run: RunDirectory, prepare: Callable[[Pretrainer], object] = lambda trainer: None) -> str:
+    with opened(run) as trainer:
+        prepare(trainer)
+        return trainer.train()
+
+
+def stop_after(step: int) -> Callable[[Pretrainer], None]:
+    def prepare(trainer: Pretrainer) -> None:
+        train_batch = trainer.train_batch
+
+        def watched(batch: Any) -> bool:
+            applied = train_batch(batch)
+            if trainer.progress.step == step:
+                trainer.control.ask_to_stop("enough")
+            return applied
+
+        vars(trainer)["train_batch"] = watched
+
+    return prepare
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> RunDirectory:
+    """A run of 4 batches of 4 pairs an epoch, stopped after its second step."""
+    run = new_run(tmp_path)
+    assert train(run, stop_after(2)) == "enough"
+    return run
+
+
+def edit_state(run: RunDirectory, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the newest checkpoint's state.json."""
+    checkpoint = list_checkpoints(run.checkpoints)[-1]
+    state = read_state(checkpoint)
+    change(state)
+    (checkpoint / STATE).write_text(json.dumps(state))
+    seal(checkpoint)
+
+
+def test_it_is_exact(tmp_path: Path, stopped: RunDirectory):
+    whole = new_run(tmp_path, "whole")
+    train(whole)
+    train(stopped)
+    assert measured(read_events(stopped.events)) == measured(read_events(whole.events))
+    assert told(stopped, "warning") == []
+
+
+def test_a_missing_entry_is_named(stopped: RunDirectory):
+    edit_state(stopped, lambda state: state.pop("system"))
+    with pytest.raises(CheckpointError, match=r"00000 cannot be used: state\.json: system is missing"):
+        train(stopped)
+
+
+def test_it_goes_on_in_float16_with_a_scale_of_its_own(stopped: RunDirectory):
+    edit_state(stopped, lambda state: state["system"].pop("amp_dtype"))  # as earlier versions wrote it
+    give(stopped, amp="float16")
+    assert train(stopped, stop_after(3)) == "enough"
+    assert told(stopped, "step")[-1]["amp"]["dtype"] == "float16"
+    (message,) = warned(stopped, "options_changed")
+    assert message.endswith("amp off is now float16.")
+
+
+def test_a_stop_before_the_next_step_saves_nothing_again(stopped: RunDirectory):
+    assert train(stopped, lambda trainer: trainer.control.ask_to_stop("at once")) == "at once"
+    assert len(list_checkpoints(stopped.checkpoints)) == 1
+
+
+def test_a_run_at_step_0_that_goes_on_from_a_checkpoint_holds_it(tmp_path: Path):
+    run = new_run(tmp_path)
+    train(run, lambda trainer: trainer.control.ask_to_stop("at once"))
+    assert len(list_checkpoints(run.checkpoints)) == 1
+    train(run, lambda trainer: trainer.control.ask_to_stop("at once"))
+    assert len(list_checkpoints(run.checkpoints)) == 1
+
+
+def test_a_skipped_step_is_told(stopped: RunDirectory):
+    def spoil(trainer: Pretrainer) -> None:
+        stop_after(3)(trainer)
+        with torch.no_grad():
+            next(trainer.system.net.parameters()).fill_(torch.nan)
+
+    train(stopped, spoil)
+    (message,) = warned(stopped, "nonfinite")
+    assert message.startswith("Step 3 was skipped: not finite in consistency")
+
+
+@pytest.mark.parametrize("size", [1, 6])
+def test_another_batch_size_in_mid_epoch_trains_each_pair_once(stopped: RunDirectory, size: int):
+    give(stopped, batch_size=size, epochs=1)
+    keys: list[tuple[str, int]] = []
+
+    def watch(trainer: Pretrainer) -> None:
+        assert trainer.progress.trained is not None
+        keys.extend(trainer.progress.trained.before | trainer.progress.trained.since)
+        train_batch = trainer.train_batch
+
+        def watched(batch: Any) -> bool:
+            keys.extend(trainer.keys_of(batch))
+            return train_batch(batch)
+
+        vars(trainer)["train_batch"] = watched
+
+    assert train(stopped, watch) == "completed"
+    assert sorted(keys) == [(task, pair) for task in IDS for pair in range(4)]
+
+
+def test_a_task_in_the_place_of_another_does_not_inherit_its_prompt(tmp_path: Path, stopped: RunDirectory):
+    (tmp_path / "tasks" / "b.json").rename(tmp_path / "tasks" / "x.json")
+    with pytest.raises(CheckpointError, match=r"1 are gone from the data \(b\); 1 are new in it \(x\)"):
+        train(stopped)
+
+
+def test_another_architecture_is_named(stopped: RunDirectory):
+    give(stopped, agent_options="blocks=tied")
+    with pytest.raises(CheckpointError, match="its architecture has blocks untied, the run now tied"):
+        train(stopped)

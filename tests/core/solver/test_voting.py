@@ -1,0 +1,48 @@
+"""Votes of views, and the two answers chosen from them."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arc_core.solver.voting import Ballot, choose, tally
+
+
+def ballot(rows, certainty=0.9, weight=1.0):
+    grid = np.array(rows)
+    shares = np.full((*grid.shape, 10), (1 - certainty) / 9, np.float32)
+    np.put_along_axis(shares, grid[..., None], certainty, axis=-1)
+    return Ballot(shares, weight)
+
+
+def test_the_two_grids_with_most_votes_are_the_answers():
+    ballots = [ballot([[1]]), ballot([[2]]), ballot([[2]]), ballot([[3]], 0.5), ballot([[1, 1]], weight=0.1)]
+    choice = choose(ballots)
+    assert [grid.tolist() for grid in choice.attempts] == [[[2]], [[1]]]
+    np.testing.assert_allclose(choice.confidence, (2 / 4.1, 1 / 4.1))
+
+
+def test_equal_votes_are_decided_by_certainty():
+    assert choose([ballot([[1]], 0.6), ballot([[2]], 0.8)]).attempts[0].tolist() == [[2]]
+
+
+def test_where_all_agree_the_second_answer_changes_the_least_certain_cell():
+    sure, unsure = ballot([[1, 2, 3]]).shares, ballot([[1, 2, 3]]).shares.copy()
+    unsure[0, 1] = 0
+    unsure[0, 1, [2, 7]] = 0.55, 0.45
+    choice = choose([Ballot(sure), Ballot(unsure)])
+    assert [grid.tolist() for grid in choice.attempts] == [[[1, 2, 3]], [[1, 7, 3]]]
+    assert choice.confidence == (1.0, 0.0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([0.3, 0.6, 0.9])), min_size=1),
+    st.randoms(),
+)
+def test_the_order_of_the_ballots_does_not_matter_and_answers_differ(drawn, random):
+    ballots = [ballot([[a, b]], certainty) for a, b, certainty in drawn]
+    choice = choose(ballots)
+    random.shuffle(ballots)
+    again = choose(ballots)
+    assert [g.tolist() for g in choice.attempts] == [g.tolist() for g in again.attempts]
+    assert choice.attempts[0].tolist() != choice.attempts[1].tolist()
+    assert sum(candidate.votes for candidate in tally(ballots)) == len(ballots)

@@ -1,0 +1,232 @@
+"""What a step tells: its event, its sample, its pace, and the epoch's means."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from arc_core.data.dataset import Example
+from arc_core.pipeline.batch import Batch, collate
+from arc_core.pipeline.step import StepResult, training_step
+from arc_core.pipeline.system import ArcSystem
+from arc_core.training.optimizer import MixedPrecision
+from arc_core.training.telemetry import (
+    MEAN_FIELDS,
+    RATE_WINDOW_SECONDS,
+    EpochMeans,
+    Pace,
+    sample_fields,
+    step_fields,
+)
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="module")
+def stepped(
+    make_system: Callable[..., ArcSystem], make_examples: Callable[..., list[Example]]
+) -> tuple[StepResult, Batch, ArcSystem]:
+    system = make_system()
+    batch = collate(make_examples(3, seed=6))
+    return training_step(system, batch, epoch=1, step=1), batch, system
+
+
+def event_of(loss: float | None, reward: float = 0.0, pairs: int = 4) -> dict[str, Any]:
+    """A step event with these numbers; the others are 0."""
+    event: dict[str, Any] = {name: {} for name in MEAN_FIELDS}
+    return event | {
+        "pairs": pairs,
+        "pairs_per_second": 0.0,
+        "loss": {"combined": loss},
+        "reward": {"total": reward},
+        "step": 7,
+        "rule": "not a number",
+    }
+
+
+# Pace
+
+
+def test_the_rate_is_pairs_over_seconds(clock: FakeClock) -> None:
+    pace = Pace(clock=clock)
+    for _ in range(5):
+        clock.now += 0.5
+        rate = pace.add(4)
+    assert rate == pytest.approx(8.0)
+
+
+def test_the_first_step_has_a_rate(clock: FakeClock) -> None:
+    pace = Pace(clock=clock)
+    clock.now += 2.0
+    assert pace.add(8) == pytest.approx(4.0)
+
+
+def test_only_the_last_seconds_count(clock: FakeClock) -> None:
+    pace = Pace(clock=clock)
+    for _ in range(20):
+        clock.now += 1.0
+        pace.add(100)
+    for _ in range(int(RATE_WINDOW_SECONDS)):
+        clock.now += 1.0
+        rate = pace.add(2)
+    assert rate == pytest.approx(2.0)
+
+
+def test_a_step_longer_than_the_window_has_its_own_rate(clock: FakeClock) -> None:
+    pace = Pace(clock=clock)
+    for _ in range(3):
+        clock.now += 4 * RATE_WINDOW_SECONDS
+        rate = pace.add(8)
+    assert rate == pytest.approx(8 / (4 * RATE_WINDOW_SECONDS))
+
+
+def test_a_pause_counts_neither_as_time_nor_against_the_rate(clock: FakeClock) -> None:
+    pace = Pace(clock=clock)
+    for _ in range(4):
+        clock.now += 1.0
+        pace.add(3)
+    clock.now += 500.0
+    pace.leave_out(500.0)
+    assert pace.elapsed_seconds == pytest.approx(4.0)
+    clock.now += 1.0
+    assert pace.add(3) == pytest.approx(3.0)
+    assert pace.elapsed_seconds == pytest.approx(5.0)
+
+
+def test_the_seconds_of_earlier_processes_are_counted(clock: FakeClock) -> None:
+    pace = Pace(elapsed_before=90.0, clock=clock)
+    clock.now += 2.0
+    assert pace.elapsed_seconds == pytest.approx(92.0)
+    assert pace.add(4) == pytest.approx(2.0)  # and not in the rate
+
+
+def test_two_steps_within_one_tick_of_the_clock_do_not_divide_by_zero(clock: FakeClock) -> None:
+    assert math.isfinite(Pace(clock=clock).add(1))
+
+
+# Means
+
+
+def test_means_are_over_the_steps() -> None:
+    means = EpochMeans()
+    for loss, reward in ((1.0, 0.5), (2.0, -0.5), (6.0, 0.3)):
+        means.add(event_of(loss, reward))
+    found = means.means()
+    assert found["loss"]["combined"] == pytest.approx(3.0)
+    assert found["reward"]["total"] == pytest.approx(0.1)
+    assert found["pairs"] == 4
+    assert set(found) == set(MEAN_FIELDS)
+
+
+def test_a_number_that_was_not_finite_is_left_out_of_its_mean() -> None:
+    means = EpochMeans()
+    for loss in (2.0, None, 4.0):
+        means.add(event_of(loss, reward=0.6))
+    assert means.means()["loss"]["combined"] == pytest.approx(3.0)
+    assert means.means()["reward"]["total"] == pytest.approx(0.6)
+
+
+def test_means_go_on_exactly_where_a_checkpoint_left_them() -> None:
+    whole, first = EpochMeans(), EpochMeans()
+    losses = [0.1, None, 1 / 3, 7e-9, 2.5]
+    for loss in losses:
+        whole.add(event_of(loss))
+    for loss in losses[:2]:
+        first.add(event_of(loss))
+    resumed = EpochMeans.restored(json.loads(json.dumps(first.state())))
+    for loss in losses[2:]:
+        resumed.add(event_of(loss))
+    assert resumed.count == whole.count == 5
+    assert resumed.means() == whole.means()
+
+
+def test_an_epoch_without_steps_has_no_means() -> None:
+    assert EpochMeans().means() == {}
+
+
+# A step's event
+
+
+def test_a_step_event_holds_the_steps_numbers(stepped: tuple[StepResult, Batch, ArcSystem]) -> None:
+    result, batch, system = stepped
+    fields = step_fields(result, batch, system.precision, 12.5, 60.0)
+    assert fields["pairs"] == 3
+    assert (fields["pairs_per_second"], fields["elapsed_seconds"]) == (12.5, 60.0)
+    assert fields["loss"] == result.loss
+    assert fields["accuracy"] == {
+        "cell": pytest.approx(sum(result.cell_accuracy) / 3),
+        "exact": sum(result.exact) / 3,
+    }
+    assert fields["curriculum"]["size_weight"] == pytest.approx(5 / 6)
+    assert fields["rule"] == batch.prompt_inputs.rules[0]
+    assert fields["amp"] == {"dtype": "float32", "scale": 1.0, "skipped_steps": 0}
+    json.dumps(fields, allow_nan=False)
+
+
+def test_a_step_events_parts_add_up(stepped: tuple[StepResult, Batch, ArcSystem]) -> None:
+    result, batch, system = stepped
+    fields = step_fields(result, batch, system.precision, 1.0, 1.0)
+    loss, reward = fields["loss"], fields["reward"]
+    parts = [value for name, value in loss.items() if name not in ("efe_total", "combined")]
+    assert len(parts) == 8
+    assert sum(parts) == pytest.approx(loss["efe_total"], rel=1e-5)
+    assert loss["combined"] == pytest.approx(0.7 * loss["efe_total"] - 0.3 * reward["total"], rel=1e-5)
+    halves = reward["d_size"] + reward["d_color"] + reward["d_rev"]
+    assert reward["total"] == pytest.approx(reward["d_acc"] + 0.5 * halves, abs=1e-6)
+
+
+def test_a_step_events_groups_have_the_designs_names(stepped: tuple[StepResult, Batch, ArcSystem]) -> None:
+    result, batch, system = stepped
+    fields = step_fields(result, batch, system.precision, 1.0, 1.0)
+    assert {name: set(value) for name, value in fields.items() if isinstance(value, dict)} == {
+        "loss": {
+            "risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size",
+            "efe_total", "combined",
+        },
+        "reward": {"total", "d_acc", "d_size", "d_color", "d_rev"},
+        "hard_cells": {"mask_ratio"},
+        "curriculum": {"size_weight"},
+        "memory": {"ema", "threshold", "entries", "stored"},
+        "grad_norm": {"agent", "lm", "memory", "efe_loss", "policy"},
+        "amp": {"dtype", "scale", "skipped_steps"},
+        "learning_rate": {"agent", "lm", "memory", "efe_loss", "policy"},
+        "accuracy": {"cell", "exact"},
+    }  # fmt: skip
+
+
+def test_the_scale_of_a_scaler_is_told(stepped: tuple[StepResult, Batch, ArcSystem]) -> None:
+    result, batch, _ = stepped
+    precision = MixedPrecision(torch.device("cpu"), "float16", init_scale=1024.0)
+    precision.skipped_steps = 3
+    fields = step_fields(result, batch, precision, 1.0, 1.0)
+    assert fields["amp"] == {"dtype": "float16", "scale": 1024.0, "skipped_steps": 3}
+
+
+@pytest.mark.parametrize("index", [0, 2])
+def test_a_sample_shows_one_pair_at_its_own_sizes(
+    stepped: tuple[StepResult, Batch, ArcSystem], make_examples: Callable[..., list[Example]], index: int
+) -> None:
+    result, batch, _ = stepped
+    example = make_examples(3, seed=6)[index]
+    sample = sample_fields(result, batch, index)
+    assert (sample["task"], sample["pair"]) == (example.task_id, example.pair_index)
+    for name, grid in (("input", example.input), ("target", example.target)):
+        assert sample[name] == ["".join(map(str, row)) for row in grid.tolist()]
+    for name, prediction in (("before", result.before), ("after", result.after)):
+        grid = prediction.grids(batch.inputs)[index]
+        assert sample[name] == ["".join(map(str, row)) for row in grid.tolist()]
+        assert [len(sample[name]), len(sample[name][0])] == prediction.output.sizes[index].tolist()

@@ -1,0 +1,239 @@
+"""How a console is fed from a run's log: the end first, the rest behind, then what is written."""
+
+import fcntl
+import itertools
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recordings import TORN_LINE, console_events, killed_events, make_run
+
+from arc_core.run.directory import RunDirectory
+from arc_core.run.events import Event, read_events
+from arc_tui.runs.backward import blocks_before, outline
+from arc_tui.runs.feed import Batch, Feed
+from arc_tui.runs.history import History
+from arc_tui.runs.state import Phase, RunState, initial, observed, reduce
+
+PATIENCE_SECONDS = 30.0
+
+
+class Collected:
+    """Batches of a feed, and a wait for what they tell."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, batch: Batch) -> None:
+        with self._changed:
+            self.batches.append(batch)
+            self._changed.notify_all()
+
+    def until(self, last: object) -> Batch:
+        """Wait for a batch of which `last(batch)` is true, and return it."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(map(last, self.batches)), PATIENCE_SECONDS)
+            return next(batch for batch in self.batches if last(batch))
+
+    def history(self) -> History:
+        """What the batches add up to."""
+        history = History()
+        for batch in self.batches:
+            history.add(batch.digest, older=batch.older)
+        return history
+
+
+@pytest.fixture
+def feeds() -> Iterator[list[Feed]]:
+    """Feeds to stop when the test is over."""
+    started: list[Feed] = []
+    yield started
+    for feed in started:
+        feed.stop()
+
+
+def _follow(feeds: list[Feed], run: RunDirectory, **sizes: int) -> Collected:
+    collected = Collected()
+    feeds.append(Feed(run, collected, **sizes))
+    feeds[-1].start()
+    return collected
+
+
+def _append(run: RunDirectory, *events: Event) -> None:
+    with run.events.open("ab") as log:
+        for event in events:
+            log.write(json.dumps(event).encode() + b"\n")
+
+
+def _complete(batch: Batch) -> bool:
+    return batch.complete
+
+
+@pytest.mark.parametrize(("tail", "block"), [(3_000, 2_000), (9_000, 40_000), (1 << 20, 1 << 20)])
+def test_history_and_state_are_those_of_the_whole_log_however_it_is_cut(
+    tmp_path: Path, feeds: list[Feed], tail: int, block: int
+):
+    run = make_run(tmp_path)
+    collected = _follow(feeds, run, tail_bytes=tail, block_bytes=block)
+    last = collected.until(_complete)
+    expected = reduce(read_events(run.events), initial(run.read()))
+    assert last.state == observed(expected, alive=False)
+    history, whole = collected.history(), History()
+    whole.add(console_events())
+    assert history.marks() == whole.marks()
+    assert history.entries == whole.entries
+    assert history.sample_steps == whole.sample_steps
+    assert history.window("loss.combined", 1, 60, 60).count.sum() == 59  # one was not finite
+
+
+def test_end_of_the_log_comes_first_and_alone(tmp_path: Path, feeds: list[Feed]):
+    run = make_run(tmp_path)
+    collected = _follow(feeds, run, tail_bytes=5_000, block_bytes=5_000)
+    collected.until(_complete)
+    first, *rest = collected.batches
+    assert not first.older
+    assert 0 < len(json.dumps(first.events)) < 10_000
+    assert first.events == console_events()[-len(first.events) :]
+    assert first.state.phase is Phase.FINISHED
+    assert all(batch.older for batch in rest)
+    assert [batch.complete for batch in collected.batches] == [False] * len(rest) + [True]
+
+
+def test_log_that_is_not_there_yet_is_followed_once_it_is(tmp_path: Path, feeds: list[Feed]):
+    run = make_run(tmp_path, [])
+    run.events.unlink()
+    run.update(created=0.0)
+    collected = _follow(feeds, run)
+    assert collected.until(_complete).events == []
+    events = console_events()
+    _append(run, *events[:5])
+    assert collected.until(lambda batch: len(batch.events) > 0).state.step > 0
+    _append(run, *events[5:9])
+    collected.until(lambda batch: batch.events and batch.events[-1]["seq"] == 9)
+    assert [event for batch in collected.batches for event in batch.events] == events[:9]
+    assert not any(batch.older for batch in collected.batches)
+
+
+def test_run_made_just_now_is_starting_until_its_process_holds_the_lock(tmp_path: Path, feeds: list[Feed]):
+    run = make_run(tmp_path, [])
+    created = run.read()["created"]
+    for seconds, phase in ((5, Phase.STARTING), (500, Phase.CRASHED)):
+        collected = Collected()
+        feeds.append(Feed(run, collected, lambda seconds=seconds: created + seconds))
+        feeds[-1].start()
+        assert collected.until(_complete).state.phase is phase
+
+
+def test_death_of_the_process_is_told_by_its_lock(tmp_path: Path, feeds: list[Feed]):
+    run = make_run(tmp_path, killed_events())
+    lock = os.open(run.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    collected = _follow(feeds, run)
+    living = collected.until(_complete)
+    assert living.alive
+    assert not living.state.ended
+    os.close(lock)
+    dead = collected.until(lambda batch: not batch.alive)
+    assert dead.state.phase is Phase.CRASHED
+
+
+def test_torn_and_damaged_lines_are_counted_wherever_they_are(tmp_path: Path, feeds: list[Feed]):
+    run = make_run(tmp_path)
+    lines = run.events.read_bytes().splitlines(keepends=True)
+    lines[3:3] = [b"not an event\n", b'{"type":"step"}\n']
+    lines[-1:-1] = [b"\xff\xfe\n"]
+    run.events.write_bytes(b"".join(lines) + TORN_LINE)
+    collected = _follow(feeds, run, tail_bytes=4_000, block_bytes=4_000)
+    last = collected.until(_complete)
+    assert last.damaged == 3
+    assert last.state.step == 60
+    with run.events.open("ab") as log:
+        log.write(b"\n")
+    _append(run, {"type": "paused", "seq": 10_000, "time": 1.0, "step": 60})
+    assert collected.until(lambda batch: batch.damaged == 4).events[-1]["type"] == "paused"
+
+
+def test_what_is_written_while_earlier_log_is_read_is_part_of_the_state(tmp_path: Path, feeds: list[Feed]):
+    run = make_run(tmp_path, console_events()[:-1])
+    late = {"type": "warning", "seq": 10_000, "time": 2e9, "code": "x", "message": "late", "advice": ""}
+    collected = Collected()
+
+    def on_batch(batch: Batch) -> None:
+        if not collected.batches:
+            _append(run, late)
+        collected(batch)
+
+    feeds.append(Feed(run, on_batch, tail_bytes=2_000, block_bytes=8_000))
+    feeds[-1].start()
+    collected.until(lambda batch: late in batch.events)
+    state = collected.until(_complete).state
+    assert state == observed(reduce(read_events(run.events), initial(run.read())), alive=False)
+
+
+def test_log_that_is_a_link_is_told_as_a_problem_and_not_read(tmp_path: Path, feeds: list[Feed]):
+    run = make_run(tmp_path)
+    run.events.rename(tmp_path / "elsewhere")
+    run.events.symlink_to(tmp_path / "elsewhere")
+    collected = _follow(feeds, run)
+    problem = collected.until(lambda batch: batch.problem is not None)
+    assert "no regular file" in problem.problem
+    assert problem.events == []
+
+
+def test_nothing_is_handed_over_once_stopped(tmp_path: Path):
+    run = make_run(tmp_path)
+    collected, stopping = Collected(), threading.Event()
+
+    def on_batch(batch: Batch) -> None:
+        collected(batch)
+        if len(collected.batches) == 3:
+            feed.stop()  # from the feed's own thread
+            stopping.set()
+
+    feed = Feed(run, on_batch, tail_bytes=2_000, block_bytes=1_000)
+    feed.start()
+    assert stopping.wait(PATIENCE_SECONDS)
+    feed.stop()
+    assert len(collected.batches) == 3
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_outline_of_any_events_adds_up_to_the_same_state(data: st.DataObject):
+    events = data.draw(st.lists(st.sampled_from(console_events()), max_size=40))
+    assert reduce(outline(events)) == reduce(events)
+    cut = data.draw(st.integers(0, len(events)))
+    assert reduce([*outline(events[:cut]), *outline(events[cut:])]) == reduce(events)
+
+
+def test_outline_leaves_out_nearly_all_of_a_long_run():
+    steps = [event for event in console_events() if event["type"] in ("step", "sample")]
+    assert len(outline(steps)) <= 2
+    assert outline([]) == []
+    assert reduce(outline(steps)) == reduce(steps) != RunState()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    lines=st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b"")), max_size=20),
+    size=st.integers(1, 80),
+    data=st.data(),
+)
+def test_blocks_read_backwards_hold_every_line_once_in_order(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], size: int, data: st.DataObject
+):
+    path = tmp_path_factory.mktemp("log") / "events.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines) + b"torn")
+    count = data.draw(st.integers(0, len(lines)))
+    end = sum(len(line) + 1 for line in lines[:count])
+    blocks = list(blocks_before(path, end, size))
+    assert list(itertools.chain.from_iterable(found for _, found in reversed(blocks))) == lines[:count]
+    starts = [start for start, _ in blocks]
+    assert starts == sorted(starts, reverse=True)
+    assert starts[-1:] == ([0] if end else [])
