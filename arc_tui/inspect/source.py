@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arc_core.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
-from arc_core.errors import CheckpointError
+from arc_core.errors import CheckpointError, ConfigError
 from arc_core.paths import entries, expanded, is_dir, is_file, is_taken, matching, refusal, same_place
 from arc_core.rundir import LATEST, RunDirectory, open_run
 from arc_core.text import printable
@@ -123,7 +123,10 @@ def open_checkpoint(path: str | None, runs_dir: Path) -> Checkpoint:
     if path is None:
         return of_run(open_run(runs_dir, LATEST))
     shown = printable(path, 500)
-    place = expanded(path)
+    try:
+        place = expanded(path)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from None
     if is_taken(place):
         return _of_folder(place) if is_dir(place) else _of_file(place)
     if glob.has_magic(path):
