@@ -18,7 +18,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from arc_core.base.errors import CheckpointError
+from arc_core.base.errors import CheckpointError, ConfigError
 from arc_core.base.paths import entries, expanded, is_dir, is_file, is_taken, matching, refusal, same_place
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
@@ -123,7 +123,10 @@ def open_checkpoint(path: str | None, runs_dir: Path) -> Checkpoint:
     if path is None:
         return of_run(open_run(runs_dir, LATEST))
     shown = printable(path, 500)
-    place = expanded(path)
+    try:
+        place = expanded(path)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from None
     if is_taken(place):
         return _of_folder(place) if is_dir(place) else _of_file(place)
     if glob.has_magic(path):
