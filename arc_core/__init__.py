@@ -19,8 +19,8 @@ What each phase and step of the seed document became:
 | step 6 | resizing to the predicted size | `pipeline.resize`, `pipeline.system` |
 | step 7 | the four reward metrics | `pipeline.reward` |
 | steps 1 to 10 | one training step | `pipeline.step` |
-| step 11 | checkpoints and resuming | `checkpoints.persistence`, `checkpoints.restoring` |
-| | | `run.checkpoint_index` |
+| step 11 | checkpoints and resuming | `pipeline.persistence`, `checkpoints.snapshot` |
+| | | `checkpoints.persistence`, `checkpoints.restoring`, `run.checkpoint_index` |
 | step 6, in place of the target's size | output sizes by rules | `data.sizes` |
 | 4, honest scores | task lists and leak guards, Kaggle's files, scoring | `data.seen`, `data.kaggle` |
 | | | `data.scoring` |
@@ -34,9 +34,9 @@ What each phase and step of the seed document became:
 | 3 for the solver | its pretraining | `pretraining.trainer`, `pretraining.numbers`, `pretraining.system` |
 | | its data; its weights | `pretraining.pairs`, `data.generated`, `pretraining.export` |
 | 3b, 4 | epochs, commands, events; validation | `training.loop`, `pipeline.trainer`, `training.telemetry` |
-| | | `pipeline.validation` |
-| potential issues | warnings with advice; preflight | `training.diagnostics`, `pipeline.preflight` |
-| | | `pipeline.model_estimate` |
+| | | `pipeline.numbers`, `pipeline.validation` |
+| potential issues | warnings with advice; preflight | `pipeline.diagnostics`, `pipeline.preflight` |
+| | | `training.diagnostics`, `training.preflight`, `pipeline.model_estimate` |
 
 The seed's public names are exposed here and imported on first use, so that the boundary (`run.events`,
 `run.commands`, `run.directory`, `run.checkpoint_index`) is there without torch.
@@ -46,12 +46,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from arc_core.checkpoints.persistence import ModelPersistence
     from arc_core.data.dataset import ARCDataset
     from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
     from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
     from arc_core.pipeline.loss import EFELoss
     from arc_core.pipeline.memory import PermanentSolver
+    from arc_core.pipeline.persistence import ModelPersistence
     from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig
     from arc_core.pipeline.prompt import QwenHybridPrompt
     from arc_core.training.optimizer import GradientMonitor
@@ -76,7 +76,7 @@ _HOMES = {
     "DynamicMemoryThreshold": "pipeline.curriculum",
     "EFELoss": "pipeline.loss",
     "GradientMonitor": "training.optimizer",
-    "ModelPersistence": "checkpoints.persistence",
+    "ModelPersistence": "pipeline.persistence",
     "PermanentSolver": "pipeline.memory",
     "PolicyRefinedAgent": "pipeline.policy",
     "PolicyRefinedConfig": "pipeline.policy",

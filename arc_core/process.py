@@ -7,12 +7,12 @@ import stat
 import sys
 from pathlib import Path
 
-from arc_core.base.errors import ArcError, PreflightError, RunError
+from arc_core.base.errors import ArcError, PreflightError
 from arc_core.base.files import remove_unfinished
 from arc_core.base.paths import exists
 from arc_core.base.text import printable
-from arc_core.run.config import SOLVER, TrainConfig
-from arc_core.run.directory import RunDirectory, RunLock, trusted_run
+from arc_core.run.config import SOLVER
+from arc_core.run.directory import RunDirectory, RunLock, config_of, trusted_run
 from arc_core.run.events import EventWriter, next_seq
 
 REFUSED = 2
@@ -87,10 +87,7 @@ def _train(run: RunDirectory, events: EventWriter, stop: StopSignal) -> int:
 
 
 def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> str:
-    stored = run.read().get("config")
-    if not isinstance(stored, dict):
-        raise RunError(f"{run.run_json} holds no config")
-    config = TrainConfig.from_dict(stored)
+    config = config_of(run)
 
     from arc_core.pipeline.trainer import Trainer
     from arc_core.pretraining.trainer import Pretrainer

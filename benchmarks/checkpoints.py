@@ -20,16 +20,17 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
 
 import torch
 
-from arc_core.checkpoints.persistence import ModelPersistence
+from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.data.dataset import ARCDataset, plan_batches
 from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
+from arc_core.pipeline.numbers import step_fields
 from arc_core.pipeline.step import StepResult, training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.config import TrainConfig
 from arc_core.run.events import EventWriter, events_after, next_seq
 from arc_core.training.progress import Progress
 from arc_core.training.saving import Saver
-from arc_core.training.telemetry import Pace, step_fields
+from arc_core.training.telemetry import Pace
 
 INTERVAL = TrainConfig().checkpoint_every
 LARGE_HIDDEN = 832
@@ -60,7 +61,7 @@ def make_saver(system: ArcSystem, folder: Path, events: EventWriter) -> Saver:
     def refuse(finding: object) -> None:
         raise AssertionError(finding)
 
-    persistence = ModelPersistence(folder / "checkpoints", keep=1)
+    persistence = CheckpointFolder(folder / "checkpoints", keep=1)
     return Saver(persistence, system, events, torch.get_num_threads(), refuse)
 
 

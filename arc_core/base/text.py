@@ -33,5 +33,13 @@ def printable(text: str, limit: int | None = None) -> str:
     return text
 
 
+def first_line(error: BaseException) -> str:
+    """Say what a library complained about in at most 200 characters of one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):  # what follows says what is wrong
+        lines[0] = f"{lines[0]} {lines[1]}"
+    return (lines[0][:200] if lines else type(error).__name__).rstrip(".")
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

@@ -12,9 +12,6 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import torch
 
 from arc_core.base.durable import (
     forget_cached,
@@ -27,25 +24,8 @@ from arc_core.base.durable import (
 )
 from arc_core.base.errors import CheckpointError
 from arc_core.base.paths import is_dir, is_link, matching
-from arc_core.checkpoints.optimizer_state import OPTIMIZER, restore_optimizers
-from arc_core.checkpoints.restoring import read_tensors, restore_models
-from arc_core.checkpoints.snapshot import (
-    LANGUAGE_MODEL,
-    RNG,
-    Models,
-    Moment,
-    Snapshot,
-    SnapshotTaker,
-    restore_rng,
-    rng_tensors,
-)
-from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
-from arc_core.pipeline.loss import EFELoss
-from arc_core.pipeline.memory import PermanentSolver
-from arc_core.pipeline.policy import PolicyRefinedAgent
-from arc_core.pipeline.prompt import QwenHybridPrompt
+from arc_core.checkpoints.snapshot import Snapshot
 from arc_core.run.checkpoint_index import (
-    FORMAT,
     MANIFEST,
     TEMPORARY_PREFIX,
     FileEntry,
@@ -53,7 +33,6 @@ from arc_core.run.checkpoint_index import (
     checkpoint_name,
     list_checkpoints,
     manifest_text,
-    next_id,
     problems_of,
     read_hint,
     read_manifest,
@@ -63,8 +42,8 @@ SPARE_BYTES = 16 << 20
 """Disk that a checkpoint leaves free, so that the event log can still grow."""
 
 
-class ModelPersistence:
-    """Writes, verifies, prunes and restores the checkpoints of one folder.
+class CheckpointFolder:
+    """Writes, verifies and prunes the checkpoints of one folder.
 
     Args:
         directory: The folder; made on the first save.
@@ -80,46 +59,6 @@ class ModelPersistence:
         self.given_up: Collection[int] = ()
         self._previous: Path | None = None
         """The last checkpoint that this object wrote: unchanging files are linked from it."""
-
-    def save_checkpoint(
-        self,
-        agent: ARCPromptGuidedAgentGPU,
-        qwen: QwenHybridPrompt,
-        solver: PermanentSolver,
-        efe_loss: EFELoss,
-        policy: PolicyRefinedAgent,
-        optimizer: torch.optim.Optimizer,
-        epoch: int,
-        batch: int,
-        metrics: Mapping[str, float],
-        state: Mapping[str, Any] | None = None,
-        on_saved: Callable[[Path], None] | None = None,
-    ) -> Path:
-        """Save a checkpoint and wait for it (the seed's call; the trainer writes beside the training).
-
-        Args:
-            agent: The agent.
-            qwen: The prompt with its language model.
-            solver: The memory.
-            efe_loss: The loss.
-            policy: The policy with its own optimizer.
-            optimizer: The optimizer of everything else.
-            epoch: 0-based.
-            batch: 0-based in the epoch; the one that was trained last.
-            metrics: Numbers to show beside the checkpoint.
-            state: JSON-able state of the loop, whatever else the next step depends on.
-            on_saved: As for `write`.
-
-        Returns:
-            The checkpoint's folder, after it was read back.
-
-        Raises:
-            CheckpointError: As `write` does.
-            OSError: As `write` does.
-        """
-        taker = SnapshotTaker(Models(agent, qwen, solver, efe_loss, policy, optimizer))
-        snapshot = taker.take(Moment(next_id(self.directory), epoch, batch, metrics, state or {}), copy=False)
-        return self.write(snapshot, on_saved)
 
     def write(self, snapshot: Snapshot, on_saved: Callable[[Path], None] | None = None) -> Path:
         """Write a snapshot as the checkpoint of its number.
@@ -189,33 +128,6 @@ class ModelPersistence:
                 else:
                     path.unlink()
 
-    def load_checkpoint(
-        self,
-        path: Path,
-        agent: ARCPromptGuidedAgentGPU,
-        qwen: QwenHybridPrompt,
-        solver: PermanentSolver,
-        efe_loss: EFELoss,
-        policy: PolicyRefinedAgent,
-        optimizer: torch.optim.Optimizer,
-    ) -> dict[str, Any]:
-        """Restore everything from a checkpoint into models of the same configuration.
-
-        The language model's own weights are those of `path / "lm"`; load it from there first.
-
-        Returns:
-            state.json.
-
-        Raises:
-            CheckpointError: If anything is missing or does not fit; names it.
-        """
-        models = Models(agent, qwen, solver, efe_loss, policy, optimizer)
-        state = restore_models(path, models.parts, solver)
-        saved, _ = read_tensors(path / OPTIMIZER)
-        restore_optimizers(models.optimizers, models.parts, state["optimizer"], saved)
-        restore_rng(read_tensors(path / RNG)[0])
-        return state
-
     def _make_directory(self) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if is_link(self.directory):
@@ -269,6 +181,3 @@ class ModelPersistence:
 
     def _hint(self, name: str, value: str) -> None:
         replace_file(self.directory / name, f"{value}\n".encode())
-
-
-__all__ = ["FORMAT", "LANGUAGE_MODEL", "ModelPersistence", "checkpoint_id", "restore_rng", "rng_tensors"]

@@ -10,31 +10,29 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from arc_core.base.errors import CheckpointError, RunError
 from arc_core.base.files import open_regular
 from arc_core.base.paths import is_file
-from arc_core.base.text import printable
+from arc_core.base.text import first_line, printable
 from arc_core.checkpoints.form import require_form
-from arc_core.checkpoints.snapshot import ALIASES, STATE_FORM, module_tensors
-from arc_core.pipeline.language_model_files import first_line
-from arc_core.pipeline.memory import PermanentSolver
+from arc_core.checkpoints.snapshot import ALIASES
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_manifest, read_state
 
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
 """How pickles begin, and the zip files that torch puts them into."""
 
 
-def restore_models(path: Path, parts: Mapping[str, nn.Module], memory: PermanentSolver) -> dict[str, Any]:
+def restore_models(
+    path: Path, live: Mapping[str, Mapping[str, Tensor]], form: Mapping[str, Any]
+) -> dict[str, Any]:
     """Restore what was learned; optimizers and random generators are left alone.
-
-    The language model's own weights are those of `path / "lm"`; load it from there first.
 
     Args:
         path: The checkpoint's folder.
-        parts: The modules by the name of their file.
-        memory: The one of them that keeps books beside its tensors.
+        live: The models' tensors by the path of their file.
+        form: What state.json must look like, as `require_form` takes it.
 
     Returns:
         state.json.
@@ -45,14 +43,10 @@ def restore_models(path: Path, parts: Mapping[str, nn.Module], memory: Permanent
     state = read_state(path)
     if state.get("format") != FORMAT:
         raise CheckpointError(f"{STATE} has format {state.get('format')!r}; this version reads {FORMAT}")
-    require_form(state, STATE_FORM, STATE)
+    require_form(state, form, STATE)
     _require_files(path, cast("list[object]", state["files"]))
-    for name, module in parts.items():
-        restore_tensors(path / f"{name}.safetensors", module_tensors(name, module))
-    try:
-        memory.restore_bookkeeping(state["memory"])
-    except ValueError as error:
-        raise CheckpointError(f"{STATE}: {error}") from None
+    for name, tensors in live.items():
+        restore_tensors(path / name, tensors)
     return state
 
 

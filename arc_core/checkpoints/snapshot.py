@@ -7,9 +7,9 @@ thread writes. Copies are made into the same memory each time.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,31 +17,12 @@ from torch import Tensor, nn
 from arc_core.base.errors import CheckpointError
 from arc_core.checkpoints.optimizer_state import OPTIMIZER, optimizer_groups, optimizer_tensors
 from arc_core.checkpoints.tensor_file import encode, size_in_bytes, split_aliases
-from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
-from arc_core.pipeline.loss import EFELoss
-from arc_core.pipeline.memory import PermanentSolver
-from arc_core.pipeline.policy import PolicyRefinedAgent
-from arc_core.pipeline.prompt import QwenHybridPrompt
 from arc_core.run.checkpoint_index import FORMAT, STATE
 
 LANGUAGE_MODEL = "lm"
 RNG = "rng.safetensors"
 ALIASES = "aliases"
 """Header entry of a file with tied tensors: JSON from each further name to the one that is written."""
-
-STATE_FORM = {
-    "format": FORMAT,
-    "id": 0,
-    "epoch": 0,
-    "batch": 0,
-    "metrics": {},
-    "files": [],
-    "memory": {"keys": [], "stored_ever": 0},
-    "optimizer": {"main": [], "policy": []},
-}
-"""What state.json holds whoever saves it, as `require_form` takes it; the loop's own state lies beside it."""
-
-_BACKBONE = "language_model."
 
 
 @dataclass(frozen=True)
@@ -60,32 +41,26 @@ class Moment:
     """Of the loop, JSON-able."""
 
 
-@dataclass(frozen=True)
-class Models:
-    """Everything of a run that has state, by the seed's names."""
-
-    agent: ARCPromptGuidedAgentGPU
-    qwen: QwenHybridPrompt
-    solver: PermanentSolver
-    efe_loss: EFELoss
-    policy: PolicyRefinedAgent
-    optimizer: torch.optim.Optimizer
+class Stateful(Protocol):
+    """Models of a run, as far as a snapshot needs to know them."""
 
     @property
-    def parts(self) -> dict[str, nn.Module]:
-        """The modules by the name of their file."""
-        return {
-            "agent": self.agent,
-            "policy": self.policy,
-            "memory": self.solver,
-            "efe_loss": self.efe_loss,
-            "prompt": self.qwen,
-        }
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The modules that the optimizers move, by name."""
+        ...
 
     @property
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """The optimizers by their label in a checkpoint."""
-        return {"main": self.optimizer, "policy": self.policy.optimizer}
+        ...
+
+    def tensors(self) -> Mapping[str, Mapping[str, Tensor]]:
+        """The live tensors by the path of their file, the optimizers' left out."""
+        ...
+
+    def bookkeeping(self) -> Mapping[str, Any]:
+        """What state.json keeps of such models beside their tensors."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -155,12 +130,17 @@ class SnapshotTaker:
 
     Args:
         models: Whose state it is.
+        texts: Small files that are the same in every snapshot, by path.
+        unchanging: Paths of the models' files that are the same in every snapshot.
     """
 
-    def __init__(self, models: Models) -> None:
+    def __init__(
+        self, models: Stateful, texts: Mapping[str, Text] | None = None, unchanging: Collection[str] = ()
+    ) -> None:
         self._models = models
+        self._texts = texts or {}
+        self._unchanging = frozenset(unchanging)
         self._copies: dict[tuple[str, str], Tensor] = {}
-        self._layout = models.qwen.language_model.layout_files()
 
     @property
     def bytes(self) -> int:
@@ -179,7 +159,7 @@ class SnapshotTaker:
         Raises:
             CheckpointError: If the loop's state holds a number that is not finite.
         """
-        models, files = self._models, dict[str, Tensors | Text]()
+        files = dict[str, Tensors | Text]()
         for path, tensors in self._live().items():
             unique, aliases = split_aliases(tensors)
             if copy and path not in self._unchanging:
@@ -191,25 +171,16 @@ class SnapshotTaker:
             else:
                 metadata = {ALIASES: json.dumps(aliases)} if aliases else {}
             files[path] = Tensors(unique, metadata)
-        files |= {f"{LANGUAGE_MODEL}/{name}": Text(content) for name, content in self._layout.items()}
-        own = {"memory": models.solver.bookkeeping}
-        files[STATE] = state_text(moment, files, own, models.optimizers, models.parts)
+        files |= self._texts
+        files[STATE] = _state_text(moment, files, self._models)
         return Snapshot(moment.number, files, self._unchanging)
-
-    @property
-    def _unchanging(self) -> frozenset[str]:
-        # Small files are written anew: sharing saves nothing, and damage to one would be damage to all.
-        language_model = self._models.qwen.language_model
-        trained = any(weight.requires_grad for weight in language_model.weights().values())
-        return frozenset() if trained else frozenset({f"{LANGUAGE_MODEL}/model.safetensors"})
 
     def _live(self) -> dict[str, Mapping[str, Tensor]]:
         models = self._models
         return {
-            **{f"{part}.safetensors": module_tensors(part, m) for part, m in models.parts.items()},
+            **models.tensors(),
             OPTIMIZER: optimizer_tensors(models.optimizers, models.parts),
             RNG: rng_tensors(),
-            f"{LANGUAGE_MODEL}/model.safetensors": models.qwen.language_model.weights(),
         }
 
     def _copy(self, path: str, name: str, tensor: Tensor) -> Tensor:
@@ -220,26 +191,8 @@ class SnapshotTaker:
         return kept.copy_(tensor.detach())
 
 
-def state_text(
-    moment: Moment,
-    files: Mapping[str, Tensors | Text],
-    own: Mapping[str, Any],
-    optimizers: Mapping[str, torch.optim.Optimizer],
-    parts: Mapping[str, nn.Module],
-) -> Text:
-    """Write state.json.
-
-    Args:
-        moment: When the snapshot is taken.
-        files: What else is in the checkpoint.
-        own: What models of this kind keep beside their tensors.
-        optimizers: Theirs, by label.
-        parts: The modules whose parameters these move, by name.
-
-    Raises:
-        CheckpointError: If the loop's state holds a number that is not finite.
-    """
-    groups = {label: optimizer_groups(optimizer, parts) for label, optimizer in optimizers.items()}
+def _state_text(moment: Moment, files: Mapping[str, Tensors | Text], models: Stateful) -> Text:
+    """Write state.json, of the moment, the names of the other files, and the models."""
     everything = {
         "format": FORMAT,
         "id": moment.number,
@@ -247,8 +200,10 @@ def state_text(
         "batch": moment.batch,
         "metrics": dict(moment.metrics),
         "files": sorted(files),
-        **own,
-        "optimizer": groups,
+        **models.bookkeeping(),
+        "optimizer": {
+            label: optimizer_groups(optimizer, models.parts) for label, optimizer in models.optimizers.items()
+        },
         **moment.state,
     }
     try:
@@ -256,16 +211,6 @@ def state_text(
     except ValueError:
         raise CheckpointError("The state of the loop holds a number that is not finite") from None
     return Text(text.encode())
-
-
-def module_tensors(part: str, module: nn.Module) -> dict[str, Tensor]:
-    """A module's live tensors; of the prompt without the backbone, which `lm/` holds."""
-    tensors = dict(module.state_dict(keep_vars=False))
-    if part == "prompt":
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_BACKBONE)}
-        adapters = cast(QwenHybridPrompt, module).language_model.adapter_state()
-        tensors.update({f"adapter.{name}": tensor for name, tensor in adapters.items()})
-    return tensors
 
 
 def rng_tensors() -> dict[str, Tensor]:

@@ -21,8 +21,7 @@ from torch import Tensor
 
 from arc_core.base.errors import CheckpointError
 from arc_core.checkpoints.form import require_form
-from arc_core.checkpoints.restoring import restore_models
-from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, module_tensors
+from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import ARCDataset, Example, Task, TaskSet, plan_batches
 from arc_core.data.sizes import NO_RULE
 from arc_core.pipeline.batch import Batch, collate
@@ -84,7 +83,7 @@ class Pipeline:
 
     def _read(self, checkpoint: Path, system: ArcSystem) -> None:
         try:
-            state = restore_models(checkpoint, system.modules, system.memory)
+            state = system.models.restore(checkpoint)
             require_form(state, _STATE_FORM, STATE)
         except CheckpointError as error:
             raise CheckpointError(f"{checkpoint.name} cannot be used: {error}") from None
@@ -109,13 +108,11 @@ class Pipeline:
 
 def _tensors(system: ArcSystem) -> dict[str, Tensor]:
     """Everything that steps change in place: all modules' tensors, and the language model's weights."""
-    parts = {
-        f"{part}/{name}": tensor
-        for part, module in system.modules.items()
-        for name, tensor in module_tensors(part, module).items()
+    return {
+        f"{path}/{name}": tensor
+        for path, tensors in system.models.tensors().items()
+        for name, tensor in tensors.items()
     }
-    weights = system.qwen.language_model.weights()
-    return parts | {f"{LANGUAGE_MODEL}/{name}": tensor for name, tensor in weights.items()}
 
 
 class PipelineSolver:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from arc_core.base.errors import CheckpointError, ConfigError, DataError, RunError
 from arc_core.base.files import read_limited
@@ -17,7 +16,7 @@ from arc_core.data.seen import SeenTasks
 from arc_core.run.checkpoint_index import MANIFEST, checkpoint_id, find_checkpoint, newest_intact
 from arc_core.run.config import BUILT_IN, PIPELINE, PRESETS, TrainConfig, checked, settings
 from arc_core.run.course import Timeline
-from arc_core.run.directory import SEEN, RunDirectory, open_run, trusted_run
+from arc_core.run.directory import SEEN, RunDirectory, config_of, open_run, trusted_run
 
 ARCHITECTURE = ("lm", "hidden_dim", "prompt_dim", "max_steps", "memory_capacity")
 """The settings that decide which weights there are; a checkpoint fixes them."""
@@ -65,7 +64,7 @@ def find_run_checkpoint(name: str, runs_dir: Path) -> RunCheckpoint:
     else:
         run = trusted_run(place) if is_file(place / "run.json") else open_run(runs_dir, name)
         path = _newest(run)
-    config = _config_of(run)
+    config = _pipeline_config(run)
     try:
         seen = SeenTasks.from_json(run.read().get(SEEN), f"The run {printable(run.name)}")
     except DataError as error:
@@ -89,14 +88,8 @@ def _newest(run: RunDirectory) -> Path:
     return path
 
 
-def _config_of(run: RunDirectory) -> TrainConfig:
-    stored = run.read().get("config")
-    if not isinstance(stored, dict):
-        raise RunError(f"{printable(str(run.run_json))} is damaged: it holds no config.")
-    try:
-        config = TrainConfig.from_dict(cast("dict[str, object]", stored))
-    except ConfigError as error:
-        raise RunError(f"{printable(str(run.run_json))} is damaged: {error}") from None
+def _pipeline_config(run: RunDirectory) -> TrainConfig:
+    config = config_of(run)
     if config.recipe != PIPELINE:
         raise RunError(
             f"{printable(run.name)} has trained the solver's agent, not the pipeline: export its weights "

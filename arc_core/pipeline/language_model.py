@@ -34,7 +34,8 @@ from transformers import (
 
 from arc_core.base.errors import LanguageModelError
 from arc_core.base.paths import bytes_of, entries, matching
-from arc_core.pipeline.language_model_files import ModelFiles, find_model, first_line, quiet
+from arc_core.base.text import first_line
+from arc_core.pipeline.language_model_files import ModelFiles, find_model, quiet
 
 TrainMode = Literal["full", "lora", "frozen"]
 Dtype = Literal["float32", "bfloat16"]

@@ -18,7 +18,7 @@ from arc_core.base.file_formats import LOOKED_AT, foreign_format
 from arc_core.base.files import PICKLED, read_limited
 from arc_core.base.paths import entries, exists, expanded, is_dir, is_file, matching, own_folder, refusal
 from arc_core.base.shard_index import kind_of, leads_outside, read_weight_map
-from arc_core.base.text import printable
+from arc_core.base.text import first_line, printable
 from arc_core.pipeline.language_model_config import check_values, shown
 
 SMOLLM2 = "smollm2"
@@ -62,14 +62,6 @@ def quiet() -> Iterator[None]:
         hub_logging.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-def first_line(error: BaseException) -> str:
-    """Say what a library complained about in at most 200 characters of one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].endswith(":"):  # what follows says what is wrong
-        lines[0] = f"{lines[0]} {lines[1]}"
-    return (lines[0][:200] if lines else type(error).__name__).rstrip(".")
 
 
 def cached_model(name: str = SMOLLM2) -> Path:

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.checkpoints.form import require_form
-from arc_core.checkpoints.snapshot import Models, SnapshotTaker
+from arc_core.checkpoints.snapshot import SnapshotTaker
 from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU
 from arc_core.pipeline.batch import FEW_SIDES, Batch, GridBatch, padded_canvas
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
+from arc_core.pipeline.persistence import Models
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
 from arc_core.pipeline.prompt import QwenHybridPrompt
 from arc_core.pipeline.resize import resize_logits, size_mask
@@ -162,15 +163,14 @@ class ArcSystem:
         )
 
     @property
+    def models(self) -> Models:
+        """Everything here that has state."""
+        return Models(self.agent, self.qwen, self.memory, self.efe_loss, self.policy, self.optimizer)
+
+    @property
     def modules(self) -> dict[str, nn.Module]:
         """Every module by the name of its part of a checkpoint."""
-        return {
-            "agent": self.agent,
-            "policy": self.policy,
-            "memory": self.memory,
-            "efe_loss": self.efe_loss,
-            "prompt": self.qwen,
-        }
+        return self.models.parts
 
     def flow(self, batch: Batch, *, explore: bool) -> Flow:
         """Run steps 2 to 5.
@@ -221,9 +221,7 @@ class ArcSystem:
 
     def snapshot_taker(self) -> SnapshotTaker:
         """What takes snapshots of everything here that has state."""
-        return SnapshotTaker(
-            Models(self.agent, self.qwen, self.memory, self.efe_loss, self.policy, self.optimizer)
-        )
+        return self.models.snapshot_taker()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it beside the models and optimizers."""

@@ -8,11 +8,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
-from arc_core.checkpoints.persistence import LANGUAGE_MODEL, ModelPersistence
+from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import Pair, plan_batches
 from arc_core.pipeline.batch import FEW_SIDES, collate
+from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
-from arc_core.pipeline.preflight import plan_run, refuse_what_cannot_fit
+from arc_core.pipeline.numbers import sample_fields, step_fields
+from arc_core.pipeline.persistence import ModelPersistence
+from arc_core.pipeline.preflight import plan_run
 from arc_core.pipeline.startup import choose_device, color_shares, load_data, seen_so_far, validation_print
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem
@@ -21,9 +24,8 @@ from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.training.data_changes import describe_tasks
-from arc_core.training.diagnostics import Diagnostics
 from arc_core.training.loop import StopRequested, TrainingLoop
-from arc_core.training.telemetry import sample_fields, step_fields
+from arc_core.training.preflight import refuse_what_cannot_fit
 from arc_core.training.trained_pairs import PairKey
 
 SMALLEST_VALIDATION_BATCH = 8

@@ -12,19 +12,9 @@ from torch import Tensor, nn
 
 from arc_core.base.errors import CheckpointError
 from arc_core.checkpoints.form import require_form
-from arc_core.checkpoints.optimizer_state import OPTIMIZER, optimizer_tensors, restore_optimizers
+from arc_core.checkpoints.optimizer_state import OPTIMIZER, restore_optimizers
 from arc_core.checkpoints.restoring import read_tensors, restore_tensors
-from arc_core.checkpoints.snapshot import (
-    RNG,
-    Moment,
-    Snapshot,
-    Tensors,
-    Text,
-    restore_rng,
-    rng_tensors,
-    state_text,
-)
-from arc_core.checkpoints.tensor_file import size_in_bytes
+from arc_core.checkpoints.snapshot import RNG, SnapshotTaker, restore_rng
 from arc_core.data.seen import first_of
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
 from arc_core.run.config import TrainConfig
@@ -106,9 +96,17 @@ class SolverSystem:
             saved = {**saved, "amp_dtype": "float16" if saved.get("scaler") else "float32"}
         self.precision.restore(saved)
 
-    def snapshot_taker(self) -> SolverSnapshotTaker:
+    def tensors(self) -> dict[str, Mapping[str, Tensor]]:
+        """The live tensors by the path of their file."""
+        return {f"{name}.safetensors": module.state_dict() for name, module in self.parts.items()}
+
+    def bookkeeping(self) -> dict[str, Any]:
+        """What state.json keeps of it beside the tensors."""
+        return {"architecture": self.net.config.architecture()}
+
+    def snapshot_taker(self) -> SnapshotTaker:
         """What takes snapshots of it."""
-        return SolverSnapshotTaker(self)
+        return SnapshotTaker(self)
 
     def load(self, path: Path) -> None:
         """Restore tensors, optimizers and random generators from a checkpoint of the same configuration.
@@ -123,10 +121,10 @@ class SolverSystem:
             name = other[0]
             raise CheckpointError(f"its architecture has {name} {saved.get(name)}, the run now {own[name]}")
         self._require_prompts_of(state["system"].get("prompt_tasks", self.prompt_tasks))
-        for name, module in self.parts.items():
-            restore_tensors(path / f"{name}.safetensors", module.state_dict())
+        for name, tensors in self.tensors().items():
+            restore_tensors(path / name, tensors)
         moments, _ = read_tensors(path / OPTIMIZER)
-        restore_optimizers(self.optimizers, {"agent": self.net}, state["optimizer"], moments)
+        restore_optimizers(self.optimizers, self.parts, state["optimizer"], moments)
         restore_rng(read_tensors(path / RNG)[0])
 
     def _require_prompts_of(self, tasks: list[str]) -> None:
@@ -141,44 +139,3 @@ class SolverSystem:
             f"it holds learned prompts of {len(tasks)} tasks, of which {told or 'the order differs'}: "
             "go on with the data, augment and small_cells that it was trained with"
         )
-
-
-class SolverSnapshotTaker:
-    """Takes snapshots of a pretraining run's models.
-
-    Args:
-        system: The models.
-    """
-
-    def __init__(self, system: SolverSystem) -> None:
-        self._system = system
-
-    @property
-    def bytes(self) -> int:
-        """Bytes that a copy takes."""
-        return sum(size_in_bytes(tensors) for tensors in self._live().values())
-
-    def take(self, moment: Moment, *, copy: bool = True) -> Snapshot:
-        """Take a snapshot, see `arc_core.checkpoints.snapshot.SnapshotTaker.take`.
-
-        Raises:
-            CheckpointError: If the loop's state holds a number that is not finite.
-        """
-        files: dict[str, Tensors | Text] = {
-            path: Tensors(
-                {n: t.detach().cpu().clone() if copy else t.detach().cpu() for n, t in live.items()}, {}
-            )
-            for path, live in self._live().items()
-        }
-        system = self._system
-        own = {"architecture": system.net.config.architecture()}
-        files[STATE] = state_text(moment, files, own, system.optimizers, {"agent": system.net})
-        return Snapshot(moment.number, files, frozenset())
-
-    def _live(self) -> dict[str, Mapping[str, Tensor]]:
-        system = self._system
-        return {
-            **{f"{name}.safetensors": module.state_dict() for name, module in system.parts.items()},
-            OPTIMIZER: optimizer_tensors(system.optimizers, {"agent": system.net}),
-            RNG: rng_tensors(),
-        }

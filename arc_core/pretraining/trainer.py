@@ -23,7 +23,6 @@ from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Pair, TaskSet, load_tasks
 from arc_core.data.views import make_views
 from arc_core.pipeline.batch import FEW_SIDES
-from arc_core.pipeline.preflight import Plan, refuse_what_cannot_fit, runtime_bytes
 from arc_core.pipeline.startup import choose_device, seen_so_far, validation_print, warn_of_skipped
 from arc_core.pretraining.numbers import sample_fields, score_items, step_numbers
 from arc_core.pretraining.pairs import (
@@ -48,6 +47,7 @@ from arc_core.training.data_changes import describe_pairs, describe_tasks
 from arc_core.training.diagnostics import Finding, skipped_step
 from arc_core.training.loop import StopRequested, TrainingLoop
 from arc_core.training.optimizer import backward_and_step, set_rates
+from arc_core.training.preflight import Plan, refuse_what_cannot_fit, runtime_bytes
 from arc_core.training.trained_pairs import PairKey
 
 CONTEXT = 4

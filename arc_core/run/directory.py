@@ -8,12 +8,13 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from arc_core.base.errors import RunError
+from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.files import PICKLED, keeps_permissions, open_regular, read_json_object, write_json_atomic
 from arc_core.base.paths import (
     entries,
@@ -27,6 +28,7 @@ from arc_core.base.paths import (
     same_place,
 )
 from arc_core.base.text import is_printable, printable
+from arc_core.run.config import TrainConfig
 
 __all__ = [
     "LATEST",
@@ -34,6 +36,7 @@ __all__ = [
     "RunDirectory",
     "RunLock",
     "check_name",
+    "config_of",
     "create_run",
     "gone_sentence",
     "is_alive",
@@ -43,6 +46,7 @@ __all__ = [
     "open_run",
     "refuse_if_alive",
     "refuse_if_gone",
+    "stored_config",
     "trusted_run",
     "write_json_atomic",
 ]
@@ -125,6 +129,27 @@ class RunDirectory:
     def remove(self) -> None:
         """Delete the run with everything in it."""
         shutil.rmtree(self.path)
+
+
+def stored_config(run_json: Mapping[str, Any]) -> dict[str, object]:
+    """Return the settings that run.json holds, as they stand there; empty where it holds none."""
+    config: object = run_json.get("config")
+    return cast("dict[str, object]", config) if isinstance(config, dict) else {}
+
+
+def config_of(run: RunDirectory) -> TrainConfig:
+    """Read a run's configuration.
+
+    Raises:
+        RunError: If run.json cannot be read, or holds no configuration or a damaged one.
+    """
+    content, shown = run.read(), printable(str(run.run_json))
+    if not isinstance(content.get("config"), dict):
+        raise RunError(f"{shown} is damaged: it holds no config.")
+    try:
+        return TrainConfig.from_dict(stored_config(content))
+    except ConfigError as error:
+        raise RunError(f"{shown} is damaged: {error}") from None
 
 
 class RunLock:

@@ -11,8 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from arc_core.checkpoints.persistence import ModelPersistence
-from arc_core.pipeline.preflight import Plan
+from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.run.config import TrainConfig
 from arc_core.run.course import Timeline
 from arc_core.run.directory import RunDirectory
@@ -20,6 +19,7 @@ from arc_core.run.events import EventWriter
 from arc_core.training.control import Control
 from arc_core.training.data_changes import require_places, what_differs
 from arc_core.training.diagnostics import Finding
+from arc_core.training.preflight import Plan
 from arc_core.training.progress import Progress
 from arc_core.training.resuming import (
     Start,
@@ -100,7 +100,7 @@ class TrainingLoop(ABC, Generic[B, S]):
             validated_on: Identity of what validations answer; None where nothing is validated.
         """
         run, config = self.run, self.config
-        persistence = ModelPersistence(run.checkpoints, keep=config.keep_checkpoints)
+        persistence = CheckpointFolder(run.checkpoints, keep=config.keep_checkpoints)
         persistence.clean()
         start = start_or_resume(run, config, self.source, build, self.threads, self.warn)
         self.system, self.progress = start.system, start.progress

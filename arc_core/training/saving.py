@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import psutil
 
 from arc_core.base.errors import CheckpointError
-from arc_core.checkpoints.persistence import ModelPersistence
-from arc_core.checkpoints.snapshot import Moment, Snapshot
+from arc_core.checkpoints.persistence import CheckpointFolder
+from arc_core.checkpoints.snapshot import Moment, Snapshot, SnapshotTaker
 from arc_core.run.checkpoint_index import next_id, size_of
 from arc_core.run.events import EventWriter
 from arc_core.run.provenance import describe_build
@@ -36,19 +36,6 @@ WRITER_NICENESS = 5
 """How much the writing thread stands back behind training, where the system has that for threads."""
 
 
-class Taker(Protocol):
-    """Takes snapshots of one set of models, see `arc_core.checkpoints.snapshot.SnapshotTaker`."""
-
-    @property
-    def bytes(self) -> int:
-        """Bytes that a copy takes."""
-        ...
-
-    def take(self, moment: Moment, *, copy: bool = True) -> Snapshot:
-        """Take a snapshot; the one before it must have been written."""
-        ...
-
-
 class Saveable(Protocol):
     """Models that a run trains."""
 
@@ -58,7 +45,7 @@ class Saveable(Protocol):
         """What a checkpoint keeps of them beside their tensors."""
         ...
 
-    def snapshot_taker(self) -> Taker:
+    def snapshot_taker(self) -> SnapshotTaker:
         """What takes snapshots of them."""
         ...
 
@@ -77,7 +64,7 @@ class Saver:
 
     def __init__(
         self,
-        persistence: ModelPersistence,
+        persistence: CheckpointFolder,
         system: Saveable,
         events: EventWriter,
         threads: int,
@@ -170,7 +157,7 @@ class _Job:
     """One checkpoint on its way, told phase by phase."""
 
     events: EventWriter
-    persistence: ModelPersistence
+    persistence: CheckpointFolder
     warn: Callable[[Finding], None]
     number: int
     step: int

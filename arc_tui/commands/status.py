@@ -15,7 +15,7 @@ from arc_core.base.errors import ArcError
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
-from arc_core.run.directory import RunDirectory, is_alive, lock_holder, refuse_if_gone
+from arc_core.run.directory import RunDirectory, is_alive, lock_holder, refuse_if_gone, stored_config
 from arc_core.run.event_forms import lacks
 from arc_core.run.events import Event, EventReader, counting_events
 from arc_tui.commands.headless import HeadlessReporter, Output
@@ -214,8 +214,8 @@ def _log_lines(run: RunDirectory, following: bool, wait: Callable[[float], None]
 
 def _config(run: RunDirectory) -> TrainConfig:
     """Return the run's configuration, or the defaults if it is damaged: only spacing hangs on it."""
-    stored: object = run.read().get("config")
+    stored = stored_config(run.read())
     try:
-        return TrainConfig.from_dict(cast("dict[str, object]", stored) if isinstance(stored, dict) else {})
+        return TrainConfig.from_dict(stored)
     except ArcError:
         return TrainConfig()

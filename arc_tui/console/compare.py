@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -12,7 +12,7 @@ from textual.message import Message
 
 from arc_core.base.errors import ArcError
 from arc_core.base.text import printable
-from arc_core.run.directory import RunDirectory
+from arc_core.run.directory import RunDirectory, stored_config
 from arc_tui.console.lists import columns
 from arc_tui.drawing.rows import Row
 from arc_tui.runs.feed import Batch, Feed
@@ -205,10 +205,9 @@ class CompareScreen(KeyedScreen[None]):
 
 def _config(run: RunDirectory) -> dict[str, object]:
     try:
-        config: object = run.read().get("config")
+        return stored_config(run.read())
     except ArcError:
         return {}
-    return cast("dict[str, object]", config) if isinstance(config, dict) else {}
 
 
 def _option(value: object) -> str:

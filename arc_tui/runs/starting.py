@@ -31,6 +31,7 @@ from arc_core.run.config import (
 from arc_core.run.course import GO_ON_FROM, settings_then
 from arc_core.run.directory import (
     RunDirectory,
+    config_of,
     create_run,
     gone_sentence,
     is_gone,
@@ -263,8 +264,7 @@ def _branch(
 ) -> Launch:
     old, config, changes = _reopened(flags, file, cast(str, asked.resume))
     source = find_source(old, asked.checkpoint)
-    stored = TrainConfig.from_dict(cast("dict[str, object]", old.read()["config"]))
-    then = settings_then(old, stored, source.last_seq)
+    then = settings_then(old, config_of(old), source.last_seq)
     given = {change["key"] for change in changes}
     # Rates and intervals are the checkpoint's, as its optimizers hold them, unless they are given.
     kept = {key: getattr(then, key) for key in SETTABLE if key not in given}
@@ -290,13 +290,7 @@ def _reopened(
     given = explicit_values(flags, file)
     runs_dir = cast(str, given.get("runs_dir", TrainConfig().runs_dir))
     run = open_run(Path(runs_dir), reference)
-    stored: object = run.read().get("config")
-    if not isinstance(stored, dict):
-        raise RunError(f"{printable(str(run.run_json))} is damaged: it holds no config.")
-    try:
-        old = TrainConfig.from_dict(cast("dict[str, object]", stored))
-    except ConfigError as error:
-        raise RunError(f"{printable(str(run.run_json))} is damaged: {error}") from None
+    old = config_of(run)
     for key, own in (("preset", old.preset), ("name", run.name)):
         if given.get(key, own) != own:
             raise ConfigError(f"The resumed run has the {key} {own}; it cannot become {given[key]}.")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from arc_core.run.commands import SETTABLE
+from arc_core.run.directory import stored_config
 from arc_core.run.events import Event
 from arc_tui.runs.fields import number, text, whole
 
@@ -139,8 +140,7 @@ class RunState:
 
 def initial(run_json: Mapping[str, Any]) -> RunState:
     """Return the state of a run before its first event, with the settings that run.json gives it."""
-    config: object = run_json.get("config")
-    values = cast("dict[str, object]", config) if isinstance(config, dict) else {}
+    values = stored_config(run_json)
     settings = {name: values[name] for name in SETTABLE if name in values}
     set_at: dict[str, float] = {}
     changes: object = run_json.get("changes")

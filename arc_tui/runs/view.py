@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from arc_core.run.config import SOLVER
+from arc_core.run.directory import stored_config
 from arc_core.run.event_forms import NOT_IN_SOLVER
 from arc_tui.runs.fields import number, whole
 from arc_tui.runs.state import Phase, RunState
@@ -53,10 +54,9 @@ class Facts:
 
 def facts(name: str, run_json: Mapping[str, Any]) -> Facts:
     """Read what run.json says; anything of a wrong type counts as not noted."""
-    config: object = run_json.get("config")
     plan: object = run_json.get("plan")
     known = cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
-    values = cast("dict[str, object]", config) if isinstance(config, dict) else {}
+    values = stored_config(run_json)
     device, model = known.get("device"), None if values.get("recipe") == SOLVER else values.get("lm")
     return Facts(
         name,

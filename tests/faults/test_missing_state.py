@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from small_run import new_run, opened, stop_after, told, train
 
 from arc_core.base.errors import ArcError, CheckpointError
-from arc_core.checkpoints.persistence import ModelPersistence
+from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.system import ArcSystem
 from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import (

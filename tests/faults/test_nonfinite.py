@@ -11,8 +11,8 @@ from small_run import measured, new_run, opened, told, train
 from torch import Tensor, nn
 
 from arc_core.base.errors import CheckpointError
-from arc_core.checkpoints.persistence import ModelPersistence
-from arc_core.checkpoints.snapshot import Models, Moment, SnapshotTaker, Tensors
+from arc_core.checkpoints.snapshot import Moment, Tensors
+from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, newest_intact, next_id, read_state
 from arc_core.run.directory import RunDirectory
@@ -193,10 +193,7 @@ def test_every_tensor_of_a_snapshot_is_looked_at(tmp_path: Path) -> None:
     train(run)
     with opened(run) as trainer:
         system = trainer.system
-        models = Models(
-            *(system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer)
-        )
-        snapshot = SnapshotTaker(models).take(Moment(9, 0, 0, {}, {}))
+        snapshot = system.snapshot_taker().take(Moment(9, 0, 0, {}, {}))
         assert snapshot.first_nonfinite() is None
         looked_at = 0
         for path, content in snapshot.files.items():
@@ -209,7 +206,7 @@ def test_every_tensor_of_a_snapshot_is_looked_at(tmp_path: Path) -> None:
                     looked_at += 1
         assert looked_at > 200
         next(iter(system.agent.parameters())).data.fill_(3e38)  # finite numbers whose sum is not
-        assert SnapshotTaker(models).take(Moment(9, 0, 0, {}, {})).first_nonfinite() is None
+        assert system.snapshot_taker().take(Moment(9, 0, 0, {}, {})).first_nonfinite() is None
 
 
 def test_a_poisoned_snapshot_leaves_no_trace_on_the_disk(tmp_path: Path) -> None:

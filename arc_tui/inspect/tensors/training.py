@@ -19,6 +19,7 @@ from arc_core.base.paths import is_file
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS, to_rows
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold
 from arc_core.run.checkpoint_index import STATE, read_state
+from arc_core.run.directory import stored_config
 from arc_tui.inspect.tensors.pieces import read_values
 from arc_tui.inspect.tensors.source import Checkpoint, Kind
 
@@ -266,13 +267,13 @@ def generators(checkpoint: Checkpoint) -> list[Generator]:
     ]
 
 
-def configuration(checkpoint: Checkpoint) -> dict[str, Any]:
+def configuration(checkpoint: Checkpoint) -> dict[str, object]:
     """Return the run's configuration; empty where the checkpoint lies outside a run.
 
     Raises:
         RunError: If run.json cannot be read.
     """
-    return {} if checkpoint.run is None else _object(checkpoint.run.read().get("config"))
+    return {} if checkpoint.run is None else stored_config(checkpoint.run.read())
 
 
 def language_model_config(checkpoint: Checkpoint) -> Path | None:

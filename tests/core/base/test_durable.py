@@ -19,7 +19,7 @@ from arc_core.base.durable import (
     sync_folder,
     write_file,
 )
-from arc_core.checkpoints.persistence import ModelPersistence
+from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.checkpoints.snapshot import Snapshot, Text
 
 Calls = list[tuple[str, str]]
@@ -79,7 +79,7 @@ def test_a_checkpoint_is_written_in_the_promised_order(tmp_path: Path, calls: Ca
         calls.append(("saved", path.name))
 
     files = {"a.json": Text(b"aaa"), "lm/b.json": Text(b"bb"), "state.json": Text(b"{}")}
-    ModelPersistence(tmp_path).write(Snapshot(7, files, frozenset()), note)
+    CheckpointFolder(tmp_path).write(Snapshot(7, files, frozenset()), note)
     new = ".tmp-checkpoint_00007"
     expected = [
         *(f"{what} {new}/{name}" for name in (*files, "MANIFEST.json") for what in ("write", "fsync")),

@@ -16,10 +16,11 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
 from arc_core.base.errors import CheckpointError
-from arc_core.checkpoints.persistence import ModelPersistence, restore_rng, rng_tensors
+from arc_core.checkpoints.snapshot import restore_rng, rng_tensors
 from arc_core.data.dataset import Example
 from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.language_model import LanguageModel
+from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.step import StepResult, training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.checkpoint_index import (

@@ -14,9 +14,10 @@ from transformers import Qwen2Config
 
 from arc_core.base.errors import LanguageModelError, PreflightError
 from arc_core.pipeline import model_estimate
-from arc_core.pipeline.preflight import Plan, plan_run, refuse_what_cannot_fit
+from arc_core.pipeline.preflight import plan_run
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.config import TrainConfig
+from arc_core.training.preflight import Plan, refuse_what_cannot_fit
 
 CPU = torch.device("cpu")
 Config = Callable[..., TrainConfig]

@@ -8,7 +8,7 @@ import pytest
 from small_run import measured, new_run, opened, stop_after, told, train
 
 from arc_core.base.errors import CheckpointError, RunError
-from arc_core.checkpoints.persistence import ModelPersistence
+from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.course import GIVEN_UP, GO_ON_FROM, Timeline, give_up_what_follows
@@ -152,7 +152,7 @@ def test_what_was_given_up_takes_no_place_of_what_counts_when_pruning(run: RunDi
     assert positions(run) == {0: 3, 3: 12, 4: 6}, "0 is what a damaged 4 would be replaced by"
     assert train(run) == "completed"
     assert set(positions(run)) == {5, 6}
-    assert ModelPersistence(run.checkpoints, keep=1).prune() == [run.checkpoints / "checkpoint_00005"]
+    assert CheckpointFolder(run.checkpoints, keep=1).prune() == [run.checkpoints / "checkpoint_00005"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,12 +17,14 @@ from arc_core.run import directory
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import (
     RunLock,
+    config_of,
     create_run,
     is_alive,
     list_runs,
     lock_holder,
     open_run,
     refuse_if_alive,
+    stored_config,
     write_json_atomic,
 )
 from arc_core.run.provenance import describe_run, git_revision
@@ -255,3 +258,23 @@ def test_run_json_says_where_a_run_comes_from(tmp_path: Path):
     assert described["created"] >= before
     assert described["argv"] == ["arc-tui", "train"]
     assert git_revision(tmp_path) is None
+
+
+def test_a_configuration_is_read_back_as_it_was_written(tmp_path: Path):
+    config = TrainConfig(epochs=3, hidden_dim=48)
+    run = create_run(tmp_path, "a", {"config": config.own()})
+    assert config_of(run) == config
+    assert stored_config(run.read()) == config.own()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({}, "run.json is damaged: it holds no config."),
+        ({"config": [1]}, "run.json is damaged: it holds no config."),
+        ({"config": {"epochs": "many"}}, "run.json is damaged: .*epochs"),
+    ],
+)
+def test_a_run_without_a_sound_configuration_is_refused(tmp_path: Path, content: dict[str, Any], said: str):
+    with pytest.raises(RunError, match=said):
+        config_of(create_run(tmp_path, "a", content))

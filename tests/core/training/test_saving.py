@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from small_system import small_system
 
-from arc_core.checkpoints.persistence import ModelPersistence
+from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.checkpoints.snapshot import Snapshot
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
@@ -37,7 +37,7 @@ class Bench:
         self.log = folder / "events.jsonl"
         self.events = EventWriter(self.log)
         self.warnings: list[Finding] = []
-        self.persistence = ModelPersistence(self.folder, keep=keep)
+        self.persistence = CheckpointFolder(self.folder, keep=keep)
         self.saver = Saver(self.persistence, self.system, self.events, 1, self.warnings.append)
         self.progress = Progress(checkpoint_every=3)
 
@@ -78,27 +78,27 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Writing waits until the gate is opened."""
-    opened, write = threading.Event(), ModelPersistence.write
+    opened, write = threading.Event(), CheckpointFolder.write
 
-    def waiting(self: ModelPersistence, snapshot: Snapshot, *rest: Any) -> Path:
+    def waiting(self: CheckpointFolder, snapshot: Snapshot, *rest: Any) -> Path:
         assert opened.wait(60)
         return write(self, snapshot, *rest)
 
-    monkeypatch.setattr(ModelPersistence, "write", waiting)
+    monkeypatch.setattr(CheckpointFolder, "write", waiting)
     yield opened
     opened.set()
 
 
 def fail_once(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """The next checkpoint cannot be written."""
-    write, failures = ModelPersistence.write, [error]
+    write, failures = CheckpointFolder.write, [error]
 
-    def failing(self: ModelPersistence, snapshot: Snapshot, *rest: Any) -> Path:
+    def failing(self: CheckpointFolder, snapshot: Snapshot, *rest: Any) -> Path:
         if failures:
             raise failures.pop()
         return write(self, snapshot, *rest)
 
-    monkeypatch.setattr(ModelPersistence, "write", failing)
+    monkeypatch.setattr(CheckpointFolder, "write", failing)
 
 
 # When
@@ -328,11 +328,11 @@ def test_a_bug_in_the_writing_thread_comes_to_light(
 def test_what_fails_after_the_checkpoint_is_verified_costs_only_a_warning(
     make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: ModelPersistence, *_: Any) -> list[Path]:
+    def broken(self: CheckpointFolder, *_: Any) -> list[Path]:
         raise OSError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(ModelPersistence, "prune", broken)
-    monkeypatch.setattr(ModelPersistence, "mark_best", broken)
+    monkeypatch.setattr(CheckpointFolder, "prune", broken)
+    monkeypatch.setattr(CheckpointFolder, "mark_best", broken)
     bench = make()
     bench.save(best=True)
     assert len(bench.saved()) == 1

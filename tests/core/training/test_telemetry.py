@@ -1,25 +1,16 @@
-"""What a step tells: its event, its sample, its pace, and the epoch's means."""
+"""What steps add up to: their pace, and the means of an epoch."""
 
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
-from arc_core.data.dataset import Example
-from arc_core.pipeline.batch import Batch, collate
-from arc_core.pipeline.step import StepResult, training_step
-from arc_core.pipeline.system import ArcSystem
-from arc_core.training.optimizer import MixedPrecision
 from arc_core.training.telemetry import (
     MEAN_FIELDS,
     RATE_WINDOW_SECONDS,
     EpochMeans,
     Pace,
-    sample_fields,
-    step_fields,
 )
 
 
@@ -34,15 +25,6 @@ class FakeClock:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
-
-
-@pytest.fixture(scope="module")
-def stepped(
-    make_system: Callable[..., ArcSystem], make_examples: Callable[..., list[Example]]
-) -> tuple[StepResult, Batch, ArcSystem]:
-    system = make_system()
-    batch = collate(make_examples(3, seed=6))
-    return training_step(system, batch, epoch=1, step=1), batch, system
 
 
 def event_of(loss: float | None, reward: float = 0.0, pairs: int = 4) -> dict[str, Any]:
@@ -156,77 +138,3 @@ def test_means_go_on_exactly_where_a_checkpoint_left_them() -> None:
 
 def test_an_epoch_without_steps_has_no_means() -> None:
     assert EpochMeans().means() == {}
-
-
-# A step's event
-
-
-def test_a_step_event_holds_the_steps_numbers(stepped: tuple[StepResult, Batch, ArcSystem]) -> None:
-    result, batch, system = stepped
-    fields = step_fields(result, batch, system.precision, 12.5, 60.0)
-    assert fields["pairs"] == 3
-    assert (fields["pairs_per_second"], fields["elapsed_seconds"]) == (12.5, 60.0)
-    assert fields["loss"] == result.loss
-    assert fields["accuracy"] == {
-        "cell": pytest.approx(sum(result.cell_accuracy) / 3),
-        "exact": sum(result.exact) / 3,
-    }
-    assert fields["curriculum"]["size_weight"] == pytest.approx(5 / 6)
-    assert fields["rule"] == batch.prompt_inputs.rules[0]
-    assert fields["amp"] == {"dtype": "float32", "scale": 1.0, "skipped_steps": 0}
-    json.dumps(fields, allow_nan=False)
-
-
-def test_a_step_events_parts_add_up(stepped: tuple[StepResult, Batch, ArcSystem]) -> None:
-    result, batch, system = stepped
-    fields = step_fields(result, batch, system.precision, 1.0, 1.0)
-    loss, reward = fields["loss"], fields["reward"]
-    parts = [value for name, value in loss.items() if name not in ("efe_total", "combined")]
-    assert len(parts) == 8
-    assert sum(parts) == pytest.approx(loss["efe_total"], rel=1e-5)
-    assert loss["combined"] == pytest.approx(0.7 * loss["efe_total"] - 0.3 * reward["total"], rel=1e-5)
-    halves = reward["d_size"] + reward["d_color"] + reward["d_rev"]
-    assert reward["total"] == pytest.approx(reward["d_acc"] + 0.5 * halves, abs=1e-6)
-
-
-def test_a_step_events_groups_have_the_designs_names(stepped: tuple[StepResult, Batch, ArcSystem]) -> None:
-    result, batch, system = stepped
-    fields = step_fields(result, batch, system.precision, 1.0, 1.0)
-    assert {name: set(value) for name, value in fields.items() if isinstance(value, dict)} == {
-        "loss": {
-            "risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size",
-            "efe_total", "combined",
-        },
-        "reward": {"total", "d_acc", "d_size", "d_color", "d_rev"},
-        "hard_cells": {"mask_ratio"},
-        "curriculum": {"size_weight"},
-        "memory": {"ema", "threshold", "entries", "stored"},
-        "grad_norm": {"agent", "lm", "memory", "efe_loss", "policy"},
-        "amp": {"dtype", "scale", "skipped_steps"},
-        "learning_rate": {"agent", "lm", "memory", "efe_loss", "policy"},
-        "accuracy": {"cell", "exact"},
-    }  # fmt: skip
-
-
-def test_the_scale_of_a_scaler_is_told(stepped: tuple[StepResult, Batch, ArcSystem]) -> None:
-    result, batch, _ = stepped
-    precision = MixedPrecision(torch.device("cpu"), "float16", init_scale=1024.0)
-    precision.skipped_steps = 3
-    fields = step_fields(result, batch, precision, 1.0, 1.0)
-    assert fields["amp"] == {"dtype": "float16", "scale": 1024.0, "skipped_steps": 3}
-
-
-@pytest.mark.parametrize("index", [0, 2])
-def test_a_sample_shows_one_pair_at_its_own_sizes(
-    stepped: tuple[StepResult, Batch, ArcSystem], make_examples: Callable[..., list[Example]], index: int
-) -> None:
-    result, batch, _ = stepped
-    example = make_examples(3, seed=6)[index]
-    sample = sample_fields(result, batch, index)
-    assert (sample["task"], sample["pair"]) == (example.task_id, example.pair_index)
-    for name, grid in (("input", example.input), ("target", example.target)):
-        assert sample[name] == ["".join(map(str, row)) for row in grid.tolist()]
-    for name, prediction in (("before", result.before), ("after", result.after)):
-        grid = prediction.grids(batch.inputs)[index]
-        assert sample[name] == ["".join(map(str, row)) for row in grid.tolist()]
-        assert [len(sample[name]), len(sample[name][0])] == prediction.output.sizes[index].tolist()

@@ -4,20 +4,17 @@ import math
 from typing import Any, cast
 
 import pytest
-import torch
 
-from arc_core.pipeline.step import StepResult
-from arc_core.pipeline.validation import Validation
-from arc_core.training.diagnostics import (
+from arc_core.pipeline.diagnostics import (
     FLAT_DELTA,
     LOW_REWARD,
     LOW_REWARD_STEPS,
     SILENT_LM_STEPS,
     Diagnostics,
-    Finding,
-    is_out_of_memory,
-    out_of_memory,
 )
+from arc_core.pipeline.step import StepResult
+from arc_core.pipeline.validation import Validation
+from arc_core.training.diagnostics import Finding
 
 
 def step_with(lm_norm: float = 0.1, reward: float = 0.0, applied: bool = True, **loss: float) -> StepResult:
@@ -140,23 +137,3 @@ def test_without_a_policy_the_delta_says_nothing() -> None:
     assert (
         Diagnostics(lm_trains=True, refines=False).after_validation(0, 1.0, 0.3, validation_with(0.0)) == []
     )
-
-
-def test_out_of_memory_is_known_by_its_error() -> None:
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
-    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"))
-    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
-
-
-def test_torchs_own_failure_to_allocate_is_known() -> None:
-    with pytest.raises(RuntimeError) as caught:
-        torch.empty(2**60)
-    assert is_out_of_memory(caught.value)
-
-
-def test_out_of_memory_advises_the_seeds_remedies() -> None:
-    finding = out_of_memory(41, 64, "Qwen/Qwen2.5-1.5B")
-    assert_speaks(finding)
-    assert finding.message == "Out of memory in step 41 with batch_size 64 and lm Qwen/Qwen2.5-1.5B."
-    for remedy in ("--batch-size", "--max-batches 100", "--lm tiny"):
-        assert remedy in finding.advice

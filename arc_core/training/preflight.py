@@ -1,0 +1,90 @@
+"""What a run will need of memory and disk, told before it starts, and refused where it cannot fit."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from arc_core.base.errors import PreflightError
+
+GIGABYTE = 1e9
+RUNTIME_BYTES = 600_000_000
+"""What Python, torch and transformers take before the first parameter (measured: 0.55 GB)."""
+KERNEL_BYTES = 200_000_000
+"""What the CPU's kernels for a run's canvases take, and what the allocator keeps beside them (measured)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What lies ahead of a run.
+
+    Attributes:
+        pairs: Training pairs an epoch.
+        batches_per_epoch: Batches an epoch.
+        total_steps: Steps of the whole run.
+        parameters: Of all models.
+        trainable_parameters: Those that learn.
+        memory_bytes: Estimate of what training takes on its device.
+        checkpoint_bytes: Size of one checkpoint.
+        disk_bytes: Of all checkpoints kept at once, and the one being written.
+        threads: Of torch on the CPU.
+        device: Where it runs.
+    """
+
+    pairs: int
+    batches_per_epoch: int
+    total_steps: int
+    parameters: int
+    trainable_parameters: int
+    memory_bytes: int
+    checkpoint_bytes: int
+    disk_bytes: int
+    threads: int
+    device: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan for run.json, with its sentence under `summary`."""
+        return asdict(self) | {"summary": self.summary()}
+
+    def summary(self) -> str:
+        """One line for the user."""
+        return (
+            f"{self.pairs:,} pairs in {self.batches_per_epoch:,} batches an epoch, "
+            f"{self.total_steps:,} steps; {self.parameters / 1e6:,.1f} M parameters; "
+            f"about {self.memory_bytes / GIGABYTE:.1f} GB of memory on {self.device} "
+            f"and {self.disk_bytes / GIGABYTE:.2f} GB of disk"
+        )
+
+
+def runtime_bytes(device: torch.device) -> int:
+    """What a training process takes on its device beside models and activations."""
+    return RUNTIME_BYTES + (KERNEL_BYTES if device.type == "cpu" else 0)
+
+
+def refuse_what_cannot_fit(plan: Plan, device: torch.device, directory: Path) -> None:
+    """Hold a plan against the machine.
+
+    Raises:
+        PreflightError: If memory or disk is too small; says how much is needed and how much there is.
+    """
+    if device.type == "cuda":
+        free_memory = torch.cuda.mem_get_info(device)[0]
+    else:
+        free_memory = psutil.virtual_memory().available
+    if plan.memory_bytes > free_memory:
+        raise PreflightError(
+            f"Training needs about {plan.memory_bytes / GIGABYTE:.1f} GB of memory on {plan.device} and "
+            f"{free_memory / GIGABYTE:.1f} GB are free: take a smaller batch_size, lm or hidden_dim, or "
+            f"lm_train lora or frozen."
+        )
+    free_disk = shutil.disk_usage(directory).free
+    if plan.disk_bytes > free_disk:
+        raise PreflightError(
+            f"The checkpoints need {plan.disk_bytes / GIGABYTE:.1f} GB of disk in {directory} and "
+            f"{free_disk / GIGABYTE:.1f} GB are free: keep fewer (keep_checkpoints) or take another runs_dir."
+        )
