@@ -21,7 +21,8 @@ from arc_tui.commands.report import report
 from arc_tui.commands.runs import register
 from arc_tui.commands.themes import settings as console_settings
 from arc_tui.commands.themes import themes
-from arc_tui.runs.starting import configuration, has_terminal, train
+from arc_tui.commands.train import train
+from arc_tui.runs.starting import configuration, has_terminal
 from arc_tui.ui.terminal_size import forget_unusable_sizes
 
 BAD_INPUT = 2

@@ -20,8 +20,10 @@ from arc_tui.commands.headless import PlainOutput
 from arc_tui.commands.options import THEME
 from arc_tui.commands.output import echo, echo_error
 from arc_tui.commands.steer import assignments, steer
+from arc_tui.commands.train import start_again
 from arc_tui.runs import listing
-from arc_tui.runs.starting import command_line, start_again
+from arc_tui.runs.fields import size
+from arc_tui.runs.starting import command_line
 
 LONGEST_NOTE = 10_000
 
@@ -151,7 +153,7 @@ def runs(json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
     elif not rows:
         echo(f"There is no run in {printable(runs_dir)}.")
     else:
-        echo("\n".join(listing.table(rows)))
+        echo("\n".join(run_report.table(rows)))
 
 
 def status(run: Run = LATEST, json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
@@ -186,7 +188,7 @@ def delete(
     """Delete a run with its checkpoints; one that is being trained is refused."""
     found = _open(runs_dir, run)
     with RunLock(found):  # no process can start on it now
-        weight = listing.size(listing.disk_usage(found.path))
+        weight = size(listing.disk_usage(found.path))
         question = f"Delete the run {printable(found.name)} with all its checkpoints ({weight})?"
         if not yes and not typer.confirm(question):
             echo("Nothing is deleted.")

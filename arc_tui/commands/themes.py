@@ -12,8 +12,9 @@ from rich.text import Text
 from arc_core.base.errors import ConfigError
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
-from arc_tui.commands.output import echo, shown
+from arc_tui.commands.output import echo
 from arc_tui.drawing.rows import padded
+from arc_tui.drawing.signs import shown
 from arc_tui.looks.styles import GRID_COLOURS, PALETTE_COLOURS
 from arc_tui.looks.themes import Theme, read_theme, theme_paths, user_theme_folder
 from arc_tui.ui.settings import example
