@@ -68,7 +68,10 @@ def pause(
 
 
 def resume(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
-    """Go on with a paused run; one without a process is started again in the background."""
+    """Go on with a paused run, or start an ended one again.
+
+    One without a process is started again in the background.
+    """
     found = _open(runs_dir, run)
     if is_alive(found):
         steer(found, "resume", show=echo, wait=not no_wait, runs_dir=runs_dir)
@@ -102,7 +105,7 @@ def set_values(
     no_wait: NoWait = False,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Change learning rates or the checkpoint interval while training goes on."""
+    """Change rates or the checkpoint interval during training."""
     named = "=" not in words[0]
     values = assignments(words[1:] if named else words)
     if not values:
@@ -129,7 +132,7 @@ def attach(
     theme: Annotated[str | None, THEME] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Open the console on a run that trains, stands still or has ended."""
+    """Open the console on a run, whether it trains or has ended."""
     found = _open(runs_dir, run)
     from arc_tui.commands import attach as opening  # here, as other commands need not wait for Textual
 
@@ -185,7 +188,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Delete a run with its checkpoints; one that is being trained is refused."""
+    """Delete a run with its checkpoints. One that is being trained is refused."""
     found = _open(runs_dir, run)
     with RunLock(found):  # no process can start on it now
         weight = size(listing.disk_usage(found.path))

@@ -28,7 +28,7 @@ def themes(
         ),
     ] = None,
 ) -> None:
-    """List the themes with their colours; your own are read from the config folder."""
+    """List the themes with their colours. Your own are read from the config folder."""
     if check:
         for path in check:
             read_theme(path)
@@ -60,5 +60,5 @@ def _swatches(theme: Theme) -> Text:
 
 
 def settings() -> None:
-    """Print a config file for the console with every setting and key, explained, as it is by default."""
+    """Print a config file for the console. It explains every setting and key, as it is by default."""
     echo(example(), nl=False)
