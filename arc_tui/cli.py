@@ -15,13 +15,15 @@ from arc_core.base.text import printable
 from arc_core.run.config import settings, to_toml
 from arc_tui.commands import inspect as inspect_command
 from arc_tui.commands import learning
+from arc_tui.commands.groups import CommandGroup
 from arc_tui.commands.options import FLAGS, Given, takes_options
 from arc_tui.commands.output import OutputLost, echo, echo_error, is_lost, open_streams, relay, settle
 from arc_tui.commands.report import report
 from arc_tui.commands.runs import register
 from arc_tui.commands.themes import settings as console_settings
 from arc_tui.commands.themes import themes
-from arc_tui.runs.starting import configuration, has_terminal, train
+from arc_tui.commands.train import train
+from arc_tui.runs.starting import configuration, has_terminal
 from arc_tui.ui.terminal_size import forget_unusable_sizes
 
 BAD_INPUT = 2
@@ -35,6 +37,7 @@ def _hyphenated(token: str) -> str:
 
 app = typer.Typer(
     name="arc-tui",
+    cls=CommandGroup,
     help="Train an ARC-AGI agent and watch it.",
     add_completion=False,
     rich_markup_mode=None,
@@ -72,7 +75,7 @@ def arc_tui(
 
 
 def train_command(given: Given) -> None:
-    """Train a run: make its directory, start the training process and open the console on it.
+    """Make a run, start its training and open the console on it.
 
     Without a terminal, or with --headless or --detach, it prints lines instead.
     """
@@ -94,7 +97,7 @@ def _opens_console(given: Given) -> bool:
 
 
 def config_command(given: Given) -> None:
-    """Print the configuration as `train` would take it, every option explained, as a config file."""
+    """Print the configuration of `train` as a config file. Every option is explained."""
     echo(to_toml(configuration(given.flags, given.file)), nl=False)
 
 
@@ -112,7 +115,7 @@ learning.register(app)
 def fetch_lm(
     name: Annotated[str, typer.Argument(help="The language model to fetch, as --lm names it: smollm2.")],
 ) -> None:
-    """Fetch a language model into the user's cache, so that --lm finds it."""
+    """Fetch a language model, so that --lm finds it. It is kept in the user's cache."""
     raise typer.Exit(relay("arc_core.pipeline.fetch_lm", name))
 
 

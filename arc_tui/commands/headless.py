@@ -26,6 +26,7 @@ from arc_tui.runs.fields import (
     validation_lines,
     whole,
 )
+from arc_tui.runs.pace import Pace
 
 BATCHES_BETWEEN_LINES = 50
 FEW_BATCHES = 100
@@ -135,29 +136,6 @@ class SurvivingOutput:
             self._on_lost(error)
             with contextlib.suppress(OSError):
                 output.close()
-
-
-class Pace:
-    """How long a step takes lately, and so how long the rest will take."""
-
-    def __init__(self, weight: float = 0.1) -> None:
-        self._weight = weight
-        self._last: tuple[int, float] | None = None
-        self._seconds_per_step = math.nan
-
-    def update(self, step: Event) -> None:
-        """Take a step into account."""
-        count, elapsed = whole(step, "step"), number(step, "elapsed_seconds")
-        if self._last is not None and count > self._last[0] and elapsed >= self._last[1]:
-            seconds = (elapsed - self._last[1]) / (count - self._last[0])
-            known = math.isfinite(self._seconds_per_step)
-            change = self._weight * (seconds - self._seconds_per_step)
-            self._seconds_per_step = self._seconds_per_step + change if known else seconds
-        self._last = (count, elapsed)
-
-    def remaining(self, steps: int) -> float:
-        """Return the seconds that so many steps will take; NaN while that is not known."""
-        return self._seconds_per_step * steps
 
 
 class HeadlessReporter:

@@ -10,6 +10,7 @@ import typer
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.paths import expanded
+from arc_tui.commands.groups import CommandGroup
 from arc_tui.commands.output import echo, echo_error
 from arc_tui.commands.results import results
 from arc_tui.commands.runs import RUNS_DIR, AsJson, RunsDir
@@ -20,7 +21,10 @@ Theme = Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Them
 Plain = Annotated[bool, typer.Option("--plain", help="Print text even where the output is a terminal.")]
 
 inspect_app = typer.Typer(
-    name="inspect", help="Browse checkpoints, datasets, tasks and results.", rich_markup_mode=None
+    name="inspect",
+    cls=CommandGroup,
+    help="Browse checkpoints, datasets, tasks and results.",
+    rich_markup_mode=None,
 )
 
 
@@ -82,7 +86,7 @@ def checkpoint(
     theme: Theme = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Browse a checkpoint: ours, a run's, or any safetensors file or folder."""
+    """Browse a run's checkpoint, or any safetensors."""
     # Here, so that other commands need not wait for numpy, nor this one for Textual where it prints.
     from arc_tui.commands import show
     from arc_tui.inspect.tensors.source import of_run, open_checkpoint

@@ -68,7 +68,7 @@ def score_submission(
     skip_bad_tasks: SkipBadTasks = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score a submission as ARC Prize does: two attempts a test input, every cell right."""
+    """Score a submission as ARC Prize does. It takes two attempts a test input, every cell right."""
     from arc_core.data.kaggle import read_submission
     from arc_core.data.scoring import score
     from arc_core.data.seen import first_of
@@ -165,7 +165,10 @@ def evaluate(
     ] = EVALS_DIR,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Solve the tasks of a split, each by training on its demonstrations, and score the submission."""
+    """Solve the tasks of a split and score the submission.
+
+    Each is solved by training on its demonstrations.
+    """
     from arc_core.solver.weights_file import NONE, default_weights
     from arc_tui.commands import eval as eval_command
 
@@ -215,7 +218,10 @@ def solve(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
     theme: Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Theme of the screen.")] = None,
 ) -> None:
-    """Solve one task by training on its demonstrations, and show two answers with their confidence."""
+    """Solve one task by training on its demonstrations.
+
+    Shows two answers with their confidence.
+    """
     from arc_core.solver.weights_file import default_weights
     from arc_tui.commands import eval as eval_command
     from arc_tui.commands import solve as solve_command
@@ -252,7 +258,7 @@ def export_weights(
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Write what a pretraining run has learned as a weights file for solve and eval."""
+    """Write what a run has learned as weights for solve and eval."""
     found = open_run(Path(runs_dir), run)
     number = [] if checkpoint is None else [str(checkpoint)]
     raise typer.Exit(relay("arc_core.pretraining.export", str(found.path), str(target), *number))

@@ -18,15 +18,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from arc_tui.drawing.signs import stand_in
+
 LOST = 1
 READER_GONE = 141
 """Exit code of what SIGPIPE has ended, as a shell gives it."""
-
-_SIGNS = str.maketrans(
-    "━·×ˣₓ–—‖•…›←↑→↓↕↻∞≠░▒▓■▲▸▼▾◆◇○◌●◐✓✗°±δλσ▏▎▍▌▋▊▉▁▂▃▄▅▆▇█▀",
-    "=.xxx--|*~><^>v|@8!.x##^>vv*oo.*ovxo+dls||||###_.,-~=+##",
-)
-"""What our own signs become, one for one."""
 
 
 class OutputLost(OSError):
@@ -60,7 +56,7 @@ def open_streams() -> None:
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    codecs.register_error("arc-signs", _stand_in)
+    codecs.register_error("arc-signs", stand_in)
     if isinstance(sys.stdout, io.TextIOWrapper) and _descriptor(sys.stdout) == 1:
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_Output(1, "w", closefd=False)),
@@ -97,13 +93,6 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
 def echo_error(line: str) -> None:
     """Write a line to standard error."""
     echo(line, err=True)
-
-
-def shown(text: str, stream: TextIO | None = None) -> str:
-    """Return text as a stream (standard output) will show it, to be measured and padded."""
-    encoding = getattr(stream or sys.stdout, "encoding", None) or "utf-8"
-    codecs.register_error("arc-signs", _stand_in)
-    return text.encode(encoding, "arc-signs").decode(encoding)
 
 
 def abandon(stream: TextIO) -> None:
@@ -173,21 +162,3 @@ def _descriptor(stream: TextIO) -> int | None:
         return stream.fileno()
     except (OSError, ValueError):
         return None
-
-
-def _stand_in(error: UnicodeError) -> tuple[str, int]:
-    """Write signs that an encoding does not have: ours as ASCII of the same width, others spelled out."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    found = error.object[error.start : error.end]
-    return "".join(map(_ascii, found)), error.end
-
-
-def _ascii(sign: str) -> str:
-    plain = sign.translate(_SIGNS)
-    if not plain.isascii():
-        if "\u2500" <= sign <= "\u257f":
-            plain = "-" if sign in "─━┄┅┈┉╌╍╴╶╸╺╼╾" else "|" if sign in "│┃┆┇┊┋╎╏╵╷╹╻╽╿" else "+"
-        elif "\u2800" <= sign <= "\u28ff":
-            plain = " " if sign == "\u2800" else ":"
-    return plain.encode("ascii", "backslashreplace").decode("ascii")

@@ -54,7 +54,7 @@ def report(
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Write a run's record as one HTML file, or one of its panels as a picture."""
+    """Write a run as one HTML file, or a panel as a picture."""
     # Here, not above: the other commands should not wait for what only this one needs.
     from arc_tui.report.page import page
     from arc_tui.report.panels import picture

@@ -62,7 +62,7 @@ def results(
         ),
     ] = EVALS_DIR,
 ) -> None:
-    """Browse what an evaluation has solved and what not, as grids; or two beside each other."""
+    """Browse what one evaluation has solved, or two side by side."""
     # Here, so that other commands need not wait for numpy.
     from arc_tui.results import evaluations as files
     from arc_tui.results.choice import Chosen

@@ -20,8 +20,10 @@ from arc_tui.commands.headless import PlainOutput
 from arc_tui.commands.options import THEME
 from arc_tui.commands.output import echo, echo_error
 from arc_tui.commands.steer import assignments, steer
+from arc_tui.commands.train import start_again
 from arc_tui.runs import listing
-from arc_tui.runs.starting import command_line, start_again
+from arc_tui.runs.fields import size
+from arc_tui.runs.starting import command_line
 
 LONGEST_NOTE = 10_000
 
@@ -66,7 +68,10 @@ def pause(
 
 
 def resume(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
-    """Go on with a paused run; one without a process is started again in the background."""
+    """Go on with a paused run, or start an ended one again.
+
+    One without a process is started again in the background.
+    """
     found = _open(runs_dir, run)
     if is_alive(found):
         steer(found, "resume", show=echo, wait=not no_wait, runs_dir=runs_dir)
@@ -100,7 +105,7 @@ def set_values(
     no_wait: NoWait = False,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Change learning rates or the checkpoint interval while training goes on."""
+    """Change rates or the checkpoint interval during training."""
     named = "=" not in words[0]
     values = assignments(words[1:] if named else words)
     if not values:
@@ -127,7 +132,7 @@ def attach(
     theme: Annotated[str | None, THEME] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Open the console on a run that trains, stands still or has ended."""
+    """Open the console on a run, whether it trains or has ended."""
     found = _open(runs_dir, run)
     from arc_tui.commands import attach as opening  # here, as other commands need not wait for Textual
 
@@ -151,7 +156,7 @@ def runs(json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
     elif not rows:
         echo(f"There is no run in {printable(runs_dir)}.")
     else:
-        echo("\n".join(listing.table(rows)))
+        echo("\n".join(run_report.table(rows)))
 
 
 def status(run: Run = LATEST, json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
@@ -183,10 +188,10 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Delete a run with its checkpoints; one that is being trained is refused."""
+    """Delete a run with its checkpoints. One that is being trained is refused."""
     found = _open(runs_dir, run)
     with RunLock(found):  # no process can start on it now
-        weight = listing.size(listing.disk_usage(found.path))
+        weight = size(listing.disk_usage(found.path))
         question = f"Delete the run {printable(found.name)} with all its checkpoints ({weight})?"
         if not yes and not typer.confirm(question):
             echo("Nothing is deleted.")

@@ -14,6 +14,7 @@ from arc_core.base.paths import is_dir
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory
 from arc_tui.commands.output import echo
+from arc_tui.drawing.text import aligned
 from arc_tui.inspect import facts, text
 from arc_tui.inspect.tensors.compare import by_change, changes, differences
 from arc_tui.inspect.tensors.extract import export_language_model, export_module
@@ -98,7 +99,7 @@ def show_statistics(found: Checkpoint, json: bool) -> None:
         )
         for place in read
     ]
-    lines = text.aligned([text.STATISTICS_HEAD, *rows], left=(0, 1, 2))
+    lines = aligned([text.STATISTICS_HEAD, *rows], left=(0, 1, 2))
     lines += [
         f"{printable(table.names[place], 120)}: values of {table.element(place).label} are not read"
         for place in ordered

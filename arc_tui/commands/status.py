@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
+from rich.cells import cell_len
+
 from arc_core.base.errors import ArcError
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
@@ -19,16 +21,16 @@ from arc_core.run.directory import RunDirectory, is_alive, lock_holder, refuse_i
 from arc_core.run.event_forms import lacks
 from arc_core.run.events import Event, EventReader, counting_events
 from arc_tui.commands.headless import HeadlessReporter, Output
+from arc_tui.drawing.rows import padded
+from arc_tui.drawing.signs import shown
 from arc_tui.runs.engine import last_lines
-from arc_tui.runs.fields import number, size
-from arc_tui.runs.listing import best_text, read_run
+from arc_tui.runs.fields import NOT_PART, number, size
+from arc_tui.runs.listing import Row, age, best_text, read_run
 from arc_tui.runs.starting import command_line, planned_batches
-from arc_tui.runs.state import Phase, RunState
+from arc_tui.runs.state import Phase, RunState, Validation
 from arc_tui.runs.tail import POLL_SECONDS, follow
 
 BLOCK_BYTES = 1 << 20
-NOT_PART = "not part of this recipe"
-
 LONGEST_LINE = 4000
 
 
@@ -219,3 +221,28 @@ def _config(run: RunDirectory) -> TrainConfig:
         return TrainConfig.from_dict(stored)
     except ArcError:
         return TrainConfig()
+
+
+def table(rows: list[Row]) -> list[str]:
+    """Write the list as aligned lines."""
+    heads = ("NAME", "STATE", "EPOCH", "STEP", "BEST VALIDATION", "SIZE", "AGE")
+    lines = [tuple(map(shown, line)) for line in (heads, *(_cells(row) for row in rows))]
+    widths = [
+        max((cell_len(line[i]) for line in lines if len(line) > i + 1), default=0) for i in range(len(heads))
+    ]
+    return [
+        "  ".join(padded(cell, width) for cell, width in zip(line, widths, strict=False)).rstrip()
+        for line in lines
+    ]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    name = printable(row.name, 60)
+    if row.problem is not None:
+        return name, f"{row.state}: {printable(row.problem, 200)}"
+    weight = "-" if row.bytes is None else size(row.bytes)
+    best = None
+    if row.best_exact is not None and row.best_cell_accuracy is not None:
+        best = Validation(0, row.best_exact, row.best_inputs or 0, row.best_cell_accuracy)
+    since = "-" if row.age_seconds is None else age(row.age_seconds)
+    return name, row.state, str(row.epoch), str(row.step), best_text(best), weight, since

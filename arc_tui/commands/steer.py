@@ -12,15 +12,11 @@ from arc_core.run.config import settings
 from arc_core.run.directory import RunDirectory, is_alive, refuse_if_gone
 from arc_core.run.events import Event, EventReader, read_tail
 from arc_tui.runs.fields import applied_lines, checkpoint_line, text, validation_lines, whole
+from arc_tui.runs.listing import TAIL_BYTES
 from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import Phase, observed, reduce
+from arc_tui.runs.steering import MOST_SENDS
 from arc_tui.runs.tail import follow
-
-TAIL_BYTES = 256 << 10
-"""How much of a log is read to find what a run is doing."""
-
-MOST_SENDS = 3
-"""A process that is just starting rejects what was sent before it listened; that is sent again."""
 
 _DONE: dict[str, Callable[[Event], bool]] = {
     "pause": lambda event: event["type"] == "paused",

@@ -32,7 +32,7 @@ def dataset(
     skip_bad_tasks: SkipBadTasks = False,
     json: AsJson = False,
 ) -> None:
-    """List the tasks of a dataset with their sizes, colours and rule sentences."""
+    """List a dataset's tasks with sizes, colours and rule sentences."""
     if colours and not (colours.isascii() and colours.isdecimal()):
         raise ConfigError("--colours takes digits from 0 to 9, such as 038.")
     from arc_tui.inspect import facts  # here, so that other commands need not wait for numpy
@@ -55,7 +55,7 @@ def task(
     skip_bad_tasks: SkipBadTasks = False,
     json: AsJson = False,
 ) -> None:
-    """Show a task as grids, with its features and its rule sentence; of a file with several a list."""
+    """Show a task as grids, with features and rule sentence. Of a file with several it shows a list."""
     from rich.console import Console
 
     from arc_tui.drawing.grid_text import text_of

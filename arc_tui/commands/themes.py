@@ -12,8 +12,9 @@ from rich.text import Text
 from arc_core.base.errors import ConfigError
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
-from arc_tui.commands.output import echo, shown
+from arc_tui.commands.output import echo
 from arc_tui.drawing.rows import padded
+from arc_tui.drawing.signs import shown
 from arc_tui.looks.styles import GRID_COLOURS, PALETTE_COLOURS
 from arc_tui.looks.themes import Theme, read_theme, theme_paths, user_theme_folder
 from arc_tui.ui.settings import example
@@ -27,7 +28,7 @@ def themes(
         ),
     ] = None,
 ) -> None:
-    """List the themes with their colours; your own are read from the config folder."""
+    """List the themes with their colours. Your own are read from the config folder."""
     if check:
         for path in check:
             read_theme(path)
@@ -59,5 +60,5 @@ def _swatches(theme: Theme) -> Text:
 
 
 def settings() -> None:
-    """Print a config file for the console with every setting and key, explained, as it is by default."""
+    """Print a config file for the console. It explains every setting and key, as it is by default."""
     echo(example(), nl=False)

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from arc_core.base.text import printable
-from arc_tui.drawing.bars import share_bar
+from arc_tui.drawing.bars import progress_bar
 from arc_tui.drawing.rows import Row, Run, cut, spread, width
+from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.fields import duration, whole
 from arc_tui.runs.state import Phase
 from arc_tui.runs.view import View
 from arc_tui.ui.rows_view import RowsView
-
-GLYPHS = {
-    Phase.STARTING: "◌",
-    Phase.RUNNING: "●",
-    Phase.PAUSING: "◐",
-    Phase.PAUSED: "‖",
-    Phase.SAVING: "▼",
-    Phase.STOPPED: "■",
-    Phase.CRASHED: "✗",
-    Phase.FINISHED: "◆",
-}
-"""The sign beside each state, as colour is never alone."""
 
 LONGEST_NAME = 40
 
@@ -56,7 +45,7 @@ class Header(RowsView):
 
 def state_run(phase: Phase) -> Run:
     """Write a state with its glyph, in a style of its own."""
-    return f" {GLYPHS[phase]} {phase.value.upper()} ", f"state.{phase.value}"
+    return f" {PHASE_SIGNS[phase]} {phase.value.upper()} ", f"state.{phase.value}"
 
 
 def header_rows(view: View, cells: int, message: Run = ("", "")) -> list[Row]:
@@ -116,12 +105,3 @@ def _progress(view: View, cells: int) -> Row:
     row += progress_bar(view.state.step / total if total else 0.0, bar)
     row.append((texts[3], ""))
     return cut(row, cells)
-
-
-def progress_bar(share: float, cells: int) -> Row:
-    """Draw a share from 0 to 1 as a line that grows by half cells."""
-    if cells <= 0:
-        return []
-    bar = share_bar(share, cells)
-    done = len(bar.rstrip())
-    return [(bar[:done], "state.running"), ("─" * (cells - done), "bar.track")]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from arc_core.base.text import printable
 from arc_core.run.events import Event
-from arc_tui.console.header import GLYPHS
 from arc_tui.drawing.rows import Row, Run, fill, padded, wrap
+from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.checkpoints import SavedState, Standing
 from arc_tui.runs.fields import number, size
 from arc_tui.runs.listing import best_text
@@ -97,7 +97,7 @@ def description(state: RunState, cells: int) -> list[Row]:
     reason = f", {printable(state.reason, 120)}" if state.reason else ""
     rows: list[Row] = [
         [
-            (f"{GLYPHS[state.phase]} {state.phase.value}", f"state.{state.phase.value}"),
+            (f"{PHASE_SIGNS[state.phase]} {state.phase.value}", f"state.{state.phase.value}"),
             (f"{reason}  epoch {state.epoch}, step {state.step:,}", "text"),
         ],
         [("loss ", "muted"), (loss, "text"), ("   reward ", "muted"), (reward, "text")],

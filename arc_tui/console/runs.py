@@ -18,9 +18,9 @@ from arc_core.base.errors import ArcError, RunError
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, open_run
 from arc_tui.console.compare import CompareScreen
-from arc_tui.console.header import GLYPHS
 from arc_tui.console.lists import columns, description
 from arc_tui.drawing.rows import Row, fill, wrap
+from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
@@ -202,7 +202,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         texts = [
             f"{here}{sign}",
             name,
-            f"{GLYPHS[phase]} {run.state}",
+            f"{PHASE_SIGNS[phase]} {run.state}",
             f"{run.step:,}" if run.step is not None else "",
             best_text(best) if cells >= _NARROW or best is None else f"{best.cell_accuracy:.4f}",
             size(run.bytes) if run.bytes is not None else "-",

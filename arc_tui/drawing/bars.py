@@ -70,3 +70,12 @@ def share_bar(share: float, cells: int) -> str:
     """Draw a share from 0 to 1 as a line that grows by half cells."""
     full, half = divmod(round(max(0.0, min(share, 1.0)) * cells * 2), 2)
     return ("━" * full + "╸" * half).ljust(cells)
+
+
+def progress_bar(share: float, cells: int) -> Row:
+    """Draw a share from 0 to 1 as a line that grows by half cells."""
+    if cells <= 0:
+        return []
+    bar = share_bar(share, cells)
+    done = len(bar.rstrip())
+    return [(bar[:done], "state.running"), ("─" * (cells - done), "bar.track")]

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Sequence
 
-from rich.cells import cell_len
-
 from arc_core.base.text import printable
-from arc_tui.commands.output import shown
-from arc_tui.drawing.rows import padded
+from arc_tui.drawing.text import aligned, when
 from arc_tui.inspect.facts import position, training_facts, type_facts
 from arc_tui.inspect.tensors.binning import QUANTILES, Histogram, Magnitudes, Statistics
 from arc_tui.inspect.tensors.compare import Change, Differences
@@ -27,27 +23,6 @@ LONGEST_VALUE = 160
 """Of metadata; all of it is in the JSON and in the browser."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 HEIGHTS = " ▁▂▃▄▅▆▇█"
-Rows = Sequence[Sequence[str]]
-
-
-def aligned(rows: Rows, *, left: Sequence[int] = (0,)) -> list[str]:
-    """Write rows as columns.
-
-    Args:
-        rows: Texts, as many in each row.
-        left: Columns that are set to the left; the others hold numbers and are set to the right.
-    """
-    if not rows:
-        return []
-    texts = [tuple(map(shown, row)) for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
-    return [
-        "  ".join(
-            padded(cell, width, left=number in left)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in texts
-    ]
 
 
 def bar(share: float, width: int) -> str:
@@ -255,14 +230,6 @@ def training_lines(checkpoint: Checkpoint) -> list[str]:
 
 def _known(value: object) -> str:
     return "unknown" if value is None else printable(str(value), 60)
-
-
-def when(seconds: float) -> str:
-    """Write a time of day as this machine's clock has it."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-    except (OverflowError, ValueError, OSError):
-        return "at an impossible time"
 
 
 def update_lines(found: Iterable[Update]) -> list[str]:

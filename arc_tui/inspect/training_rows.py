@@ -10,6 +10,7 @@ from arc_core.base.errors import ArcError
 from arc_core.base.text import printable
 from arc_tui.drawing.grid_text import beside
 from arc_tui.drawing.rows import Row, fill
+from arc_tui.drawing.text import when
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.tensors.moments import Update
 from arc_tui.inspect.tensors.training import (
@@ -19,7 +20,7 @@ from arc_tui.inspect.tensors.training import (
     memory_entries,
     preference,
 )
-from arc_tui.inspect.text import bar, when
+from arc_tui.inspect.text import bar
 from arc_tui.runs.fields import duration, size
 
 COLOURS = ("black", "blue", "red", "green", "yellow", "grey", "magenta", "orange", "cyan", "maroon")

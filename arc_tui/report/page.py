@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arc_core.base.text import printable
-from arc_tui.console.header import GLYPHS
+from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.looks.themes import Theme
 from arc_tui.report import tables
 from arc_tui.report.look import FONT, style_sheet
@@ -52,7 +52,7 @@ def page(record: Record, light: Theme, dark: Theme, now: float) -> str:
     links = [element("a", text_of(title), href=f"#{key}") for key, title, _ in sections]
     body = [
         element("h1", text_of(name)),
-        element("p", text_of(f"{GLYPHS[record.state.phase]} {phase}"), class_=f"lead s-{phase}"),
+        element("p", text_of(f"{PHASE_SIGNS[record.state.phase]} {phase}"), class_=f"lead s-{phase}"),
         element("div", *(_card(*figure) for figure in tables.key_figures(record)), class_="cards"),
         element("nav", *links),
         *(

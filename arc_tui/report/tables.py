@@ -8,10 +8,9 @@ from typing import Any, cast
 
 from arc_core.run.config import PRESETS, TrainConfig, settings
 from arc_core.run.events import Event
-from arc_tui.commands.status import NOT_PART
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, text_of
-from arc_tui.runs.fields import duration, number, whole
+from arc_tui.runs.fields import NOT_PART, duration, number, whole
 from arc_tui.runs.fixes import SIGNS, assess
 from arc_tui.runs.listing import best_text
 from arc_tui.runs.marks import MarkKind

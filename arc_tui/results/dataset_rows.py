@@ -9,7 +9,7 @@ from arc_core.data.grids import to_rows
 from arc_core.data.tasks import Pair, Task, TaskSet
 from arc_tui.drawing.grid_text import beside
 from arc_tui.drawing.rows import Row
-from arc_tui.inspect.text import aligned
+from arc_tui.drawing.text import aligned
 from arc_tui.results.dataset import TaskFacts, task_facts
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, fill, sized
-from arc_tui.inspect.text import when
+from arc_tui.drawing.text import when
 from arc_tui.results.evaluations import EvalSummary, State, TaskResult
 from arc_tui.results.groups import GLYPHS, STYLES
 from arc_tui.results.pair import Outcome, PairedTask

@@ -9,7 +9,7 @@ from arc_core.base.text import printable
 from arc_core.evaluation.folder import Assignment
 from arc_tui.drawing.groups import scrolled_rows
 from arc_tui.drawing.rows import Row
-from arc_tui.inspect.text import aligned, when
+from arc_tui.drawing.text import aligned, when
 from arc_tui.results.evaluations import EvalResults, EvalSummary, State, TaskResult
 from arc_tui.results.groups import demonstration_groups, input_groups
 from arc_tui.results.pair import Outcome, PairedTask, ResultsPair

@@ -8,6 +8,9 @@ from typing import cast
 from arc_core.base.text import printable
 from arc_core.run.event_forms import Event, lacks
 
+NOT_PART = "not part of this recipe"
+"""Stands for a number that a run of this recipe does not have."""
+
 
 def number(event: Event, dotted: str) -> float:
     """Return a number of an event by its dotted name; NaN where it is null or missing."""

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.cells import cell_len
-
 from arc_core.base.errors import ArcError, RunError
 from arc_core.base.paths import Stamp, entries, is_taken, modified, refusal, stamp
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory, is_alive
 from arc_core.run.events import read_tail, without_passing_steps
-from arc_tui.commands.output import shown
-from arc_tui.commands.steer import TAIL_BYTES
-from arc_tui.drawing.rows import padded
-from arc_tui.runs.fields import number, size
+from arc_tui.runs.fields import number
 from arc_tui.runs.state import Phase, RunState, Validation, initial, observed, reduce
+
+TAIL_BYTES = 256 << 10
+"""How much of a log is read to find what a run is doing."""
 
 STARTING_SECONDS = 60.0
 """A run made so lately that has no events yet is taken to be starting."""
@@ -104,19 +102,6 @@ class RunLister:
 def list_rows(runs_dir: Path, now: float | None = None) -> list[Row]:
     """List a folder of runs once, as `RunLister.rows` does."""
     return RunLister(runs_dir).rows(now)
-
-
-def table(rows: list[Row]) -> list[str]:
-    """Write the list as aligned lines."""
-    heads = ("NAME", "STATE", "EPOCH", "STEP", "BEST VALIDATION", "SIZE", "AGE")
-    lines = [tuple(map(shown, line)) for line in (heads, *(_cells(row) for row in rows))]
-    widths = [
-        max((cell_len(line[i]) for line in lines if len(line) > i + 1), default=0) for i in range(len(heads))
-    ]
-    return [
-        "  ".join(padded(cell, width) for cell, width in zip(line, widths, strict=False)).rstrip()
-        for line in lines
-    ]
 
 
 def age(seconds: float) -> str:
@@ -225,18 +210,6 @@ def _noted_best(run: RunDirectory) -> Validation | None:
             return Validation(0, int(exact), 0, float(cells))
         case _:
             return None
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    name = printable(row.name, 60)
-    if row.problem is not None:
-        return name, f"{row.state}: {printable(row.problem, 200)}"
-    weight = "-" if row.bytes is None else size(row.bytes)
-    best = None
-    if row.best_exact is not None and row.best_cell_accuracy is not None:
-        best = Validation(0, row.best_exact, row.best_inputs or 0, row.best_cell_accuracy)
-    since = "-" if row.age_seconds is None else age(row.age_seconds)
-    return name, row.state, str(row.epoch), str(row.step), best_text(best), weight, since
 
 
 def as_json(rows: list[Row]) -> list[dict[str, Any]]:

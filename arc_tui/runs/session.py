@@ -12,10 +12,10 @@ from arc_core.base.errors import RunError
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory, gone_sentence
 from arc_core.run.events import Event
-from arc_tui.commands.headless import Pace
 from arc_tui.runs.feed import Batch
 from arc_tui.runs.fields import number, whole
 from arc_tui.runs.history import History
+from arc_tui.runs.pace import Pace
 from arc_tui.runs.state import Phase, RunState, Warned, initial, observed, reduce
 from arc_tui.runs.steering import Request, Requests
 from arc_tui.runs.view import Facts, View, facts

@@ -1,9 +1,8 @@
-"""What `arc-tui train` does: make or reopen a run, start its training process, follow or leave it."""
+"""What `arc-tui train` starts from: a run made, reopened or branched, and the words for how it ended."""
 
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import shlex
 import signal
@@ -33,18 +32,13 @@ from arc_core.run.directory import (
     RunDirectory,
     config_of,
     create_run,
-    gone_sentence,
-    is_gone,
     open_run,
     refuse_if_alive,
     refuse_if_gone,
 )
-from arc_core.run.events import Event, next_seq
+from arc_core.run.events import next_seq
 from arc_core.run.provenance import describe_run
-from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
-from arc_tui.commands.output import LOST, abandon, cannot_write
-from arc_tui.looks.themes import load_theme
-from arc_tui.runs.engine import Engine, Outcome, engine_command, last_lines, supervise
+from arc_tui.runs.engine import Outcome, last_lines
 from arc_tui.runs.supervisor import cause
 
 DYING_HOLDER_SECONDS = 10.0
@@ -77,118 +71,6 @@ def configuration(flags: Mapping[str, object], file: Path | None) -> TrainConfig
     return config if config.resume is None else _reopened(flags, file, config.resume)[1]
 
 
-def train(
-    flags: Mapping[str, object],
-    file: Path | None,
-    argv: Sequence[str],
-    show_error: Callable[[str], None],
-    engine: Engine = engine_command,
-) -> int:
-    """Train a run to its end, or with `detach` until it has begun.
-
-    Args:
-        flags: The options given on the command line.
-        file: The config file, if one was given.
-        argv: The command line, for run.json.
-        show_error: Shows a line to the user on standard error.
-        engine: Gives the command line of the training process.
-
-    Returns:
-        The exit code: 0 if the run ended as it should, 1 if its process crashed.
-
-    Raises:
-        ArcError: If anything about the input is refused, here or by the training process; a new run
-            directory is gone again then.
-    """
-    colours = load_theme().status
-    detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
-    launch = prepare(flags, file, argv)
-    lost = _Loss(launch, show_error)
-    try:
-        output = SurvivingOutput(open_output(colours), lost.tell)
-        output.line(
-            f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}",
-            "muted",
-        )
-    except OSError:
-        launch.undo()
-        raise
-    lost.begun = True
-    reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(launch.run))
-    ending: list[Event] = []
-
-    told_gone = False
-
-    def on_events(events: list[Event]) -> None:
-        nonlocal told_gone
-        if not told_gone and is_gone(launch.run):
-            told_gone = True
-            reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
-        ending.extend(event for event in events if event["type"] == "run_finished")
-        if any(event["type"] in ("run_started", "resumed") for event in events):
-            reporter.notice(printable(str(_plan(launch.run).get("summary", "The plan is not known."))))
-        reporter.handle([event for event in events if event["type"] != "run_finished"])
-
-    def on_stop_request(times: int) -> None:
-        first = "Stopping: the run is saved first."
-        line = first if times == 1 else "Still saving; the run ends as soon as its checkpoint is written."
-        reporter.notice(line) if lost.error is None else show_error(line)
-
-    try:
-        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=detach)
-        if outcome.refusal is None:
-            reporter.handle(ending)
-        if outcome.left_running:
-            for line in how_to_go_on(launch.run, launch.config.runs_dir):
-                reporter.notice(line)
-    finally:
-        reporter.close()
-    return lost.settle(conclude(launch, outcome, show_error), outcome)
-
-
-@dataclasses.dataclass
-class _Loss:
-    """Tells that standard output cannot be written while a run is followed, and what becomes of the run."""
-
-    launch: Launch
-    show_error: Callable[[str], None]
-    begun: bool = False
-    """Whether there is training to go on with."""
-    error: OSError | None = None
-
-    def tell(self, error: OSError) -> None:
-        """Tell it, and go on.
-
-        Raises:
-            OSError: If nothing has begun, unless it is only that the reader has gone.
-        """
-        if not self.begun and error.errno != errno.EPIPE:
-            raise error
-        self.error = error
-        abandon(sys.stdout)
-        self.show_error(f"{cannot_write(error)}; run {printable(self.launch.run.name)} goes on.")
-        for line in how_to_go_on(self.launch.run, self.launch.config.runs_dir)[1:]:
-            self.show_error(line)
-
-    def settle(self, code: int, outcome: Outcome) -> int:
-        """Return the exit code: a reader that has gone is no error."""
-        if self.error is None or self.error.errno == errno.EPIPE:
-            return code
-        if not outcome.left_running:
-            logs = command_line(self.launch.config.runs_dir, "logs", self.launch.run.name)
-            self.show_error(f"The run has ended: {printable(outcome.reason or 'it did not say why')}.")
-            self.show_error(f"To read what could not be written: {logs}")
-        return code or LOST
-
-
-def start_again(
-    name: str, runs_dir: str, show_error: Callable[[str], None], engine: Engine | None = None
-) -> int:
-    """Start the training process of a run again and leave it running once it has resumed."""
-    flags: dict[str, object] = {"resume": name, "runs_dir": runs_dir, "detach": True}
-    return train(flags, None, [], show_error, engine or engine_command)
-
-
 def has_terminal() -> bool:
     """Whether there is a terminal to type into and to draw on; Textual draws on standard error."""
     streams = (sys.stdin, sys.stdout, sys.stderr)
@@ -197,11 +79,11 @@ def has_terminal() -> bool:
 
 def planned_batches(run: RunDirectory) -> int | None:
     """Return the batches of an epoch: `plan.batches_per_epoch`, noted in run.json by the training process."""
-    batches = _plan(run).get("batches_per_epoch")
+    batches = plan_of(run).get("batches_per_epoch")
     return batches if isinstance(batches, int) and batches > 0 else None
 
 
-def _plan(run: RunDirectory) -> dict[str, object]:
+def plan_of(run: RunDirectory) -> dict[str, object]:
     """Return what the training process noted of the work ahead; empty before it has.
 
     Raises:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 from arc_core.run.commands import TOO_OLD
 from arc_core.run.events import Event
-from arc_tui.commands.steer import MOST_SENDS, applied_lines
-from arc_tui.runs.fields import checkpoint_line, number, text, whole
+from arc_tui.runs.fields import applied_lines, checkpoint_line, number, text, whole
+
+MOST_SENDS = 3
+"""A process that is just starting rejects what was sent before it listened; that is sent again."""
 
 
 class Stage(enum.StrEnum):

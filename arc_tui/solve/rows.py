@@ -12,8 +12,7 @@ import numpy as np
 from arc_core.base.text import printable
 from arc_core.data.grids import to_rows
 from arc_core.data.tasks import Task
-from arc_tui.console.header import progress_bar
-from arc_tui.drawing.bars import share_bar, sparkline
+from arc_tui.drawing.bars import progress_bar, share_bar, sparkline
 from arc_tui.drawing.grids import Picture
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row, Run, cut, spread

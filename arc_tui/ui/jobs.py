@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from arc_core.base.errors import ArcError
-from arc_tui.inspect.tensors.pieces import Cancelled
+from arc_tui.ui.cancelled import Cancelled
 
 
 class Job:

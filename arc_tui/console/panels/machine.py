@@ -9,10 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from arc_core.base.text import printable
-from arc_tui.console.header import progress_bar
 from arc_tui.console.machine import Gpu, MachineSample
 from arc_tui.console.panels.panel import RowsPanel
-from arc_tui.drawing.bars import sparkline
+from arc_tui.drawing.bars import progress_bar, sparkline
 from arc_tui.drawing.rows import Row, cut
 from arc_tui.runs.fields import size
 from arc_tui.runs.view import View

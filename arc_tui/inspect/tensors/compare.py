@@ -14,8 +14,9 @@ from arc_tui.inspect.tensors.binning import inner
 from arc_tui.inspect.tensors.blocks import BLOCK, raw_block
 from arc_tui.inspect.tensors.dtypes import decode_float64
 from arc_tui.inspect.tensors.header_scan import Shape
-from arc_tui.inspect.tensors.pieces import Bytes, Cancelled, Descriptors
+from arc_tui.inspect.tensors.pieces import Bytes, Descriptors
 from arc_tui.inspect.tensors.source import Checkpoint
+from arc_tui.ui.cancelled import Cancelled
 
 
 @dataclass(frozen=True)

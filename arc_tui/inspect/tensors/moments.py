@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from arc_tui.inspect.tensors.binning import inner
 from arc_tui.inspect.tensors.blocks import blocks
-from arc_tui.inspect.tensors.pieces import Cancelled, Descriptors, read_values
+from arc_tui.inspect.tensors.pieces import Descriptors, read_values
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.training import ParameterGroup
+from arc_tui.ui.cancelled import Cancelled
 
 _OPTIMIZER = "optimizer."
 _BACKBONE = "prompt.language_model.backbone."

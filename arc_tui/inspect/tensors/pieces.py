@@ -28,6 +28,7 @@ from arc_tui.inspect.tensors.dtypes import ElementType
 from arc_tui.inspect.tensors.dtypes import decode as decode_elements
 from arc_tui.inspect.tensors.header import open_data
 from arc_tui.inspect.tensors.source import Checkpoint, Kind
+from arc_tui.ui.cancelled import Cancelled
 
 PIECE_BYTES = 4 << 20
 """Read at once; a multiple of every element's size."""
@@ -39,10 +40,6 @@ LARGEST_WHOLE = 64 << 20
 """Largest tensor, in bytes, that is ever read as one array."""
 
 Bytes = npt.NDArray[np.uint8]
-
-
-class Cancelled(Exception):
-    """The user has called off what was being computed."""
 
 
 class Descriptors:

@@ -32,8 +32,9 @@ from arc_tui.inspect.tensors.binning import (
 )
 from arc_tui.inspect.tensors.dtypes import ElementType, decode, patterns, table
 from arc_tui.inspect.tensors.narrow import ByPattern, count_patterns
-from arc_tui.inspect.tensors.pieces import Bytes, Cancelled, readable, reading
+from arc_tui.inspect.tensors.pieces import Bytes, readable, reading
 from arc_tui.inspect.tensors.source import Checkpoint
+from arc_tui.ui.cancelled import Cancelled
 
 SMALL = 1 << 16
 """Elements up to which a tensor is sorted as a whole."""

@@ -19,6 +19,7 @@ from arc_core.run.directory import RunDirectory, RunLock, create_run, open_run
 from arc_core.run.events import read_events
 from arc_tui import cli
 from arc_tui.commands.options import FLAGS
+from arc_tui.commands.train import train
 from arc_tui.runs import starting
 from arc_tui.runs.engine import engine_command, start_engine
 
@@ -43,7 +44,7 @@ def _train(behaviour: str, errors: list[str] | None = None, **flags: object) -> 
         return [sys.executable, FAKE, behaviour, str(run.path)]
 
     shown = errors if errors is not None else []
-    return starting.train({"name": "demo", **flags}, None, ["arc-tui", "train"], shown.append, engine)
+    return train({"name": "demo", **flags}, None, ["arc-tui", "train"], shown.append, engine)
 
 
 def test_seeds_underscored_spellings_are_the_same_flags(capsys: pytest.CaptureFixture[str]):

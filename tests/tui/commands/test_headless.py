@@ -11,7 +11,6 @@ from rich.console import Console
 from arc_core.run.config import TrainConfig
 from arc_tui.commands.headless import (
     HeadlessReporter,
-    Pace,
     PlainOutput,
     SurvivingOutput,
     TerminalOutput,
@@ -20,6 +19,7 @@ from arc_tui.commands.headless import (
 from arc_tui.commands.output import abandon
 from arc_tui.looks.themes import load_theme
 from arc_tui.runs.fields import batch_line, checkpoint_line, duration, epoch_lines, number, size
+from arc_tui.runs.pace import Pace
 from arc_tui.runs.tail import follow
 
 STATUS = load_theme("arc-dark").status

@@ -13,14 +13,16 @@ from rich.cells import cell_len
 
 import arc_tui
 from arc_tui import cli
-from arc_tui.commands.output import echo, open_streams, shown
+from arc_tui.commands.output import echo, open_streams
+from arc_tui.commands.status import table
 from arc_tui.drawing.rows import padded, plain, sized, width
+from arc_tui.drawing.signs import shown
+from arc_tui.drawing.text import aligned
 from arc_tui.inspect.browser_rows import bytes_bar, tail
 from arc_tui.inspect.tensors.tree import Node
-from arc_tui.inspect.text import aligned
 from arc_tui.results.evaluations import list_evals
 from arc_tui.results.rows import eval_row
-from arc_tui.runs.listing import Row, table
+from arc_tui.runs.listing import Row
 
 NAMES = ["demo", "実験", "étude", "e\u0301tude", "🚀", "ﬁn"]
 """As wide as they are long, twice as wide, one, narrower, twice, and one."""

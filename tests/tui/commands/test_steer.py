@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from arc_core.base.errors import RunError
 from arc_core.run.commands import TOO_OLD
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run, is_alive
 from arc_core.run.events import EventReader, EventWriter, read_events
 from arc_tui import cli
-from arc_tui.commands import steer
+from arc_tui.commands import steer, train
 from arc_tui.runs import engine as runner
-from arc_tui.runs import starting
 from arc_tui.runs.engine import engine_command
 
 FAKE = str(Path(__file__).parents[1] / "fake_engine.py")
@@ -194,7 +194,7 @@ def test_release_ends_the_process_and_resume_starts_another(
         assert _main("pause", "--release") == 0
         assert capsys.readouterr().out.endswith("To go on: arc-tui resume demo\n")
         assert not is_alive(run)
-    monkeypatch.setattr(starting, "engine_command", lambda run: [sys.executable, FAKE, "obey", str(run.path)])
+    monkeypatch.setattr(train, "engine_command", lambda run: [sys.executable, FAKE, "obey", str(run.path)])
     assert _main("resume") == 0
     output = capsys.readouterr().out
     assert "Resumed at step 0" in output
@@ -208,7 +208,7 @@ def test_detached_run_goes_on_alone(capsys: pytest.CaptureFixture[str]):
         return [sys.executable, FAKE, "obey", str(run.path)]
 
     flags = {"name": "demo", "detach": True, "runs_dir": "my runs"}
-    assert starting.train(flags, None, [], print, engine) == 0
+    assert train.train(flags, None, [], print, engine) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == [
         "Run demo goes on in the background.",
@@ -224,8 +224,8 @@ def test_detached_run_that_is_refused_is_refused_as_ever():
     def engine(run: RunDirectory) -> list[str]:
         return [sys.executable, FAKE, "refuse", str(run.path)]
 
-    with pytest.raises(starting.RunError, match=r"^The dataset nowhere"):
-        starting.train({"name": "demo", "detach": True}, None, [], print, engine)
+    with pytest.raises(RunError, match=r"^The dataset nowhere"):
+        train.train({"name": "demo", "detach": True}, None, [], print, engine)
     assert list(Path("runs").iterdir()) == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from arc_tui.commands.key_table import markdown
 from arc_tui.commands.report import PANELS
-from arc_tui.console.header import GLYPHS
+from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.looks.themes import theme_folder, theme_paths
 from arc_tui.runs.marks import GLYPHS as MARK_GLYPHS
 from arc_tui.ui.keys import ACTIONS, PANEL_NAMES
@@ -25,7 +25,7 @@ def test_every_panel_is_told_under_its_digit(digit: int, name: str):
     assert f"\n{digit}. **{name}.**" in DOC
 
 
-@pytest.mark.parametrize(("phase", "glyph"), GLYPHS.items())
+@pytest.mark.parametrize(("phase", "glyph"), PHASE_SIGNS.items())
 def test_every_state_is_told_with_its_sign(phase: str, glyph: str):
     assert re.search(rf"\| `{re.escape(glyph)}` \| {phase.upper()} \|", DOC)
 

@@ -16,10 +16,11 @@ from arc_core.base.errors import RunError
 from arc_core.run.directory import RunDirectory, is_gone
 from arc_tui.commands import status, steer
 from arc_tui.commands.headless import PlainOutput
+from arc_tui.commands.train import train
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.main import MainScreen
 from arc_tui.runs.engine import Outcome
-from arc_tui.runs.starting import conclude, train
+from arc_tui.runs.starting import conclude
 from arc_tui.runs.state import Phase
 
 GONE = "The run recorded is gone: its folder was deleted or moved."

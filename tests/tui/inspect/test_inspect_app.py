@@ -21,12 +21,12 @@ from arc_tui.inspect.browser import BrowserScreen
 from arc_tui.inspect.compare_screen import CompareScreen
 from arc_tui.inspect.heat_map import HeatMap
 from arc_tui.inspect.tensor_screen import TensorScreen
-from arc_tui.inspect.tensors.pieces import Cancelled
 from arc_tui.inspect.tensors.source import open_checkpoint
 from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.ui.browser_help import InspectHelp
 from arc_tui.ui.browser_keys import SCREENS
+from arc_tui.ui.cancelled import Cancelled
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.prompt import Prompt, Told
 from arc_tui.ui.rows_view import RowsView

@@ -19,9 +19,9 @@ from arc_core.run.directory import RunDirectory
 from arc_tui.inspect.tensors import compare
 from arc_tui.inspect.tensors.compare import Change, by_change, changes, differences, together
 from arc_tui.inspect.tensors.extract import export_language_model, export_module
-from arc_tui.inspect.tensors.pieces import Cancelled
 from arc_tui.inspect.tensors.timeline import drift, timeline
 from arc_tui.inspect.tensors.verify import verify, verify_checkpoint
+from arc_tui.ui.cancelled import Cancelled
 
 
 def pair(folder: Path, before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> list[Change]:

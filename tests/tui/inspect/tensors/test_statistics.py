@@ -15,8 +15,9 @@ from arc_core.base.errors import CheckpointError
 from arc_tui.inspect.tensors import narrow, pieces, statistics, wide
 from arc_tui.inspect.tensors.binning import BINS, QUANTILES, SMALLEST_MAGNITUDE, Statistics
 from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES, INDEX, decode_float64, table
-from arc_tui.inspect.tensors.pieces import Cancelled, read_raw, read_values
+from arc_tui.inspect.tensors.pieces import read_raw, read_values
 from arc_tui.inspect.tensors.statistics import statistics_of
+from arc_tui.ui.cancelled import Cancelled
 
 TORCH = {
     "BF16": torch.bfloat16,
