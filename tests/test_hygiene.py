@@ -1,6 +1,7 @@
 """What the sources never do, held on to by reading and importing them."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -197,3 +198,10 @@ def test_public_names_are_the_seeds_and_can_be_imported():
         assert getattr(arc_core, name).__name__ == name
     with pytest.raises(AttributeError, match="NoSuchName"):
         arc_core.NoSuchName  # noqa: B018
+
+
+def test_architecture_names_files_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:arc_core|arc_tui|docs|tests|themes)/[\w./-]*)`", text))
+    assert len(named) > 40
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
