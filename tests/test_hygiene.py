@@ -262,6 +262,11 @@ def test_public_names_are_the_seeds_and_can_be_imported():
         arc_core.NoSuchName  # noqa: B018
 
 
+def test_no_file_of_tests_has_more_than_500_lines():
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in ROOT.glob("tests/**/*.py")}
+    assert {name: length for name, length in lengths.items() if length > 500} == {}
+
+
 def test_architecture_names_files_that_exist():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:arc_core|arc_tui|docs|tests|themes)/[\w./-]*)`", text))
