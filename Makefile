@@ -35,6 +35,7 @@ check: $(DEV)
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
+	$(BIN)/vulture
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.throughput $(ARGS)

@@ -1,6 +1,7 @@
 """What the sources never do, held on to by reading and importing them."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,51 @@ def undocumented(source: str) -> list[str]:
     return missing
 
 
+FOR_OTHERS = {
+    *("check_gradients", "compute_reward", "save_checkpoint"),
+    *("read_events", "drop_superseded", "validate_event"),
+    "style_names",
+}
+"""Public names that nothing of ours calls: methods of the seed's classes, the plain way to read a run's log
+and check its events, and the names that a theme has a style for."""
+
+FRAMEWORK = re.compile(r"(__\w+__|on_\w+|action_\w+|compose|discover|forward|get_\w+|render_line)$")
+"""Functions and methods that Python, Textual or torch call by their name."""
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """Public functions, classes and constants of a module and methods of its classes, as far as we call them.
+
+    What is decorated may be called by its decorator; only properties are taken along.
+    """
+    found: set[str] = set()
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    for node in [*tree.body, *(each for parent in classes for each in parent.body)]:
+        match node:
+            case (
+                ast.FunctionDef(name=name, decorator_list=decorators)
+                | ast.AsyncFunctionDef(name=name, decorator_list=decorators)
+            ) if {ast.unparse(each) for each in decorators} <= {"property", "classmethod", "staticmethod"}:
+                found.add(name)
+            case ast.ClassDef(name=name):
+                found.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if (
+                node in tree.body
+            ):
+                found.add(name)
+            case _:
+                pass
+    return {name for name in found if not name.startswith("_") and not FRAMEWORK.match(name)}
+
+
+def used(tree: ast.Module) -> set[str]:
+    """Names that a module reads; to import one, or to list it in `__all__`, is no use of it."""
+    names = {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    return names | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=NAMES)
 def test_source_has_no_pickle_no_foreign_code_and_no_fork(path: Path):
     assert violations(path.read_text(encoding="utf-8")) == []
@@ -160,6 +206,23 @@ def test_scan_leaves_alone_what_only_looks_banned():
     assert violations(source) == []
 
 
+def test_nothing_public_is_used_by_tests_alone():
+    users = [ast.parse(path.read_text("utf-8")) for path in [*SOURCES, *(ROOT / "benchmarks").glob("*.py")]]
+    known = set().union(*map(used, users)) | SEED_NAMES | FOR_OTHERS
+    unused = {
+        name: sorted(names)
+        for name, path in zip(NAMES, SOURCES, strict=True)
+        if (names := defined(ast.parse(path.read_text("utf-8"))) - known)
+    }
+    assert unused == {}
+
+
+def test_scan_finds_what_nothing_uses():
+    source = "def f(): ...\nclass C:\n    x: int\n    def g(self): ...\n    @on(K)\n    def h(self): ..."
+    assert defined(ast.parse(source + "\nD = f()")) == {"C", "D", "f", "g"}
+    assert used(ast.parse("from m import A\nB.c = D\nE = 1")) == {"B", "c", "D"}
+
+
 def test_scan_finds_what_is_undocumented():
     source = '"""Doc."""\nclass A:\n    """Doc."""\n    def f(self): ...\n    def _g(self): ...\ndef h(): ...'
     assert undocumented(source) == ["h", "A.f"]
@@ -197,3 +260,15 @@ def test_public_names_are_the_seeds_and_can_be_imported():
         assert getattr(arc_core, name).__name__ == name
     with pytest.raises(AttributeError, match="NoSuchName"):
         arc_core.NoSuchName  # noqa: B018
+
+
+def test_no_file_of_tests_has_more_than_500_lines():
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in ROOT.glob("tests/**/*.py")}
+    assert {name: length for name, length in lengths.items() if length > 500} == {}
+
+
+def test_architecture_names_files_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:arc_core|arc_tui|docs|tests|themes)/[\w./-]*)`", text))
+    assert len(named) > 40
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []

@@ -149,12 +149,6 @@ def refusal(path: Path) -> str | None:
     return None if os.access(path, wanted, effective_ids=True) else os.strerror(errno.EACCES)
 
 
-def absence(path: Path) -> str:
-    """Say after its name that a path leads to nothing: "does not exist", or why it cannot be looked at."""
-    reason = refusal(path)
-    return "does not exist" if reason is None else f"cannot be looked at: {reason}"
-
-
 def expanded(typed: str | Path) -> Path:
     """Read a path as a user types it: `~` and `~user` stand for home folders, as in a shell.
 

@@ -4,7 +4,7 @@ Everything random here is a pure function of (seed, epoch, index) or (seed, epoc
 state of this module to go on where it was.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,6 @@ __all__ = [
     "TaskSet",
     "augment_example",
     "load_tasks",
-    "padding_share",
     "plan_batches",
 ]
 
@@ -307,28 +306,3 @@ def cut_by_size(
         *cut_by_size(indices[:middle], shapes, batch_size),
         *cut_by_size(indices[middle:], shapes, batch_size),
     ]
-
-
-def padding_share(dataset: ARCDataset, batches: Sequence[Sequence[int]], *, epoch: int = 0) -> float:
-    """How much of what the batches compute on is padding.
-
-    Args:
-        dataset: What the batches were planned for.
-        batches: Indices, batch by batch.
-        epoch: The epoch that they were planned for.
-
-    Returns:
-        Padded cells over all cells, 0..1, when the inputs of a batch are padded to its largest height and
-        width, and its targets to theirs; 0 for no batches. Contexts are not counted.
-
-    Raises:
-        ValueError: If `epoch` is negative.
-    """
-    shapes = dataset.shapes(epoch)
-    filled = total = 0
-    for batch in batches:
-        sides = shapes[list(batch)]  # [B, 4]
-        filled += int((sides[:, 0] * sides[:, 1] + sides[:, 2] * sides[:, 3]).sum())
-        height, width, target_height, target_width = sides.max(axis=0).tolist()
-        total += len(batch) * (height * width + target_height * target_width)
-    return 1 - filled / total if total else 0.0

@@ -50,7 +50,7 @@ class TaskDescription:
     summary: npt.NDArray[np.float32]
     """[32], see `feature_summary`."""
     rule: str
-    """See `rule_sentence`."""
+    """What the demonstrations have in common, see `arc_core.data.rules.describe_rule`."""
 
 
 def describe(context: Sequence[Pair], query_input: Grid) -> TaskDescription:
@@ -104,24 +104,6 @@ def feature_summary(context: Sequence[Pair], query_input: Grid) -> npt.NDArray[n
         ValueError: If a demonstration has no output.
     """
     return np.concatenate([task_features(context, query_input), _query_numbers(query_input)])
-
-
-def rule_sentence(context: Sequence[Pair], query_input: Grid) -> str:
-    """What the demonstrations have in common, for the language model to read and a person to check.
-
-    Args:
-        context: The demonstrations; may be empty.
-        query_input: [H, W].
-
-    Returns:
-        One line of ASCII, under 160 characters, such as
-        `mirror left-right, recolour 2 to 1; output same size; query 7x7`. Sizes are rows x columns. A map
-        is named only if it explains every cell of every demonstration.
-
-    Raises:
-        ValueError: If a demonstration has no output.
-    """
-    return describe_rule(_demonstrations(context), query_input)
 
 
 def _demonstrations(context: Sequence[Pair]) -> list[Demonstration]:

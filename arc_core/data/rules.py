@@ -74,14 +74,16 @@ def is_subgrid(part: Grid, whole: Grid) -> bool:
 
 
 def describe_rule(demonstrations: Sequence[Demonstration], query: Grid) -> str:
-    """The sentence of `arc_core.data.features.rule_sentence`.
+    """What the demonstrations have in common, for the language model to read and a person to check.
 
     Args:
         demonstrations: May be empty.
         query: The query input, [H, W].
 
     Returns:
-        One line of ASCII, under 160 characters.
+        One line of ASCII, under 160 characters, such as
+        `mirror left-right, recolour 2 to 1; output same size; query 7x7`. Sizes are rows x columns. A map
+        is named only if it explains every cell of every demonstration.
     """
     query_size = "query {}x{}".format(*query.shape)
     if not demonstrations:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -254,30 +254,6 @@ class LanguageModel(nn.Module):
     def adapter_state(self) -> dict[str, Tensor]:
         """Return LoRA's tensors by name, sharing memory with the model; empty without LoRA."""
         return {name: value.detach() for name, value in self._adapters().items()}
-
-    def load_adapter_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over LoRA's tensors.
-
-        Args:
-            state: What `adapter_state` gave.
-
-        Raises:
-            LanguageModelError: If a name or shape differs from this model's.
-        """
-        own = self._adapters()
-        if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in own.items()}:
-            raise LanguageModelError(
-                f"{self.name}: the saved LoRA adapters ({len(state)} tensors) do not fit this model's "
-                f"({len(own)})"
-            )
-        with torch.no_grad():
-            for name, value in own.items():
-                value.copy_(state[name])
-
-    @property
-    def parameter_bytes(self) -> int:
-        """Memory that the weights take, adapters included."""
-        return sum(value.numel() * value.element_size() for value in self.parameters())
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -57,19 +57,6 @@ class Group:
     view: View
 
 
-def pretraining_tasks(dataset: str, solutions: str | None = None) -> tuple[Task, ...]:
-    """The training tasks of a dataset that may be trained on.
-
-    Args:
-        dataset: As `--dataset` takes it.
-        solutions: Kaggle's solutions file.
-
-    Raises:
-        DataError: If the data is bad.
-    """
-    return without_kept_away(load_tasks(dataset, "training", solutions=solutions).tasks)
-
-
 def without_kept_away(tasks: Sequence[Task]) -> tuple[Task, ...]:
     """The tasks that may be trained on.
 

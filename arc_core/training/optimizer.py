@@ -208,8 +208,3 @@ class GradientMonitor:
         norm = nn.utils.get_total_norm(gradients).item() if gradients else 0.0
         self.history[name] = norm
         return norm
-
-
-def learning_rates(optimizer: torch.optim.Optimizer) -> Mapping[str, float]:
-    """Rate of each named group now."""
-    return {group["name"]: float(group["lr"]) for group in optimizer.param_groups}

@@ -9,8 +9,9 @@ import pytest
 from command import ARC_TUI, environment, train
 from safetensors.torch import load_file
 
+from arc_core.data.tasks import load_tasks
 from arc_core.pretraining.export import export
-from arc_core.pretraining.pairs import make_pool, plan_batches, plan_single_pairs, pretraining_tasks
+from arc_core.pretraining.pairs import make_pool, plan_batches, plan_single_pairs, without_kept_away
 from arc_core.pretraining.trainer import solver_config
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.config import resolve
@@ -117,7 +118,7 @@ def test_weights_are_not_taken_from_a_course_that_the_run_has_given_up(whole, tm
 
 def test_each_pair_trains_the_prompt_of_its_own_task_under_its_own_symmetry(whole):
     config = resolve(run_json(whole.run)["config"])
-    pool = make_pool(pretraining_tasks(config.dataset), {}, config.small_cells)
+    pool = make_pool(without_kept_away(load_tasks(config.dataset).tasks), {}, config.small_cells)
     shown = set()
     for epoch in range(config.epochs):
         groups = plan_single_pairs(pool, seed=config.seed, epoch=epoch)
@@ -131,7 +132,7 @@ def test_each_pair_trains_the_prompt_of_its_own_task_under_its_own_symmetry(whol
 
 @pytest.mark.slow
 def test_an_archive_as_published_trains_and_resumes_without_its_oversized_pairs(tmp_path):
-    tasks = pretraining_tasks("arcagi1")[:2]
+    tasks = without_kept_away(load_tasks("arcagi1").tasks)[:2]
     pairs = [{"input": [[color]], "output": [[color, color]]} for color in range(8)]
     tall = {"input": [[1] * 3] * 33, "output": [[1]]}
     with zipfile.ZipFile(tmp_path / "re_arc.zip", "w") as archive:

@@ -105,24 +105,6 @@ def statistics(
                 collector = None
 
 
-def bytes_to_read(checkpoint: Checkpoint, places: Sequence[int]) -> int:
-    """Return the bytes that the statistics of these tensors read, all passes together."""
-    columns = checkpoint.table
-    return sum(
-        int(columns.bytes[place]) * _passes(columns.element(place), int(columns.parameters[place]))
-        for place in places
-    )
-
-
-def statistics_of(element: ElementType, raw: Bytes) -> Statistics:
-    """Compute the statistics of a tensor whose bytes are at hand."""
-    collector = _collector(element, len(raw) * 8 // element.bits)
-    for _ in range(collector.passes):
-        collector.add(raw, 0, _prepared(element, len(raw) * 8 // element.bits, raw))
-        collector.end_pass()
-    return collector.finish()
-
-
 def _passes(element: ElementType, parameters: int) -> int:
     return 1 if parameters <= SMALL or element.by_table else wide.passes(element)
 
@@ -238,4 +220,4 @@ class _Wide:
         )
 
 
-__all__ = ["Histogram", "Magnitudes", "Statistics", "bytes_to_read", "statistics", "statistics_of"]
+__all__ = ["Histogram", "Magnitudes", "Statistics", "statistics"]

@@ -8,14 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from arc_core.base.errors import ArcError, CheckpointError
-from arc_core.base.paths import is_file
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS, to_rows
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold
 from arc_core.run.checkpoint_index import STATE, read_state
@@ -274,14 +272,6 @@ def configuration(checkpoint: Checkpoint) -> dict[str, object]:
         RunError: If run.json cannot be read.
     """
     return {} if checkpoint.run is None else stored_config(checkpoint.run.read())
-
-
-def language_model_config(checkpoint: Checkpoint) -> Path | None:
-    """Return where the language model's config.json is; None if there is none."""
-    for folder in (checkpoint.path / "lm", checkpoint.path):
-        if is_file(folder / "config.json"):
-            return folder / "config.json"
-    return None
 
 
 def _object(value: object) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from arc_core.data.dataset import (
     TaskSet,
     augment_example,
     load_tasks,
-    padding_share,
     plan_batches,
 )
 from arc_core.data.grids import to_rows
@@ -19,6 +18,18 @@ from arc_core.data.grids import to_rows
 @pytest.fixture(scope="module")
 def arcagi2():
     return load_tasks("arcagi2")
+
+
+def padding_share(dataset, batches, *, epoch=0):
+    """Padded cells over all cells, where a batch's inputs and targets are padded to their largest sides."""
+    shapes = dataset.shapes(epoch)
+    filled = total = 0
+    for batch in batches:
+        sides = shapes[list(batch)]  # [B, 4]
+        filled += int((sides[:, 0] * sides[:, 1] + sides[:, 2] * sides[:, 3]).sum())
+        height, width, target_height, target_width = sides.max(axis=0).tolist()
+        total += len(batch) * (height * width + target_height * target_width)
+    return 1 - filled / total if total else 0.0
 
 
 def random_tasks(count=40, seed=0, pairs=4):

@@ -60,6 +60,10 @@ def train_once(model: LanguageModel) -> set[str]:
     return {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
 
 
+def bytes_of(model: LanguageModel) -> int:
+    return sum(value.numel() * value.element_size() for value in model.parameters())
+
+
 # What trains
 
 
@@ -120,15 +124,6 @@ def test_lora_starts_as_the_base_model(folder):
     assert torch.equal(base(TEXTS), adapted(TEXTS))
 
 
-def test_adapters_are_restored_by_name(folder):
-    trained, fresh = (LanguageModel.load(str(folder), train="lora") for _ in range(2))
-    train_once(trained)
-    fresh.load_adapter_state(trained.adapter_state())
-    assert torch.equal(fresh(TEXTS), trained(TEXTS))
-    with pytest.raises(LanguageModelError, match=r"0 tensors\) do not fit"):
-        fresh.load_adapter_state({})
-
-
 def test_lora_without_peft_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(LanguageModelError, match=r"pip install arc-tui\[lora\]"):
@@ -164,7 +159,7 @@ def test_repeated_texts_get_their_own_rows_and_the_sum_of_gradients():
 def test_bfloat16_weights_give_float32_close_to_float32_weights(folder):
     full, half = (LanguageModel.load(str(folder), dtype=dtype) for dtype in ("float32", "bfloat16"))
     assert half(TEXTS).dtype == torch.float32
-    assert half.parameter_bytes == full.parameter_bytes // 2
+    assert bytes_of(half) == bytes_of(full) // 2
     torch.testing.assert_close(half(TEXTS), full(TEXTS), atol=0.1, rtol=0)
 
 
@@ -234,7 +229,7 @@ def test_parameters_are_counted_without_weights(qwen_in_hub_cache):  # noqa: F81
     (qwen_in_hub_cache / "model.safetensors").unlink()
     model = LanguageModel.load("tiny")
     assert estimate_parameters("tiny") == estimate_parameters(QWEN) == model.identity["parameters"]
-    assert model.parameter_bytes == 4 * estimate_parameters("tiny")
+    assert bytes_of(model) == 4 * estimate_parameters("tiny")
 
 
 # What it refuses

@@ -19,8 +19,8 @@ from arc_core.pretraining.pairs import (
     plan_batches,
     plan_groups,
     plan_single_pairs,
-    pretraining_tasks,
     without_evaluated,
+    without_kept_away,
 )
 from arc_core.pretraining.trainer import solver_config
 from arc_core.run.config import resolve
@@ -28,7 +28,7 @@ from arc_core.run.config import resolve
 
 @pytest.fixture(scope="module")
 def allowed():
-    return pretraining_tasks("arcagi1")
+    return without_kept_away(load_tasks("arcagi1").tasks)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_the_pretraining_set_shares_no_task_with_any_evaluated_list(allowed):
 
 def test_a_task_of_arc_agi_2_that_arc_agi_1_evaluates_is_left_out():
     evaluated = {task.id for task in load_tasks("arcagi1", "evaluation").tasks}
-    assert not evaluated & {task.id for task in pretraining_tasks("arcagi2")}
+    assert not evaluated & {task.id for task in without_kept_away(load_tasks("arcagi2").tasks)}
 
 
 def test_generated_pairs_that_are_an_evaluated_tasks_are_left_out_in_any_disguise(allowed):

@@ -17,7 +17,6 @@ from arc_core.training.optimizer import (
     MixedPrecision,
     Schedule,
     backward_and_step,
-    learning_rates,
     make_optimizer,
     set_rates,
 )
@@ -34,6 +33,10 @@ def one_group(
     weight: nn.Parameter, kind: str = "adamw", rate: float = 0.1, decay: float = 0.0
 ) -> torch.optim.Optimizer:
     return make_optimizer([(Component.of("agent", [weight]), rate)], kind, decay)
+
+
+def learning_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    return {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
 
 
 # Groups
