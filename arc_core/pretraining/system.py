@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.base.errors import CheckpointError
+from arc_core.base.names import first_of
 from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.optimizer_state import OPTIMIZER, optimizer_tensors, restore_optimizers
 from arc_core.checkpoints.restoring import read_tensors, restore_tensors
@@ -25,7 +26,6 @@ from arc_core.checkpoints.snapshot import (
     state_text,
 )
 from arc_core.checkpoints.tensor_file import size_in_bytes
-from arc_core.data.seen import first_of
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
 from arc_core.run.config import TrainConfig
 from arc_core.solver.config import SolverConfig
