@@ -1,7 +1,8 @@
 """What the user has asked of a run, from the command sent to what came of it; no Textual.
 
-The log answers: `command_applied` or `command_rejected` by the command's id, then the events of what was
-asked. Until then a request is shown as it stands, so that a key press is answered at once.
+The command line and the console both go by it. The log answers: `command_applied` or `command_rejected` by
+the command's id, then the events of what was asked. Until then a request is shown as it stands, so that a key
+press is answered at once.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass, field
 
 from arc_core.run.commands import TOO_OLD
 from arc_core.run.events import Event
-from arc_tui.commands.steer import MOST_SENDS, applied_lines
-from arc_tui.runs.fields import checkpoint_line, number, text, whole
+from arc_tui.runs.fields import applied_lines, checkpoint_line, number, text, whole
+
+MOST_SENDS = 3
+"""A process that is just starting rejects what was sent before it listened; that is sent again."""
 
 
 class Stage(enum.StrEnum):
@@ -76,7 +79,7 @@ _ASKED = {
 
 
 class Requests:
-    """Keeps the requests that are open and the last one that is not.
+    """Keeps the requests that are open.
 
     Attributes:
         to_resend: Rejected by a process that had only just begun: to be sent again and handed to `resent`.
