@@ -11,7 +11,8 @@ from arc_core.run.commands import SETTABLE, send
 from arc_core.run.config import settings
 from arc_core.run.directory import RunDirectory, is_alive, refuse_if_gone
 from arc_core.run.events import Event, EventReader, read_tail
-from arc_tui.runs.fields import applied_lines, text, validation_lines, whole
+from arc_tui.runs.fields import text, whole
+from arc_tui.runs.sentences import applied_lines, sentence, validation_lines
 from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import Phase, observed, reduce
 from arc_tui.runs.steering import Request, Requests, Stage
@@ -134,20 +135,16 @@ def _lines(run: RunDirectory, moved: Request, event: Event) -> list[str]:
         raise RunError(f"Another command resumed {run.name} before it paused.")
     if moved.stage is Stage.FAILED:
         raise RunError(moved.note)
-    step = f"at step {whole(event, 'step')}"
+    step = str(whole(event, "step"))
     match event["type"]:
         case "command_applied":
             return applied_lines(event)
         case "checkpoint":
             return [moved.note] if moved.stage is Stage.DONE else []
         case "validation":
-            return [f"[Validation {step}]", *validation_lines(event)]
-        case "paused":
-            return [f"Paused {step}"]
-        case "run_finished":
-            return [f"Finished: {text(event, 'reason')}"]
+            return [f"[Validation at step {step}]", *validation_lines(event)]
         case _:
-            return [f"Going on {step}"]
+            return [sentence(event, step) or f"Going on at step {step}"]
 
 
 def _events(run: RunDirectory, reader: EventReader) -> Iterator[Event]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from arc_core.run.commands import TOO_OLD
 from arc_core.run.events import Event
-from arc_tui.runs.fields import applied_lines, checkpoint_line, number, text, whole
+from arc_tui.runs.fields import number, text, whole
+from arc_tui.runs.sentences import applied_lines, checkpoint_line, sentence
 
 MOST_SENDS = 3
 """A process that is just starting rejects what was sent before it listened; that is sent again."""
@@ -172,10 +173,9 @@ def _moved(request: Request, event: Event) -> Request | None:
         case "checkpoint", "checkpoint":
             return _checkpoint_moved(request, event)
         case ("pause", "paused") | ("resume", "unpaused") | ("resume", "step"):
-            told = "Paused" if kind == "paused" else "Going on"
-            return dataclasses.replace(
-                request, stage=Stage.DONE, note=f"{told} at step {whole(event, 'step'):,}"
-            )
+            step = f"{whole(event, 'step'):,}"
+            note = sentence(event, step) or f"Going on at step {step}"
+            return dataclasses.replace(request, stage=Stage.DONE, note=note)
         case "pause", "command_applied" if event.get("command") == "resume":
             return dataclasses.replace(request, stage=Stage.FAILED, note="Another command let it go on")
         case "validate", "validation":
