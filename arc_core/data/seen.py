@@ -17,6 +17,7 @@ import numpy as np
 
 from arc_core.base.errors import DataError
 from arc_core.base.files import write_json_atomic
+from arc_core.base.names import first_of
 from arc_core.base.text import printable
 from arc_core.data.grids import NUM_COLORS, Grid, dihedral_view
 from arc_core.data.kaggle import challenges
@@ -24,8 +25,6 @@ from arc_core.data.tasks import Pair, Split, Task, TaskSet, load_tasks
 
 SMALLEST_TELLING_PAIR = 16
 """Cells of input and output together. Smaller pairs coincide between unrelated tasks (3x3 to one cell)."""
-
-MOST_NAMED = 5
 
 HELD_OUT = 100
 """Tasks of ARC-AGI-1's training split that the default weights have not seen."""
@@ -220,9 +219,3 @@ def refuse_seen(seen: SeenTasks, tasks: Iterable[Task], *, allowed: bool) -> lis
             "labelled then."
         )
     return found
-
-
-def first_of(tasks: Sequence[str]) -> str:
-    """The first few ids, and how many more there are, to be shown."""
-    rest = f" and {len(tasks) - MOST_NAMED} more" if len(tasks) > MOST_NAMED else ""
-    return ", ".join(printable(name) for name in tasks[:MOST_NAMED]) + rest

@@ -25,11 +25,13 @@ from typing import Any, Self
 
 from arc_core.base.errors import RunError
 from arc_core.base.files import open_regular, read_json_object, write_json_atomic
-from arc_core.base.paths import exists
+from arc_core.base.names import full_name
+from arc_core.base.paths import exists, expanded, is_file, matching, modified, refusal
 from arc_core.base.text import printable
 from arc_core.data.grids import Grid, from_rows, to_rows
 from arc_core.data.kaggle import Attempts
 from arc_core.run.config import RECIPES, SOLVER
+from arc_core.run.directory import LATEST
 
 PACE = "measuring the pace"
 WHOLE = "the whole evaluation"
@@ -271,6 +273,35 @@ class EvalFolder:
             RunError: If one is missing or damaged.
         """
         return {task: self.answer(task) for task in self.assignment().tasks}
+
+
+def find_eval(reference: str, evals_dir: Path) -> EvalFolder:
+    """Find an evaluation.
+
+    Args:
+        reference: Its name or the start of it, its folder, or `latest`.
+        evals_dir: The folder of evaluations.
+
+    Raises:
+        RunError: If there is none, or several begin so.
+    """
+    where = printable(str(evals_dir))
+    path = expanded(reference)
+    for place in (evals_dir, evals_dir / reference, path):
+        if reason := refusal(place):
+            raise RunError(f"{printable(str(place))} cannot be looked at: {reason}.")
+    known = {file.parent.name: file for file in matching(evals_dir, "[!.]*/eval.json")}
+    if reference == LATEST:
+        readable = [file for name, file in sorted(known.items()) if refusal(file) is None]
+        if not readable:
+            raise RunError(f"There is no evaluation in {where}.")
+        return EvalFolder(max(readable, key=modified).parent.absolute())
+    if is_file(path / "eval.json"):
+        return EvalFolder(path.absolute())
+    name = full_name(reference, known, "evaluations", RunError)
+    if name is None:
+        raise RunError(f"There is no evaluation {printable(reference, 60)} in {where}.")
+    return EvalFolder(known[name].parent.absolute())
 
 
 def _file_name(name: str) -> str:

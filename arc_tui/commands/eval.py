@@ -13,12 +13,14 @@ from types import FrameType
 from typing import Any
 
 from arc_core.base.errors import CheckpointError, ConfigError, RunError
-from arc_core.base.paths import exists, is_file, matching, modified, refusal
+from arc_core.base.names import first_of
+from arc_core.base.paths import exists
 from arc_core.base.text import printable
+from arc_core.data.finding import full_ids
 from arc_core.data.kaggle import with_known_outputs
-from arc_core.data.seen import SeenTasks, choose_tasks, first_of, held_out, refuse_seen, tasks_again
+from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen, tasks_again
 from arc_core.data.tasks import Split, Task, load_tasks
-from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer
+from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer, find_eval
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, identity_of, settle
 from arc_core.run.config import PIPELINE, SOLVER, TrainConfig
 from arc_core.run.directory import check_name
@@ -27,8 +29,6 @@ from arc_tui.commands.output import OutputLost, echo_error
 from arc_tui.results.scores import score_lines
 from arc_tui.runs.evaluating import Command, Workers, conclude, follow, hand_out, solving_process
 from arc_tui.runs.fields import duration
-
-LATEST = "latest"
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def chosen_tasks(asked: Asked, show: Callable[[str], None] = lambda line: None) 
     found = load_tasks(asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks)
     if found.skipped:
         show(printable(found.told_skipped()))
-    tasks = found.tasks
-    return choose_tasks(held_out(tasks) if asked.held_out else tasks, asked.limit, asked.tasks)
+    tasks = held_out(found.tasks) if asked.held_out else found.tasks
+    return choose_tasks(tasks, asked.limit, None if asked.tasks is None else full_ids(asked.tasks, tasks))
 
 
 def assign(asked: Asked, tasks: Sequence[Task]) -> Assignment:
@@ -167,27 +167,14 @@ def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
     """Find an evaluation that was begun, and its tasks.
 
     Args:
-        name: Its name, or `latest`.
+        name: As `find_eval` takes it.
         evals_dir: The folder of evaluations.
 
     Raises:
-        RunError: If there is none of that name.
+        RunError: If there is none of that name, or several begin so.
         DataError: If its tasks are not there any more.
     """
-    if name == LATEST:
-        found = [path for path in matching(evals_dir, "[!.]*/eval.json") if refusal(path) is None]
-        if not found:
-            if reason := refusal(evals_dir):
-                raise RunError(f"{printable(str(evals_dir))} cannot be looked at: {reason}.")
-            raise RunError(f"There is no evaluation in {printable(str(evals_dir))}.")
-        folder = EvalFolder(max(found, key=modified).parent.absolute())
-    else:
-        check_name(name)
-        folder = EvalFolder((evals_dir / name).absolute())
-        if reason := refusal(folder.path):
-            raise RunError(f"{printable(str(folder.path))} cannot be looked at: {reason}.")
-        if not is_file(folder.path / "eval.json"):
-            raise RunError(f"There is no evaluation {name} in {printable(str(evals_dir))}.")
+    folder = find_eval(name, evals_dir)
     assignment = folder.assignment()
     split: Split = "evaluation" if assignment.split == "evaluation" else "training"
     return folder, tasks_again(assignment.dataset, split, assignment.tasks)

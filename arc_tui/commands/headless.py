@@ -15,18 +15,17 @@ from rich.text import Text
 from arc_core.run.config import TrainConfig
 from arc_core.run.events import Event
 from arc_tui.looks.themes import Status
-from arc_tui.runs.fields import (
+from arc_tui.runs.fields import duration, number, whole
+from arc_tui.runs.pace import Pace
+from arc_tui.runs.sentences import (
     applied_lines,
     batch_line,
     checkpoint_line,
-    duration,
     epoch_lines,
-    number,
-    text,
+    sentence,
     validation_lines,
-    whole,
+    warning_line,
 )
-from arc_tui.runs.pace import Pace
 
 BATCHES_BETWEEN_LINES = 50
 FEW_BATCHES = 100
@@ -238,8 +237,7 @@ class HeadlessReporter:
             self._output.line(checkpoint_line(checkpoint), "muted")
 
     def _on_warning(self, warning: Event) -> None:
-        message, advice = text(warning, "message"), text(warning, "advice")
-        self._output.line(f"Warning: {message}" + (f" Advice: {advice}" if advice else ""), "warning")
+        self._output.line(f"Warning: {warning_line(warning)}", "warning")
 
 
 def open_output(colours: Status, stream: TextIO | None = None) -> Output:
@@ -249,25 +247,19 @@ def open_output(colours: Status, stream: TextIO | None = None) -> Output:
     return TerminalOutput(console, colours) if console.is_terminal else PlainOutput(target)
 
 
+_STATUSES = {
+    "paused": "paused",
+    "unpaused": "running",
+    "command_rejected": "warning",
+    "run_finished": "finished",
+}
+"""Of events that are not simply good."""
+
+
 def _life_line(event: Event) -> tuple[str, str] | None:
     """Return line and status of an event about the run's life, or None for one that says nothing here."""
-    step = f"step {whole(event, 'step')}"
-    match event["type"]:
-        case "run_started":
-            return "Training started", "good"
-        case "resumed" if event.get("checkpoint") is None:
-            return f"Resumed at {step}", "good"
-        case "resumed":
-            return f"Resumed at {step} from checkpoint {whole(event, 'checkpoint'):05d}", "good"
-        case "paused":
-            return f"Paused at {step}", "paused"
-        case "unpaused":
-            return f"Going on at {step}", "running"
-        case "command_applied":
-            return "; ".join(applied_lines(event)), "good"
-        case "command_rejected":
-            return f"Command rejected: {text(event, 'reason')}", "warning"
-        case "run_finished":
-            return f"Finished: {text(event, 'reason')}", "finished"
-        case _:
-            return None
+    kind = event["type"]
+    if kind == "command_applied":
+        return "; ".join(applied_lines(event)), "good"
+    told = sentence(event, str(whole(event, "step")))
+    return None if told is None else (told, _STATUSES.get(kind, "good"))

@@ -69,9 +69,9 @@ def score_submission(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a submission as ARC Prize does. It takes two attempts a test input, every cell right."""
+    from arc_core.base.names import first_of
     from arc_core.data.kaggle import read_submission
     from arc_core.data.scoring import score
-    from arc_core.data.seen import first_of
     from arc_tui.results.scores import load_solutions, score_lines
 
     answers = read_submission(submission)
@@ -199,10 +199,10 @@ def evaluate(
 
 
 def solve(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's id, or a file that holds one.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's id, the start of it, or its file.")],
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", metavar="TEXT", help="Where the id is from; arcagi1 and arcagi2."),
+        typer.Option("--dataset", metavar="TEXT", help="Where to look; arcagi1, then arcagi2."),
     ] = None,
     skip_bad_tasks: SkipBadTasks = False,
     seconds: Annotated[
@@ -222,11 +222,12 @@ def solve(
 
     Shows two answers with their confidence.
     """
+    from arc_core.data.finding import find_task
     from arc_core.solver.weights_file import default_weights
     from arc_tui.commands import eval as eval_command
     from arc_tui.commands import solve as solve_command
 
-    found = solve_command.find_task(task, dataset, skip_bad_tasks=skip_bad_tasks, show=_show_error)
+    found = find_task(task, dataset, skip_bad_tasks=skip_bad_tasks, show=_show_error)
     asked = eval_command.Asked(
         dataset=found.dataset,
         split=found.split,

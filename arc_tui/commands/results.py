@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.names import full_name
 from arc_core.base.paths import expanded, refusal
 from arc_core.base.text import printable
 from arc_tui.commands.learning import EVALS_DIR
@@ -64,6 +65,7 @@ def results(
 ) -> None:
     """Browse what one evaluation has solved, or two side by side."""
     # Here, so that other commands need not wait for numpy.
+    from arc_core.evaluation.folder import find_eval
     from arc_tui.results import evaluations as files
     from arc_tui.results.choice import Chosen
     from arc_tui.results.pair import Outcome, ResultsPair
@@ -75,7 +77,7 @@ def results(
         raise ConfigError("--task goes with one evaluation.")
     _check(only, order, [*(Outcome if len(names) == 2 else files.State)])
     choice = Chosen(only=only, size=size, order=order, reverse=reverse)
-    opened = [files.open_results(files.find_eval(name, evals_dir)) for name in names]
+    opened = [files.open_results(find_eval(name, evals_dir)) for name in names]
     pair = ResultsPair(*opened) if len(opened) == 2 else None
     if task is not None:
         _show_task(opened[0], task, json=json)
@@ -144,7 +146,8 @@ def _show_task(opened: EvalResults, task: str, *, json: bool) -> None:
     from arc_tui.results.facts import task_result_facts
     from arc_tui.results.text import task_result_rows
 
-    found = next((one for one in opened.tasks if one.id == task), None)
+    full = full_name(task, [one.id for one in opened.tasks], "tasks", ConfigError)
+    found = next((one for one in opened.tasks if one.id == full), None)
     if found is None:
         raise ConfigError(f"{opened.name} does not ask task {printable(task, 60)}.")
     if json:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from arc_core.base.errors import DataError, RunError
+from arc_core.base.errors import RunError
 from arc_core.base.text import printable
+from arc_core.data.finding import Found
 from arc_core.data.kaggle import ATTEMPTS
-from arc_core.data.seen import first_of
-from arc_core.data.task_folder import look_at
-from arc_core.data.tasks import DATASET_NAMES, Split, Task, TaskSet, load_splits, load_tasks
+from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import EvalFolder, TaskAnswer
 from arc_core.run.events import Event, EventReader
 from arc_tui.commands.eval import Asked, assign
@@ -44,58 +41,6 @@ SEEN = "The weights were trained on this task: what they say of it is no measure
 
 SOLVED = {State.SOLVED: True, State.FAILED: False, State.UNKNOWN: None}
 """What became of an answered task, as JSON says it."""
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """A task and where it is from."""
-
-    task: Task
-    dataset: str
-    split: Split
-
-
-def find_task(
-    name: str,
-    dataset: str | None,
-    *,
-    skip_bad_tasks: bool = False,
-    show: Callable[[str], None] = lambda line: None,
-) -> Found:
-    """Find a task.
-
-    Args:
-        name: A file that holds one task, or an id.
-        dataset: Where to look for an id, as `--dataset` takes it; None looks in ARC-AGI-1 and -2.
-        skip_bad_tasks: Look among the tasks that can be read.
-        show: Shows a line about those that cannot.
-
-    Raises:
-        DataError: If there is no such task, or the file holds several.
-    """
-    path, mode = look_at(name)
-    if dataset is None and stat.S_ISREG(mode):
-        loaded = load_tasks(path, skip_bad_tasks=skip_bad_tasks)
-        _tell_skipped(loaded, show)
-        if len(loaded) != 1:
-            ids = first_of([task.id for task in loaded.tasks])
-            raise DataError(
-                f"{printable(name)} holds {len(loaded)} tasks: name one of {ids}, and the file as --dataset."
-            )
-        return Found(loaded.tasks[0], str(path.absolute()), "training")
-    places = DATASET_NAMES if dataset is None else (dataset,)
-    for place in places:
-        for loaded in load_splits(place, skip_bad_tasks=skip_bad_tasks):
-            _tell_skipped(loaded, show)
-            for task in loaded.tasks:
-                if task.id == name:
-                    return Found(task, place, loaded.split)
-    raise DataError(f"There is no task {printable(name, 60)} in {' or '.join(map(printable, places))}.")
-
-
-def _tell_skipped(tasks: TaskSet, show: Callable[[str], None]) -> None:
-    if told := tasks.told_skipped():
-        show(printable(told))
 
 
 def solve(
@@ -132,7 +77,8 @@ def solve(
                 return _on_screen(found, folder, workers, theme, show_error, seen=bool(assignment.seen))
             follow(folder, workers, lambda answer, left: None)
         answer = folder.answer(found.task.id)
-    sys.stdout.write(json.dumps(answer_json(found.task, answer) | {"seen": bool(assignment.seen)}) + "\n")
+    place = {"dataset": found.dataset, "split": found.split, "seen": bool(assignment.seen)}
+    sys.stdout.write(json.dumps(answer_json(found.task, answer) | place) + "\n")
     return 0
 
 

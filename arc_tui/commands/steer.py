@@ -7,23 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.options import canonical, unknown_key
 from arc_core.base.text import printable
-from arc_core.run.commands import SETTABLE, TOO_OLD, send
+from arc_core.run.commands import SETTABLE, send
 from arc_core.run.config import settings
 from arc_core.run.directory import RunDirectory, is_alive, refuse_if_gone
 from arc_core.run.events import Event, EventReader, read_tail
-from arc_tui.runs.fields import applied_lines, checkpoint_line, text, validation_lines, whole
+from arc_tui.runs.fields import text, whole
 from arc_tui.runs.listing import TAIL_BYTES
+from arc_tui.runs.sentences import applied_lines, sentence, validation_lines
 from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import Phase, observed, reduce
-from arc_tui.runs.steering import MOST_SENDS
+from arc_tui.runs.steering import Request, Requests, Stage
 from arc_tui.runs.tail import follow
-
-_DONE: dict[str, Callable[[Event], bool]] = {
-    "pause": lambda event: event["type"] == "paused",
-    "validate": lambda event: event["type"] == "validation",
-    "resume": lambda event: event["type"] in ("unpaused", "step"),
-}
-"""What a command's effect is known by, where its answer alone does not tell; see also `_carried_out`."""
 
 
 def assignments(pairs: list[str]) -> dict[str, object]:
@@ -108,51 +102,47 @@ def _carried_out(
     again: str,
 ) -> Iterator[str]:
     """Send the command, and yield what came of it line by line until it is done."""
-    identity, sent, answered, checkpoint = send(run.commands, command, args), 1, False, -1
+    requests = Requests()
+    requests.sent(send(run.commands, command, args), command, args or {})
     for event in _events(run, reader):
-        kind = event["type"]
-        if not answered:
-            if event.get("id") != identity or kind not in ("command_applied", "command_rejected"):
-                continue
-            if kind == "command_rejected" and event.get("reason") == TOO_OLD and sent < MOST_SENDS:
-                identity, sent = send(run.commands, command, args), sent + 1
-                continue
-            if kind == "command_rejected":
-                raise RunError(f"{run.name} rejects {command}: {text(event, 'reason')}")
-            answered = True
-            yield from applied_lines(event)
-            if command == "set":
+        for moved in requests.take([event]):
+            yield from _lines(run, moved, event)
+            if moved.stage is Stage.DONE and command != "stop":  # that is done once the process has ended
                 return
-        elif command == "checkpoint" and kind == "checkpoint":
-            if event.get("phase") == "requested" and checkpoint < 0:
-                checkpoint = whole(event, "id")
-            if whole(event, "id") != checkpoint or event.get("phase") not in ("verified", "failed"):
-                continue
-            if event.get("phase") == "failed":
-                raise RunError(checkpoint_line(event))
-            yield checkpoint_line(event)
-            return
-        elif command == "stop" and kind == "run_finished":
-            yield f"Finished: {text(event, 'reason')}"
-        elif command == "pause" and kind == "command_applied" and event.get("command") == "resume":
-            raise RunError(f"Another command resumed {run.name} before it paused.")
-        elif command in _DONE and _DONE[command](event):
-            yield from _done_lines(event)
-            return
+        for request in tuple(requests.to_resend):
+            requests.resent(request, send(run.commands, command, args))
     refuse_if_gone(run)
-    if command == "stop" and answered:
+    unanswered = requests.unanswered(command)
+    if command == "stop" and not unanswered:
         return
-    if not answered:
-        (run.commands / f"{identity}.json").unlink(missing_ok=True)
-    did = "did what was asked" if answered else "answered"
+    if unanswered:
+        (run.commands / f"{requests.open[0].id}.json").unlink(missing_ok=True)
+    did = "answered" if unanswered else "did what was asked"
     raise RunError(f"The training process of {run.name} ended before it {did}. To start it again: {again}.")
 
 
-def _done_lines(event: Event) -> list[str]:
-    if event["type"] == "validation":
-        return [f"[Validation at step {whole(event, 'step')}]", *validation_lines(event)]
-    told = "Paused" if event["type"] == "paused" else "Going on"
-    return [f"{told} at step {whole(event, 'step')}"]
+def _lines(run: RunDirectory, moved: Request, event: Event) -> list[str]:
+    """Tell how an event has moved the request.
+
+    Raises:
+        RunError: If that is its end without the effect.
+    """
+    if moved.stage is Stage.REJECTED:
+        raise RunError(f"{run.name} rejects {moved.command}: {moved.note}")
+    if moved.stage is Stage.FAILED and moved.command == "pause":
+        raise RunError(f"Another command resumed {run.name} before it paused.")
+    if moved.stage is Stage.FAILED:
+        raise RunError(moved.note)
+    step = str(whole(event, "step"))
+    match event["type"]:
+        case "command_applied":
+            return applied_lines(event)
+        case "checkpoint":
+            return [moved.note] if moved.stage is Stage.DONE else []
+        case "validation":
+            return [f"[Validation at step {step}]", *validation_lines(event)]
+        case _:
+            return [sentence(event, step) or f"Going on at step {step}"]
 
 
 def _events(run: RunDirectory, reader: EventReader) -> Iterator[Event]:

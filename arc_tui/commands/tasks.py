@@ -48,9 +48,7 @@ def task(
     identity: Annotated[str, typer.Argument(metavar="ID", help="A task's id, the start of it, or its file.")],
     source: Annotated[
         str | None,
-        typer.Option(
-            "--dataset", metavar="NAME|PATH", help="Where to look; all that are shipped if left out."
-        ),
+        typer.Option("--dataset", metavar="NAME|PATH", help="Where to look; arcagi1, then arcagi2."),
     ] = None,
     skip_bad_tasks: SkipBadTasks = False,
     json: AsJson = False,
@@ -58,10 +56,11 @@ def task(
     """Show a task as grids, with features and rule sentence. Of a file with several it shows a list."""
     from rich.console import Console
 
+    from arc_core.data.finding import find_task, load_file
     from arc_tui.drawing.grid_text import text_of
     from arc_tui.inspect import facts
     from arc_tui.looks.themes import colourless, load_theme
-    from arc_tui.results.dataset import dataset_facts, filtered, find_task, load_file, task_json
+    from arc_tui.results.dataset import dataset_facts, filtered, task_json
     from arc_tui.results.dataset_rows import dataset_lines, task_rows
 
     file = load_file(identity, skip_bad_tasks=skip_bad_tasks) if source is None else None
@@ -73,16 +72,11 @@ def task(
             f"arc-tui inspect task ID --dataset {printable(identity)}"
         )
         return
-    if file is not None:
-        found, name = file.tasks[0], file.name
-        if told := file.told_skipped():
-            echo_error(printable(told))
-    else:
-        found, name = find_task(identity, source, skip_bad_tasks=skip_bad_tasks, show=echo_error)
+    found = find_task(identity, source, skip_bad_tasks=skip_bad_tasks, show=echo_error)
     if json:
-        echo(facts.to_json(task_json(found, name)))
+        echo(facts.to_json(task_json(found.task, found.place)))
         return
     theme = load_theme().without_colour() if colourless() else load_theme()
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    for row in task_rows(found, name):
+    for row in task_rows(found.task, found.place):
         console.print(text_of(row, theme), soft_wrap=True)

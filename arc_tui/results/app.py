@@ -9,12 +9,12 @@ from textual import on
 from textual.screen import Screen
 
 from arc_core.base.errors import ArcError
-from arc_core.evaluation.folder import EvalFolder
+from arc_core.evaluation.folder import EvalFolder, find_eval
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.results.choice import Chosen
 from arc_tui.results.evals_screen import EvalsScreen
 from arc_tui.results.evaluation_screen import ResultsScreen
-from arc_tui.results.evaluations import EvalResults, find_eval, open_results
+from arc_tui.results.evaluations import EvalResults, open_results
 from arc_tui.results.pair import ResultsPair
 from arc_tui.results.pair_screen import PairScreen
 from arc_tui.ui.app import ToolApp, ended

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from arc_core.base.errors import ConfigError, DataError
+from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.data.features import FEATURE_NAMES, describe
 from arc_core.data.grids import Grid, to_rows
-from arc_core.data.task_folder import look_at
-from arc_core.data.tasks import DATASET_NAMES, SPLITS, Task, TaskSet, load_splits, load_tasks
+from arc_core.data.tasks import SPLITS, Task, TaskSet, load_tasks
 from arc_tui.results.size_rules import SIZE_RULES
 
 
@@ -123,58 +121,6 @@ def load(source: str, split: str, *, skip_bad_tasks: bool = False) -> TaskSet:
         if split == known:
             return load_tasks(source, known, skip_bad_tasks=skip_bad_tasks)
     raise ConfigError(f"There is no split {printable(split, 40)}: use training or evaluation.")
-
-
-def load_file(identity: str, *, skip_bad_tasks: bool = False) -> TaskSet | None:
-    """Load the tasks of a JSON file; None if what is given is no such file, but an id.
-
-    Raises:
-        DataError: If the file cannot be read.
-    """
-    path, mode = look_at(identity)
-    if path.suffix != ".json" or not mode or stat.S_ISDIR(mode):
-        return None
-    return load_tasks(path, skip_bad_tasks=skip_bad_tasks)
-
-
-def find_task(
-    identity: str,
-    source: str | None = None,
-    *,
-    skip_bad_tasks: bool = False,
-    show: Callable[[str], None] = lambda line: None,
-) -> tuple[Task, str]:
-    """Find a task by its id or the start of it.
-
-    Args:
-        identity: The id.
-        source: A dataset as `load_tasks` takes it; None looks through all that come with the package.
-        skip_bad_tasks: Look among the tasks that can be read.
-        show: Shows a line about those that cannot.
-
-    Returns:
-        The task, and the name of the set that it is in.
-
-    Raises:
-        DataError: If there is none, or several begin so.
-    """
-    starts: list[tuple[Task, str]] = []
-    for name in [source] if source is not None else reversed(DATASET_NAMES):
-        for tasks in load_splits(name, skip_bad_tasks=skip_bad_tasks):
-            if told := tasks.told_skipped():
-                show(printable(told))
-            for task in tasks.tasks:
-                if task.id == identity:
-                    return task, tasks.name
-                if task.id.startswith(identity):
-                    starts.append((task, tasks.name))
-    if len({task.id for task, _ in starts}) == 1:
-        return starts[0]
-    shown = printable(identity, 60)
-    if starts:
-        ids = sorted({task.id for task, _ in starts})
-        raise DataError(f"{shown} is the start of {len(ids)} tasks: {', '.join(map(printable, ids[:5]))}.")
-    raise DataError(f"There is no task {shown} in {source or ' or '.join(DATASET_NAMES)}.")
 
 
 def dataset_facts(tasks: TaskSet, shown: Sequence[TaskFacts]) -> dict[str, Any]:

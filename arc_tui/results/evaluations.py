@@ -11,9 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
-from arc_core.base.errors import ArcError, RunError
+from arc_core.base.errors import ArcError
 from arc_core.base.files import read_json_object
-from arc_core.base.paths import Stamp, exists, expanded, is_dir, is_file, matching, modified, refusal, stamp
+from arc_core.base.paths import Stamp, exists, is_dir, matching, modified, stamp
 from arc_core.base.text import printable
 from arc_core.data.grids import Grid
 from arc_core.data.kaggle import known_outputs
@@ -21,7 +21,6 @@ from arc_core.data.scoring import Report, cell_accuracy, same_grid, score
 from arc_core.data.seen import choose_tasks, tasks_again
 from arc_core.data.tasks import Split, Task, load_tasks
 from arc_core.evaluation.folder import Assignment, EvalFolder, InputAnswer, TaskAnswer, voted
-from arc_core.run.directory import LATEST
 
 MOST_REMEMBERED = 4096
 """Summaries of evaluations that are not read again while nothing of them changes."""
@@ -181,39 +180,6 @@ def list_evals(evals_dir: Path) -> list[EvalSummary]:
     """List the evaluations in a folder, the newest first; a folder that is not there holds none."""
     found = [_summary(path.parent) for path in matching(evals_dir, "[!.]*/eval.json")]
     return sorted(found, key=lambda one: (-one.begun, one.path.name))
-
-
-def find_eval(reference: str, evals_dir: Path) -> EvalFolder:
-    """Find an evaluation.
-
-    Args:
-        reference: Its name or the start of it, its folder, or `latest`.
-        evals_dir: The folder of evaluations.
-
-    Raises:
-        RunError: If there is none, or several begin so.
-    """
-    known = list_evals(evals_dir)
-    where = printable(str(evals_dir))
-    path = expanded(reference)
-    for place in (evals_dir, evals_dir / reference, path):
-        if reason := refusal(place):
-            raise RunError(f"{printable(str(place))} cannot be looked at: {reason}.")
-    if reference == LATEST:
-        newest = next((one for one in known if refusal(one.path / "eval.json") is None), None)
-        if newest is None:
-            raise RunError(f"There is no evaluation in {where}.")
-        return EvalFolder(newest.path.absolute())
-    if is_file(path / "eval.json"):
-        return EvalFolder(path.absolute())
-    by_name = {one.path.name: one.path for one in known}
-    starts = [reference] if reference in by_name else [n for n in sorted(by_name) if n.startswith(reference)]
-    if len(starts) > 1:
-        names = ", ".join(printable(name, 60) for name in starts[:5])
-        raise RunError(f"{printable(reference, 60)} is the start of {len(starts)} evaluations: {names}.")
-    if not starts:
-        raise RunError(f"There is no evaluation {printable(reference, 60)} in {where}.")
-    return EvalFolder(by_name[starts[0]].absolute())
 
 
 def open_results(folder: EvalFolder) -> EvalResults:

@@ -9,6 +9,7 @@ from typing import cast
 from arc_core.base.text import printable
 from arc_core.run.events import Event
 from arc_tui.runs.fields import number, text, whole
+from arc_tui.runs.sentences import change_text, exact_share, origin
 
 
 class MarkKind(enum.StrEnum):
@@ -103,31 +104,15 @@ def _told(event: Event) -> tuple[MarkKind, str] | None:
         case "checkpoint" if event.get("phase") == "failed":
             return MarkKind.CHECKPOINT_FAILED, f"checkpoint failed: {text(event, 'reason')}"
         case "validation":
-            exact, inputs = whole(event, "exact"), whole(event, "inputs")
             cells = number(event, "cell_accuracy")
-            return MarkKind.VALIDATION, f"validation {exact}/{inputs} exact, {cells:.4f} of cells"
+            return MarkKind.VALIDATION, f"validation {exact_share(event)}, {cells:.4f} of cells"
         case "command_applied" if event.get("command") == "set":
             return MarkKind.RATE, change_text(event)
         case "warning":
             return MarkKind.WARNING, text(event, "message")
-        case "resumed" if event.get("checkpoint") is None:
-            return MarkKind.RESUME, "resumed"
         case "resumed":
-            return MarkKind.RESUME, f"resumed from checkpoint {whole(event, 'checkpoint'):05d}"
+            return MarkKind.RESUME, f"resumed{origin(event)}"
         case "epoch":
             return MarkKind.EPOCH, f"end of epoch {whole(event, 'epoch')}"
         case _:
             return None
-
-
-def change_text(event: Event) -> str:
-    """Write what a `set` changed: `agent_lr 0.0001 → 5e-05`."""
-    old, new = event.get("old"), event.get("new")
-    before = cast("dict[str, object]", old) if isinstance(old, dict) else {}
-    after = cast("dict[str, object]", new) if isinstance(new, dict) else {}
-    changes = [f"{name} {_value(before.get(name))} → {_value(value)}" for name, value in after.items()]
-    return printable(", ".join(changes) or "set", 2000)
-
-
-def _value(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,8 @@
 """What the user has asked of a run, from the command sent to what came of it; no Textual.
 
-The log answers: `command_applied` or `command_rejected` by the command's id, then the events of what was
-asked. Until then a request is shown as it stands, so that a key press is answered at once.
+The command line and the console both go by it. The log answers: `command_applied` or `command_rejected` by
+the command's id, then the events of what was asked. Until then a request is shown as it stands, so that a key
+press is answered at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 
 from arc_core.run.commands import TOO_OLD
 from arc_core.run.events import Event
-from arc_tui.runs.fields import applied_lines, checkpoint_line, number, text, whole
+from arc_tui.runs.fields import number, text, whole
+from arc_tui.runs.sentences import applied_lines, checkpoint_line, sentence
 
 MOST_SENDS = 3
 """A process that is just starting rejects what was sent before it listened; that is sent again."""
@@ -78,7 +80,7 @@ _ASKED = {
 
 
 class Requests:
-    """Keeps the requests that are open and the last one that is not.
+    """Keeps the requests that are open.
 
     Attributes:
         to_resend: Rejected by a process that had only just begun: to be sent again and handed to `resent`.
@@ -171,10 +173,9 @@ def _moved(request: Request, event: Event) -> Request | None:
         case "checkpoint", "checkpoint":
             return _checkpoint_moved(request, event)
         case ("pause", "paused") | ("resume", "unpaused") | ("resume", "step"):
-            told = "Paused" if kind == "paused" else "Going on"
-            return dataclasses.replace(
-                request, stage=Stage.DONE, note=f"{told} at step {whole(event, 'step'):,}"
-            )
+            step = f"{whole(event, 'step'):,}"
+            note = sentence(event, step) or f"Going on at step {step}"
+            return dataclasses.replace(request, stage=Stage.DONE, note=note)
         case "pause", "command_applied" if event.get("command") == "resume":
             return dataclasses.replace(request, stage=Stage.FAILED, note="Another command let it go on")
         case "validate", "validation":

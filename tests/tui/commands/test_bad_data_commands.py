@@ -9,12 +9,12 @@ import pytest
 from typer.main import get_command
 
 from arc_core.data.dataset import load_tasks
+from arc_core.data.finding import find_task
 from arc_core.data.kaggle import challenges, solutions
 from arc_core.data.seen import choose_tasks
 from arc_tui import cli
 from arc_tui.commands import eval as eval_command
 from arc_tui.commands import learning
-from arc_tui.commands.solve import find_task
 from arc_tui.results.evaluations import list_evals
 from arc_tui.runs import evaluating
 

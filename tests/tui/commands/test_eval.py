@@ -55,6 +55,15 @@ def test_asking_the_same_again_finds_the_same_folder_and_anything_else_is_refuse
     assert (again, [task.id for task in known]) == (folder, [task.id for task in tasks])
 
 
+def test_the_start_of_an_id_and_of_a_name_is_enough(tmp_path):
+    folder, tasks = eval_command.begin(asked(limit=None, tasks=["0057622"], name="mine_1"), tmp_path)
+    assert [task.id for task in tasks] == ["00576224"]
+    assert eval_command.reopen("mi", tmp_path)[0] == folder
+    eval_command.begin(asked(name="mine_2"), tmp_path)
+    with pytest.raises(RunError, match="mine is the start of 2 evaluations: mine_1, mine_2"):
+        eval_command.reopen("mine", tmp_path)
+
+
 def test_an_evaluation_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     def killed(path, tasks):
         assert not (tmp_path / "a").exists()
@@ -151,6 +160,7 @@ def test_solving_processes_end_when_the_evaluation_does(tmp_path):
     ("arguments", "sentence"),
     [
         ("--tasks nonsense", "There is no task nonsense among the 400 tasks."),
+        ("--tasks 00", "00 is the start of "),
         ("--weights nowhere", "There are no weights"),
         ("--set widht=3", "There is no setting widht; did you mean width?"),
         ("--set width", "--set takes key=value, not width."),

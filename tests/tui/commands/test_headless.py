@@ -18,8 +18,9 @@ from arc_tui.commands.headless import (
 )
 from arc_tui.commands.output import abandon
 from arc_tui.looks.themes import load_theme
-from arc_tui.runs.fields import batch_line, checkpoint_line, duration, epoch_lines, number, size
+from arc_tui.runs.fields import duration, number, size
 from arc_tui.runs.pace import Pace
+from arc_tui.runs.sentences import batch_line, checkpoint_line, epoch_lines
 from arc_tui.runs.tail import follow
 
 STATUS = load_theme("arc-dark").status

@@ -166,10 +166,11 @@ def test_dataset_lists_what_matches(capsys: pytest.CaptureFixture[str]):
 
 
 def test_task_shows_its_grids_features_and_rule(capsys: pytest.CaptureFixture[str]):
-    found = read(capsys, "task", "0ca9ddb6")
+    assert read(capsys, "task", "0ca9ddb")["dataset"] == "arcagi1 training"
+    found = read(capsys, "task", "0ca9ddb6", "--dataset", "arcagi2")
     assert found["train"][0]["input"][0] == "000800000"
     assert found["features"]["same_size_share"] == 1
-    text = run(capsys, "task", "0ca9ddb6")
+    text = run(capsys, "task", "0ca9ddb6", "--dataset", "arcagi2")
     assert found["rule"] in text
     assert " 0 0 0 8 0 0 0 0 0" in text
     assert text.count("Demonstration") == len(found["train"])

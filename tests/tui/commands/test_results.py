@@ -73,6 +73,7 @@ def test_text_and_json_of_two_evaluations_are_as_recorded(capsys, request: pytes
 def test_one_task_is_printed_with_its_grids(capsys, request: pytest.FixtureRequest):
     make_eval(Path("evals"))
     text = run(capsys, "first", "--task", PARTLY)
+    assert run(capsys, "first", "--task", PARTLY[:-1]) == text
     assert as_recorded(request, "results_task.txt", text)
     found = json.loads(run(capsys, "first", "--task", PARTLY, "--json"))
     assert found["solved_by"] == [1, 0, 0]
@@ -107,6 +108,7 @@ def test_without_a_name_all_evaluations_are_listed(capsys):
         ("first first --only solved", '--only is "solved", but must be one of all, first'),
         ("first --sort size", '--sort is "size", but must be one of id, confidence, cells.'),
         ("first --size big", '--size is "big", but must be one of all, constant'),
+        ("first --task 0", "0 is the start of "),
         ("first --task nope", "first does not ask task nope."),
         ("--task nope", "--task goes with one evaluation."),
         ("first first first", "Name one evaluation, or two to compare them."),

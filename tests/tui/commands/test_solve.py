@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from textual.app import App
 
-from arc_core.base.errors import DataError, RunError
-from arc_core.data.dataset import Pair, Task, load_tasks
+from arc_core.base.errors import RunError
+from arc_core.data.dataset import Pair, Task
+from arc_core.data.finding import find_task
 from arc_core.data.kaggle import Attempts, challenges
 from arc_core.evaluation.folder import InputAnswer, TaskAnswer
 from arc_tui import cli
 from arc_tui.commands.eval import Asked
-from arc_tui.commands.solve import LEFT, answer_json, answer_rows, find_task, solve
+from arc_tui.commands.solve import LEFT, answer_json, answer_rows, solve
 from arc_tui.drawing.rows import plain
 from arc_tui.solve.app import SolveApp
 
@@ -45,21 +46,6 @@ def test_answers_are_judged_only_where_the_output_is_known():
     assert answer_json(blind, answer())["solved"] is None
     assert answer_json(TASK, answer(GRID, GRID))["solved"] is False
     assert answer_json(TASK, answer())["answers"][0]["attempt_1"] == OTHER.tolist()
-
-
-def test_a_task_is_found_by_id_and_in_a_file(tmp_path):
-    found = find_task("00576224", None)
-    assert (found.dataset, found.split) == ("arcagi1", "evaluation")
-    path = tmp_path / "one.json"
-    path.write_text(json.dumps(challenges([TASK])["mine"]))
-    assert find_task(str(path), None).task.test[0].output is None
-    many = tmp_path / "many.json"
-    many.write_text(json.dumps(challenges(load_tasks("arcagi1").tasks[:2])))
-    with pytest.raises(DataError, match="holds 2 tasks"):
-        find_task(str(many), None)
-    assert find_task("00d62c1b", str(many)).task.id == "00d62c1b"
-    with pytest.raises(DataError, match="There is no task nonsense in arcagi1 or arcagi2"):
-        find_task("nonsense", None)
 
 
 WORKER = """
@@ -107,6 +93,7 @@ def test_into_a_pipe_the_answers_are_json_and_nothing_is_left_behind(found, tmp_
     printed = json.loads(capsys.readouterr().out)
     assert printed["answers"][0]["attempt_1"] == [[1, 2], [4, 9]]
     assert (printed["solved"], printed["seen"]) == (True, False)
+    assert (printed["dataset"], printed["split"]) == (str(tmp_path / "mine.json"), "training")
     assert [entry.name for entry in Path(tmp_path).iterdir()] == ["mine.json"]
 
 

@@ -31,10 +31,10 @@ from arc_core.base.errors import ArcError, RunError
 from arc_core.data.dataset import Pair, Task
 from arc_core.data.grids import to_rows
 from arc_core.data.scoring import mcnemar
-from arc_core.evaluation.folder import EvalFolder
+from arc_core.evaluation.folder import EvalFolder, find_eval
 from arc_tui.drawing.rows import plain
 from arc_tui.results.choice import Chosen, chosen_pairs, chosen_results, size_rules
-from arc_tui.results.evaluations import State, TaskResult, find_eval, list_evals, newer, open_results
+from arc_tui.results.evaluations import State, TaskResult, list_evals, newer, open_results
 from arc_tui.results.groups import brief_groups, input_groups, paired_groups, result_groups
 from arc_tui.results.pair import Outcome, ResultsPair
 

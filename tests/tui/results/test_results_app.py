@@ -24,11 +24,12 @@ from test_inspect_app import chosen, press, seen
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from arc_core.evaluation.folder import find_eval
 from arc_tui.results.app import ResultsApp
 from arc_tui.results.choice import Chosen
 from arc_tui.results.evals_screen import EvalsScreen
 from arc_tui.results.evaluation_screen import ResultsScreen
-from arc_tui.results.evaluations import find_eval, open_results
+from arc_tui.results.evaluations import open_results
 from arc_tui.results.keys import SECTIONS
 from arc_tui.results.pair_screen import PairScreen
 from arc_tui.results.task_screen import ResultTaskScreen

@@ -7,8 +7,9 @@ from eval_files import FAILED, SECOND, SIZE, SOLVED, make_eval, make_finished
 from test_inspect_snapshots import _same_everywhere as _same_everywhere
 from test_inspect_snapshots import pressing
 
+from arc_core.evaluation.folder import find_eval
 from arc_tui.results.app import ResultsApp
-from arc_tui.results.evaluations import find_eval, open_results
+from arc_tui.results.evaluations import open_results
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 IDS = ["small", "middle", "large"]
