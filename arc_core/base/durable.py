@@ -15,15 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PIECE_BYTES = 4 << 20
+TEMPORARY = ".tmp-"
+"""How the names of files and folders begin that are not finished."""
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def write_file(path: Path, pieces: Iterable[bytes | memoryview]) -> tuple[int, str]:
-    """Write a new file (mode 0600) and wait until it is on the disk.
+def write_file(path: Path, pieces: Iterable[bytes | memoryview], mode: int = 0o600) -> tuple[int, str]:
+    """Write a new file and wait until it is on the disk.
 
     Args:
         path: Where nothing may be yet; a link is not followed.
         pieces: Its content, in order.
+        mode: Its permissions, less what the umask takes.
 
     Returns:
         Its size in bytes, and the sha256 of the content as it was in memory, in hexadecimal.
@@ -32,7 +35,7 @@ def write_file(path: Path, pieces: Iterable[bytes | memoryview]) -> tuple[int, s
         OSError: If it cannot be written whole; what was written of it stays.
     """
     sha, size = hashlib.sha256(), 0
-    fd = os.open(path, _NEW_FILE, 0o600)
+    fd = os.open(path, _NEW_FILE, mode)
     try:
         # Digest and write side by side: each takes about as long, and neither holds Python's lock.
         with ThreadPoolExecutor(1, "sha256") as hasher:
@@ -80,12 +83,21 @@ def forget_cached(path: Path) -> None:
             os.close(fd)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a small file as a whole: after a crash it is the old one or the new one."""
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.unlink(missing_ok=True)
-    write_file(temporary, [content])
-    os.replace(temporary, path)  # noqa: PTH105 - the same call that `publish` makes, for one set of fault tests
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a small file as a whole: a reader, or a crash, sees the old one or the new one.
+
+    Raises:
+        OSError: If it cannot be written; the old one stays, and nothing of the new one.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        temporary.unlink(missing_ok=True)
+        write_file(temporary, [content], mode)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
     sync_folder(path.parent)
 
 

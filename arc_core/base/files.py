@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import Any, cast
 
+from arc_core.base.durable import TEMPORARY, replace_file
 from arc_core.base.errors import RunError
 from arc_core.base.paths import matching
 from arc_core.base.text import printable
@@ -20,8 +21,6 @@ LARGEST_JSON = 4 << 20
 
 PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt"})
 """How the names of files end that are pickles, which may run code when they are read."""
-
-_TEMPORARY = ".tmp-"
 
 
 def open_regular(path: Path, flags: int) -> int:
@@ -83,28 +82,7 @@ def read_json_object(path: Path, limit: int = LARGEST_JSON) -> dict[str, Any]:
 
 def write_json_atomic(path: Path, content: object) -> None:
     """Write JSON (mode 0600) so that a reader, or a crash, sees the old file or the new one, whole."""
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        fd = os.open(temporary, flags, 0o600)
-        try:
-            view = memoryview(text.encode("ascii"))
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode("ascii"))
 
 
 def keeps_permissions(folder: Path) -> bool:
@@ -116,7 +94,7 @@ def keeps_permissions(folder: Path) -> bool:
         False where such a file is writable by everyone though it was made for this user alone; True where it
         is not, or where it cannot be tried.
     """
-    probe = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    probe = folder / f"{TEMPORARY}{secrets.token_hex(8)}"
     try:
         fd = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError:
@@ -131,9 +109,9 @@ def keeps_permissions(folder: Path) -> bool:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what processes that were killed within `write_json_atomic` left beside a file."""
-    for left in matching(path.parent, f"{_TEMPORARY}*-{path.name}"):
-        writer = left.name.removeprefix(_TEMPORARY).removesuffix(f"-{path.name}")
+    """Remove what processes that were killed within `replace_file` left beside a file."""
+    for left in matching(path.parent, f"{TEMPORARY}*-{path.name}"):
+        writer = left.name.removeprefix(TEMPORARY).removesuffix(f"-{path.name}")
         if writer.isdecimal() and not _is_running(int(writer)):
             left.unlink(missing_ok=True)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from arc_core.base.durable import replace_file
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
@@ -84,12 +84,7 @@ def report(
 
 def _write(target: Path, content: bytes) -> None:
     """Write a file as a whole: what stood there before stays if the disk is full."""
-    temporary = target.with_name(f".tmp-{os.getpid()}-{target.name}")
     try:
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(target, content, 0o666)
     except OSError as error:
         raise RunError(f"Cannot write {printable(str(target))}: {error.strerror}.") from None

@@ -249,7 +249,7 @@ class Injector:
             return None
         parts = PurePath(place).relative_to(self._run).parts
         if parts[0] == "checkpoints" and len(parts) > 1:
-            name = parts[1].removeprefix(".tmp-")
+            name = re.sub(r"^\.tmp-(\d+-)?", "", parts[1])
             return "/".join(("checkpoint" if name.startswith("checkpoint_") else name, *parts[2:]))
         if parts[0] == "commands" and len(parts) > 1:
             return "command"

@@ -81,6 +81,7 @@ def test_a_checkpoint_is_written_in_the_promised_order(tmp_path: Path, calls: Ca
     files = {"a.json": Text(b"aaa"), "lm/b.json": Text(b"bb"), "state.json": Text(b"{}")}
     CheckpointFolder(tmp_path).write(Snapshot(7, files, frozenset()), note)
     new = ".tmp-checkpoint_00007"
+    temporary = f".tmp-{os.getpid()}-latest"
     expected = [
         *(f"{what} {new}/{name}" for name in (*files, "MANIFEST.json") for what in ("write", "fsync")),
         f"fsync {new}/lm",
@@ -88,7 +89,7 @@ def test_a_checkpoint_is_written_in_the_promised_order(tmp_path: Path, calls: Ca
         f"rename {new} -> checkpoint_00007",
         "fsync .",
         "saved checkpoint_00007",
-        *("write .tmp-latest", "fsync .tmp-latest", "replace .tmp-latest -> latest", "fsync ."),
+        *(f"write {temporary}", f"fsync {temporary}", f"replace {temporary} -> latest", "fsync ."),
     ]
     assert short(calls, tmp_path) == expected
 
@@ -142,12 +143,13 @@ def test_a_failed_sync_is_an_error_and_leaves_no_descriptor_open(
 def test_a_replaced_file_is_the_old_one_until_the_new_is_on_the_disk(tmp_path: Path, calls: Calls) -> None:
     path = tmp_path / "latest"
     replace_file(path, b"one")
-    (tmp_path / ".tmp-latest").write_bytes(b"left by a killed process")
+    temporary = f".tmp-{os.getpid()}-latest"
+    (tmp_path / temporary).write_bytes(b"left by a killed process")
     calls.clear()
     replace_file(path, b"two")
     assert path.read_bytes() == b"two"
     assert short(calls, tmp_path) == [
-        *("write .tmp-latest", "fsync .tmp-latest", "replace .tmp-latest -> latest", "fsync ."),
+        *(f"write {temporary}", f"fsync {temporary}", f"replace {temporary} -> latest", "fsync ."),
     ]
 
 
