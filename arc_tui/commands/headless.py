@@ -6,15 +6,10 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable
-from typing import Protocol, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.text import Text
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from arc_core.run.config import TrainConfig
 from arc_core.run.events import Event
-from arc_tui.looks.themes import Status
 from arc_tui.runs.fields import (
     applied_lines,
     batch_line,
@@ -27,6 +22,11 @@ from arc_tui.runs.fields import (
     whole,
 )
 from arc_tui.runs.pace import Pace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from arc_tui.looks.themes import Status
 
 BATCHES_BETWEEN_LINES = 50
 FEW_BATCHES = 100
@@ -72,6 +72,9 @@ class TerminalOutput:
     """Coloured lines above a progress bar with the time that is left."""
 
     def __init__(self, console: Console, colours: Status) -> None:
+        # Here, as most commands need none of it.
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self._console = console
         self._colours = colours
         self._bar = Progress(
@@ -87,6 +90,8 @@ class TerminalOutput:
 
     def line(self, line: str, status: str = "") -> None:
         """Print one line above the bar."""
+        from rich.text import Text
+
         style: str = getattr(self._colours, status) if status else ""
         self._console.print(Text(line, style=style), soft_wrap=True)
 
@@ -244,6 +249,8 @@ class HeadlessReporter:
 
 def open_output(colours: Status, stream: TextIO | None = None) -> Output:
     """Return the output that fits the stream (standard output): with progress on a terminal, else plain."""
+    from rich.console import Console
+
     target = stream if stream is not None else sys.stdout
     console = Console(file=target, markup=False, highlight=False, emoji=False)
     return TerminalOutput(console, colours) if console.is_terminal else PlainOutput(target)
