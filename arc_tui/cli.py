@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
+from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
 
 from arc_core.base.errors import ArcError
 from arc_core.base.options import canonical, nearest
@@ -15,6 +15,7 @@ from arc_core.base.text import printable
 from arc_core.run.config import settings, to_toml
 from arc_tui.commands import inspect as inspect_command
 from arc_tui.commands import learning
+from arc_tui.commands.completion import completion
 from arc_tui.commands.groups import CommandGroup
 from arc_tui.commands.options import FLAGS, Given, takes_options
 from arc_tui.commands.output import OutputLost, echo, echo_error, is_lost, open_streams, relay, settle
@@ -57,6 +58,8 @@ _CLICK_ERROR = cast(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata  # here, as nothing else needs what it imports
+
         echo(f"arc-tui {importlib.metadata.version('arc-tui')}")
         raise typer.Exit
 
@@ -107,6 +110,7 @@ register(app)
 inspect_command.register(app)
 app.command("report")(report)
 app.command("themes")(themes)
+app.command("completion")(completion)
 app.command("settings")(console_settings)
 learning.register(app)
 
@@ -126,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     forget_unusable_sizes()
     open_streams()
+    completion_init()
     try:
         code = _run(arguments)
     except OutputLost:
@@ -139,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        code: object = app(args=arguments, standalone_mode=False)
+        code: object = app(args=arguments, prog_name="arc-tui", standalone_mode=False)
     except ArcError as error:
         sentence = printable(str(error))
         echo_error(f"Error: {sentence}" + ("" if sentence.endswith((".", "?")) else "."))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import platform
 import subprocess
 import sys
@@ -41,6 +40,8 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Return the versions of what computes, without importing it; None for what is not installed."""
+    import importlib.metadata  # here, as most commands start no run and are quicker without
+
     found: dict[str, str | None] = {"python": platform.python_version(), "platform": sys.platform}
     for package in PACKAGES:
         try:

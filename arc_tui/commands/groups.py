@@ -13,7 +13,7 @@ HEADINGS = {
     ),
     "Look": ("attach", "runs", "status", "logs", "report", "export", "inspect"),
     "Solve and score": ("solve", "eval", "score", "export-weights"),
-    "Settings": ("config", "settings", "themes"),
+    "Settings": ("config", "settings", "themes", "completion"),
 }
 """The commands of `arc-tui` in the order of its help; a command that is not named here comes first."""
 

@@ -6,11 +6,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable
-from typing import Protocol, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-from rich.text import Text
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from arc_core.run.config import TrainConfig
 from arc_core.run.events import Event
@@ -26,6 +22,10 @@ from arc_tui.runs.sentences import (
     validation_lines,
     warning_line,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 BATCHES_BETWEEN_LINES = 50
 FEW_BATCHES = 100
@@ -71,6 +71,9 @@ class TerminalOutput:
     """Coloured lines above a progress bar with the time that is left."""
 
     def __init__(self, console: Console, colours: Status) -> None:
+        # Here, as most commands need none of it.
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self._console = console
         self._colours = colours
         self._bar = Progress(
@@ -86,6 +89,8 @@ class TerminalOutput:
 
     def line(self, line: str, status: str = "") -> None:
         """Print one line above the bar."""
+        from rich.text import Text
+
         style: str = getattr(self._colours, status) if status else ""
         self._console.print(Text(line, style=style), soft_wrap=True)
 
@@ -242,6 +247,8 @@ class HeadlessReporter:
 
 def open_output(colours: Status, stream: TextIO | None = None) -> Output:
     """Return the output that fits the stream (standard output): with progress on a terminal, else plain."""
+    from rich.console import Console
+
     target = stream if stream is not None else sys.stdout
     console = Console(file=target, markup=False, highlight=False, emoji=False)
     return TerminalOutput(console, colours) if console.is_terminal else PlainOutput(target)

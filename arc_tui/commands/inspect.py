@@ -10,6 +10,7 @@ import typer
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.paths import expanded
+from arc_tui.commands.completion import checkpoint_ids, run_names, theme_names
 from arc_tui.commands.groups import CommandGroup
 from arc_tui.commands.output import echo, echo_error
 from arc_tui.commands.results import results
@@ -17,7 +18,10 @@ from arc_tui.commands.runs import RUNS_DIR, AsJson, RunsDir
 from arc_tui.commands.tasks import dataset, task
 from arc_tui.runs.starting import has_terminal
 
-Theme = Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Theme of the browser.")]
+Theme = Annotated[
+    str | None,
+    typer.Option("--theme", metavar="NAME", autocompletion=theme_names, help="Theme of the browser."),
+]
 Plain = Annotated[bool, typer.Option("--plain", help="Print text even where the output is a terminal.")]
 
 inspect_app = typer.Typer(
@@ -40,12 +44,19 @@ def checkpoint(
         str | None,
         typer.Argument(
             metavar="[PATH]",
+            autocompletion=run_names,
             help="A .safetensors file, a folder or pattern of them, a checkpoint, a run or its name; "
             "the newest run if left out.",
         ),
     ] = None,
     number: Annotated[
-        int | None, typer.Option("--checkpoint", metavar="ID", help="Of a run: which; else its newest.")
+        int | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="ID",
+            autocompletion=checkpoint_ids,
+            help="Of a run: which; else its newest.",
+        ),
     ] = None,
     json: AsJson = False,
     plain: Plain = False,

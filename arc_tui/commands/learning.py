@@ -18,6 +18,7 @@ from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
 from arc_core.run.config import BUILT_IN, PIPELINE, SOLVER
 from arc_core.run.directory import LATEST, open_run
+from arc_tui.commands.completion import checkpoint_ids, run_names, solver_settings, task_ids, theme_names
 from arc_tui.commands.output import echo, echo_error, relay
 from arc_tui.commands.runs import RUNS_DIR, RunsDir, SkipBadTasks
 
@@ -38,7 +39,12 @@ WeightsOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting of the solver; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=solver_settings,
+        help="A setting of the solver; may be repeated.",
+    ),
 ]
 
 
@@ -147,7 +153,12 @@ def evaluate(
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of what solves; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            autocompletion=solver_settings,
+            help="A setting of what solves; may be repeated.",
+        ),
     ] = None,
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
@@ -199,7 +210,12 @@ def evaluate(
 
 
 def solve(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task's id, the start of it, or its file.")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK", autocompletion=task_ids, help="A task's id, the start of it, or its file."
+        ),
+    ],
     dataset: Annotated[
         str | None,
         typer.Option("--dataset", metavar="TEXT", help="Where to look; arcagi1, then arcagi2."),
@@ -216,7 +232,10 @@ def solve(
     device: Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to compute.")] = "cpu",
     assignments: SetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
-    theme: Annotated[str | None, typer.Option("--theme", metavar="NAME", help="Theme of the screen.")] = None,
+    theme: Annotated[
+        str | None,
+        typer.Option("--theme", metavar="NAME", autocompletion=theme_names, help="Theme of the screen."),
+    ] = None,
 ) -> None:
     """Solve one task by training on its demonstrations.
 
@@ -252,10 +271,23 @@ def export_weights(
         Path, typer.Argument(metavar="FILE", parser=expanded, help="The weights file to write.")
     ],
     run: Annotated[
-        str, typer.Option("--run", metavar="RUN", help="A pretraining run; the newest if left out.")
+        str,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            autocompletion=run_names,
+            help="A pretraining run; the newest if left out.",
+        ),
     ] = LATEST,
     checkpoint: Annotated[
-        int | None, typer.Option("--checkpoint", metavar="ID", min=0, help="Of which checkpoint; the newest.")
+        int | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="ID",
+            min=0,
+            autocompletion=checkpoint_ids,
+            help="Of which checkpoint; the newest.",
+        ),
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:

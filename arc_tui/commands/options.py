@@ -14,6 +14,7 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.options import Setting, canonical
 from arc_core.base.paths import expanded
 from arc_core.run.config import settings
+from arc_tui.commands.completion import choices_of, theme_names, train_settings
 
 FLAGS = (
     "epochs",
@@ -43,7 +44,12 @@ FLAGS = (
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
-THEME = typer.Option("--theme", metavar="NAME", help="Theme of the console; `arc-tui themes` lists them.")
+THEME = typer.Option(
+    "--theme",
+    metavar="NAME",
+    autocompletion=theme_names,
+    help="Theme of the console; `arc-tui themes` lists them.",
+)
 """The flag of every command that opens the console."""
 
 _METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
@@ -102,7 +108,12 @@ def takes_options(command: Callable[[Given], None], *, themed: bool = False) -> 
         _keyword(
             "assignments",
             list[str] | None,
-            typer.Option("--set", metavar="KEY=VALUE", help="Any other option by its name; may be repeated."),
+            typer.Option(
+                "--set",
+                metavar="KEY=VALUE",
+                autocompletion=train_settings,
+                help="Any other option by its name; may be repeated.",
+            ),
         ),
     ]
     if themed:
@@ -120,7 +131,11 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         return _keyword(setting.name, bool | None, typer.Option(both, help=setting.help))
     metavar = _OWN_METAVARS.get(setting.name, "|".join(setting.choices) or _METAVARS[setting.kind])
     help_text = setting.help if setting.default is None else f"{setting.help} [default: {setting.default}]"
-    return _keyword(setting.name, str | None, typer.Option(flag, metavar=metavar, help=help_text))
+    return _keyword(
+        setting.name,
+        str | None,
+        typer.Option(flag, metavar=metavar, autocompletion=choices_of(setting), help=help_text),
+    )
 
 
 def _keyword(name: str, kind: object, flag: object) -> inspect.Parameter:

@@ -13,6 +13,7 @@ from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, open_run
+from arc_tui.commands.completion import run_names, theme_names
 from arc_tui.commands.output import echo
 from arc_tui.commands.runs import RUNS_DIR, RunsDir
 from arc_tui.looks.themes import load_theme
@@ -28,7 +29,12 @@ LIGHT, DARK = "arc-light", "arc-dark"
 
 def report(
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="A run's name, or the start of it; the newest if left out.")
+        str,
+        typer.Argument(
+            metavar="[RUN]",
+            autocompletion=run_names,
+            help="A run's name, or the start of it; the newest if left out.",
+        ),
     ] = LATEST,
     output: Annotated[
         Path | None,
@@ -50,7 +56,12 @@ def report(
     ] = None,
     theme: Annotated[
         str | None,
-        typer.Option("--theme", metavar="NAME", help="Colours; else light paper, dark on dark screens."),
+        typer.Option(
+            "--theme",
+            metavar="NAME",
+            autocompletion=theme_names,
+            help="Colours; else light paper, dark on dark screens.",
+        ),
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:

@@ -14,6 +14,7 @@ from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.names import full_name
 from arc_core.base.paths import expanded, refusal
 from arc_core.base.text import printable
+from arc_tui.commands.completion import theme_names
 from arc_tui.commands.learning import EVALS_DIR
 from arc_tui.commands.output import echo, echo_error
 from arc_tui.commands.runs import AsJson
@@ -54,7 +55,8 @@ def results(
         bool, typer.Option("--plain", help="Print text even where the output is a terminal.")
     ] = False,
     theme: Annotated[
-        str | None, typer.Option("--theme", metavar="NAME", help="Theme of the browser.")
+        str | None,
+        typer.Option("--theme", metavar="NAME", autocompletion=theme_names, help="Theme of the browser."),
     ] = None,
     evals_dir: Annotated[
         Path,

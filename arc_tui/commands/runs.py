@@ -14,8 +14,8 @@ from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import LATEST, RunDirectory, RunLock, is_alive, open_run
-from arc_tui.commands import export
 from arc_tui.commands import status as run_report
+from arc_tui.commands.completion import changeable_settings, run_names
 from arc_tui.commands.headless import PlainOutput
 from arc_tui.commands.options import THEME
 from arc_tui.commands.output import echo, echo_error
@@ -28,9 +28,17 @@ from arc_tui.runs.starting import command_line
 LONGEST_NOTE = 10_000
 
 Run = Annotated[
-    str, typer.Argument(metavar="[RUN]", help="A run's name, or the start of it; the newest if left out.")
+    str,
+    typer.Argument(
+        metavar="[RUN]",
+        autocompletion=run_names,
+        help="A run's name, or the start of it; the newest if left out.",
+    ),
 ]
-NamedRun = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or the start of it.")]
+NamedRun = Annotated[
+    str,
+    typer.Argument(metavar="RUN", autocompletion=run_names, help="A run's name, or the start of it."),
+]
 RunsDir = Annotated[
     str,
     typer.Option(
@@ -99,6 +107,7 @@ def set_values(
         list[str],
         typer.Argument(
             metavar="[RUN] KEY=VALUE...",
+            autocompletion=changeable_settings,
             help="agent_lr, qwen_lr, policy_lr, checkpoint_every; of the newest run if none is named.",
         ),
     ],
@@ -231,6 +240,8 @@ def export_numbers(
     if csv is None and tensorboard is None:
         raise ConfigError("export needs --csv FILE or --tensorboard FOLDER.")
     found = _open(runs_dir, run)
+    from arc_tui.commands import export  # here, as other commands need no csv
+
     if csv is not None:
         echo(f"{export.export_csv(found.events, csv)} steps written to {printable(str(csv))}")
     if tensorboard is not None:

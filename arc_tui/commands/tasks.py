@@ -9,6 +9,7 @@ import typer
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
+from arc_tui.commands.completion import task_ids
 from arc_tui.commands.output import echo, echo_error
 from arc_tui.commands.runs import AsJson, SkipBadTasks
 from arc_tui.results.size_rules import SIZE_RULES
@@ -45,7 +46,12 @@ def dataset(
 
 
 def task(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="A task's id, the start of it, or its file.")],
+    identity: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", autocompletion=task_ids, help="A task's id, the start of it, or its file."
+        ),
+    ],
     source: Annotated[
         str | None,
         typer.Option("--dataset", metavar="NAME|PATH", help="Where to look; arcagi1, then arcagi2."),

