@@ -122,7 +122,7 @@ FOR_OTHERS = {
 """Public names that nothing of ours calls: methods of the seed's classes, the plain way to read a run's log
 and check its events, and the names that a theme has a style for."""
 
-FRAMEWORK = re.compile(r"(__\w+__|on_\w+|action_\w+|compose|discover|forward|get_\w+|render_line)$")
+FRAMEWORK = re.compile(r"(__\w+__|on_\w+|action_\w+|compose|discover|format_commands|forward|get_\w+|render_line)$")
 """Functions and methods that Python, Textual or torch call by their name."""
 
 
