@@ -32,11 +32,11 @@ from arc_tui.drawing import charts
 from arc_tui.drawing.charts import Curve, Plot
 from arc_tui.looks.themes import load_theme
 from arc_tui.runs.digest import Digest, Place, Told
-from arc_tui.runs.feed import Batch, Feed
+from arc_tui.runs.feed import Arrival, Feed
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import Mark, MarkKind
 from arc_tui.runs.steps import StepTable, step_table
-from arc_tui.ui.chart import Chart, Series
+from arc_tui.ui.chart import Chart, ChartSeries
 
 SAMPLE_EVERY = 100
 CHECKPOINT_EVERY = 50
@@ -143,9 +143,9 @@ class Attached:
 def attach(run: RunDirectory) -> tuple[Attached, History]:
     """Read a run as the console does, and draw its loss as soon as there is something to draw."""
     history, arrived = History(), threading.Condition()
-    waiting: list[Batch] = []
+    waiting: list[Arrival] = []
 
-    def on_batch(batch: Batch) -> None:
+    def on_batch(batch: Arrival) -> None:
         with arrived:
             waiting.append(batch)
             arrived.notify()
@@ -240,7 +240,7 @@ class _ChartApp(App[None]):
         super().__init__()
         self.looks = load_theme()
         curves = (("loss.combined", "ema", "raw"), ("loss.efe_total", "ema.efe", "raw.efe"))
-        self.chart = Chart([Series(name, name, line, raw) for name, line, raw in curves])
+        self.chart = Chart([ChartSeries(name, name, line, raw) for name, line, raw in curves])
 
     def compose(self) -> ComposeResult:
         """Make the chart."""

@@ -122,7 +122,9 @@ FOR_OTHERS = {
 """Public names that nothing of ours calls: methods of the seed's classes, the plain way to read a run's log
 and check its events, and the names that a theme has a style for."""
 
-FRAMEWORK = re.compile(r"(__\w+__|on_\w+|action_\w+|compose|discover|format_commands|forward|get_\w+|render_line)$")
+FRAMEWORK = re.compile(
+    r"(__\w+__|on_\w+|action_\w+|compose|discover|format_commands|forward|get_\w+|render_line)$"
+)
 """Functions and methods that Python, Textual or torch call by their name."""
 
 
@@ -265,6 +267,15 @@ def test_public_names_are_the_seeds_and_can_be_imported():
 def test_no_file_of_tests_has_more_than_500_lines():
     lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in ROOT.glob("tests/**/*.py")}
     assert {name: length for name, length in lengths.items() if length > 500} == {}
+
+
+def test_no_public_class_name_is_defined_twice():
+    places: dict[str, list[str]] = {}
+    for name, path in zip(NAMES, SOURCES, strict=True):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_architecture_names_files_that_exist():

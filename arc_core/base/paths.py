@@ -53,7 +53,7 @@ def entries(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FolderEntry:
     """What is in a folder under one name: whether it leads to a folder, and whether it is a link."""
 
     name: str
@@ -61,7 +61,7 @@ class Entry:
     is_link: bool
 
 
-def scan(folder: Path) -> list[Entry]:
+def scan(folder: Path) -> list[FolderEntry]:
     """What is in a folder, in order of the names, without asking for each entry.
 
     Raises:
@@ -71,11 +71,11 @@ def scan(folder: Path) -> list[Entry]:
         return sorted((_entry(one) for one in found), key=lambda one: one.name)
 
 
-def _entry(found: os.DirEntry[str]) -> Entry:
+def _entry(found: os.DirEntry[str]) -> FolderEntry:
     is_folder = False
     with contextlib.suppress(OSError):  # a link that leads nowhere
         is_folder = found.is_dir()
-    return Entry(found.name, is_folder, found.is_symlink())
+    return FolderEntry(found.name, is_folder, found.is_symlink())
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:

@@ -14,7 +14,7 @@ from arc_core.data.tasks import DATASET_NAMES, Split, Task, TaskSet, load_splits
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class FoundTask:
     """A task and where it is from."""
 
     task: Task
@@ -43,7 +43,7 @@ def find_task(
     *,
     skip_bad_tasks: bool = False,
     show: Callable[[str], None] = lambda line: None,
-) -> Found:
+) -> FoundTask:
     """Find a task.
 
     Args:
@@ -63,15 +63,15 @@ def find_task(
             raise DataError(
                 f"{printable(name)} holds {len(file)} tasks: name one of {ids}, and the file as --dataset."
             )
-        return Found(file.tasks[0], str(look_at(name)[0].absolute()), file.split, file.name)
+        return FoundTask(file.tasks[0], str(look_at(name)[0].absolute()), file.split, file.name)
     places = DATASET_NAMES if dataset is None else (dataset,)
-    found = dict[str, Found]()
+    found = dict[str, FoundTask]()
     for place in places:
         for tasks in load_splits(place, skip_bad_tasks=skip_bad_tasks):
             _tell_skipped(tasks, show)
             for task in tasks.tasks:
                 if task.id.startswith(name):
-                    found.setdefault(task.id, Found(task, place, tasks.split, tasks.name))
+                    found.setdefault(task.id, FoundTask(task, place, tasks.split, tasks.name))
             if name in found:
                 return found[name]
     full = full_name(name, found, "tasks", DataError)

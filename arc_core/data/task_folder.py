@@ -22,7 +22,7 @@ _JUNK = frozenset({"__MACOSX", "node_modules"})
 
 
 @dataclass(frozen=True)
-class Found:
+class TaskFile:
     """A file that is named as a task is, or a place that cannot be looked into."""
 
     path: Path
@@ -55,7 +55,7 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name in _JUNK
 
 
-def find_json(root: Path) -> list[Found]:
+def find_json(root: Path) -> list[TaskFile]:
     """Find the JSON files in a folder, however deep they lie.
 
     Hidden files and folders are passed over, and so are runs and evaluations. Links are followed, each folder
@@ -70,7 +70,7 @@ def find_json(root: Path) -> list[Found]:
     Raises:
         DataError: If the folder itself cannot be read, or far too much lies below it.
     """
-    found: list[Found] = []
+    found: list[TaskFile] = []
     seen: set[tuple[int, int]] = set()
     waiting: list[tuple[Path, tuple[str, ...]]] = [(root, ())]
     while waiting:
@@ -85,7 +85,7 @@ def find_json(root: Path) -> list[Found]:
             fault = f"{place} cannot be read: {error.strerror or error}."
             if folder == root:
                 raise DataError(fault) from None
-            found.append(Found(folder, parts, fault))
+            found.append(TaskFile(folder, parts, fault))
             continue
         seen.add((status.st_dev, status.st_ino))
         if len(seen) > MOST_FOLDERS:
@@ -105,11 +105,11 @@ def find_json(root: Path) -> list[Found]:
                     waiting.append((path, (*parts, name)))
                 else:
                     told = f"{printable(str(path))} lies too deep: at most {DEEPEST} folders down are read."
-                    found.append(Found(path, parts, told))
+                    found.append(TaskFile(path, parts, told))
             elif name.lower().endswith(_SUFFIXES):
                 # one that has no mode is a dangling link: reading it will say so; a pipe would be waited for
                 fault = None if stat.S_ISREG(mode) or not mode else f"{printable(str(path))} is no file."
-                found.append(Found(path, parts, fault))
+                found.append(TaskFile(path, parts, fault))
     return sorted(found, key=lambda one: one.path.parts)
 
 
@@ -125,7 +125,7 @@ def _mode(path: Path) -> int:
         return 0
 
 
-def of_split(found: Iterable[Found], split: str, other: str) -> list[Found]:
+def of_split(found: Iterable[TaskFile], split: str, other: str) -> list[TaskFile]:
     """Choose what belongs to a split.
 
     Args:
@@ -142,7 +142,7 @@ def of_split(found: Iterable[Found], split: str, other: str) -> list[Found]:
     return named or [one for one in everything if other not in one.folders]
 
 
-def task_ids(found: Sequence[Found]) -> list[str]:
+def task_ids(found: Sequence[TaskFile]) -> list[str]:
     """Name the tasks of files: as the file, with its folders in front only where names would clash."""
     plain = [one.path.stem for one in found]
     long = ["/".join((*one.folders, one.path.stem)) for one in found]

@@ -18,7 +18,7 @@ from arc_core.base.errors import DataError, NoSplitError
 from arc_core.base.paths import refusal
 from arc_core.data.grids import Grid, parse_grid, printable
 from arc_core.data.json_file import Repeated, read_json
-from arc_core.data.task_folder import Found, find_json, look_at, of_split, task_ids
+from arc_core.data.task_folder import TaskFile, find_json, look_at, of_split, task_ids
 
 Split = Literal["training", "evaluation"]
 
@@ -251,7 +251,7 @@ def _read_folder(folder: Path, split: Split, collector: _Collector) -> None:
         collector.add(lambda one=one, name=name: _read_found(one, name))
 
 
-def _read_found(found: Found, name: str) -> Task:
+def _read_found(found: TaskFile, name: str) -> Task:
     if found.fault is not None:
         raise DataError(found.fault)
     place = printable(str(found.path))

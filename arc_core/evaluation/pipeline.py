@@ -32,7 +32,7 @@ from arc_core.pipeline.system import ArcSystem, Prediction
 from arc_core.run.checkpoint_index import STATE
 from arc_core.run.config import TrainConfig
 from arc_core.solver.placed_task import MOST_SIZES
-from arc_core.solver.solver import Answer, Look
+from arc_core.solver.solver import AdaptationLook, Answer
 from arc_core.solver.voting import Ballot, choose
 
 UNREFINED_WEIGHT = 0.5
@@ -149,7 +149,9 @@ class PipelineSolver:
                 yield epoch, collate(examples).to(self.pipeline.device)
             epoch += 1
 
-    def solve(self, steps: int, watch: Callable[[Look], None] | None = None, looks: int = 20) -> list[Answer]:
+    def solve(
+        self, steps: int, watch: Callable[[AdaptationLook], None] | None = None, looks: int = 20
+    ) -> list[Answer]:
         """Adapt for so many steps and answer every test input.
 
         Args:
@@ -160,7 +162,9 @@ class PipelineSolver:
         self.adapt(steps, watch, looks)
         return [Answer(choose(ballots), ballots[0].grid, NO_RULE) for ballots in self.ballots(self.queries)]
 
-    def adapt(self, steps: int, watch: Callable[[Look], None] | None = None, looks: int = 20) -> None:
+    def adapt(
+        self, steps: int, watch: Callable[[AdaptationLook], None] | None = None, looks: int = 20
+    ) -> None:
         """Train on the demonstrations from the start; see `solve`."""
         self.system, self.step = self.pipeline.fresh_system(steps), 0
         if not self.pipeline.from_checkpoint:
@@ -176,7 +180,7 @@ class PipelineSolver:
             if watch is not None and (self.step % every == 0 or self.step in (1, steps)):
                 watch(self.look(steps, result.loss["combined"]))
 
-    def look(self, steps: int, loss: float) -> Look:
+    def look(self, steps: int, loss: float) -> AdaptationLook:
         """What demonstrations and test inputs become now.
 
         A demonstration is answered as in training, from the others; it is fit if that gives its output.
@@ -189,7 +193,7 @@ class PipelineSolver:
             example.target is not None and np.array_equal(grid, example.target)
             for grid, example in zip(known, self.demonstrations, strict=True)
         )
-        return Look(self.step, steps, loss, tuple(known), exact, tuple(asked))
+        return AdaptationLook(self.step, steps, loss, tuple(known), exact, tuple(asked))
 
     @torch.inference_mode()
     def ballots(self, examples: Sequence[Example]) -> list[list[Ballot]]:

@@ -17,7 +17,7 @@ from arc_core.evaluation.folder import PACE, EvalFolder, InputAnswer, TaskAnswer
 from arc_core.evaluation.pace import MachinePace, solver_clock
 from arc_core.evaluation.systems import SYSTEMS
 from arc_core.run.events import EventWriter, next_seq
-from arc_core.solver.solver import Look
+from arc_core.solver.solver import AdaptationLook
 
 
 class Worker:
@@ -59,7 +59,7 @@ class Worker:
         """Solve a task within its budget."""
         began, wall = self.clock(), time.monotonic()
         solver, steps = self.system.begin(task, pace)
-        watch: Callable[[Look], None] | None = None
+        watch: Callable[[AdaptationLook], None] | None = None
         events: EventWriter | None = None
         if self._watched:
             events = EventWriter(self.folder.events, next_seq(self.folder.events))
@@ -86,8 +86,8 @@ class Worker:
         )
 
 
-def _teller(events: EventWriter, task: str, began: float) -> Callable[[Look], None]:
-    def tell(look: Look) -> None:
+def _teller(events: EventWriter, task: str, began: float) -> Callable[[AdaptationLook], None]:
+    def tell(look: AdaptationLook) -> None:
         events.emit(
             "adaptation",
             task=task,

@@ -19,7 +19,7 @@ from arc_core.evaluation.pipeline_start import identity_of, solving_config
 from arc_core.run.checkpoint_index import problems_of
 from arc_core.run.config import PIPELINE, SOLVER
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import Answer, Look, Solver
+from arc_core.solver.solver import AdaptationLook, Answer, Solver
 from arc_core.solver.weights import load_weights
 from arc_core.solver.weights_file import sha256_of
 
@@ -27,11 +27,11 @@ from arc_core.solver.weights_file import sha256_of
 class TaskSolver(Protocol):
     """Adapts to one task and answers it."""
 
-    def solve(self, steps: int, watch: Callable[[Look], None] | None, looks: int) -> list[Answer]:
+    def solve(self, steps: int, watch: Callable[[AdaptationLook], None] | None, looks: int) -> list[Answer]:
         """Adapt for so many steps and answer every test input; `watch` is told about `looks` times."""
         ...
 
-    def look(self, steps: int, loss: float) -> Look:
+    def look(self, steps: int, loss: float) -> AdaptationLook:
         """What demonstrations and test inputs become now."""
         ...
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from arc_core.data.grids import to_rows
-from arc_core.pretraining.pairs import Group
+from arc_core.pretraining.pairs import ViewGroup
 from arc_core.pretraining.system import SolverSystem
 from arc_core.run.event_forms import NOT_IN_SOLVER
 from arc_core.solver.batch import Item, SolverBatch
@@ -36,7 +36,7 @@ def score_items(planned: Planned, batch: SolverBatch) -> Scored:
     return Scored(values, [value == 1.0 for value in values])
 
 
-def sample_fields(task: str, group: Group, item: Item, planned: Planned) -> dict[str, Any]:
+def sample_fields(task: str, group: ViewGroup, item: Item, planned: Planned) -> dict[str, Any]:
     """One pair as it is seen, what the first and the last planning step make of it, and its output."""
     height, width = item.placement.size
     steps = planned.logits[0, :, :height, :width].argmax(dim=-1).to("cpu", torch.int8).numpy()

@@ -47,7 +47,7 @@ class PoolTask:
 
 
 @dataclass(frozen=True)
-class Group:
+class ViewGroup:
     """Some pairs of a task under a view."""
 
     task: int
@@ -127,7 +127,7 @@ def make_pool(
 
 def plan_single_pairs(
     pool: Sequence[PoolTask], *, seed: int, epoch: int, augment: bool = True
-) -> list[Group]:
+) -> list[ViewGroup]:
     """The pairs of an epoch, each a group of its own under one of the eight symmetries.
 
     As many of each task as `plan_groups` takes. Colours keep their names: a prompt stands for a task's rule
@@ -138,11 +138,11 @@ def plan_single_pairs(
     for number, task in enumerate(pool):
         for place in rng.permutation(len(task.pairs))[: GROUP * GROUPS_PER_EPOCH].tolist():
             view = View(int(rng.integers(8)), 0, _AS_IT_IS.colors) if augment else _AS_IT_IS
-            groups.append(Group(number, (place,), view))
+            groups.append(ViewGroup(number, (place,), view))
     return groups
 
 
-def plan_groups(pool: Sequence[PoolTask], *, seed: int, epoch: int, augment: bool = True) -> list[Group]:
+def plan_groups(pool: Sequence[PoolTask], *, seed: int, epoch: int, augment: bool = True) -> list[ViewGroup]:
     """The groups of an epoch: every group under a view of its own, its pairs rather alike in size.
 
     Each task's pairs are shuffled and cut into windows of `WINDOW`, and each window by size into groups:
@@ -158,7 +158,7 @@ def plan_groups(pool: Sequence[PoolTask], *, seed: int, epoch: int, augment: boo
             window.sort(key=lambda place: _largest_side(task.pairs[place]))
             for first in range(0, len(window) - GROUP + 1, GROUP):
                 groups.append(
-                    Group(
+                    ViewGroup(
                         number,
                         tuple(window[first : first + GROUP]),
                         _draw_view(rng) if augment else _AS_IT_IS,
@@ -177,8 +177,8 @@ def _draw_view(rng: np.random.Generator) -> View:
 
 
 def plan_batches(
-    groups: Sequence[Group], pool: Sequence[PoolTask], batch_pairs: int, *, seed: int, epoch: int
-) -> list[list[Group]]:
+    groups: Sequence[ViewGroup], pool: Sequence[PoolTask], batch_pairs: int, *, seed: int, epoch: int
+) -> list[list[ViewGroup]]:
     """Cut an epoch's groups into batches of like sizes, in random order.
 
     Args:
@@ -194,7 +194,7 @@ def plan_batches(
     return [[groups[place] for place in cut[number]] for number in rng.permutation(len(cut))]
 
 
-def _canvas(group: Group, task: PoolTask) -> list[int]:
+def _canvas(group: ViewGroup, task: PoolTask) -> list[int]:
     """Sides that hold all of a group's inputs, and all of its outputs, under its view."""
     pairs = [task.pairs[place] for place in group.pairs]
     inputs = [pair.input.shape for pair in pairs]

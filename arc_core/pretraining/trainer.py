@@ -27,7 +27,7 @@ from arc_core.pipeline.startup import choose_device, seen_so_far, validation_pri
 from arc_core.pretraining.numbers import sample_fields, score_items, step_numbers
 from arc_core.pretraining.pairs import (
     GROUP,
-    Group,
+    ViewGroup,
     make_pool,
     plan_batches,
     plan_groups,
@@ -59,7 +59,7 @@ PRETRAINED = (*ARCHITECTURE, "deep_supervision")
 _OWN_VIEW = make_views(1, (0,), symmetries=False)
 
 
-class Pretrainer(TrainingLoop[list[Group], SolverSystem]):
+class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
     """Trains the solver's agent.
 
     Args:
@@ -151,7 +151,7 @@ class Pretrainer(TrainingLoop[list[Group], SolverSystem]):
 
     def plan_epoch(
         self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
-    ) -> Sequence[list[Group]]:
+    ) -> Sequence[list[ViewGroup]]:
         """The batches of groups of an epoch."""
         seed, size = self.config.seed, batch_size or self.config.batch_size
         plan = plan_groups if self.solver.reads_prompt else plan_single_pairs
@@ -160,11 +160,11 @@ class Pretrainer(TrainingLoop[list[Group], SolverSystem]):
             groups = [group for group in groups if not any(key in left_out for key in self.keys_of([group]))]
         return plan_batches(groups, self.pool, size, seed=seed, epoch=epoch) if groups else []
 
-    def keys_of(self, batch: list[Group]) -> list[PairKey]:
+    def keys_of(self, batch: list[ViewGroup]) -> list[PairKey]:
         """The pairs of a batch."""
         return [(self.pool[group.task].id, place) for group in batch for place in group.pairs]
 
-    def train_batch(self, batch: list[Group]) -> bool:
+    def train_batch(self, batch: list[ViewGroup]) -> bool:
         """Train on the groups of a batch."""
         system, progress = self.system, self.progress
         items = [item for number, group in enumerate(batch) for item in self._items(group, number)]
@@ -213,14 +213,14 @@ class Pretrainer(TrainingLoop[list[Group], SolverSystem]):
             )
         return applied
 
-    def _prompts(self, net: SolverNet, batch: Sequence[Group]) -> Tensor | None:
+    def _prompts(self, net: SolverNet, batch: Sequence[ViewGroup]) -> Tensor | None:
         """The learned prompts of a batch's pairs, [N, P]; None where they are read."""
         if self.solver.reads_prompt:
             return None
         tasks, symmetries = zip(*((group.task, group.view.symmetry) for group in batch), strict=True)
         return net.task_prompts[list(tasks), list(symmetries)]
 
-    def _items(self, group: Group, number: int) -> list[Item]:
+    def _items(self, group: ViewGroup, number: int) -> list[Item]:
         task, view = self.pool[group.task], group.view
         items = []
         for place in group.pairs:
@@ -299,7 +299,7 @@ class Pretrainer(TrainingLoop[list[Group], SolverSystem]):
         query = Item(pair.input, None, placement, 0, placed.copies)
         shown = placed.demonstrations(0)[:CONTEXT] if self.solver.reads_prompt else []
         batch = pack([*shown, query], FEW_SIDES).to(self.device)
-        prompts = self._prompts(self.system.mean, [Group(number, (0,), _OWN_VIEW[0])])
+        prompts = self._prompts(self.system.mean, [ViewGroup(number, (0,), _OWN_VIEW[0])])
         with self.system.precision.autocast():
             planned = self.system.mean(batch, prompts)
         height, width = placement.size

@@ -30,7 +30,7 @@ LEARNED = (SEEN, "dataset", "extra_data", "language_model")
 
 
 @dataclass(frozen=True)
-class Source:
+class BranchSource:
     """Where a branch begins.
 
     Attributes:
@@ -46,7 +46,7 @@ class Source:
     last_seq: int
 
 
-def find_source(run: RunDirectory, number: int | None = None) -> Source:
+def find_source(run: RunDirectory, number: int | None = None) -> BranchSource:
     """Find the checkpoint that a branch starts from.
 
     Args:
@@ -67,13 +67,13 @@ def find_source(run: RunDirectory, number: int | None = None) -> Source:
             raise CheckpointError(f"{run.name} has no checkpoint to branch from ({why})")
     state = read_state(path)
     try:
-        return Source(path, checkpoint_id(path), int(state["position"]["step"]), int(state["last_seq"]))
+        return BranchSource(path, checkpoint_id(path), int(state["position"]["step"]), int(state["last_seq"]))
     except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"{path.name}: its state.json does not say where it was taken") from None
 
 
 def make_branch(
-    run: RunDirectory, source: Source, runs_dir: Path, name: str, run_json: Mapping[str, Any]
+    run: RunDirectory, source: BranchSource, runs_dir: Path, name: str, run_json: Mapping[str, Any]
 ) -> RunDirectory:
     """Make a run that goes on from a checkpoint of another: its events up to there, and the checkpoint.
 

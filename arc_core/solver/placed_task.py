@@ -18,7 +18,7 @@ MOST_SIZES = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Query:
+class TaskQuery:
     """A test input."""
 
     input: Grid
@@ -103,7 +103,7 @@ class _Placer:
     copies: int
     likeness: float
 
-    def places(self, query: Query) -> bool:
+    def places(self, query: TaskQuery) -> bool:
         """Whether it gives a query's most trusted size."""
         placed = None if self.rule is None else self.rule.place(query.input)
         return placed is not None and placed.size == query.placements[0].size
@@ -127,7 +127,7 @@ def _placer(task: Task, rule: SizeRule | None) -> _Placer:
     return _Placer(rule, best, float(shares[best]))
 
 
-def _query(grid: Grid, placers: Sequence[_Placer]) -> Query:
+def _query(grid: Grid, placers: Sequence[_Placer]) -> TaskQuery:
     """A test input with its two most trusted sizes; of rules that give the same size, the likeliest place."""
     order: dict[Size, list[tuple[_Placer, Placement]]] = {}
     for placer in placers:
@@ -136,7 +136,7 @@ def _query(grid: Grid, placers: Sequence[_Placer]) -> Query:
             order.setdefault(placed.size, []).append((placer, placed))
     best = [max(found, key=lambda pair: pair[0].likeness) for found in order.values()][:MOST_SIZES]
     family = next(iter(order.values()))[0][0].rule if order else None
-    return Query(grid, tuple(placed for _, placed in best), family.family if family else NO_RULE)
+    return TaskQuery(grid, tuple(placed for _, placed in best), family.family if family else NO_RULE)
 
 
 def _size(grid: Grid) -> Size:

@@ -54,7 +54,7 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class AdaptationLook:
     """How far an adaptation is, for whoever watches."""
 
     step: int
@@ -142,7 +142,7 @@ class Solver:
             item for group, place in enumerate(order) for item in placed.demonstrations(able[place], group)
         ]
 
-    def look(self, steps: int, loss: float) -> Look:
+    def look(self, steps: int, loss: float) -> AdaptationLook:
         """What demonstrations and test inputs become now, under the task's own view."""
         demonstrations = self.placed.demonstrations(0)
         placements = [placed[0] for placed in self.placements()]
@@ -156,7 +156,9 @@ class Solver:
             item.target is not None and bool((grid == item.target).all())
             for grid, item in zip(known, demonstrations, strict=True)
         )
-        return Look(self._adaptation.step, steps, loss, tuple(known), exact, tuple(grids[len(known) :]))
+        return AdaptationLook(
+            self._adaptation.step, steps, loss, tuple(known), exact, tuple(grids[len(known) :])
+        )
 
     def placements(self) -> list[tuple[Placement, ...]]:
         """For each test input the places to try, from rules or else from the size head."""
@@ -204,7 +206,9 @@ class Solver:
                 found[query].append(Ballot(view.undo_probabilities(predicted), weight))
         return found
 
-    def solve(self, steps: int, watch: Callable[[Look], None] | None = None, looks: int = 20) -> list[Answer]:
+    def solve(
+        self, steps: int, watch: Callable[[AdaptationLook], None] | None = None, looks: int = 20
+    ) -> list[Answer]:
         """Adapt for so many steps in all and answer every test input.
 
         Args:

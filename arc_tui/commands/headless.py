@@ -12,7 +12,7 @@ from arc_core.run.config import TrainConfig
 from arc_core.run.events import Event
 from arc_tui.looks.themes import Status
 from arc_tui.runs.fields import duration, number, whole
-from arc_tui.runs.pace import Pace
+from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import (
     applied_lines,
     batch_line,
@@ -157,7 +157,7 @@ class HeadlessReporter:
         self._output = output
         self._planned = planned
         self._total: int | None = None
-        self._pace = Pace()
+        self._pace = TimeLeft()
         self._epoch: Event | None = None
         self._validation: Event | None = None
         self._checkpoints: set[int] = set()

@@ -70,14 +70,14 @@ def results(
     from arc_core.evaluation.folder import find_eval
     from arc_tui.results import evaluations as files
     from arc_tui.results.choice import Chosen
-    from arc_tui.results.pair import Outcome, ResultsPair
+    from arc_tui.results.pair import PairOutcome, ResultsPair
 
     names = evaluations or []
     if len(names) > 2:
         raise ConfigError("Name one evaluation, or two to compare them.")
     if task is not None and len(names) != 1:
         raise ConfigError("--task goes with one evaluation.")
-    _check(only, order, [*(Outcome if len(names) == 2 else files.State)])
+    _check(only, order, [*(PairOutcome if len(names) == 2 else files.State)])
     choice = Chosen(only=only, size=size, order=order, reverse=reverse)
     opened = [files.open_results(find_eval(name, evals_dir)) for name in names]
     pair = ResultsPair(*opened) if len(opened) == 2 else None

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from arc_core.base.errors import RunError
 from arc_core.base.text import printable
-from arc_core.data.finding import Found
+from arc_core.data.finding import FoundTask
 from arc_core.data.kaggle import ATTEMPTS
 from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import EvalFolder, TaskAnswer
@@ -45,7 +45,7 @@ SOLVED = {State.SOLVED: True, State.FAILED: False, State.UNKNOWN: None}
 
 def solve(
     asked: Asked,
-    found: Found,
+    found: FoundTask,
     *,
     as_json: bool,
     show_error: Callable[[str], None],
@@ -83,7 +83,7 @@ def solve(
 
 
 def _on_screen(
-    found: Found,
+    found: FoundTask,
     folder: EvalFolder,
     workers: Workers,
     theme: str | None,

@@ -27,7 +27,7 @@ from arc_tui.runs.engine import last_lines
 from arc_tui.runs.fields import NOT_PART, number, size
 from arc_tui.runs.listing import Row, age, best_text, read_run
 from arc_tui.runs.starting import command_line, planned_batches
-from arc_tui.runs.state import Phase, RunState, Validation
+from arc_tui.runs.state import Phase, RunState, ValidationResult
 from arc_tui.runs.tail import POLL_SECONDS, follow
 
 BLOCK_BYTES = 1 << 20
@@ -243,6 +243,6 @@ def _cells(row: Row) -> tuple[str, ...]:
     weight = "-" if row.bytes is None else size(row.bytes)
     best = None
     if row.best_exact is not None and row.best_cell_accuracy is not None:
-        best = Validation(0, row.best_exact, row.best_inputs or 0, row.best_cell_accuracy)
+        best = ValidationResult(0, row.best_exact, row.best_inputs or 0, row.best_cell_accuracy)
     since = "-" if row.age_seconds is None else age(row.age_seconds)
     return name, row.state, str(row.epoch), str(row.step), best_text(best), weight, since

@@ -16,7 +16,7 @@ from arc_tui.runs.listing import TAIL_BYTES
 from arc_tui.runs.sentences import applied_lines, sentence, validation_lines
 from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import Phase, observed, reduce
-from arc_tui.runs.steering import Request, Requests, Stage
+from arc_tui.runs.steering import Request, Requests, RequestStage
 from arc_tui.runs.tail import follow
 
 
@@ -107,7 +107,9 @@ def _carried_out(
     for event in _events(run, reader):
         for moved in requests.take([event]):
             yield from _lines(run, moved, event)
-            if moved.stage is Stage.DONE and command != "stop":  # that is done once the process has ended
+            if (
+                moved.stage is RequestStage.DONE and command != "stop"
+            ):  # that is done once the process has ended
                 return
         for request in tuple(requests.to_resend):
             requests.resent(request, send(run.commands, command, args))
@@ -127,18 +129,18 @@ def _lines(run: RunDirectory, moved: Request, event: Event) -> list[str]:
     Raises:
         RunError: If that is its end without the effect.
     """
-    if moved.stage is Stage.REJECTED:
+    if moved.stage is RequestStage.REJECTED:
         raise RunError(f"{run.name} rejects {moved.command}: {moved.note}")
-    if moved.stage is Stage.FAILED and moved.command == "pause":
+    if moved.stage is RequestStage.FAILED and moved.command == "pause":
         raise RunError(f"Another command resumed {run.name} before it paused.")
-    if moved.stage is Stage.FAILED:
+    if moved.stage is RequestStage.FAILED:
         raise RunError(moved.note)
     step = str(whole(event, "step"))
     match event["type"]:
         case "command_applied":
             return applied_lines(event)
         case "checkpoint":
-            return [moved.note] if moved.stage is Stage.DONE else []
+            return [moved.note] if moved.stage is RequestStage.DONE else []
         case "validation":
             return [f"[Validation at step {step}]", *validation_lines(event)]
         case _:

@@ -26,7 +26,7 @@ from arc_tui.console.palette import ActionProvider
 from arc_tui.looks.current import Looks
 from arc_tui.looks.themes import Theme
 from arc_tui.runs.engine import REFUSED_INPUT, last_lines
-from arc_tui.runs.feed import Batch, Source
+from arc_tui.runs.feed import Arrival, EventSource
 from arc_tui.runs.session import News, Session
 from arc_tui.runs.starting import command_line, prepare
 from arc_tui.runs.state import Phase
@@ -70,7 +70,7 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self.session = self._session_of(run)
         self.keys = keymap(self.options.settings.keys)
         self._actions = by_key(Scope.APP, self.keys)
-        self._source: Source | None = None
+        self._source: EventSource | None = None
         self._generation = 0
         self._machine = Machine(run.path, self._trainer)
         self._terminal = Terminal(self.options.settings, self._write, self.bell)
@@ -174,7 +174,7 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self._generation += 1
         generation = self._generation
 
-        def hand_over(batch: Batch) -> None:
+        def hand_over(batch: Arrival) -> None:
             self.post_message(BatchArrived(batch, generation))
 
         self._source = self.options.source(run, hand_over)

@@ -10,7 +10,7 @@ from textual.geometry import Size
 from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, fill, spread, width, wrap
 from arc_tui.runs.state import Phase, Warned
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 from arc_tui.ui.keys import shown
 from arc_tui.ui.rows_view import RowsView
 
@@ -30,7 +30,7 @@ class Banner(RowsView):
         super().__init__(id="banner")
 
     def show_view(
-        self, view: View, unseen: Sequence[Warned], keys: Mapping[str, Sequence[str]], screen: Size
+        self, view: RunView, unseen: Sequence[Warned], keys: Mapping[str, Sequence[str]], screen: Size
     ) -> bool:
         """Show what is to be told now.
 
@@ -53,7 +53,7 @@ class Banner(RowsView):
 
 
 def banner_rows(
-    view: View,
+    view: RunView,
     unseen: Sequence[Warned],
     keys: Mapping[str, Sequence[str]],
     cells: int,
@@ -84,7 +84,7 @@ def banner_rows(
     return [[(text, row[0][1]) for text, _ in fill(row, cells)] for row in rows[:most]]
 
 
-def _paused(view: View, keys: Mapping[str, Sequence[str]]) -> str:
+def _paused(view: RunView, keys: Mapping[str, Sequence[str]]) -> str:
     at = view.state.paused_at
     since = f" since {time.strftime('%H:%M:%S', time.localtime(at))}" if at is not None else ""
     return f"  ‖ PAUSED at step {view.state.step:,}{since}: {_key(keys, 'pause')} goes on"

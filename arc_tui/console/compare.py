@@ -15,12 +15,12 @@ from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, stored_config
 from arc_tui.console.lists import columns
 from arc_tui.drawing.rows import Row
-from arc_tui.runs.feed import Batch, Feed
+from arc_tui.runs.feed import Arrival, Feed
 from arc_tui.runs.history import History
 from arc_tui.runs.listing import best_text
 from arc_tui.runs.state import RunState
 from arc_tui.runs.steps import NUMBERS
-from arc_tui.ui.chart import Chart, Series
+from arc_tui.ui.chart import Chart, ChartSeries
 from arc_tui.ui.keyed import KeyedScreen
 from arc_tui.ui.keys import Scope, by_key
 from arc_tui.ui.rows_view import RowsView, looks
@@ -42,7 +42,7 @@ NOT_COMPARED = ("name", "runs_dir", "headless", "detach", "resume")
 DETAIL_LINES = 12
 
 
-class CompareScreen(KeyedScreen[None]):
+class CompareRuns(KeyedScreen[None]):
     """Follows two runs and draws them over each other.
 
     Args:
@@ -57,7 +57,7 @@ class CompareScreen(KeyedScreen[None]):
     class Arrived(Message):
         """More of a run has been read."""
 
-        def __init__(self, place: int, batch: Batch) -> None:
+        def __init__(self, place: int, batch: Arrival) -> None:
             super().__init__()
             self.place = place
             self.batch = batch
@@ -118,7 +118,7 @@ class CompareScreen(KeyedScreen[None]):
     def _draw(self) -> None:
         name = self.number_shown
         curves = [
-            (history, Series(name, printable(run.name, 30), line, raw))
+            (history, ChartSeries(name, printable(run.name, 30), line, raw))
             for run, history, (line, raw) in zip(self._runs, self._histories, STYLES, strict=True)
         ]
         self.query_one(Chart).show_curves(curves, cursor=self._cursor, log=self._log, plain=looks(self).ascii)

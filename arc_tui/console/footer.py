@@ -9,7 +9,7 @@ from textual.message import Message
 
 from arc_tui.drawing.rows import Row, width
 from arc_tui.runs.state import Phase
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 from arc_tui.ui.keys import ACTIONS, Action, Scope, shown
 from arc_tui.ui.rows_view import RowsView
 
@@ -32,7 +32,7 @@ class Footer(RowsView):
         super().__init__(id="footer")
         self._spans: list[tuple[int, int, Action]] = []
 
-    def show_view(self, view: View, keys: Mapping[str, Sequence[str]], *, read_only: bool) -> None:
+    def show_view(self, view: RunView, keys: Mapping[str, Sequence[str]], *, read_only: bool) -> None:
         """Show the keys that can be used now."""
         row, self._spans = footer_row(view, keys, self.size.width, read_only=read_only)
         self.show([row])
@@ -46,7 +46,7 @@ class Footer(RowsView):
 
 
 def footer_row(
-    view: View, keys: Mapping[str, Sequence[str]], cells: int, *, read_only: bool
+    view: RunView, keys: Mapping[str, Sequence[str]], cells: int, *, read_only: bool
 ) -> tuple[Row, list[tuple[int, int, Action]]]:
     """Draw the footer.
 
@@ -77,7 +77,7 @@ def footer_row(
     return row, spans
 
 
-def _is_offered(action: Action, view: View, read_only: bool) -> bool:
+def _is_offered(action: Action, view: RunView, read_only: bool) -> bool:
     if action.footer is None or action.scope not in (Scope.APP, Scope.MAIN):
         return False
     if not action.steers:
@@ -87,7 +87,7 @@ def _is_offered(action: Action, view: View, read_only: bool) -> bool:
     return action.id == "pause" or not view.state.ended
 
 
-def _part(action: Action, view: View, keys: Mapping[str, Sequence[str]]) -> Row:
+def _part(action: Action, view: RunView, keys: Mapping[str, Sequence[str]]) -> Row:
     label = action.label
     if action.id == "pause" and view.phase in (Phase.PAUSED, Phase.PAUSING):
         label = "go on"

@@ -8,23 +8,23 @@ from arc_tui.drawing.rows import Row, Run, cut, spread, width
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.fields import duration, whole
 from arc_tui.runs.state import Phase
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 from arc_tui.ui.rows_view import RowsView
 
 LONGEST_NAME = 40
 
 
-class Header(RowsView):
+class RunHeader(RowsView):
     """Name, state, speed, device and the last message; below, epoch and run as bars with the time left."""
 
     DEFAULT_CSS = """
-    Header { height: 2; background: $surface-background; color: $surface-text; }
+    RunHeader { height: 2; background: $surface-background; color: $surface-text; }
     """
 
     def __init__(self) -> None:
         super().__init__(id="header")
         self._message: Run = ("", "")
-        self._view: View | None = None
+        self._view: RunView | None = None
 
     @property
     def message(self) -> str:
@@ -37,7 +37,7 @@ class Header(RowsView):
         if self._view is not None:
             self.show_view(self._view)
 
-    def show_view(self, view: View) -> None:
+    def show_view(self, view: RunView) -> None:
         """Show a run as it is now."""
         self._view = view
         self.show(header_rows(view, self.size.width, self._message))
@@ -48,7 +48,7 @@ def state_run(phase: Phase) -> Run:
     return f" {PHASE_SIGNS[phase]} {phase.value.upper()} ", f"state.{phase.value}"
 
 
-def header_rows(view: View, cells: int, message: Run = ("", "")) -> list[Row]:
+def header_rows(view: RunView, cells: int, message: Run = ("", "")) -> list[Row]:
     """Draw the header.
 
     Args:
@@ -70,7 +70,7 @@ def header_rows(view: View, cells: int, message: Run = ("", "")) -> list[Row]:
     return [spread(left, [*right, (" ", "")], cells), _progress(view, cells)]
 
 
-def _place(view: View) -> Row:
+def _place(view: RunView) -> Row:
     """Write where the run trains, and how much of its log is read."""
     parts: list[str] = []
     if view.phase is Phase.STARTING:
@@ -86,7 +86,7 @@ def _place(view: View) -> Row:
     return [("  ".join(parts), "muted")]
 
 
-def _progress(view: View, cells: int) -> Row:
+def _progress(view: RunView, cells: int) -> Row:
     step = view.state.last_step
     batches, total, epochs = view.facts.batches_per_epoch, view.facts.total_steps, view.facts.epochs
     done = whole(step, "batch") + 1 if step is not None else 0

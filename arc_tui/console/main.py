@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from arc_tui.console.banner import Banner
 from arc_tui.console.footer import Footer
-from arc_tui.console.header import Header
+from arc_tui.console.header import RunHeader
 from arc_tui.console.machine import MachineSample
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.console.panels.grids import GridsPanel
@@ -65,7 +65,7 @@ class MainScreen(SteersRun):
 
     def compose(self) -> ComposeResult:
         """Make the parts."""
-        yield Header()
+        yield RunHeader()
         yield Banner()
         yield Panels()
         yield Footer()

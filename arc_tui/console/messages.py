@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.message import Message
 
 from arc_tui.console.machine import MachineSample
-from arc_tui.runs.feed import Batch
+from arc_tui.runs.feed import Arrival
 
 
 class BatchArrived(Message):
@@ -16,7 +16,7 @@ class BatchArrived(Message):
         generation: Which feed it comes from; one from a feed that was left since is ignored.
     """
 
-    def __init__(self, batch: Batch, generation: int) -> None:
+    def __init__(self, batch: Arrival, generation: int) -> None:
         super().__init__()
         self.batch = batch
         self.generation = generation

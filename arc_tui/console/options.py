@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from arc_core.run.directory import RunDirectory
-from arc_tui.runs.feed import Batch, Feed, Source
+from arc_tui.runs.feed import Arrival, EventSource, Feed
 from arc_tui.ui.settings import Settings
 
-SourceOf = Callable[[RunDirectory, Callable[[Batch], None]], Source]
+SourceOf = Callable[[RunDirectory, Callable[[Arrival], None]], EventSource]
 """Makes the source of a run's events."""
 
 

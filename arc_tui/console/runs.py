@@ -17,14 +17,14 @@ from textual.widgets import Input
 from arc_core.base.errors import ArcError, RunError
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, open_run
-from arc_tui.console.compare import CompareScreen
+from arc_tui.console.compare import CompareRuns
 from arc_tui.console.lists import columns, description
 from arc_tui.drawing.rows import Row, fill, wrap
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
-from arc_tui.runs.state import Phase, RunState, Validation
+from arc_tui.runs.state import Phase, RunState, ValidationResult
 from arc_tui.ui.choice_list import ChoiceList
 from arc_tui.ui.confirm import confirm_start
 from arc_tui.ui.keyed import KeyedScreen
@@ -198,7 +198,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         phase = Phase(run.state)
         best = None
         if run.best_exact is not None and run.best_cell_accuracy is not None:
-            best = Validation(0, run.best_exact, run.best_inputs or 0, run.best_cell_accuracy)
+            best = ValidationResult(0, run.best_exact, run.best_inputs or 0, run.best_cell_accuracy)
         texts = [
             f"{here}{sign}",
             name,
@@ -322,7 +322,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
             self._compare(runs)
 
     def _compare(self, runs: Sequence[RunDirectory]) -> None:
-        self.app.push_screen(CompareScreen(self.keys, runs[0], runs[1]))
+        self.app.push_screen(CompareRuns(self.keys, runs[0], runs[1]))
 
     def action_runs_filter(self) -> None:
         """Show only runs whose name holds a word."""

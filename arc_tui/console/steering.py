@@ -12,17 +12,17 @@ from arc_core.run.directory import gone_sentence
 from arc_tui.console.banner import Banner
 from arc_tui.console.edit import EditScreen
 from arc_tui.console.footer import Footer
-from arc_tui.console.header import Header
+from arc_tui.console.header import RunHeader
 from arc_tui.runs.session import Session
 from arc_tui.runs.state import Phase
-from arc_tui.runs.steering import Request, Stage
+from arc_tui.runs.steering import Request, RequestStage
 from arc_tui.ui.confirm import confirm_start, confirm_stop
 
 MESSAGE_SECONDS = 12.0
 """How long what came of a request is shown."""
 
-_STYLES = {Stage.REJECTED: "warning", Stage.FAILED: "error", Stage.DONE: "good"}
-_SIGNS = {Stage.REJECTED: "▲ ", Stage.FAILED: "✗ ", Stage.DONE: "✓ "}
+_STYLES = {RequestStage.REJECTED: "warning", RequestStage.FAILED: "error", RequestStage.DONE: "good"}
+_SIGNS = {RequestStage.REJECTED: "▲ ", RequestStage.FAILED: "✗ ", RequestStage.DONE: "✓ "}
 
 
 class SteersRun(Screen[None]):
@@ -63,7 +63,7 @@ class SteersRun(Screen[None]):
         if not self.can_draw:
             return False
         view = self.session.view(self.cursor)
-        self.query_one(Header).show_view(view)
+        self.query_one(RunHeader).show_view(view)
         self.query_one(Footer).show_view(view, self._keys, read_only=self._read_only or view.gone)
         return self.query_one(Banner).show_view(view, self.session.unseen, self._keys, self.size)
 
@@ -71,7 +71,7 @@ class SteersRun(Screen[None]):
         """Show a message in the header for a while; None until the next one."""
         if not self.can_draw:
             return
-        self.query_one(Header).show_message(text, style)
+        self.query_one(RunHeader).show_message(text, style)
         if seconds is not None:
             self.set_timer(seconds, lambda: self._clear(text))
 
@@ -82,7 +82,7 @@ class SteersRun(Screen[None]):
         self.tell(text, _STYLES.get(request.stage, "accent"), MESSAGE_SECONDS if done else None)
 
     def _clear(self, text: str) -> None:
-        header = self.query_one(Header) if self.can_draw else None
+        header = self.query_one(RunHeader) if self.can_draw else None
         if header is not None and header.message == text:
             header.show_message("")
 

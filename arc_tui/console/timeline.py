@@ -22,8 +22,8 @@ from arc_tui.drawing.rows import Row
 from arc_tui.runs.checkpoints import SavedState, Standing, best_id, list_saved, verified
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
-from arc_tui.runs.view import View
-from arc_tui.ui.chart import Chart, Series
+from arc_tui.runs.view import RunView
+from arc_tui.ui.chart import Chart, ChartSeries
 from arc_tui.ui.choice_list import ChoiceList
 from arc_tui.ui.confirm import ConfirmScreen
 from arc_tui.ui.keyed import KeyedScreen
@@ -100,7 +100,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         self,
         keys: Mapping[str, Sequence[str]],
         run: RunDirectory,
-        view: Callable[[], View],
+        view: Callable[[], RunView],
         *,
         read_only: bool = False,
     ) -> None:
@@ -118,7 +118,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
     def compose(self) -> ComposeResult:
         """Make the parts."""
         yield RowsView(classes="title")
-        yield Chart([Series("loss.combined", "combined", "ema", "raw")])
+        yield Chart([ChartSeries("loss.combined", "combined", "ema", "raw")])
         yield ChoiceList(empty="no checkpoint yet")
         yield Input(placeholder="name of the new run", id="branch")
         yield RowsView(classes="details")

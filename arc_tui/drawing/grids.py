@@ -30,7 +30,7 @@ _PLAIN = str.maketrans({WRONG: "x", MISSING: ".", "✓": "ok", "✗": "x", "≠"
 
 
 @dataclass(frozen=True)
-class Picture:
+class GridPicture:
     """A grid to draw.
 
     Attributes:
@@ -63,7 +63,7 @@ class CellSize:
     columns: int
     rows: int
 
-    def area(self, picture: Picture) -> tuple[int, int]:
+    def area(self, picture: GridPicture) -> tuple[int, int]:
         """Return rows and columns that a picture takes with its caption."""
         rows, columns = picture.size
         tall = rows * self.rows if self.rows else -(-rows // 2)
@@ -88,24 +88,24 @@ class Layout:
     """
 
     cell: CellSize
-    pictures: tuple[Picture, ...]
+    pictures: tuple[GridPicture, ...]
     across: int
     rows: int
     columns: int
 
 
-def pictures_of(sample: Sample) -> tuple[Picture, ...]:
+def pictures_of(sample: Sample) -> tuple[GridPicture, ...]:
     """Return the four grids of a sample, in the order in which they come about."""
     return (
-        Picture("input", sample.input),
-        Picture("before", sample.before, sample.target),
-        Picture("after", sample.after, sample.target),
-        Picture("target", sample.target),
+        GridPicture("input", sample.input),
+        GridPicture("before", sample.before, sample.target),
+        GridPicture("after", sample.after, sample.target),
+        GridPicture("target", sample.target),
     )
 
 
 def lay_out(
-    pictures: Sequence[Picture], cells: int, lines: int, *, digits: bool, plain: bool = False
+    pictures: Sequence[GridPicture], cells: int, lines: int, *, digits: bool, plain: bool = False
 ) -> Layout:
     """Choose the largest drawing that fits; where none does, one that can be scrolled.
 
@@ -137,7 +137,7 @@ def cell_sizes(*, whole: bool) -> tuple[CellSize, ...]:
     return (*SCALED, SINGLE if whole else HALF)
 
 
-def arranged(pictures: Sequence[Picture], across: int, cell: CellSize) -> Layout:
+def arranged(pictures: Sequence[GridPicture], across: int, cell: CellSize) -> Layout:
     """Lay pictures out, so many beside each other, whether there is room for them or not."""
     areas = [[cell.area(picture) for picture in line] for line in _lines(pictures, across)]
     rows = sum(max(tall for tall, _ in line) for line in areas) + max(len(areas) - 1, 0)
@@ -168,7 +168,7 @@ def in_ascii(rows: Sequence[Row]) -> list[Row]:
     return [[(text.translate(_PLAIN), style) for text, style in row] for row in rows]
 
 
-def picture_rows(picture: Picture, cell: CellSize, *, digits: bool) -> list[Row]:
+def picture_rows(picture: GridPicture, cell: CellSize, *, digits: bool) -> list[Row]:
     """Draw one grid with its caption above it."""
     head = cut(caption(picture), cell.area(picture)[1])
     if cell.rows:
@@ -176,7 +176,7 @@ def picture_rows(picture: Picture, cell: CellSize, *, digits: bool) -> list[Row]
     return [head, *_half_rows(picture)]
 
 
-def caption(picture: Picture) -> Row:
+def caption(picture: GridPicture) -> Row:
     """Write a grid's name and size, and how much of it is right."""
     rows, columns = size_of(picture.grid)
     row: Row = [(picture.name, "title"), (f" {rows}x{columns}", "muted")]
@@ -190,11 +190,11 @@ def caption(picture: Picture) -> Row:
     return [*row, (found, style)]
 
 
-def _lines(pictures: Sequence[Picture], across: int) -> Iterator[Sequence[Picture]]:
+def _lines(pictures: Sequence[GridPicture], across: int) -> Iterator[Sequence[GridPicture]]:
     return (pictures[at : at + across] for at in range(0, len(pictures), across))
 
 
-def _large_rows(picture: Picture, cell: CellSize, *, digits: bool) -> list[Row]:
+def _large_rows(picture: GridPicture, cell: CellSize, *, digits: bool) -> list[Row]:
     rows, columns = picture.size
     middle = (cell.rows - 1) // 2
     found: list[Row] = []
@@ -230,12 +230,12 @@ def _style(value: str | None) -> str:
     return f"grid.{value}" if value.isdecimal() else "grid.outside"
 
 
-def _half_rows(picture: Picture) -> list[Row]:
+def _half_rows(picture: GridPicture) -> list[Row]:
     rows, columns = picture.size
     return [_merged(_half(picture, y, x) for x in range(columns)) for y in range(0, rows, 2)]
 
 
-def _half(picture: Picture, y: int, x: int) -> tuple[str, str]:
+def _half(picture: GridPicture, y: int, x: int) -> tuple[str, str]:
     """Draw a cell and the one below it in one terminal cell.
 
     One that is wrong shows the sign on its own colour, and so hides the colour of the other.
@@ -258,7 +258,7 @@ def _is_digit(value: str | None) -> bool:
     return value is not None and value.isdecimal()
 
 
-def _value(picture: Picture, y: int, x: int) -> str | None:
+def _value(picture: GridPicture, y: int, x: int) -> str | None:
     """Return a cell's digit, `MISSING` where only the target reaches, None where neither does."""
     if y < len(picture.grid) and x < len(picture.grid[y]):
         return picture.grid[y][x]
@@ -266,7 +266,7 @@ def _value(picture: Picture, y: int, x: int) -> str | None:
     return MISSING if y < len(target) and x < len(target[y]) else None
 
 
-def _is_wrong(picture: Picture, y: int, x: int) -> bool:
+def _is_wrong(picture: GridPicture, y: int, x: int) -> bool:
     """Whether the prediction has a cell that the target has otherwise, or not at all."""
     value, target = _value(picture, y, x), picture.target
     if target is None or value is None or value == MISSING:

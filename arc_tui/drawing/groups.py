@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from arc_tui.drawing.grids import GAP, CellSize, Layout, Picture, arranged, cell_sizes, draw, in_ascii
+from arc_tui.drawing.grids import GAP, CellSize, GridPicture, Layout, arranged, cell_sizes, draw, in_ascii
 from arc_tui.drawing.rows import Row, Run, beside, cut, width
 
 GROUP_GAP = 4
@@ -24,7 +24,7 @@ class Group:
     """
 
     title: tuple[Run, ...]
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[GridPicture, ...] = ()
     rank: int = 0
 
 

@@ -17,17 +17,17 @@ from arc_tui.drawing.rows import Row, fill, wrap
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser import BrowserScreen
 from arc_tui.inspect.browser_rows import tail
-from arc_tui.inspect.compare_screen import CompareScreen
+from arc_tui.inspect.compare_screen import CompareCheckpoints
 from arc_tui.inspect.tensors.extract import export_language_model, export_module
 from arc_tui.inspect.tensors.source import LANGUAGE_MODEL, Checkpoint, Kind, of_run, open_checkpoint
 from arc_tui.inspect.tensors.verify import FileCheck, conclusion, verify
-from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
+from arc_tui.inspect.timeline_screen import Begin, DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.runs.fields import size
 from arc_tui.ui.app import ToolApp
 from arc_tui.ui.jobs import Job
-from arc_tui.ui.prompt import Prompt, Told
+from arc_tui.ui.prompt import Notice, Prompt
 
 
 class InspectApp(ToolApp[Begin], inherit_bindings=False):
@@ -85,21 +85,21 @@ class InspectApp(ToolApp[Begin], inherit_bindings=False):
             return
         number = checkpoint_id(checkpoint.path)
         self.push_screen(
-            TimelineScreen(checkpoint.run, number, browser.chosen_module or "", browser.chosen_names())
+            DriftScreen(checkpoint.run, number, browser.chosen_module or "", browser.chosen_names())
         )
 
-    @on(TimelineScreen.Open)
-    def open_checkpoint(self, message: TimelineScreen.Open) -> None:
+    @on(DriftScreen.Open)
+    def open_checkpoint(self, message: DriftScreen.Open) -> None:
         """Browse another checkpoint of the run."""
         self._with_other(message.number, lambda other: self.push_screen(BrowserScreen(Browsed(other))))
 
-    @on(TimelineScreen.Compare)
-    def compare_checkpoints(self, message: TimelineScreen.Compare) -> None:
+    @on(DriftScreen.Compare)
+    def compare_checkpoints(self, message: DriftScreen.Compare) -> None:
         """Compare the checkpoint that is browsed with another of its run."""
         browser = self.browser
         if browser is not None:
             here = browser.browsed.checkpoint
-            self._with_other(message.number, lambda other: self.push_screen(CompareScreen(here, other)))
+            self._with_other(message.number, lambda other: self.push_screen(CompareCheckpoints(here, other)))
 
     def _with_other(self, number: int, use: Callable[[Checkpoint], object]) -> None:
         browser = self.browser
@@ -111,8 +111,8 @@ class InspectApp(ToolApp[Begin], inherit_bindings=False):
         except ArcError as error:
             self.tell(f"✗ {error}", "error")
 
-    @on(TimelineScreen.Wanted)
-    def begin(self, message: TimelineScreen.Wanted) -> None:
+    @on(DriftScreen.Wanted)
+    def begin(self, message: DriftScreen.Wanted) -> None:
         """Leave, so that training can begin."""
         self.exit(message.begin)
 
@@ -136,7 +136,7 @@ class InspectApp(ToolApp[Begin], inherit_bindings=False):
         browser = self.browser
         if path and browser is not None:
             other = open_checkpoint(path, self._runs_dir)
-            self.push_screen(CompareScreen(browser.browsed.checkpoint, other))
+            self.push_screen(CompareCheckpoints(browser.browsed.checkpoint, other))
 
     def action_verify(self) -> None:
         """Hold every file against the manifest."""
@@ -147,7 +147,7 @@ class InspectApp(ToolApp[Begin], inherit_bindings=False):
 
         def work(job: Job) -> None:
             found = list(verify(checkpoint, progress=job.progress, cancelled=job.cancelled))
-            self.call_from_thread(self.push_screen, Told("Files", functools.partial(_check_rows, found)))
+            self.call_from_thread(self.push_screen, Notice("Files", functools.partial(_check_rows, found)))
 
         browser.compute("verifying every file; Esc calls it off", work)
 

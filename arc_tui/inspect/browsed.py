@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 
 from arc_tui.inspect.tensors.binning import Statistics
-from arc_tui.inspect.tensors.search import Finder, Query
+from arc_tui.inspect.tensors.search import Finder, TensorQuery
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.training import TrainingState, read_training
 from arc_tui.inspect.tensors.tree import Tree
@@ -30,7 +30,7 @@ class Browsed:
         """Where training stood; None for a checkpoint that is not ours."""
         return read_training(self.checkpoint)
 
-    def found(self, query: Query) -> list[int]:
+    def found(self, query: TensorQuery) -> list[int]:
         """Return the places of the tensors that match."""
         return self._finder.find(query)
 

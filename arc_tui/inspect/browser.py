@@ -28,13 +28,13 @@ from arc_tui.inspect.detail_rows import detail_rows, metadata_rows, part_rows
 from arc_tui.inspect.facts import type_facts
 from arc_tui.inspect.tensor_screen import TensorScreen
 from arc_tui.inspect.tensors.binning import Statistics
-from arc_tui.inspect.tensors.search import Query, parse_query
+from arc_tui.inspect.tensors.search import TensorQuery, parse_query
 from arc_tui.inspect.tensors.statistics import statistics
 from arc_tui.runs.fields import size
 from arc_tui.ui.browser_keys import BROWSER
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Told
+from arc_tui.ui.prompt import Notice
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 
@@ -273,10 +273,10 @@ class BrowserScreen(InspectScreen[None]):
         place, at, line = self.chosen_place, self._list.cursor, self.chosen_line
         if line is not None and line.files:
             checkpoint = self.browsed.checkpoint
-            self.app.push_screen(Told("Metadata", lambda cells: metadata_rows(checkpoint, cells)))
+            self.app.push_screen(Notice("Metadata", lambda cells: metadata_rows(checkpoint, cells)))
         elif line is not None and line.part is not None:
             rows = functools.partial(part_rows, line.part)
-            self.app.push_screen(Told("File", rows))
+            self.app.push_screen(Notice("File", rows))
         elif place is not None:
             if self.browsed.checkpoint.table.element(place).kind == "unread":
                 self.tell("▲ Values of this type are not read", "warning")
@@ -354,7 +354,7 @@ class BrowserScreen(InspectScreen[None]):
             return
         self._filter(query)
 
-    def _filter(self, query: Query) -> None:
+    def _filter(self, query: TensorQuery) -> None:
         self._told = []
         self._places = None if query.is_empty else self.browsed.found(query)
         whole = self._places is None
@@ -399,7 +399,7 @@ class BrowserScreen(InspectScreen[None]):
             field.value = ""
             field.display = False
             self._list.focus()
-            self._filter(Query())
+            self._filter(TensorQuery())
         elif self.job is not None:
             self.job.cancel()
         else:

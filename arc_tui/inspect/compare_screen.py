@@ -61,7 +61,7 @@ COLUMNS: tuple[_Column, ...] = (
 )
 
 
-class CompareScreen(InspectScreen[None]):
+class CompareCheckpoints(InspectScreen[None]):
     """Compares two checkpoints.
 
     Args:
@@ -72,7 +72,9 @@ class CompareScreen(InspectScreen[None]):
     KEYS = COMPARE
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
-    CompareScreen #summary { height: auto; max-height: 30%; background: $surface-background; padding: 0 1; }
+    CompareCheckpoints #summary {
+        height: auto; max-height: 30%; background: $surface-background; padding: 0 1;
+    }
     """
 
     class Compared(Message):

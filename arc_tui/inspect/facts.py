@@ -16,7 +16,7 @@ from arc_tui.inspect.tensors.header_scan import Shape
 from arc_tui.inspect.tensors.moments import Update, pairs
 from arc_tui.inspect.tensors.parts import Part
 from arc_tui.inspect.tensors.source import Checkpoint
-from arc_tui.inspect.tensors.timeline import Drift, Mark
+from arc_tui.inspect.tensors.timeline import CheckpointMark, Drift
 from arc_tui.inspect.tensors.training import (
     TrainingState,
     configuration,
@@ -217,7 +217,7 @@ def check_facts(found: Iterable[FileCheck]) -> Facts:
     }
 
 
-def mark_facts(mark: Mark) -> Facts:
+def mark_facts(mark: CheckpointMark) -> Facts:
     """Return a checkpoint of a timeline."""
     return {**dataclasses.asdict(mark), "path": str(mark.path)}
 

@@ -13,7 +13,7 @@ from arc_tui.inspect.tensors.compare import Change, Differences
 from arc_tui.inspect.tensors.header_scan import Shape
 from arc_tui.inspect.tensors.moments import Update
 from arc_tui.inspect.tensors.source import Checkpoint, metadata_of
-from arc_tui.inspect.tensors.timeline import Drift, Mark
+from arc_tui.inspect.tensors.timeline import CheckpointMark, Drift
 from arc_tui.inspect.tensors.tree import Node, Tree
 from arc_tui.inspect.tensors.verify import FileCheck, conclusion
 from arc_tui.runs.fields import duration, size
@@ -285,7 +285,7 @@ def check_lines(found: Iterable[FileCheck]) -> list[str]:
     return [*aligned(rows, left=(0, 2)), conclusion(files)]
 
 
-def mark_lines(marks: Sequence[Mark]) -> list[str]:
+def mark_lines(marks: Sequence[CheckpointMark]) -> list[str]:
     """Write a run's checkpoints, the oldest first."""
     names = sorted({name for mark in marks for name in mark.metrics} - {"step"})
     rows = [

@@ -18,7 +18,7 @@ from arc_tui.drawing.point_chart import chart_rows
 from arc_tui.drawing.rows import Row, beside, fill
 from arc_tui.drawing.text import when
 from arc_tui.inspect.drift_chart import drift_points, metric_points, metrics_of, span_of
-from arc_tui.inspect.tensors.timeline import Drift, Mark, drift, timeline
+from arc_tui.inspect.tensors.timeline import CheckpointMark, Drift, drift, timeline
 from arc_tui.runs.fields import size
 from arc_tui.ui.browser_keys import TIMELINE
 from arc_tui.ui.confirm import ConfirmScreen
@@ -47,7 +47,7 @@ class Begin:
     branch: str | None
 
 
-class TimelineScreen(InspectScreen[None]):
+class DriftScreen(InspectScreen[None]):
     """Shows the checkpoints of a run.
 
     Args:
@@ -60,7 +60,7 @@ class TimelineScreen(InspectScreen[None]):
     KEYS = TIMELINE
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
-    TimelineScreen #charts { height: 60%; background: $surface-panel; }
+    DriftScreen #charts { height: 60%; background: $surface-panel; }
     """
 
     class Moved(Message):
@@ -133,7 +133,7 @@ class TimelineScreen(InspectScreen[None]):
         self.redraw()
 
     @property
-    def chosen(self) -> Mark | None:
+    def chosen(self) -> CheckpointMark | None:
         """The chosen checkpoint."""
         at = self.query_one(LazyList).cursor
         return None if at is None else self.marks[at]

@@ -66,7 +66,7 @@ class Surface:
 
 
 @dataclass(frozen=True)
-class Series:
+class SeriesColours:
     """Colours of curves and bars; `palette` is for many of them beside each other."""
 
     loss: str
@@ -157,7 +157,7 @@ _NUMBER_LOOKS = {"loss.combined": "loss", "loss.efe_total": "efe", "reward.total
 
 
 def styles(
-    grid: tuple[str, ...], status: Status, surface: Surface, series: Series, *, colourless: bool
+    grid: tuple[str, ...], status: Status, surface: Surface, series: SeriesColours, *, colourless: bool
 ) -> dict[str, Style]:
     """Return every style by its name.
 
@@ -217,7 +217,7 @@ def ink_on(ground: str) -> str:
     return max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, ground))
 
 
-def _by_name(part: Status | Surface | Series) -> dict[str, str]:
+def _by_name(part: Status | Surface | SeriesColours) -> dict[str, str]:
     return {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
 
 

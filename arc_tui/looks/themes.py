@@ -18,12 +18,12 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.options import nearest, unknown_key
 from arc_core.base.paths import is_dir, matching, own_folder
 from arc_core.base.text import printable
-from arc_tui.looks.styles import GRID_COLOURS, PALETTE_COLOURS, Series, Status, Surface, styles
+from arc_tui.looks.styles import GRID_COLOURS, PALETTE_COLOURS, SeriesColours, Status, Surface, styles
 
 __all__ = [
     "COLOURLESS",
     "DEFAULT_THEME",
-    "Series",
+    "SeriesColours",
     "Status",
     "Surface",
     "Theme",
@@ -66,7 +66,7 @@ class Theme:
     grid: tuple[str, ...]
     status: Status
     surface: Surface
-    series: Series
+    series: SeriesColours
     ascii: bool = False
     colourless: bool = False
 
@@ -182,12 +182,12 @@ def _theme(content: dict[str, Any]) -> Theme:
     )
 
 
-def _series(content: dict[str, Any]) -> Series:
-    names = tuple(field.name for field in fields(Series))
+def _series(content: dict[str, Any]) -> SeriesColours:
+    names = tuple(field.name for field in fields(SeriesColours))
     table = _table(content, "series", names)
     palette = _list(table["palette"], "series.palette", PALETTE_COLOURS)
     lines = {name: _colour(f"series.{name}", table[name]) for name in names if name != "palette"}
-    return Series(**lines, palette=palette)
+    return SeriesColours(**lines, palette=palette)
 
 
 def _list(value: object, name: str, count: int) -> tuple[str, ...]:

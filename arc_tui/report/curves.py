@@ -39,7 +39,7 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Curve:
+class CurvePoints:
     """One line of a chart, at n steps.
 
     Attributes:
@@ -76,7 +76,7 @@ MARKS = {
 
 
 @dataclass(frozen=True)
-class Chart:
+class LineChart:
     """A chart to draw.
 
     Attributes:
@@ -92,13 +92,13 @@ class Chart:
     title: str
     first: int
     last: int
-    curves: Sequence[Curve]
+    curves: Sequence[CurvePoints]
     marks: Sequence[Mark] = ()
     log: bool = False
     zero: bool = False
 
 
-def draw(chart: Chart, width: float = WIDTH, height: float = HEIGHT) -> Markup:
+def draw(chart: LineChart, width: float = WIDTH, height: float = HEIGHT) -> Markup:
     """Draw a chart as the content of an `svg` element of this size."""
     right, bottom = width - _RIGHT, height - _BOTTOM
     across = exact(chart.first, chart.last, _LEFT, right)
@@ -126,7 +126,7 @@ def columns(first: int, last: int) -> int:
     return max(1, min(MOST_COLUMNS, last - first + 1))
 
 
-def _value_axis(chart: Chart, bottom: float) -> tuple[Axis, int]:
+def _value_axis(chart: LineChart, bottom: float) -> tuple[Axis, int]:
     """Return the axis of the values, and how many columns have values that a log axis cannot show."""
     low = np.concatenate([curve.low for curve in chart.curves]) if chart.curves else np.zeros(0)
     high = np.concatenate([curve.high for curve in chart.curves]) if chart.curves else np.zeros(0)
@@ -157,7 +157,7 @@ def _frame(across: Axis, up: Axis, right: float, bottom: float) -> list[Markup]:
     return parts
 
 
-def _curve(curve: Curve, across: Axis, up: Axis) -> list[Markup]:
+def _curve(curve: CurvePoints, across: Axis, up: Axis) -> list[Markup]:
     x = [across.at(float(step)) for step in curve.steps]
 
     def points(values: Numbers) -> list[tuple[float, float] | None]:
@@ -198,7 +198,7 @@ def _band(
     return parts
 
 
-def _legend(chart: Chart, right: float) -> list[Markup]:
+def _legend(chart: LineChart, right: float) -> list[Markup]:
     parts: list[Markup] = []
     x = _LEFT
     for curve in chart.curves:
@@ -212,7 +212,7 @@ def _legend(chart: Chart, right: float) -> list[Markup]:
     return parts
 
 
-def _marks(chart: Chart, across: Axis, bottom: float) -> list[Markup]:
+def _marks(chart: LineChart, across: Axis, bottom: float) -> list[Markup]:
     parts: list[Markup] = []
     drawn: dict[MarkKind, float] = {}
     for mark in sorted(chart.marks, key=lambda mark: mark.step):

@@ -11,7 +11,7 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.options import unknown_key
 from arc_core.run.event_forms import Groups, Loss
 from arc_tui.report import curves, grids
-from arc_tui.report.curves import Chart, Curve
+from arc_tui.report.curves import CurvePoints, LineChart
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, label
 from arc_tui.runs.fields import number
@@ -99,15 +99,15 @@ def _chart(record: Record, title: str, names: Sequence[tuple[str, str, str]], **
         _curve(record, dotted, shown, look, place if place < 8 else 0)
         for place, (dotted, shown, look) in enumerate(names)
     ]
-    return curves.draw(Chart(title, first, last, drawn, _marks(record), **how))
+    return curves.draw(LineChart(title, first, last, drawn, _marks(record), **how))
 
 
-def _curve(record: Record, dotted: str, shown: str, look: str, dash: int) -> Curve:
+def _curve(record: Record, dotted: str, shown: str, look: str, dash: int) -> CurvePoints:
     first, last = _span(record)
     count = curves.columns(first, last)
     window = record.history.window(dotted, first, last, count)
     smooth = record.history.smoothed(dotted, window, max(2.0, SMOOTHING * (last - first)))
-    return Curve(
+    return CurvePoints(
         np.linspace(first, last, count), shown, look, window.low, window.high, window.mean, smooth, dash
     )
 
@@ -184,12 +184,12 @@ def _validation(record: Record) -> Markup:
         ("copy_cell_accuracy", "cells, input copied"),
         ("black_cell_accuracy", "cells, all black"),
     )
-    drawn: list[Curve] = []
+    drawn: list[CurvePoints] = []
     for place, (name, shown) in enumerate(parts):
         values = np.array([number(event, name) for event in found])
-        drawn.append(Curve(steps, shown, str(place), values, values, values, dash=place))
+        drawn.append(CurvePoints(steps, shown, str(place), values, values, values, dash=place))
     first, last = _span(record)
-    return curves.draw(Chart("Validation", first, last, drawn, _marks(record), zero=True))
+    return curves.draw(LineChart("Validation", first, last, drawn, _marks(record), zero=True))
 
 
 def _name(field: str) -> str:

@@ -12,7 +12,7 @@ from arc_tui.runs.fields import number
 from arc_tui.runs.history import History
 from arc_tui.runs.state import RunState, apply, initial, observed
 from arc_tui.runs.thinned import Thinned
-from arc_tui.runs.view import View, facts
+from arc_tui.runs.view import RunView, facts
 
 KEPT_EPOCHS = 500
 """Epochs that are told one by one: so many of the last, and as many of those before."""
@@ -33,7 +33,7 @@ class Record:
 
     run: RunDirectory
     run_json: dict[str, Any]
-    view: View
+    view: RunView
     epochs: list[Event]
     started: float
     damaged: int
@@ -78,7 +78,7 @@ def read_record(run: RunDirectory, now: float) -> Record:
             elif event["type"] == "resumed":
                 counts = number(event, "supersedes")
                 epochs.drop(lambda seq, _, counts=counts: seq > counts)
-    view = View(
+    view = RunView(
         state=observed(state, alive=alive),
         history=history,
         now=now,

@@ -10,7 +10,7 @@ from arc_core.data.grids import Grid, to_rows
 from arc_core.data.scoring import cell_accuracy
 from arc_core.evaluation.folder import InputAnswer
 from arc_tui.results.evaluations import EvalResults, EvalSummary, State, TaskResult, both
-from arc_tui.results.pair import Outcome, PairedTask, ResultsPair
+from arc_tui.results.pair import PairedTask, PairOutcome, ResultsPair
 
 Facts = dict[str, Any]
 
@@ -111,7 +111,7 @@ def pair_facts(pair: ResultsPair, shown: Sequence[PairedTask]) -> Facts:
         "second": _asked(pair.second),
         "different": pair.differences(),
         "tasks": len(pair.tasks),
-        "outcomes": {outcome.value: pair.count(outcome) for outcome in Outcome},
+        "outcomes": {outcome.value: pair.count(outcome) for outcome in PairOutcome},
         "mcnemar_p": pair.p_value,
         "shown": len(shown),
         "list": [

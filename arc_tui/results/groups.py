@@ -9,7 +9,7 @@ from arc_core.base.text import printable
 from arc_core.data.grids import Grid, to_rows
 from arc_core.data.scoring import cell_accuracy
 from arc_core.evaluation.folder import InputAnswer
-from arc_tui.drawing.grids import Picture
+from arc_tui.drawing.grids import GridPicture
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Run
 from arc_tui.results.evaluations import State, TaskResult, both
@@ -102,7 +102,7 @@ def paired_groups(found: PairedTask, names: tuple[str, str]) -> list[Sequence[Gr
     return [groups, brief or groups]
 
 
-def picture(name: str, grid: Grid, target: Grid | None = None) -> Picture:
+def picture(name: str, grid: Grid, target: Grid | None = None) -> GridPicture:
     """Return a grid to draw.
 
     Args:
@@ -110,7 +110,7 @@ def picture(name: str, grid: Grid, target: Grid | None = None) -> Picture:
         grid: int8 [h, w].
         target: What it is held against; None marks nothing.
     """
-    return Picture(name, tuple(to_rows(grid)), None if target is None else tuple(to_rows(target)))
+    return GridPicture(name, tuple(to_rows(grid)), None if target is None else tuple(to_rows(target)))
 
 
 def judged(solved_by: int | None) -> Run:

@@ -15,7 +15,7 @@ from arc_tui.results.evaluations import EvalResults, State, TaskResult
 LONGEST_VALUE = 60
 
 
-class Outcome(StrEnum):
+class PairOutcome(StrEnum):
     """Which of the two has solved a task."""
 
     FIRST = "first"
@@ -41,14 +41,14 @@ class PairedTask:
         return self.first.id
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> PairOutcome:
         """Which of the two has solved it."""
         states = self.first.state, self.second.state
         if not {*states} <= {State.SOLVED, State.FAILED}:
-            return Outcome.OPEN
+            return PairOutcome.OPEN
         if states[0] is states[1]:
-            return Outcome.BOTH if states[0] is State.SOLVED else Outcome.NEITHER
-        return Outcome.FIRST if states[0] is State.SOLVED else Outcome.SECOND
+            return PairOutcome.BOTH if states[0] is State.SOLVED else PairOutcome.NEITHER
+        return PairOutcome.FIRST if states[0] is State.SOLVED else PairOutcome.SECOND
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +72,14 @@ class ResultsPair:
         others = {found.id: found for found in self.second.tasks}
         return tuple(PairedTask(found, others[found.id]) for found in self.first.tasks if found.id in others)
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: PairOutcome) -> int:
         """How many of the tasks came out so."""
         return sum(found.outcome is outcome for found in self.tasks)
 
     @property
     def p_value(self) -> float:
         """Of McNemar's exact test, two-sided, over the tasks that are scored in both."""
-        return mcnemar(self.count(Outcome.FIRST), self.count(Outcome.SECOND))
+        return mcnemar(self.count(PairOutcome.FIRST), self.count(PairOutcome.SECOND))
 
     def differences(self) -> list[str]:
         """What was asked otherwise, `seed 0 and 1`."""

@@ -10,7 +10,7 @@ from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row
 from arc_tui.results.choice import EVERYTHING, Chosen, chosen_pairs, size_rules
 from arc_tui.results.groups import GLYPHS, STYLES, demonstration_groups, paired_groups
-from arc_tui.results.pair import Outcome, PairedTask, ResultsPair
+from arc_tui.results.pair import PairedTask, PairOutcome, ResultsPair
 from arc_tui.results.rows import id_cells, pair_heading, pair_row
 from arc_tui.results.tasks_screen import TasksScreen
 from arc_tui.results.text import asked, counted_lines
@@ -23,8 +23,8 @@ class PairedTasks:
         pair: The evaluations.
     """
 
-    FILTERS: ClassVar[Sequence[str]] = (EVERYTHING, *(outcome.value for outcome in Outcome))
-    FILTER_NAMES: ClassVar[Mapping[str, str]] = {Outcome.FIRST: "A alone", Outcome.SECOND: "B alone"}
+    FILTERS: ClassVar[Sequence[str]] = (EVERYTHING, *(outcome.value for outcome in PairOutcome))
+    FILTER_NAMES: ClassVar[Mapping[str, str]] = {PairOutcome.FIRST: "A alone", PairOutcome.SECOND: "B alone"}
 
     def __init__(self, pair: ResultsPair) -> None:
         self.pair = pair
@@ -69,7 +69,7 @@ class PairedTasks:
 
     def summary(self) -> tuple[Row, Row]:
         """Write which evaluations they are, and how many tasks each of them alone has solved."""
-        first, second = self.pair.count(Outcome.FIRST), self.pair.count(Outcome.SECOND)
+        first, second = self.pair.count(PairOutcome.FIRST), self.pair.count(PairOutcome.SECOND)
         told = f"A alone {first}, B alone {second}, p = {self.pair.p_value:.2g}, {len(self.pair.tasks)} tasks"
         a, b = self._names
         return [(a, "title"), ("  |  ", "accent"), (b, "title")], [(told, "text")]

@@ -10,7 +10,7 @@ from arc_tui.drawing.rows import Row, fill, sized
 from arc_tui.drawing.text import when
 from arc_tui.results.evaluations import EvalSummary, State, TaskResult
 from arc_tui.results.groups import GLYPHS, STYLES
-from arc_tui.results.pair import Outcome, PairedTask
+from arc_tui.results.pair import PairedTask, PairOutcome
 from arc_tui.results.text import cells_of, rules, share, solved_inputs, votes
 
 SHORTEST_ID, LONGEST_ID = 8, 20
@@ -94,7 +94,7 @@ def pair_heading(cells: int, wide: int) -> Row:
 def pair_row(found: PairedTask, cells: int, wide: int) -> Row:
     """Write a task of two evaluations; what only one has solved stands out."""
     states = found.first.state, found.second.state
-    one_alone = found.outcome in (Outcome.FIRST, Outcome.SECOND)
+    one_alone = found.outcome in (PairOutcome.FIRST, PairOutcome.SECOND)
     row: Row = [(f" {GLYPHS[state]}", STYLES[state]) for state in states]
     row.append((f" {sized(printable(found.id, wide), wide, left=True)}", "title" if one_alone else "text"))
     size = f" {rules(found.first)[:8]:<8}" if _has_size(cells, wide) else ""

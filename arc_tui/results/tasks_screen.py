@@ -19,7 +19,7 @@ from arc_tui.results.keys import SECTIONS, TASKS
 from arc_tui.results.task_screen import Page, ResultTaskScreen
 from arc_tui.ui.groups import GroupsView
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Told
+from arc_tui.ui.prompt import Notice
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 
@@ -278,7 +278,7 @@ class TasksScreen(InspectScreen[None]):
                 rows += [[(head, "text")], [(f"{'':<{SCORE_CELLS}}{tail}", "text")]]
             else:
                 rows += wrap(line, max(cells, 20), "text")
-        self.app.push_screen(Told("Scores", lambda _: rows))
+        self.app.push_screen(Notice("Scores", lambda _: rows))
 
     def action_back(self) -> None:
         """Leave the search first, then the filters, then the screen."""

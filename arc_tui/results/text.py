@@ -12,7 +12,7 @@ from arc_tui.drawing.rows import Row
 from arc_tui.drawing.text import aligned, when
 from arc_tui.results.evaluations import EvalResults, EvalSummary, State, TaskResult
 from arc_tui.results.groups import demonstration_groups, input_groups
-from arc_tui.results.pair import Outcome, PairedTask, ResultsPair
+from arc_tui.results.pair import PairedTask, PairOutcome, ResultsPair
 from arc_tui.results.scores import score_lines
 
 LONGEST_ID = 60
@@ -173,13 +173,13 @@ def pair_lines(pair: ResultsPair, shown: Sequence[PairedTask]) -> list[str]:
 
 def counted_lines(pair: ResultsPair) -> list[str]:
     """Write how many tasks each of the two has solved, and what McNemar's test says."""
-    first, second = pair.count(Outcome.FIRST), pair.count(Outcome.SECOND)
+    first, second = pair.count(PairOutcome.FIRST), pair.count(PairOutcome.SECOND)
     lines = [
-        f"Solved by both {pair.count(Outcome.BOTH)}, by {pair.first.name} alone {first}, "
-        f"by {pair.second.name} alone {second}, by neither {pair.count(Outcome.NEITHER)}",
+        f"Solved by both {pair.count(PairOutcome.BOTH)}, by {pair.first.name} alone {first}, "
+        f"by {pair.second.name} alone {second}, by neither {pair.count(PairOutcome.NEITHER)}",
         f"McNemar's exact test, two-sided: p = {pair.p_value:.3g}",
     ]
-    if still := pair.count(Outcome.OPEN):
+    if still := pair.count(PairOutcome.OPEN):
         lines.append(f"{still} tasks are not scored in both")
     return lines
 

@@ -51,7 +51,7 @@ STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Batch:
+class Arrival:
     """What is new of a run.
 
     Attributes:
@@ -78,7 +78,7 @@ class Batch:
     gone: bool = False
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Where a console has its events from: the log of a run, or a replay of it."""
 
     def start(self) -> None:
@@ -105,7 +105,7 @@ class Feed:
     def __init__(
         self,
         run: RunDirectory,
-        on_batch: Callable[[Batch], None],
+        on_batch: Callable[[Arrival], None],
         clock: Callable[[], float] = time.time,
         *,
         tail_bytes: int = TAIL_BYTES,
@@ -148,7 +148,7 @@ class Feed:
                 self._tell_gone()
                 return
             problem = str(error) if isinstance(error, ArcError) else f"Cannot read the log: {error.strerror}."
-            self._hand_over(Batch([], alive=self._alive, damaged=self._damaged, problem=problem))
+            self._hand_over(Arrival([], alive=self._alive, damaged=self._damaged, problem=problem))
 
     def _begin(self) -> None:
         run_json = self._run.read()
@@ -220,7 +220,7 @@ class Feed:
         if not state.ended:  # no crash: what its process does cannot be known any more
             state = dataclasses.replace(state, activity=Phase.STOPPED, saving=False, reason=GONE)
         self._hand_over(
-            Batch([], complete=self._complete, alive=False, damaged=self._damaged, state=state, gone=True)
+            Arrival([], complete=self._complete, alive=False, damaged=self._damaged, state=state, gone=True)
         )
 
     def _give(self, events: list[Event]) -> None:
@@ -228,8 +228,8 @@ class Feed:
             self._seen = outline([*self._seen, *events])
         self._hand_over(self._batch(events, digested(events), older=False))
 
-    def _batch(self, events: list[Event], digest: Digest, *, older: bool) -> Batch:
-        return Batch(events, older, self._complete, self._alive, self._damaged, digest, self._observed())
+    def _batch(self, events: list[Event], digest: Digest, *, older: bool) -> Arrival:
+        return Arrival(events, older, self._complete, self._alive, self._damaged, digest, self._observed())
 
     def _observed(self) -> RunState:
         if (
@@ -261,6 +261,6 @@ class Feed:
             events += more
         return events
 
-    def _hand_over(self, batch: Batch) -> None:
+    def _hand_over(self, batch: Arrival) -> None:
         if not self._stopped.is_set():
             self._on_batch(batch)

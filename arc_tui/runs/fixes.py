@@ -10,7 +10,7 @@ from typing import cast
 
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_core.run.config import SOLVER
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 
 EASY_MASK_RATIO = 0.01
 """Below this share of wrong cells the engine weighs all cells alike."""
@@ -72,7 +72,7 @@ NOT_IN_SOLVER = (1, 2, 3, 4, 5, 6)
 """The fixes that are no part of pretraining the solver's agent."""
 
 
-def assess(view: View) -> tuple[Fix, ...]:
+def assess(view: RunView) -> tuple[Fix, ...]:
     """Judge all seven; before the first step all are idle."""
     absent = NOT_IN_SOLVER if view.facts.config.get("recipe") == SOLVER else ()
     if view.state.last_step is None:
@@ -92,7 +92,7 @@ _Verdict = tuple[Work, str, str]
 _NOT_PART: _Verdict = (Work.IDLE, "not part", "Not part of this recipe.")
 
 
-def _language_model(view: View) -> _Verdict:
+def _language_model(view: RunView) -> _Verdict:
     norm = view.latest("grad_norm.lm")
     if view.facts.config.get("lm_train") == "frozen":
         return Work.IDLE, "frozen", "The language model is frozen (lm_train)."
@@ -104,7 +104,7 @@ def _language_model(view: View) -> _Verdict:
     return Work.WORKING, shown, f"Gradient norm {shown}, before clipping."
 
 
-def _reward(view: View) -> _Verdict:
+def _reward(view: RunView) -> _Verdict:
     weight = _setting(view, "reward_weight", 0.3)
     total, efe, combined = (view.latest(name) for name in ("reward.total", "loss.efe_total", "loss.combined"))
     shown = f"{total:+.3f}"
@@ -116,7 +116,7 @@ def _reward(view: View) -> _Verdict:
     return Work.WORKING, shown, f"Loss = {1 - weight:.1f} EFE - {weight:.1f} reward; the reward is {shown}."
 
 
-def _hard_cells(view: View) -> _Verdict:
+def _hard_cells(view: RunView) -> _Verdict:
     ratio = view.latest("hard_cells.mask_ratio")
     shown = f"{ratio:.1%}"
     if not math.isfinite(ratio):
@@ -128,7 +128,7 @@ def _hard_cells(view: View) -> _Verdict:
     return Work.WORKING, shown, f"{shown} of the cells are wrong and weigh more."
 
 
-def _size_warmup(view: View) -> _Verdict:
+def _size_warmup(view: RunView) -> _Verdict:
     weight = view.latest("curriculum.size_weight")
     shown = f"{weight:.3f}"
     if view.facts.config.get("size_warmup") is False:
@@ -146,7 +146,7 @@ def _size_warmup(view: View) -> _Verdict:
     )
 
 
-def _memory(view: View) -> _Verdict:
+def _memory(view: RunView) -> _Verdict:
     entries, threshold = view.count("memory.entries"), view.latest("memory.threshold")
     shown = f"{entries:,} kept"
     if view.facts.config.get("memory") is False:
@@ -161,7 +161,7 @@ def _memory(view: View) -> _Verdict:
     return Work.WORKING, shown, f"{entries:,} pairs are kept; a new one needs {threshold:.3f}."
 
 
-def _prompt(view: View) -> _Verdict:
+def _prompt(view: RunView) -> _Verdict:
     value = view.latest("loss.prompt")
     shown = f"{value:.3f}"
     if _setting(view, "lambda_prompt", 0.3) == 0:
@@ -178,7 +178,7 @@ def _prompt(view: View) -> _Verdict:
     return Work.WORKING, shown, f"The prompt term is {shown}; the last epoch's mean was {before:.3f}."
 
 
-def _mixed_precision(view: View) -> _Verdict:
+def _mixed_precision(view: RunView) -> _Verdict:
     step = view.state.last_step or {}
     amp: object = step.get("amp")
     values = cast("dict[str, object]", amp) if isinstance(amp, dict) else {}
@@ -199,19 +199,19 @@ def _mixed_precision(view: View) -> _Verdict:
     return Work.WORKING, shown, f"Autocast to {dtype}; {skipped:,} steps skipped."
 
 
-def _setting(view: View, name: str, default: float) -> float:
+def _setting(view: RunView, name: str, default: float) -> float:
     value = view.facts.config.get(name, default)
     return float(value) if isinstance(value, int | float) else default
 
 
-def _last_epoch_mean(view: View) -> float | None:
+def _last_epoch_mean(view: RunView) -> float | None:
     """Return the mean of the prompt term over the last epoch that ended; None before one has."""
     loss: object = (view.state.last_epoch or {}).get("loss")
     value = cast("dict[str, object]", loss).get("prompt") if isinstance(loss, dict) else None
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-_JUDGES: tuple[Callable[[View], _Verdict], ...] = (
+_JUDGES: tuple[Callable[[RunView], _Verdict], ...] = (
     _language_model,
     _reward,
     _hard_cells,

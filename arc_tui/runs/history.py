@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from arc_core.run.events import Event
 from arc_tui.runs.digest import Digest, Place, Resume, Told, digested, safe_rule
 from arc_tui.runs.fields import whole
-from arc_tui.runs.log import Entry, entry_of
+from arc_tui.runs.log import LogEntry, entry_of
 from arc_tui.runs.marks import Mark, MarkKind, mark_of
 from arc_tui.runs.samples import Sample, sample_of
 from arc_tui.runs.series import CAPACITY, SeriesStore, Window
@@ -64,7 +64,7 @@ class History:
         self._mark_steps: dict[MarkKind, NDArray[np.int64]] = {}
         """The steps of each kind's marks, until they change."""
         self._samples = Thinned[_Kept](NEWEST_SAMPLES, OLDER_SAMPLES)
-        self._entries = Thinned[Entry](NEWEST_ENTRIES)
+        self._entries = Thinned[LogEntry](NEWEST_ENTRIES)
         self._end: Place | None = None
         self._leading: list[Told] = []
         """Events at the lower end whose step is only told by what comes before them."""
@@ -214,7 +214,7 @@ class History:
         return self._sample(bisect.bisect_left(self.sample_steps, step) - 1)
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[LogEntry]:
         """The newest lines of the log, oldest first."""
         return self._entries.items()
 

@@ -18,7 +18,7 @@ from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory, is_alive
 from arc_core.run.events import read_tail, without_passing_steps
 from arc_tui.runs.fields import number
-from arc_tui.runs.state import Phase, RunState, Validation, initial, observed, reduce
+from arc_tui.runs.state import Phase, RunState, ValidationResult, initial, observed, reduce
 
 TAIL_BYTES = 256 << 10
 """How much of a log is read to find what a run is doing."""
@@ -112,7 +112,7 @@ def age(seconds: float) -> str:
     return f"{int(seconds // 86_400)} d"
 
 
-def best_text(found: Validation | None) -> str:
+def best_text(found: ValidationResult | None) -> str:
     """Write a validation in a few words."""
     if found is None:
         return "-"
@@ -198,7 +198,7 @@ def _row(path: Path, now: float) -> Row:
         return Row(path.name, "not read", error.strerror)
 
 
-def _noted_best(run: RunDirectory) -> Validation | None:
+def _noted_best(run: RunDirectory) -> ValidationResult | None:
     """Return the best validation that the newest checkpoint knows of; the log's end may lie after it."""
     checkpoints = list_checkpoints(run.checkpoints)
     try:
@@ -207,7 +207,7 @@ def _noted_best(run: RunDirectory) -> Validation | None:
         return None
     match best:
         case [int() | float() as exact, int() | float() as cells]:
-            return Validation(0, int(exact), 0, float(cells))
+            return ValidationResult(0, int(exact), 0, float(cells))
         case _:
             return None
 

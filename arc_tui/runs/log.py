@@ -17,7 +17,7 @@ from arc_tui.runs.sentences import (
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """One line of the log.
 
     Attributes:
@@ -35,12 +35,12 @@ class Entry:
     text: str
 
 
-def entry_of(event: Event) -> Entry | None:
+def entry_of(event: Event) -> LogEntry | None:
     """Return the line that tells of an event, or None for steps, samples and what is unknown."""
     told = _told(event)
     if told is None:
         return None
-    return Entry(event["seq"], number(event, "time"), event["type"], *told)
+    return LogEntry(event["seq"], number(event, "time"), event["type"], *told)
 
 
 def _told(event: Event) -> tuple[str, str] | None:

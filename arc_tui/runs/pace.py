@@ -8,7 +8,7 @@ from arc_core.run.events import Event
 from arc_tui.runs.fields import number, whole
 
 
-class Pace:
+class TimeLeft:
     """How long a step takes lately, and so how long the rest will take."""
 
     def __init__(self, weight: float = 0.1) -> None:

@@ -11,7 +11,7 @@ from arc_core.base.errors import ArcError
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import Event, EventReader
 from arc_tui.runs.digest import digested
-from arc_tui.runs.feed import BATCH_SECONDS, STOP_SECONDS, Batch
+from arc_tui.runs.feed import BATCH_SECONDS, STOP_SECONDS, Arrival
 from arc_tui.runs.fields import number
 from arc_tui.runs.state import RunState, initial, observed, reduce
 
@@ -36,7 +36,7 @@ class Replay:
     def __init__(
         self,
         run: RunDirectory,
-        on_batch: Callable[[Batch], None],
+        on_batch: Callable[[Arrival], None],
         speed: float,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], None] | None = None,
@@ -75,7 +75,7 @@ class Replay:
         except (ArcError, OSError) as error:
             problem = str(error) if isinstance(error, ArcError) else f"Cannot read the log: {error.strerror}."
             if not self._stopped.is_set():
-                self._on_batch(Batch([], complete=True, alive=False, problem=problem))
+                self._on_batch(Arrival([], complete=True, alive=False, problem=problem))
 
     def _due(self) -> Iterator[list[Event]]:
         """Yield the events in batches, each when its time has come; the first at once, even if empty."""
@@ -113,7 +113,7 @@ class Replay:
     def _hand_over(self, events: list[Event], *, alive: bool) -> None:
         if not self._stopped.is_set():
             self._on_batch(
-                Batch(
+                Arrival(
                     events,
                     complete=True,
                     alive=alive,

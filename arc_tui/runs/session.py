@@ -12,13 +12,13 @@ from arc_core.base.errors import RunError
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory, gone_sentence
 from arc_core.run.events import Event
-from arc_tui.runs.feed import Batch
+from arc_tui.runs.feed import Arrival
 from arc_tui.runs.fields import number, whole
 from arc_tui.runs.history import History
-from arc_tui.runs.pace import Pace
+from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.state import Phase, RunState, Warned, initial, observed, reduce
 from arc_tui.runs.steering import Request, Requests
-from arc_tui.runs.view import Facts, View, facts
+from arc_tui.runs.view import Facts, RunView, facts
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Session:
         self._alive = False
         self._complete = False
         self._damaged = 0
-        self._pace = Pace()
+        self._pace = TimeLeft()
         self._seen_until = -math.inf
 
     def process_ended(self) -> None:
@@ -105,7 +105,7 @@ class Session:
         times = [warned.time for warned in self.state.warnings]
         self._seen_until = max([self._seen_until, *times])
 
-    def take(self, batch: Batch) -> News:
+    def take(self, batch: Arrival) -> News:
         """Take in what is new of the run."""
         was, best = self.state, self.state.best_validation
         first, self.known = not self.known, True
@@ -154,7 +154,7 @@ class Session:
         for request in tuple(self.requests.to_resend):
             self.requests.resent(request, send(self.run.commands, request.command, request.args))
 
-    def view(self, cursor: int | None = None) -> View:
+    def view(self, cursor: int | None = None) -> RunView:
         """Return the run as it is now.
 
         Args:
@@ -162,7 +162,7 @@ class Session:
         """
         state = self.state
         left, rest = self._left(state)
-        return View(
+        return RunView(
             state,
             self.history,
             self._clock(),

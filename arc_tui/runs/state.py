@@ -37,7 +37,7 @@ class Phase(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Validation:
+class ValidationResult:
     """One validation; better is more exact inputs, then more exact cells."""
 
     step: int
@@ -53,7 +53,7 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class SavedCheckpoint:
     """A checkpoint that is on the disk; `bytes` is None where the log does not say."""
 
     id: int
@@ -103,8 +103,8 @@ class RunState:
     step: int = 0
     last_step: Event | None = None
     last_epoch: Event | None = None
-    validations: tuple[Validation, ...] = ()
-    last_checkpoint: Checkpoint | None = None
+    validations: tuple[ValidationResult, ...] = ()
+    last_checkpoint: SavedCheckpoint | None = None
     paused_at: float | None = None
     warnings: tuple[Warned, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -130,7 +130,7 @@ class RunState:
         return self.validations[-1].event if self.validations else None
 
     @property
-    def best_validation(self) -> Validation | None:
+    def best_validation(self) -> ValidationResult | None:
         """The best validation that counts, the earlier of two equal ones."""
         counting = (
             v for v in self.validations if v.event is None or number(v.event, "seq") > self.best_since
@@ -195,7 +195,7 @@ def _on_resumed(state: RunState, event: Event) -> RunState:
     step, identity = whole(event, "step"), event.get("checkpoint")
     saved = state.last_checkpoint
     if isinstance(identity, int) and (saved is None or saved.step > step or saved.id != identity):
-        saved = Checkpoint(identity, step, verified=True)
+        saved = SavedCheckpoint(identity, step, verified=True)
     elif identity is None:
         saved = None
     counts = number(event, "supersedes")
@@ -233,7 +233,7 @@ def _on_epoch(state: RunState, event: Event) -> RunState:
 
 
 def _on_validation(state: RunState, event: Event) -> RunState:
-    found = Validation(
+    found = ValidationResult(
         whole(event, "step"),
         whole(event, "exact"),
         whole(event, "inputs"),
@@ -248,7 +248,7 @@ def _on_checkpoint(state: RunState, event: Event) -> RunState:
     if phase not in ("saved", "verified"):
         return dataclasses.replace(state, saving=phase == "requested")
     size = event.get("bytes")
-    found = Checkpoint(
+    found = SavedCheckpoint(
         whole(event, "id"),
         whole(event, "step"),
         verified=phase == "verified",

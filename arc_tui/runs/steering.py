@@ -21,7 +21,7 @@ MOST_SENDS = 3
 """A process that is just starting rejects what was sent before it listened; that is sent again."""
 
 
-class Stage(enum.StrEnum):
+class RequestStage(enum.StrEnum):
     """How far a request is."""
 
     SENT = "sent"
@@ -31,7 +31,7 @@ class Stage(enum.StrEnum):
     FAILED = "failed"
 
 
-OPEN = (Stage.SENT, Stage.APPLIED)
+OPEN = (RequestStage.SENT, RequestStage.APPLIED)
 """Stages of a request whose end is still to come."""
 
 
@@ -52,7 +52,7 @@ class Request:
     id: str
     command: str
     args: Mapping[str, object] = field(default_factory=dict[str, object])
-    stage: Stage = Stage.SENT
+    stage: RequestStage = RequestStage.SENT
     note: str = ""
     sends: int = 1
     checkpoint: int | None = None
@@ -61,9 +61,9 @@ class Request:
     def line(self) -> str:
         """The request in one line for the user."""
         match self.stage:
-            case Stage.SENT:
+            case RequestStage.SENT:
                 return f"{_ASKED[self.command]} requested"
-            case Stage.REJECTED:
+            case RequestStage.REJECTED:
                 return f"{_ASKED[self.command]} rejected: {self.note}"
             case _:
                 return self.note or f"{_ASKED[self.command]} accepted"
@@ -101,7 +101,7 @@ class Requests:
 
     def unanswered(self, command: str) -> bool:
         """Whether such a command was sent and the run has not answered it yet."""
-        return any(r.command == command and r.stage is Stage.SENT for r in self._open.values())
+        return any(r.command == command and r.stage is RequestStage.SENT for r in self._open.values())
 
     def sent(self, identity: str, command: str, args: Mapping[str, object]) -> Request:
         """Note a command that has just been sent."""
@@ -113,7 +113,7 @@ class Requests:
         """Note that a request was sent again under another id."""
         self.to_resend.remove(request)
         self._open[identity] = dataclasses.replace(
-            request, id=identity, stage=Stage.SENT, sends=request.sends + 1
+            request, id=identity, stage=RequestStage.SENT, sends=request.sends + 1
         )
 
     def take(self, events: Iterable[Event]) -> list[Request]:
@@ -131,7 +131,7 @@ class Requests:
                 if after is None:
                     continue
                 if (
-                    after.stage is Stage.REJECTED
+                    after.stage is RequestStage.REJECTED
                     and event.get("reason") == TOO_OLD
                     and after.sends < MOST_SENDS
                 ):
@@ -148,7 +148,9 @@ class Requests:
     def abandon(self) -> list[Request]:
         """End what is open, as the process that it was sent to has ended; returns it."""
         ended = [
-            dataclasses.replace(r, stage=Stage.FAILED, note=f"{_ASKED[r.command]}: the process ended first")
+            dataclasses.replace(
+                r, stage=RequestStage.FAILED, note=f"{_ASKED[r.command]}: the process ended first"
+            )
             for r in self._open.values()
             if r.command != "stop"
         ]
@@ -159,31 +161,37 @@ class Requests:
 def _moved(request: Request, event: Event) -> Request | None:
     """Return the request after an event that concerns it; None for any other event."""
     kind = event["type"]
-    if request.stage is Stage.SENT:
+    if request.stage is RequestStage.SENT:
         if event.get("id") != request.id:
             return None
         if kind == "command_rejected":
-            return dataclasses.replace(request, stage=Stage.REJECTED, note=text(event, "reason"))
+            return dataclasses.replace(request, stage=RequestStage.REJECTED, note=text(event, "reason"))
         if kind != "command_applied":
             return None
         if request.command == "set":
-            return dataclasses.replace(request, stage=Stage.DONE, note="; ".join(applied_lines(event)))
-        return dataclasses.replace(request, stage=Stage.APPLIED, note=_UNDER_WAY.get(request.command, ""))
+            return dataclasses.replace(request, stage=RequestStage.DONE, note="; ".join(applied_lines(event)))
+        return dataclasses.replace(
+            request, stage=RequestStage.APPLIED, note=_UNDER_WAY.get(request.command, "")
+        )
     match request.command, kind:
         case "checkpoint", "checkpoint":
             return _checkpoint_moved(request, event)
         case ("pause", "paused") | ("resume", "unpaused") | ("resume", "step"):
             step = f"{whole(event, 'step'):,}"
             note = sentence(event, step) or f"Going on at step {step}"
-            return dataclasses.replace(request, stage=Stage.DONE, note=note)
+            return dataclasses.replace(request, stage=RequestStage.DONE, note=note)
         case "pause", "command_applied" if event.get("command") == "resume":
-            return dataclasses.replace(request, stage=Stage.FAILED, note="Another command let it go on")
+            return dataclasses.replace(
+                request, stage=RequestStage.FAILED, note="Another command let it go on"
+            )
         case "validate", "validation":
             found = f"{whole(event, 'exact'):,}/{whole(event, 'inputs'):,} exact"
             cells = f"{number(event, 'cell_accuracy'):.4f} of cells"
-            return dataclasses.replace(request, stage=Stage.DONE, note=f"Validated: {found}, {cells}")
+            return dataclasses.replace(request, stage=RequestStage.DONE, note=f"Validated: {found}, {cells}")
         case "stop", "run_finished":
-            return dataclasses.replace(request, stage=Stage.DONE, note=f"Ended: {text(event, 'reason')}")
+            return dataclasses.replace(
+                request, stage=RequestStage.DONE, note=f"Ended: {text(event, 'reason')}"
+            )
         case _:
             return None
 
@@ -202,5 +210,7 @@ def _checkpoint_moved(request: Request, event: Event) -> Request | None:
         return dataclasses.replace(request, checkpoint=identity, note=note)
     if identity != request.checkpoint:
         return None
-    stage = {"verified": Stage.DONE, "failed": Stage.FAILED}.get(str(phase), Stage.APPLIED)
+    stage = {"verified": RequestStage.DONE, "failed": RequestStage.FAILED}.get(
+        str(phase), RequestStage.APPLIED
+    )
     return dataclasses.replace(request, stage=stage, note=checkpoint_line(event))

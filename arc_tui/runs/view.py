@@ -71,7 +71,7 @@ def facts(name: str, run_json: Mapping[str, Any]) -> Facts:
 
 
 @dataclass(frozen=True)
-class View:
+class RunView:
     """A run at one moment; everything in it is to be read only.
 
     Attributes:

@@ -13,7 +13,7 @@ from arc_core.base.text import printable
 from arc_core.data.grids import to_rows
 from arc_core.data.tasks import Task
 from arc_tui.drawing.bars import progress_bar, share_bar, sparkline
-from arc_tui.drawing.grids import Picture
+from arc_tui.drawing.grids import GridPicture
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row, Run, cut, spread
 from arc_tui.results.evaluations import TaskResult
@@ -21,7 +21,7 @@ from arc_tui.results.groups import brief_groups, input_groups
 from arc_tui.results.text import share
 from arc_tui.runs.fields import duration
 from arc_tui.runs.samples import Grid, cell_accuracy
-from arc_tui.solve.state import Look, SolveState, Stage, changed_cells
+from arc_tui.solve.state import Look, SolveStage, SolveState, changed_cells
 
 LABEL = 16
 """Cells of the name of a pair or an attempt."""
@@ -29,14 +29,19 @@ MOST_BAR = 40
 NEARLY = 0.99
 """A share at the bottom of a course that was never lower."""
 
-GLYPHS = {Stage.STARTING: "◌", Stage.ADAPTING: "●", Stage.VOTING: "◐", Stage.ANSWERED: "◆"}
+GLYPHS = {
+    SolveStage.STARTING: "◌",
+    SolveStage.ADAPTING: "●",
+    SolveStage.VOTING: "◐",
+    SolveStage.ANSWERED: "◆",
+}
 """The sign beside each stage, as colour is never alone."""
 
 STYLES = {
-    Stage.STARTING: "state.starting",
-    Stage.ADAPTING: "state.running",
-    Stage.VOTING: "state.saving",
-    Stage.ANSWERED: "state.finished",
+    SolveStage.STARTING: "state.starting",
+    SolveStage.ADAPTING: "state.running",
+    SolveStage.VOTING: "state.saving",
+    SolveStage.ANSWERED: "state.finished",
 }
 
 
@@ -102,17 +107,17 @@ def alternatives(shown: Shown, picked: int | None = None) -> list[Sequence[Group
 def _demonstration(shown: Shown, number: int) -> Group:
     pair, look = shown.task.train[number], shown.look
     target = _rows(pair.output)
-    pictures = [Picture("input", _rows(pair.input))]
+    pictures = [GridPicture("input", _rows(pair.input))]
     if look is not None and number < len(look.demonstrations):
-        pictures.append(Picture("now", look.demonstrations[number], target))
-    pictures.append(Picture("output", target))
+        pictures.append(GridPicture("now", look.demonstrations[number], target))
+    pictures.append(GridPicture("output", target))
     title = ((f"demonstration {number}", "title"),)
     return Group(title, tuple(pictures), rank=0 if shown.result is None else 1)
 
 
 def _test(shown: Shown, number: int) -> Group:
     title: list[Run] = [(f"test {number}", "title")]
-    pictures = [Picture("input", _rows(shown.task.test[number].input))]
+    pictures = [GridPicture("input", _rows(shown.task.test[number].input))]
     look = shown.look
     if look is not None and number < len(look.queries):
         changes = _changes(shown, number)
@@ -121,7 +126,7 @@ def _test(shown: Shown, number: int) -> Group:
                 "still" if not changes[-1] else f"{changes[-1]} cell{'' if changes[-1] == 1 else 's'} changed"
             )
             title.append((f"  {told}", "muted"))
-        pictures.append(Picture("now", look.queries[number]))
+        pictures.append(GridPicture("now", look.queries[number]))
     return Group(tuple(title), tuple(pictures))
 
 
@@ -164,7 +169,7 @@ def header_rows(shown: Shown, place: str, cells: int) -> list[Row]:
     step, steps = (look.step, look.steps) if look is not None else (0, 0)
     seconds = look.seconds if look is not None else math.nan
     words = f" {step:,}/{steps:,}  {duration(seconds)}  eta {duration(shown.state.eta)}"
-    if stage in (Stage.VOTING, Stage.ANSWERED):
+    if stage in (SolveStage.VOTING, SolveStage.ANSWERED):
         words = f" {step:,}/{steps:,}  {duration(seconds)}"
     row: Row = [(" step ", "")]
     row += progress_bar(step / steps if steps else 0.0, max(min(MOST_BAR, cells - len(words) - 7), 0))

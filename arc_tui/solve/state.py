@@ -14,7 +14,7 @@ from arc_tui.runs.fields import number, whole
 from arc_tui.runs.samples import Grid, grid_of
 
 
-class Stage(StrEnum):
+class SolveStage(StrEnum):
     """How far the solving process is."""
 
     STARTING = "starting"
@@ -62,13 +62,13 @@ class SolveState:
     answer: TaskAnswer | None = None
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> SolveStage:
         """How far it is."""
         if self.answer is not None:
-            return Stage.ANSWERED
+            return SolveStage.ANSWERED
         if not self.looks:
-            return Stage.STARTING
-        return Stage.VOTING if self.looks[-1].is_last else Stage.ADAPTING
+            return SolveStage.STARTING
+        return SolveStage.VOTING if self.looks[-1].is_last else SolveStage.ADAPTING
 
     @property
     def eta(self) -> float:

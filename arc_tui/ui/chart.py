@@ -31,7 +31,7 @@ LEAST_FOR_READOUT = 5
 
 
 @dataclass(frozen=True)
-class Series:
+class ChartSeries:
     """A curve to show.
 
     Attributes:
@@ -81,7 +81,7 @@ class Chart(RowsView, can_focus=True):
 
     def __init__(
         self,
-        series: Sequence[Series],
+        series: Sequence[ChartSeries],
         *,
         marks: bool = True,
         least: tuple[float, ...] = (),
@@ -91,7 +91,7 @@ class Chart(RowsView, can_focus=True):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self._series = tuple(series)
-        self._curves: list[tuple[History, Series]] = []
+        self._curves: list[tuple[History, ChartSeries]] = []
         self._with_marks = marks
         self._least = least
         self._empty = empty
@@ -127,7 +127,7 @@ class Chart(RowsView, can_focus=True):
 
     def show_curves(
         self,
-        curves: Sequence[tuple[History, Series]],
+        curves: Sequence[tuple[History, ChartSeries]],
         *,
         cursor: int | None = None,
         log: bool = False,
@@ -283,7 +283,7 @@ class Chart(RowsView, can_focus=True):
             return charts.draw(plot, cells, lines)
         return [self._readout(plot, cells), *charts.draw(plot, cells, lines - 1)]
 
-    def _curve(self, history: History, series: Series, columns: int) -> Curve:
+    def _curve(self, history: History, series: ChartSeries, columns: int) -> Curve:
         window = history.window(series.name, self._first, max(self._last, self._first), columns)
         half_life = max((self._last - self._first + 1) / SMOOTHING, LEAST_HALF_LIFE)
         smooth = history.smoothed(series.name, window, half_life) if series.smooth else None

@@ -72,7 +72,7 @@ class Prompt(Dialog[str]):
             self.dismiss(answer)
 
 
-class Told(Dialog[None]):
+class Notice(Dialog[None]):
     """Rows to read.
 
     Args:

@@ -24,7 +24,7 @@ from arc_core.solver.weights_file import read_notes
 from arc_tui.runs.fixes import Work, assess
 from arc_tui.runs.history import History
 from arc_tui.runs.state import reduce
-from arc_tui.runs.view import View, facts
+from arc_tui.runs.view import RunView, facts
 
 OPTIONS = [
     *("--preset", "solver", "--headless", "--device", "cpu", "--epochs", "2", "--max-batches", "3"),
@@ -71,7 +71,7 @@ def test_what_its_recipe_does_not_have_is_null_and_no_fix_of_it_is_judged(whole)
     assert "lm" not in content["config"]
     known = facts("whole", content)
     assert known.model is None
-    fixes = assess(View(reduce(whole.events), History(), 0.0, alive=True, facts=known))
+    fixes = assess(RunView(reduce(whole.events), History(), 0.0, alive=True, facts=known))
     assert {fix.reason for fix in fixes[:6]} == {"Not part of this recipe."}
     assert [fix.work for fix in fixes] == [Work.IDLE] * 7  # the last computes in float32
     assert "nan" not in whole.out

@@ -6,8 +6,8 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from arc_tui.console.panels.panel import RowsPanel
-from arc_tui.runs.view import View
-from arc_tui.ui.chart import Chart, Series
+from arc_tui.runs.view import RunView
+from arc_tui.ui.chart import Chart, ChartSeries
 from arc_tui.ui.framed import FRAME
 from arc_tui.ui.rows_view import RowsView, looks
 
@@ -30,7 +30,7 @@ class ChartPanel(RowsPanel):
     ChartPanel.-wide RowsView.rows {{ width: {ROWS_WIDTH}; height: 1fr; margin: 0 0 0 2; }}
     """
 
-    SERIES: tuple[Series, ...] = ()
+    SERIES: tuple[ChartSeries, ...] = ()
     LEAST: tuple[float, ...] = ()
     """Values that are on the chart's axis in any case."""
 
@@ -69,7 +69,7 @@ class ChartPanel(RowsPanel):
         """Focus the chart where there is one, for its cursor."""
         (self.chart if self.chart.display else self).focus()
 
-    def show_view(self, view: View) -> None:
+    def show_view(self, view: RunView) -> None:
         """Draw rows and chart."""
         cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
         if cells < 1 or lines < 1:

@@ -7,7 +7,7 @@ import math
 from arc_core.run.event_forms import Loss
 from arc_tui.drawing.bars import recent_line, share_bar
 from arc_tui.drawing.rows import Row, cut
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 
 TOTALS = ("efe_total", "combined")
 COMPONENTS = tuple(name for name in Loss.__annotations__ if name not in TOTALS)
@@ -16,7 +16,7 @@ LOOK_BACK = 400
 LEAST_BAR = 6
 
 
-def contribution_rows(view: View, cells: int, lines: int) -> list[Row]:
+def contribution_rows(view: RunView, cells: int, lines: int) -> list[Row]:
     """Draw the contributions.
 
     Args:

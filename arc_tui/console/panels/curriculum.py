@@ -8,8 +8,8 @@ from arc_core.pipeline.curriculum import SizeWarmupCurriculum
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.drawing.bars import recent_line
 from arc_tui.drawing.rows import Row, cut
-from arc_tui.runs.view import View
-from arc_tui.ui.chart import Series
+from arc_tui.runs.view import RunView
+from arc_tui.ui.chart import ChartSeries
 
 LABEL = 11
 LOOK_BACK = 1000
@@ -27,8 +27,8 @@ class CurriculumPanel(ChartPanel):
 
     DIGIT = 4
     SERIES = (
-        Series("memory.threshold", "threshold", "memory.threshold", smooth=False),
-        Series("accuracy.cell", "accuracy", "accuracy.cell"),
+        ChartSeries("memory.threshold", "threshold", "memory.threshold", smooth=False),
+        ChartSeries("accuracy.cell", "accuracy", "accuracy.cell"),
     )
     LEAST = (0.0,)
 
@@ -37,14 +37,14 @@ class CurriculumPanel(ChartPanel):
         del cells, lines
         return len(CURVES) + 4
 
-    def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
+    def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw both."""
         weight = view.latest("curriculum.size_weight")
         headline: Row = [(f"{weight:.3f}", "")] if math.isfinite(weight) else []
         return headline, curriculum_rows(view, cells, lines)
 
 
-def curriculum_rows(view: View, cells: int, lines: int) -> list[Row]:
+def curriculum_rows(view: RunView, cells: int, lines: int) -> list[Row]:
     """Draw the schedule and the memory.
 
     Args:

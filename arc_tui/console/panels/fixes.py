@@ -5,7 +5,7 @@ from __future__ import annotations
 from arc_tui.console.panels.panel import RowsPanel
 from arc_tui.drawing.rows import Row, cut, spread, wrap
 from arc_tui.runs.fixes import SIGNS, Fix, Work, assess
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 from arc_tui.ui.rows_view import RowsView
 
 SHORT_NAMES = ("lm", "reward", "cells", "size", "memory", "prompt", "amp")
@@ -16,7 +16,7 @@ class FixesPanel(RowsPanel):
 
     DIGIT = 5
 
-    def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
+    def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the fixes."""
         found = assess(view)
         return _headline(found), fix_rows(found, cells, lines)
@@ -32,7 +32,7 @@ class FixesStrip(RowsView):
     def __init__(self) -> None:
         super().__init__(id="fixes-strip")
 
-    def show_view(self, view: View) -> None:
+    def show_view(self, view: RunView) -> None:
         """Show the fixes as they are now."""
         self.show([strip_row(assess(view), self.size.width)])
 

@@ -7,8 +7,8 @@ import math
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.drawing.bars import recent_line
 from arc_tui.drawing.rows import Row, cut
-from arc_tui.runs.view import View
-from arc_tui.ui.chart import Series
+from arc_tui.runs.view import RunView
+from arc_tui.ui.chart import ChartSeries
 
 GROUPS = ("agent", "lm", "memory", "efe_loss", "policy")
 """Parameter groups, as the events name them."""
@@ -24,7 +24,8 @@ class GradientsPanel(ChartPanel):
 
     DIGIT = 6
     SERIES = tuple(
-        Series(f"grad_norm.{group}", group.replace("_", " "), f"grad_norm.{group}") for group in GROUPS[:4]
+        ChartSeries(f"grad_norm.{group}", group.replace("_", " "), f"grad_norm.{group}")
+        for group in GROUPS[:4]
     )
     SCALES = True
 
@@ -33,14 +34,14 @@ class GradientsPanel(ChartPanel):
         del cells, lines
         return len(GROUPS) + 2
 
-    def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
+    def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the groups."""
         clip = view.facts.clip_norm
         headline: Row = [(f"clip at {clip:g}", "muted")] if math.isfinite(clip) else []
         return headline, gradient_rows(view, cells, lines)
 
 
-def gradient_rows(view: View, cells: int, lines: int) -> list[Row]:
+def gradient_rows(view: RunView, cells: int, lines: int) -> list[Row]:
     """Draw a line for each group: norm, history, clip share and learning rate.
 
     Args:
@@ -80,7 +81,7 @@ def _head(spark: int) -> Row:
     return [("".ljust(LABEL) + "    norm " + blank + " clip      rate", "muted")]
 
 
-def _amp_row(view: View) -> Row:
+def _amp_row(view: RunView) -> Row:
     scale, skipped = view.latest("amp.scale"), view.count("amp.skipped_steps")
     row: Row = [("amp".ljust(LABEL), ""), (f"scale {scale:g}", "")]
     row.append(

@@ -19,7 +19,7 @@ from arc_tui.console.panels.machine import MachinePanel
 from arc_tui.console.panels.panel import Panel
 from arc_tui.console.panels.places import CURRICULUM, LOSS, SIDE, Places, arrange, columns
 from arc_tui.console.panels.reward import RewardPanel
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 
 
 class PanelsLayout(Layout):
@@ -122,7 +122,7 @@ class Panels(Widget):
         """Have panels drawn anew at the next `show_view`; all of them by default."""
         self._stale |= set(digits) or set(range(9))
 
-    def show_view(self, view: View) -> None:
+    def show_view(self, view: RunView) -> None:
         """Draw the panels that are shown and are to be drawn anew."""
         places = self.places()
         for digit in sorted(self._stale & places.panels.keys()):

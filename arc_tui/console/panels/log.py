@@ -13,8 +13,8 @@ from textual.widgets import Input
 from arc_core.base.text import printable
 from arc_tui.console.panels.panel import Panel
 from arc_tui.drawing.rows import Row, wrap
-from arc_tui.runs.log import Entry
-from arc_tui.runs.view import View
+from arc_tui.runs.log import LogEntry
+from arc_tui.runs.view import RunView
 from arc_tui.ui.framed import FRAME
 from arc_tui.ui.rows_view import RowsView
 
@@ -41,7 +41,7 @@ class LogPanel(Panel):
 
     def __init__(self) -> None:
         super().__init__()
-        self._view: View | None = None
+        self._view: RunView | None = None
         self._scrolled = 0
         self._rows: list[Row] = []
         self._drawn_for: tuple[int, int, str] = (-1, 0, "")
@@ -56,7 +56,7 @@ class LogPanel(Panel):
         yield RowsView(classes="body")
         yield Input(placeholder="filter", id="filter", select_on_focus=False)
 
-    def show_view(self, view: View) -> None:
+    def show_view(self, view: RunView) -> None:
         """Show the newest lines."""
         self._view = view
         body = self.query_one(RowsView)
@@ -141,7 +141,7 @@ class LogPanel(Panel):
         return [(f"↑ {self._scrolled:,}", "muted")] if self._scrolled else []
 
 
-def log_rows(entries: Sequence[Entry], cells: int, word: str = "") -> list[Row]:
+def log_rows(entries: Sequence[LogEntry], cells: int, word: str = "") -> list[Row]:
     """Draw the newest entries, each with its time of day; long ones go on below.
 
     Args:
@@ -163,13 +163,13 @@ def log_rows(entries: Sequence[Entry], cells: int, word: str = "") -> list[Row]:
     return [row for block in reversed(blocks) for row in block]
 
 
-def _entry_rows(entry: Entry, cells: int) -> list[Row]:
+def _entry_rows(entry: LogEntry, cells: int) -> list[Row]:
     clock = time.strftime("%H:%M:%S", time.localtime(entry.time)) if math.isfinite(entry.time) else "--:--:--"
     told = wrap(_signed(entry), max(cells - CLOCK, 8), entry.style)
     return [[(clock + " " if number == 0 else " " * CLOCK, "muted"), *row] for number, row in enumerate(told)]
 
 
-def _signed(entry: Entry) -> str:
+def _signed(entry: LogEntry) -> str:
     """Put a sign before what is wrong, as colour is never alone."""
     sign = {"warning": "▲ ", "error": "✗ "}.get(entry.style, "")
     return sign + entry.text

@@ -7,8 +7,8 @@ import math
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.console.panels.contributions import COMPONENTS, TOTALS, contribution_rows
 from arc_tui.drawing.rows import Row
-from arc_tui.runs.view import View
-from arc_tui.ui.chart import Series
+from arc_tui.runs.view import RunView
+from arc_tui.ui.chart import ChartSeries
 
 TREND_STEPS = 200
 """Over how many steps the headline's trend is told."""
@@ -19,8 +19,8 @@ class LossPanel(ChartPanel):
 
     DIGIT = 1
     SERIES = (
-        Series("loss.combined", "combined", "ema", "raw"),
-        Series("loss.efe_total", "EFE", "ema.efe", "raw.efe"),
+        ChartSeries("loss.combined", "combined", "ema", "raw"),
+        ChartSeries("loss.efe_total", "EFE", "ema.efe", "raw.efe"),
     )
     SCALES = True
 
@@ -32,11 +32,11 @@ class LossPanel(ChartPanel):
             return everything
         return len(COMPONENTS) if lines >= 2 * len(COMPONENTS) + 1 else len(COMPONENTS) // 2
 
-    def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
+    def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the contributions."""
         return self._told(view), contribution_rows(view, cells, lines)
 
-    def _told(self, view: View) -> Row:
+    def _told(self, view: RunView) -> Row:
         value = view.latest("loss.combined")
         scale = "log" if self.log_scale else "linear"
         if not math.isfinite(value):

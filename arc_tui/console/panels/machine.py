@@ -14,7 +14,7 @@ from arc_tui.console.panels.panel import RowsPanel
 from arc_tui.drawing.bars import progress_bar, sparkline
 from arc_tui.drawing.rows import Row, cut
 from arc_tui.runs.fields import size
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 
 KEPT_SAMPLES = 120
 FEW_CHECKPOINTS = 3
@@ -37,7 +37,7 @@ class MachinePanel(RowsPanel):
         """Take in a new sample; the next `show_view` shows it."""
         self._samples.append(sample)
 
-    def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
+    def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the last sample."""
         if not self._samples:
             return [], [[("measuring …", "muted")]]
@@ -48,7 +48,7 @@ class MachinePanel(RowsPanel):
         return _headline(self._samples[-1]), rows
 
 
-def machine_rows(view: View, sample: MachineSample, cells: int) -> list[Row]:
+def machine_rows(view: RunView, sample: MachineSample, cells: int) -> list[Row]:
     """Draw a sample: one line for each part of the machine."""
     rows = [row for gpu in sample.gpus for row in _gpu_rows(gpu, cells)]
     own = f", training {sample.process_cpu:.1f}" if sample.process_cpu is not None else ""
@@ -95,7 +95,7 @@ def _row(label: str, share: float, text: str, cells: int) -> Row:
     return cut(row, cells)
 
 
-def _disk_row(view: View, sample: MachineSample) -> Row:
+def _disk_row(view: RunView, sample: MachineSample) -> Row:
     label = ("disk".ljust(LABEL), "muted")
     if sample.disk_free is None:
         return [label, ("free space is not known", "muted")]

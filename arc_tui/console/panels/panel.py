@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 
 from arc_tui.drawing.rows import Row
-from arc_tui.runs.view import View
+from arc_tui.runs.view import RunView
 from arc_tui.ui.framed import FRAME, Framed
 from arc_tui.ui.keys import PANEL_NAMES
 from arc_tui.ui.rows_view import RowsView
@@ -30,7 +30,7 @@ class Panel(Framed):
         """Return the panel's name."""
         return PANEL_NAMES[self.DIGIT]
 
-    def show_view(self, view: View) -> None:
+    def show_view(self, view: RunView) -> None:
         """Show a run as it is now.
 
         Raises:
@@ -52,7 +52,7 @@ class RowsPanel(Panel):
         """Make the body."""
         yield RowsView(classes="body")
 
-    def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
+    def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Return headline and body for a run as it is now.
 
         Args:
@@ -65,7 +65,7 @@ class RowsPanel(Panel):
         """
         raise NotImplementedError
 
-    def show_view(self, view: View) -> None:
+    def show_view(self, view: RunView) -> None:
         """Draw it and show what has changed."""
         body = self.query_one(RowsView)
         cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME

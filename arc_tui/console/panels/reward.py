@@ -8,8 +8,8 @@ from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.drawing.bars import recent_line, signed_bar
 from arc_tui.drawing.rows import Row, cut
 from arc_tui.runs.fields import duration, number, whole
-from arc_tui.runs.view import View
-from arc_tui.ui.chart import Series
+from arc_tui.runs.view import RunView
+from arc_tui.ui.chart import ChartSeries
 
 METRICS = {
     "reward.total": ("total", 1.0),
@@ -31,7 +31,7 @@ class RewardPanel(ChartPanel):
     """The total and what adds up to it."""
 
     DIGIT = 2
-    SERIES = (Series("reward.total", "reward", "ema", "raw"),)
+    SERIES = (ChartSeries("reward.total", "reward", "ema", "raw"),)
     LEAST = (0.0,)
 
     def rows_wanted(self, cells: int, lines: int) -> int:
@@ -39,7 +39,7 @@ class RewardPanel(ChartPanel):
         del cells, lines
         return len(METRICS) + 1
 
-    def draw(self, view: View, cells: int, lines: int) -> tuple[Row, list[Row]]:
+    def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the metrics."""
         total = view.latest("reward.total")
         known = math.isfinite(total) and not view.lacks("reward.total")
@@ -47,7 +47,7 @@ class RewardPanel(ChartPanel):
         return headline, reward_rows(view, cells, lines)
 
 
-def reward_rows(view: View, cells: int, lines: int) -> list[Row]:
+def reward_rows(view: RunView, cells: int, lines: int) -> list[Row]:
     """Draw total and metrics: a bar, the number, and the history where there is room.
 
     Args:
@@ -81,7 +81,7 @@ def reward_rows(view: View, cells: int, lines: int) -> list[Row]:
     return rows
 
 
-def validation_row(view: View) -> Row:
+def validation_row(view: RunView) -> Row:
     """Write the last validation beside the better baseline and the best one, or when the first will come."""
     last, best = view.state.last_validation, view.state.best_validation
     label = ("validation".ljust(LABEL), "")

@@ -64,7 +64,7 @@ class TensorTable:
 
 
 @dataclass(frozen=True, eq=False)
-class Header:
+class FileHeader:
     """A file's header.
 
     Attributes:
@@ -105,7 +105,7 @@ def open_data(path: Path, *, follow_links: bool = True) -> int:
         raise CheckpointError(f"Cannot open {printable(str(path), 500)}: {error.strerror}.") from None
 
 
-def read_header(path: Path, *, follow_links: bool = True) -> Header:
+def read_header(path: Path, *, follow_links: bool = True) -> FileHeader:
     """Read and check a file's header; the data is not touched.
 
     Args:
@@ -127,7 +127,7 @@ def read_header(path: Path, *, follow_links: bool = True) -> Header:
         os.close(descriptor)
 
 
-def _header(descriptor: int, file_bytes: int) -> Header:
+def _header(descriptor: int, file_bytes: int) -> FileHeader:
     start = os.pread(descriptor, LOOKED_AT, 0)
     length = int.from_bytes(start[:8], "little")
     # Where a header begins as it should, its length may spell anything.
@@ -158,7 +158,7 @@ def _header(descriptor: int, file_bytes: int) -> Header:
         numbers[:, 1] + data_begin,
         numbers[:, 2] + data_begin,
     )
-    return Header(
+    return FileHeader(
         table, scanned.metadata, data_begin, file_bytes, _check_layout(table, data_begin, file_bytes)
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from arc_core.base.errors import ArcError
 from arc_core.base.files import PICKLED, read_limited
-from arc_core.base.paths import Entry, is_dir, scan
+from arc_core.base.paths import FolderEntry, is_dir, scan
 from arc_core.base.paths import is_link as leads_on
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import MANIFEST, STATE, TEMPORARY_PREFIX, is_checkpoint_name
@@ -125,7 +125,7 @@ def _take(
     found: Listing,
     root: Path,
     label: str,
-    here: list[Entry],
+    here: list[FolderEntry],
     pending: collections.deque[str],
     linked: collections.deque[str],
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from arc_core.base.errors import ArcError
 from arc_core.base.file_formats import LOOKED_AT, foreign_format
 from arc_core.base.text import printable
-from arc_tui.inspect.tensors.header import Header, open_data, read_header
+from arc_tui.inspect.tensors.header import FileHeader, open_data, read_header
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Part:
     label: str
     path: Path
     prefix: str
-    header: Header | None
+    header: FileHeader | None
     problem: str | None = None
     unread: str | None = None
     form: str = ""

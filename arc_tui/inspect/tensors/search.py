@@ -27,7 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Query:
+class TensorQuery:
     """What is looked for.
 
     Attributes:
@@ -47,10 +47,10 @@ class Query:
     @property
     def is_empty(self) -> bool:
         """Whether everything matches."""
-        return self == Query()
+        return self == TensorQuery()
 
 
-def parse_query(text: str) -> Query:
+def parse_query(text: str) -> TensorQuery:
     """Read a query as it is typed.
 
     Raises:
@@ -75,7 +75,7 @@ def parse_query(text: str) -> Query:
             )
         else:
             words.append(token)
-    return Query(tuple(words), frozenset(types), over, under, frozenset(has))
+    return TensorQuery(tuple(words), frozenset(types), over, under, frozenset(has))
 
 
 def _types(wanted: str) -> set[int]:
@@ -102,7 +102,7 @@ class Finder:
         self._odd = odd
         self._lower: list[str] | None = None
 
-    def find(self, query: Query) -> list[int]:
+    def find(self, query: TensorQuery) -> list[int]:
         """Return the places of what matches: in the table's order, or with words the best first."""
         table = self._table
         keep: Mask = table.bytes >= query.over

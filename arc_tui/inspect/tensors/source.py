@@ -23,7 +23,7 @@ from arc_core.base.paths import entries, expanded, is_dir, is_file, is_taken, ma
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
 from arc_core.run.directory import LATEST, RunDirectory, open_run
-from arc_tui.inspect.tensors.header import Header, TensorTable, read_header
+from arc_tui.inspect.tensors.header import FileHeader, TensorTable, read_header
 from arc_tui.inspect.tensors.header_scan import Shape
 from arc_tui.inspect.tensors.listing import SUFFIX, Listing, Role, list_folder, role_of
 from arc_tui.inspect.tensors.models import parts_of
@@ -264,10 +264,14 @@ def assemble(
         raise CheckpointError(
             problems[0] if problems else f"{printable(str(path), 500)} has no {SUFFIX} file."
         )
-    tables = [cast(Header, part.header).table for _, part in readable]
+    tables = [cast(FileHeader, part.header).table for _, part in readable]
     told = [
         *notes,
-        *(f"{printable(p.label, 200)}: {note}" for _, p in readable for note in cast(Header, p.header).notes),
+        *(
+            f"{printable(p.label, 200)}: {note}"
+            for _, p in readable
+            for note in cast(FileHeader, p.header).notes
+        ),
         *(note for part in parts for note in part.notes),
     ]
     names = [

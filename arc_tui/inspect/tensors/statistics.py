@@ -178,7 +178,7 @@ class _Wide:
     def __init__(self, element: ElementType, parameters: int) -> None:
         self._element = element
         self._parameters = parameters
-        self._moments = wide.Moments(element)
+        self._moments = wide.FirstPass(element)
         self._refinement: wide.Refinement | None = None
         self.passes = wide.passes(element)
 

@@ -17,7 +17,7 @@ from arc_tui.inspect.tensors.training import training_state
 
 
 @dataclass(frozen=True)
-class Mark:
+class CheckpointMark:
     """A checkpoint on a run's timeline.
 
     Attributes:
@@ -56,7 +56,7 @@ class Drift:
         problem: Why it cannot be told, in one sentence; None if it can.
     """
 
-    mark: Mark
+    mark: CheckpointMark
     since_first: float
     since_last: float
     cosine: float
@@ -64,26 +64,30 @@ class Drift:
     problem: str | None = None
 
 
-def timeline(run: RunDirectory) -> list[Mark]:
+def timeline(run: RunDirectory) -> list[CheckpointMark]:
     """List a run's checkpoints, the oldest first."""
     best = read_hint(run.checkpoints, "best")
     return [_mark(path, best) for path in list_checkpoints(run.checkpoints)]
 
 
-def _mark(path: Path, best: str | None) -> Mark:
+def _mark(path: Path, best: str | None) -> CheckpointMark:
     number, is_best = checkpoint_id(path), path.name == best
     weight = 0
     try:
         weight = size_of(path)
         state = training_state(read_state(path))
     except ArcError as error:
-        return Mark(number, path, None, None, {}, weight, None, is_best, str(error))
+        return CheckpointMark(number, path, None, None, {}, weight, None, is_best, str(error))
     except FileNotFoundError:
-        return Mark(number, path, None, None, {}, weight, None, is_best, f"{path.name} is being removed.")
+        return CheckpointMark(
+            number, path, None, None, {}, weight, None, is_best, f"{path.name} is being removed."
+        )
     except OSError as error:
         problem = f"{printable(str(path), 500)} cannot be looked into: {error.strerror}."
-        return Mark(number, path, None, None, {}, weight, None, is_best, problem)
-    return Mark(number, path, state.step, state.epoch, state.metrics, weight, state.saved_at, is_best)
+        return CheckpointMark(number, path, None, None, {}, weight, None, is_best, problem)
+    return CheckpointMark(
+        number, path, state.step, state.epoch, state.metrics, weight, state.saved_at, is_best
+    )
 
 
 def drift(

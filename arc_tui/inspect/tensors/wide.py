@@ -45,7 +45,7 @@ def passes(element: ElementType) -> int:
     return 2 if element.kind == "complex" else element.bits // 16
 
 
-class Moments:
+class FirstPass:
     """The first pass: counts, moments, extremes, and how often each upper half occurs."""
 
     def __init__(self, element: ElementType) -> None:
@@ -142,7 +142,7 @@ class Refinement:
         moments: The first pass, finished.
     """
 
-    def __init__(self, moments: Moments) -> None:
+    def __init__(self, moments: FirstPass) -> None:
         self._moments = moments
         self._bits = 16 * moments.halves
         self._unsigned = np.dtype(f"<u{moments.halves * 2}")

@@ -11,7 +11,7 @@ from small_run import content_of, measured, new_run, opened, small_config, stop_
 
 from arc_core.base.errors import CheckpointError, RunError
 from arc_core.run import branch
-from arc_core.run.branch import Source, find_source, make_branch
+from arc_core.run.branch import BranchSource, find_source, make_branch
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
 from arc_core.run.course import GO_ON_FROM
 from arc_core.run.directory import RunDirectory, is_alive
@@ -89,7 +89,9 @@ def test_a_branchs_steps_equal_the_originals_to_the_bit(old: RunDirectory) -> No
 
 def test_without_a_number_the_newest_is_taken(old: RunDirectory) -> None:
     assert find_source(old).number == 3
-    assert find_source(old) == Source(old.checkpoints / "checkpoint_00003", 3, 12, find_source(old).last_seq)
+    assert find_source(old) == BranchSource(
+        old.checkpoints / "checkpoint_00003", 3, 12, find_source(old).last_seq
+    )
 
 
 def test_a_setting_given_with_the_branch_counts_from_its_first_step(old: RunDirectory) -> None:

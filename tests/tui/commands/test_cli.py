@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from arc_core.base.errors import ArcError
-from arc_core.run.branch import Source
+from arc_core.run.branch import BranchSource
 from arc_core.run.config import TrainConfig, resolve
 from arc_core.run.directory import RunDirectory, RunLock, create_run, open_run
 from arc_core.run.events import read_events
@@ -333,10 +333,12 @@ def test_a_branch_notes_what_differs_from_its_checkpoint_not_from_the_run_of_now
     ]
     config = TrainConfig(batch_size=6, agent_lr=1e-2).to_dict()
     old = create_run(tmp_path / "runs", "demo", {"config": config, "changes": changes})
-    source = Source(old.checkpoints / "checkpoint_00003", 3, 9, 12)
+    source = BranchSource(old.checkpoints / "checkpoint_00003", 3, 9, 12)
     monkeypatch.setattr(starting, "find_source", lambda run, number: source)
 
-    def make_branch(run: RunDirectory, source: Source, runs_dir: Path, name: str, made: dict) -> RunDirectory:
+    def make_branch(
+        run: RunDirectory, source: BranchSource, runs_dir: Path, name: str, made: dict
+    ) -> RunDirectory:
         return create_run(runs_dir, name, made)
 
     monkeypatch.setattr(starting, "make_branch", make_branch)

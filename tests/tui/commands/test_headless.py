@@ -19,7 +19,7 @@ from arc_tui.commands.headless import (
 from arc_tui.commands.output import abandon
 from arc_tui.looks.themes import load_theme
 from arc_tui.runs.fields import duration, number, size
-from arc_tui.runs.pace import Pace
+from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import batch_line, checkpoint_line, epoch_lines
 from arc_tui.runs.tail import follow
 
@@ -165,7 +165,7 @@ def test_output_that_is_no_terminal_gets_plain_lines():
 
 
 def test_pace_predicts_constant_steps_exactly_and_starts_unknown():
-    pace = Pace()
+    pace = TimeLeft()
     assert math.isnan(pace.remaining(10))
     for n in range(1, 4):
         pace.update(_step(n))

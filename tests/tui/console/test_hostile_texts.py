@@ -9,13 +9,13 @@ from piloting import console, text_of, until
 
 from arc_core.run.directory import RunDirectory, RunLock
 from arc_core.run.events import Event
-from arc_tui.console.compare import CompareScreen
+from arc_tui.console.compare import CompareRuns
 from arc_tui.console.crash import CrashScreen
 from arc_tui.console.edit import EditScreen
 from arc_tui.console.runs import RunsScreen
 from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.engine import last_lines
-from arc_tui.runs.feed import Batch
+from arc_tui.runs.feed import Arrival
 from arc_tui.runs.starting import command_line
 from arc_tui.ui.confirm import confirm_start, confirm_stop
 from arc_tui.ui.keys import PANEL_NAMES
@@ -27,7 +27,7 @@ IN_A_ROUND = 25
 class ByHand:
     """A source of events that a test hands over itself."""
 
-    def __init__(self, run: RunDirectory, on_batch: Callable[[Batch], None]) -> None:
+    def __init__(self, run: RunDirectory, on_batch: Callable[[Arrival], None]) -> None:
         del run
         self.on_batch = on_batch
 
@@ -38,7 +38,7 @@ class ByHand:
         pass
 
     def give(self, events: list[Event]) -> None:
-        self.on_batch(Batch(events, complete=True, alive=True))
+        self.on_batch(Arrival(events, complete=True, alive=True))
 
 
 def in_rounds() -> list[list[str]]:
@@ -56,7 +56,7 @@ async def test_every_panel_shows_every_text_as_text(tmp_path: Path, size: tuple[
     run = hostile_run(tmp_path, TEXTS)
     sources: list[ByHand] = []
 
-    def source(of: RunDirectory, on_batch: Callable[[Batch], None]) -> ByHand:
+    def source(of: RunDirectory, on_batch: Callable[[Arrival], None]) -> ByHand:
         sources.append(ByHand(of, on_batch))
         return sources[-1]
 
@@ -88,7 +88,7 @@ async def test_every_screen_shows_hostile_texts_as_texts(tmp_path: Path):
         state, keys = app.session.state, app.keys
         screens = [
             RunsScreen(keys, str(tmp_path), run.name),
-            CompareScreen(keys, run, RunDirectory(tmp_path / "run1")),
+            CompareRuns(keys, run, RunDirectory(tmp_path / "run1")),
             TimelineScreen(keys, run, app.session.view),
             EditScreen(dict.fromkeys(state.settings, TEXTS[0])),
             confirm_stop(run.name, state, TEXTS[0]),
@@ -101,7 +101,7 @@ async def test_every_screen_shows_hostile_texts_as_texts(tmp_path: Path):
             await until(pilot, lambda screen=screen: app.screen is screen)
             if isinstance(screen, RunsScreen):
                 await until(pilot, lambda screen=screen: screen.described is not None)
-            if isinstance(screen, CompareScreen):
+            if isinstance(screen, CompareRuns):
                 await until(pilot, lambda screen=screen: all(screen._states))
             await pilot.pause()
             assert obeyed(text_of(app)) == set(), type(screen).__name__

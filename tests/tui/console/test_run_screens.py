@@ -16,7 +16,7 @@ from textual.widgets import Input
 from arc_core.run.checkpoint_index import MANIFEST, STATE, FileEntry, digest, manifest_text, size_of
 from arc_core.run.directory import RunDirectory, RunLock
 from arc_tui.console.app import ConsoleApp
-from arc_tui.console.compare import SHOWN_NUMBERS, CompareScreen
+from arc_tui.console.compare import SHOWN_NUMBERS, CompareRuns
 from arc_tui.console.runs import RunChoice, RunsScreen, Wanted
 from arc_tui.console.timeline import Origin, TimelineChoice, TimelineScreen
 from arc_tui.runs.checkpoints import Standing, best_id, list_saved, verified
@@ -157,9 +157,9 @@ async def test_two_marked_runs_are_compared_on_one_chart(runs: Path):
             await choose(pilot, screen, name)
             await pilot.press("space")
         await pilot.press("c")
-        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await until(pilot, lambda: isinstance(app.screen, CompareRuns))
         compared = app.screen
-        assert isinstance(compared, CompareScreen)
+        assert isinstance(compared, CompareRuns)
         await until(pilot, lambda: [h.last_step for h in compared._histories] == [40, 34])
         await until(pilot, lambda: "hidden_dim" in text_of(app))
         shown = text_of(app)

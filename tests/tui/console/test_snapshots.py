@@ -15,7 +15,7 @@ from textual.screen import Screen
 
 from arc_core.run.directory import RunDirectory
 from arc_tui.console.app import ConsoleApp
-from arc_tui.console.compare import CompareScreen
+from arc_tui.console.compare import CompareRuns
 from arc_tui.console.crash import CrashScreen
 from arc_tui.console.machine import Gpu, Machine, MachineSample
 from arc_tui.console.options import Options
@@ -235,7 +235,7 @@ def test_runs(snap_compare: Compare, runs: RunDirectory, size: tuple[int, int]):
 @pytest.mark.parametrize("size", SIZES)
 def test_comparison_of_two_runs(snap_compare: Compare, runs: RunDirectory, size: tuple[int, int]):
     app = console(runs)
-    pressed = opened("r", "up", "c", screen=CompareScreen)
+    pressed = opened("r", "up", "c", screen=CompareRuns)
     assert snap_compare(app, terminal_size=size, run_before=pressed)
 
 
@@ -255,7 +255,7 @@ def test_dialog_in_every_theme(snap_compare: Compare, running: LiveRun, key: str
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize(
     ("keys", "screen"),
-    [(["r"], RunsScreen), (["r", "up", "c"], CompareScreen), (["k"], TimelineScreen)],
+    [(["r"], RunsScreen), (["r", "up", "c"], CompareRuns), (["k"], TimelineScreen)],
     ids=["runs", "comparison", "checkpoints"],
 )
 def test_screen_in_every_theme(

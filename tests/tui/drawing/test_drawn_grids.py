@@ -14,7 +14,7 @@ from arc_tui.drawing.grids import (
     SINGLE,
     UPPER_WRONG,
     WRONG,
-    Picture,
+    GridPicture,
     caption,
     draw,
     lay_out,
@@ -50,7 +50,7 @@ def _cells(row: Row) -> list[tuple[str, str]]:
 )
 def test_every_cell_has_its_colour_and_its_digit_where_asked(cell: object, digits: bool):
     grid = ("0123", "4567", "8901")
-    rows = picture_rows(Picture("input", grid), cell, digits=digits)[1:]
+    rows = picture_rows(GridPicture("input", grid), cell, digits=digits)[1:]
     for y, row in enumerate(grid):
         for x, digit in enumerate(row):
             block = [
@@ -63,7 +63,7 @@ def test_every_cell_has_its_colour_and_its_digit_where_asked(cell: object, digit
 
 
 def test_half_blocks_show_two_cells_above_each_other():
-    rows = picture_rows(Picture("input", ("12", "34", "56")), HALF, digits=True)[1:]
+    rows = picture_rows(GridPicture("input", ("12", "34", "56")), HALF, digits=True)[1:]
     assert [_cells(row)[:2] for row in rows] == [
         [("▀", "pair.1.3"), ("▀", "pair.2.4")],
         [("▀", "half.5"), ("▀", "half.6")],
@@ -72,7 +72,7 @@ def test_half_blocks_show_two_cells_above_each_other():
 
 def test_cell_that_is_wrong_keeps_its_colour_in_half_blocks():
     target = ("11", "11", "11")
-    picture = Picture("after", ("12", "31", "41"), target)
+    picture = GridPicture("after", ("12", "31", "41"), target)
     rows = picture_rows(picture, HALF, digits=False)[1:]
     assert [_cells(row) for row in rows] == [
         [(LOWER_WRONG, "grid.3"), (UPPER_WRONG, "grid.2")],
@@ -80,7 +80,7 @@ def test_cell_that_is_wrong_keeps_its_colour_in_half_blocks():
     ]
 
 
-def _marked(picture: Picture, cell: object) -> set[tuple[int, int]]:
+def _marked(picture: GridPicture, cell: object) -> set[tuple[int, int]]:
     """Row and column of the cells that are marked as wrong."""
     found = set()
     for y, row in enumerate(picture_rows(picture, cell, digits=False)[1:]):
@@ -104,12 +104,12 @@ def test_exactly_the_cells_that_differ_from_the_target_are_marked_by_a_sign(
         for x, digit in enumerate(row)
         if not (y < len(target) and x < len(target[y]) and target[y][x] == digit)
     }
-    assert _marked(Picture("after", grid, target), cell) == expected
+    assert _marked(GridPicture("after", grid, target), cell) == expected
 
 
 @pytest.mark.parametrize("cell", [SQUARE, SINGLE, HALF])
 def test_what_a_prediction_lacks_of_the_target_is_drawn_as_missing(cell: object):
-    picture = Picture("after", _square(4), ("33333333",) * 6)
+    picture = GridPicture("after", _square(4), ("33333333",) * 6)
     rows = picture_rows(picture, cell, digits=False)[1:]
     assert len(rows) == (6 if cell.rows else 3)
     assert MISSING in plain(rows[0])[4 * cell.columns :]
@@ -119,16 +119,16 @@ def test_what_a_prediction_lacks_of_the_target_is_drawn_as_missing(cell: object)
 
 def test_caption_tells_name_size_share_and_whether_the_size_is_right():
     target = ("11", "11")
-    assert plain(caption(Picture("input", ("111",)))) == "input 1x3"
-    assert plain(caption(Picture("after", ("11", "12"), target))) == "after 2x2 75%"
-    assert plain(caption(Picture("after", target, target))) == "after 2x2 100% ✓"
-    assert plain(caption(Picture("after", ("11",), target))) == "after 1x2 ≠ size 50%"
+    assert plain(caption(GridPicture("input", ("111",)))) == "input 1x3"
+    assert plain(caption(GridPicture("after", ("11", "12"), target))) == "after 2x2 75%"
+    assert plain(caption(GridPicture("after", target, target))) == "after 2x2 100% ✓"
+    assert plain(caption(GridPicture("after", ("11",), target))) == "after 1x2 ≠ size 50%"
 
 
 def test_only_what_is_right_in_every_cell_is_told_as_all():
     target = _square(30)
     nearly = (*target[:-1], target[0][:-1] + "4")
-    assert "99%" in plain(caption(Picture("after", nearly, target)))
+    assert "99%" in plain(caption(GridPicture("after", nearly, target)))
 
 
 def test_four_grids_of_30_stand_beside_each_other_at_200_columns():

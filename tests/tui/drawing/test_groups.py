@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arc_tui.drawing.grids import HALF, SCALED, Picture
+from arc_tui.drawing.grids import HALF, SCALED, GridPicture
 from arc_tui.drawing.groups import GROUP_GAP, Group, group_rows, scrolled_rows
 from arc_tui.drawing.rows import plain, width
 from arc_tui.looks.themes import load_theme
@@ -14,7 +14,7 @@ grids = st.integers(1, 30).flatmap(
         st.text("0123456789", min_size=columns, max_size=columns), min_size=1, max_size=30
     ).map(tuple)
 )
-pictures = st.builds(Picture, st.sampled_from(["input", "attempt 1"]), grids, st.none() | grids)
+pictures = st.builds(GridPicture, st.sampled_from(["input", "attempt 1"]), grids, st.none() | grids)
 groups = st.builds(
     lambda title, drawn, rank: Group(((title, "title"),), tuple(drawn), rank),
     st.sampled_from(["test 0", "demonstration 10  fits"]),
@@ -28,7 +28,7 @@ def square(side: int, digit: str = "3") -> Grid:
 
 
 def group(name: str, *sides: int, rank: int = 0) -> Group:
-    return Group(((name, "title"),), tuple(Picture("g", square(side)) for side in sides), rank)
+    return Group(((name, "title"),), tuple(GridPicture("g", square(side)) for side in sides), rank)
 
 
 def cells_drawn(rows, digit: str = "3") -> int:
@@ -95,13 +95,13 @@ def test_less_is_shown_before_anything_is_scrolled():
 def test_where_nothing_fits_the_last_is_drawn_small_to_be_scrolled():
     rows = group_rows([[group("first", 30, 30)], [group("last", 30)]], 40, 10)
     assert plain(rows[0]).strip() == "last"
-    assert len(rows) == 1 + HALF.area(Picture("g", square(30)))[0]
+    assert len(rows) == 1 + HALF.area(GridPicture("g", square(30)))[0]
 
 
 def test_room_that_is_left_goes_to_the_lower_rank():
     tests, trained = group("test", 10), [group(f"d{n}", 10, rank=1) for n in range(4)]
     rows = group_rows([[tests, *trained]], 60, 24)
-    digits = [Group(tests.title, (Picture("g", square(10, "7")),)), *trained]
+    digits = [Group(tests.title, (GridPicture("g", square(10, "7")),)), *trained]
     rows = group_rows([digits], 60, 24)
     assert cells_drawn(rows, "7") == 2 * 100 * 2  # two terminal cells for each
     assert cells_drawn(rows, "3") == 4 * 100  # half a terminal cell for each
@@ -113,5 +113,5 @@ def test_room_that_is_left_goes_to_the_lower_rank():
 def test_printed_groups_keep_square_cells_while_they_are_not_too_wide():
     assert cells_drawn(scrolled_rows([group("a", 10)], 80)) == 4 * 100
     assert cells_drawn(scrolled_rows([group("a", 30)], 50)) == 900
-    shown = scrolled_rows([Group((), (Picture("g", ("12", "34"), ("12", "39")),))], 80, digits=True)
+    shown = scrolled_rows([Group((), (GridPicture("g", ("12", "34"), ("12", "39")),))], 80, digits=True)
     assert [plain(row) for row in shown][-2:] == ["1 2      ", "3 4×     "]

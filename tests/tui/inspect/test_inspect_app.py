@@ -18,17 +18,17 @@ from arc_tui.drawing.rows import plain
 from arc_tui.inspect import browser
 from arc_tui.inspect.app import InspectApp
 from arc_tui.inspect.browser import BrowserScreen
-from arc_tui.inspect.compare_screen import CompareScreen
+from arc_tui.inspect.compare_screen import CompareCheckpoints
 from arc_tui.inspect.heat_map import HeatMap
 from arc_tui.inspect.tensor_screen import TensorScreen
 from arc_tui.inspect.tensors.source import open_checkpoint
-from arc_tui.inspect.timeline_screen import Begin, TimelineScreen
+from arc_tui.inspect.timeline_screen import Begin, DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.ui.browser_help import InspectHelp
 from arc_tui.ui.browser_keys import SCREENS
 from arc_tui.ui.cancelled import Cancelled
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Prompt, Told
+from arc_tui.ui.prompt import Notice, Prompt
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen
 
@@ -223,13 +223,13 @@ async def test_timeline_follows_the_chosen_layer_and_opens_and_compares(tmp_path
     run = arc_run(tmp_path / "runs")
     async with browsing(run) as (app, pilot):
         await press(pilot, "k")
-        assert isinstance(app.screen, TimelineScreen)
+        assert isinstance(app.screen, DriftScreen)
         while "3.00e+00" not in seen(app):
             await pilot.pause(0.02)
         assert "agent.layer: change since the first checkpoint" in seen(app)
         assert "00001 best" in seen(app)
         await press(pilot, "home", "c")
-        assert isinstance(app.screen, CompareScreen)
+        assert isinstance(app.screen, CompareCheckpoints)
         assert "demo/checkpoint_00003" in seen(app)
         assert "≠ 1 changed" in seen(app)
         assert "agent.layer.weight" in chosen(app)
@@ -240,7 +240,7 @@ async def test_timeline_follows_the_chosen_layer_and_opens_and_compares(tmp_path
         assert isinstance(app.screen, BrowserScreen)
         assert "demo/checkpoint_00001" in seen(app)
         await press(pilot, "escape")
-        assert isinstance(app.screen, TimelineScreen)
+        assert isinstance(app.screen, DriftScreen)
 
 
 async def test_training_begins_where_it_was_chosen_once_the_browser_is_left(tmp_path: Path):
@@ -281,7 +281,7 @@ async def test_comparison_asks_for_the_other_and_says_what_is_wrong_with_it(tmp_
         field = app.screen.query_one(Input)
         field.value = str(other)
         await press(pilot, "enter")
-        assert isinstance(app.screen, CompareScreen)
+        assert isinstance(app.screen, CompareCheckpoints)
         assert "2.00e+00" in chosen(app)
 
 
@@ -289,7 +289,7 @@ async def test_verifying_tells_which_file_is_damaged(tmp_path: Path):
     path = arc_checkpoint(tmp_path)
     async with browsing(path) as (app, pilot):
         await press(pilot, "V")
-        assert isinstance(app.screen, Told)
+        assert isinstance(app.screen, Notice)
         assert "All 8 files are as their manifest says." in seen(app)
         await press(pilot, "escape")
         (path / "rng.safetensors").unlink()
@@ -309,7 +309,7 @@ async def test_files_without_tensors_and_metadata_have_lines_of_their_own(tmp_pa
         await press(pilot, "end")
         assert "ss_steps: 1600" in seen(app)
         await press(pilot, "enter")
-        assert isinstance(app.screen, Told)
+        assert isinstance(app.screen, Notice)
         await press(pilot, "escape")
         await press(pilot, "V")
         assert "1 of 2 files are not as they should be; 1 more are not read." in seen(app)
@@ -369,8 +369,8 @@ async def test_every_key_of_the_help_is_an_action_of_its_screen(tmp_path: Path):
         "Browser": BrowserScreen,
         "Tensor": TensorScreen,
         "Training": TrainingScreen,
-        "Comparison": CompareScreen,
-        "Timeline": TimelineScreen,
+        "Comparison": CompareCheckpoints,
+        "Timeline": DriftScreen,
         "Everywhere": InspectScreen,
     }
     for name, keys in SCREENS:

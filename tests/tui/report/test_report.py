@@ -22,7 +22,7 @@ from arc_tui.cli import app
 from arc_tui.commands.report import PANELS as NAMES_IN_HELP
 from arc_tui.drawing import ticks as axis
 from arc_tui.looks.themes import load_theme
-from arc_tui.report.curves import HEIGHT, WIDTH, Chart, Curve, draw
+from arc_tui.report.curves import HEIGHT, WIDTH, CurvePoints, LineChart, draw
 from arc_tui.report.page import page
 from arc_tui.report.panels import CHARTS, PANELS, picture
 from arc_tui.report.picture import png_file, svg_file
@@ -200,7 +200,7 @@ def polyline(svg: str, look: str) -> list[tuple[float, float]]:
 
 def test_curve_is_drawn_where_its_numbers_are():
     values = numbers(0.0, 5.0, 10.0)
-    svg = draw(Chart("x", 1, 3, [Curve(numbers(1, 2, 3), "a", "0", values, values, values)]))
+    svg = draw(LineChart("x", 1, 3, [CurvePoints(numbers(1, 2, 3), "a", "0", values, values, values)]))
     (x1, y1), (x2, y2), (x3, y3) = polyline(svg, "0")
     assert x2 - x1 == pytest.approx(x3 - x2)
     assert y1 - y2 == pytest.approx(y2 - y3)
@@ -209,7 +209,9 @@ def test_curve_is_drawn_where_its_numbers_are():
 
 def test_equal_ratios_are_equally_far_apart_on_a_log_scale():
     values = numbers(0.01, 0.1, 1.0)
-    svg = draw(Chart("x", 1, 3, [Curve(numbers(1, 2, 3), "a", "0", values, values, values)], log=True))
+    svg = draw(
+        LineChart("x", 1, 3, [CurvePoints(numbers(1, 2, 3), "a", "0", values, values, values)], log=True)
+    )
     (_, y1), (_, y2), (_, y3) = polyline(svg, "0")
     assert y1 - y2 == pytest.approx(y2 - y3, abs=0.02)
 
@@ -217,7 +219,9 @@ def test_equal_ratios_are_equally_far_apart_on_a_log_scale():
 def test_value_that_is_not_finite_is_a_gap_and_a_mark():
     values = numbers(1.0, math.nan, 2.0)
     mark = Mark(MarkKind.NAN, 2, 7, 0.0, "not finite: loss.risk")
-    svg = draw(Chart("x", 1, 3, [Curve(numbers(1, 2, 3), "a", "0", values, values, values)], [mark]))
+    svg = draw(
+        LineChart("x", 1, 3, [CurvePoints(numbers(1, 2, 3), "a", "0", values, values, values)], [mark])
+    )
     d = re.findall(r'<path d="([^"]*)" class="curve line-0"', svg)[-1]
     assert (d.count("M"), d.count("L")) == (2, 0)
     assert "step 2: not finite: loss.risk" in svg
@@ -225,7 +229,9 @@ def test_value_that_is_not_finite_is_a_gap_and_a_mark():
 
 def test_spike_between_two_columns_stays_in_the_envelope():
     svg = draw(
-        Chart("x", 1, 2, [Curve(numbers(1, 2), "a", "0", numbers(1, 1), numbers(1, 100), numbers(1, 2))])
+        LineChart(
+            "x", 1, 2, [CurvePoints(numbers(1, 2), "a", "0", numbers(1, 1), numbers(1, 100), numbers(1, 2))]
+        )
     )
     band = re.search(r'points="([^"]*)"', svg)
     assert band is not None
@@ -237,7 +243,9 @@ def test_spike_between_two_columns_stays_in_the_envelope():
 
 def test_values_that_a_log_scale_cannot_show_are_counted():
     values = numbers(0.0, 1.0, 10.0)
-    svg = draw(Chart("x", 1, 3, [Curve(numbers(1, 2, 3), "a", "0", values, values, values)], log=True))
+    svg = draw(
+        LineChart("x", 1, 3, [CurvePoints(numbers(1, 2, 3), "a", "0", values, values, values)], log=True)
+    )
     assert "1 value at or below zero" in svg
 
 

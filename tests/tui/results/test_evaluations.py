@@ -36,7 +36,7 @@ from arc_tui.drawing.rows import plain
 from arc_tui.results.choice import Chosen, chosen_pairs, chosen_results, size_rules
 from arc_tui.results.evaluations import State, TaskResult, list_evals, newer, open_results
 from arc_tui.results.groups import brief_groups, input_groups, paired_groups, result_groups
-from arc_tui.results.pair import Outcome, ResultsPair
+from arc_tui.results.pair import PairOutcome, ResultsPair
 
 GRID = np.array([[1, 2], [3, 4]], np.int8)
 INPUT = {"attempts": [["1"], ["2"]], "confidence": [1, 0], "single": ["1"], "size_rule": "same"}
@@ -153,8 +153,8 @@ def test_two_evaluations_are_counted_against_each_other(evals: Path):
     pair = ResultsPair(first, second)
     outcomes = {found.id: found.outcome for found in pair.tasks}
     assert outcomes == {
-        SOLVED: Outcome.BOTH, SECOND: Outcome.FIRST, SIZE: Outcome.FIRST, FAILED: Outcome.SECOND,
-        DAMAGED: Outcome.NEITHER,
+        SOLVED: PairOutcome.BOTH, SECOND: PairOutcome.FIRST, SIZE: PairOutcome.FIRST,
+        FAILED: PairOutcome.SECOND, DAMAGED: PairOutcome.NEITHER,
     }  # fmt: skip
     assert pair.p_value == mcnemar(2, 1) == 1.0
     assert pair.differences() == ["seed 0 and 7"]
@@ -167,8 +167,8 @@ def test_tasks_that_one_of_two_has_not_done_are_open(evals: Path):
         open_results(make_finished(evals, "b", {SOLVED})),
     )
     assert len(pair.tasks) == 5, "those that both ask"
-    assert {found.id for found in pair.tasks if found.outcome is Outcome.OPEN} == {DAMAGED}
-    assert pair.count(Outcome.FIRST) == 1
+    assert {found.id for found in pair.tasks if found.outcome is PairOutcome.OPEN} == {DAMAGED}
+    assert pair.count(PairOutcome.FIRST) == 1
 
 
 def test_two_evaluations_without_a_common_task_are_refused(evals: Path):

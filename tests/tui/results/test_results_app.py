@@ -36,7 +36,7 @@ from arc_tui.results.task_screen import ResultTaskScreen
 from arc_tui.ui.browser_help import InspectHelp
 from arc_tui.ui.groups import GroupsView
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Prompt, Told
+from arc_tui.ui.prompt import Notice, Prompt
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
@@ -193,7 +193,7 @@ async def test_answers_that_come_in_the_meantime_are_shown(evals: Path):
 async def test_scores_and_all_keys_are_told(evals: Path):
     async with browsing(evals, "first", size=(200, 60)) as (app, pilot):
         await press(pilot, "i")
-        assert isinstance(app.screen, Told)
+        assert isinstance(app.screen, Notice)
         assert "Tasks solved         2/5 = 40.0%" in seen(app)
         assert "ratio              0/1" in seen(app)
         await press(pilot, "escape", "question_mark")

@@ -16,7 +16,7 @@ from recordings import TORN_LINE, console_events, killed_events, make_run
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import Event, read_events
 from arc_tui.runs.backward import blocks_before, outline
-from arc_tui.runs.feed import Batch, Feed
+from arc_tui.runs.feed import Arrival, Feed
 from arc_tui.runs.history import History
 from arc_tui.runs.state import Phase, RunState, initial, observed, reduce
 
@@ -27,15 +27,15 @@ class Collected:
     """Batches of a feed, and a wait for what they tell."""
 
     def __init__(self) -> None:
-        self.batches: list[Batch] = []
+        self.batches: list[Arrival] = []
         self._changed = threading.Condition()
 
-    def __call__(self, batch: Batch) -> None:
+    def __call__(self, batch: Arrival) -> None:
         with self._changed:
             self.batches.append(batch)
             self._changed.notify_all()
 
-    def until(self, last: object) -> Batch:
+    def until(self, last: object) -> Arrival:
         """Wait for a batch of which `last(batch)` is true, and return it."""
         with self._changed:
             assert self._changed.wait_for(lambda: any(map(last, self.batches)), PATIENCE_SECONDS)
@@ -71,7 +71,7 @@ def _append(run: RunDirectory, *events: Event) -> None:
             log.write(json.dumps(event).encode() + b"\n")
 
 
-def _complete(batch: Batch) -> bool:
+def _complete(batch: Arrival) -> bool:
     return batch.complete
 
 
@@ -164,7 +164,7 @@ def test_what_is_written_while_earlier_log_is_read_is_part_of_the_state(tmp_path
     late = {"type": "warning", "seq": 10_000, "time": 2e9, "code": "x", "message": "late", "advice": ""}
     collected = Collected()
 
-    def on_batch(batch: Batch) -> None:
+    def on_batch(batch: Arrival) -> None:
         if not collected.batches:
             _append(run, late)
         collected(batch)
@@ -190,7 +190,7 @@ def test_nothing_is_handed_over_once_stopped(tmp_path: Path):
     run = make_run(tmp_path)
     collected, stopping = Collected(), threading.Event()
 
-    def on_batch(batch: Batch) -> None:
+    def on_batch(batch: Arrival) -> None:
         collected(batch)
         if len(collected.batches) == 3:
             feed.stop()  # from the feed's own thread

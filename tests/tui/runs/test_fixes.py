@@ -10,21 +10,21 @@ from arc_core.run.event_forms import NOT_IN_SOLVER
 from arc_tui.runs.fixes import NAMES, Fix, Work, assess
 from arc_tui.runs.history import History
 from arc_tui.runs.state import RunState, reduce
-from arc_tui.runs.view import Facts, View
+from arc_tui.runs.view import Facts, RunView
 
 STEP = events_until_step(40)[-1]
 
 
 def view(
     changes: dict[str, Any] | None = None, config: dict[str, object] | None = None, step: int = 40
-) -> View:
+) -> RunView:
     """A run whose last step has other numbers, by dotted name."""
     event = {k: dict(v) if isinstance(v, dict) else v for k, v in STEP.items()} | {"step": step}
     for name, value in (changes or {}).items():
         *group, last = name.split(".")
         (event[group[0]] if group else event)[last] = value
     state = reduce([event])
-    return View(state, History(), 0.0, True, facts=Facts("run", config or {}))
+    return RunView(state, History(), 0.0, True, facts=Facts("run", config or {}))
 
 
 def judged(number: int, changes: dict[str, Any] | None = None, **options: Any) -> Fix:
@@ -36,7 +36,7 @@ def test_recorded_step_shows_all_seven_at_work():
 
 
 def test_all_wait_before_the_first_step():
-    fixes = assess(View(RunState(), History(), 0.0, True))
+    fixes = assess(RunView(RunState(), History(), 0.0, True))
     assert [fix.name for fix in fixes] == list(NAMES)
     assert {fix.work for fix in fixes} == {Work.IDLE}
 
@@ -106,7 +106,7 @@ def test_prompt_term_that_has_risen_since_the_last_epoch_fails(now: float, work:
     epoch = {"type": "epoch", "seq": 61, "time": 0.0, "epoch": 0, "loss": {"prompt": 1.0}}
     history = History()
     history.add([*steps, epoch])
-    made = View(reduce([*steps, epoch]), history, 0.0, True, facts=Facts("run", {}))
+    made = RunView(reduce([*steps, epoch]), history, 0.0, True, facts=Facts("run", {}))
     assert assess(made)[5].work is work
 
 

@@ -9,7 +9,7 @@ import pytest
 from recordings import console_events, killed_events, make_run
 
 from arc_core.run.directory import RunDirectory
-from arc_tui.runs.feed import BATCH_SECONDS, Batch
+from arc_tui.runs.feed import BATCH_SECONDS, Arrival
 from arc_tui.runs.history import History
 from arc_tui.runs.replay import LONGEST_WAIT_SECONDS, Replay
 from arc_tui.runs.state import Phase, initial, observed, reduce
@@ -30,11 +30,11 @@ class FakeTime:
         self.now += seconds
 
 
-def play(run: RunDirectory, speed: float, until: Callable[[Batch], bool] | None = None):
+def play(run: RunDirectory, speed: float, until: Callable[[Arrival], bool] | None = None):
     """Play a run on a clock of its own; return the batches and when each came."""
     time, batches, moments, done = FakeTime(), [], [], threading.Event()
 
-    def take(batch: Batch) -> None:
+    def take(batch: Arrival) -> None:
         batches.append(batch)
         moments.append(time.now - 100.0)
         if until is not None and until(batch):
@@ -123,10 +123,10 @@ def test_log_that_is_a_link_is_told_as_a_problem(tmp_path: Path):
     run = make_run(tmp_path, [])
     run.events.unlink()
     run.events.symlink_to("/dev/zero")
-    told: list[Batch] = []
+    told: list[Arrival] = []
     done = threading.Event()
 
-    def take(batch: Batch) -> None:
+    def take(batch: Arrival) -> None:
         told.append(batch)
         if batch.problem:
             done.set()

@@ -8,14 +8,16 @@ from recordings import console_events, events_until_step, killed_events, make_ru
 
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.run.events import Event
-from arc_tui.runs.feed import Batch
+from arc_tui.runs.feed import Arrival
 from arc_tui.runs.session import News, Session
 from arc_tui.runs.state import Phase, initial, observed, reduce
 
 
-def batch(session: Session, events: list[Event], *, alive: bool = True) -> Batch:
+def batch(session: Session, events: list[Event], *, alive: bool = True) -> Arrival:
     """A batch as the feed makes one, with the state that the whole log adds up to."""
-    return Batch(events, complete=True, alive=alive, state=observed(session.state_after(events), alive=alive))
+    return Arrival(
+        events, complete=True, alive=alive, state=observed(session.state_after(events), alive=alive)
+    )
 
 
 class Known(Session):

@@ -4,7 +4,7 @@ import pytest
 
 from arc_core.run.commands import TOO_OLD
 from arc_core.run.events import Event
-from arc_tui.runs.steering import Request, Requests, Stage
+from arc_tui.runs.steering import Request, Requests, RequestStage
 
 
 def event(kind: str, **fields: object) -> Event:
@@ -35,21 +35,21 @@ def test_checkpoint_is_shown_requested_saved_and_verified():
         "Checkpoint 00007 saved at step 5 (54.8 MB, 0.20 s)",
         "Checkpoint 00007 verified at step 5 (54.8 MB, 0.20 s)",
     ]
-    assert [request.stage for request in moved][-1] is Stage.DONE
+    assert [request.stage for request in moved][-1] is RequestStage.DONE
 
 
 def test_checkpoint_that_fails_says_why():
     moved = followed(
         "checkpoint", applied("checkpoint"), checkpoint("requested"), checkpoint("failed", reason="No space")
     )
-    assert (moved[-1].stage, moved[-1].line) == (Stage.FAILED, "Checkpoint 00007 failed: No space")
+    assert (moved[-1].stage, moved[-1].line) == (RequestStage.FAILED, "Checkpoint 00007 failed: No space")
 
 
 def test_another_checkpoint_does_not_answer_the_request():
     moved = followed(
         "checkpoint", applied("checkpoint"), checkpoint("requested", 7), checkpoint("verified", 6)
     )
-    assert moved[-1].stage is Stage.APPLIED
+    assert moved[-1].stage is RequestStage.APPLIED
 
 
 @pytest.mark.parametrize(
@@ -67,19 +67,19 @@ def test_another_checkpoint_does_not_answer_the_request():
 )
 def test_request_is_done_when_the_run_says_so(command: str, answer: Event, line: str):
     before, after = followed(command, applied(command), answer)
-    assert before.stage is Stage.APPLIED
-    assert (after.stage, after.line) == (Stage.DONE, line)
+    assert before.stage is RequestStage.APPLIED
+    assert (after.stage, after.line) == (RequestStage.DONE, line)
 
 
 def test_changed_setting_shows_old_and_new():
     (moved,) = followed("set", applied("set", old={"agent_lr": 1e-4}, new={"agent_lr": 5e-5}))
-    assert (moved.stage, moved.line) == (Stage.DONE, "agent_lr: 0.0001 is now 5e-05")
+    assert (moved.stage, moved.line) == (RequestStage.DONE, "agent_lr: 0.0001 is now 5e-05")
 
 
 def test_rejection_shows_the_reason_as_text():
     rejected = event("command_rejected", id="a", reason="Training is paused already.\x1b[2J")
     (moved,) = followed("pause", rejected)
-    assert moved.stage is Stage.REJECTED
+    assert moved.stage is RequestStage.REJECTED
     assert moved.line == "Pause rejected: Training is paused already.\\x1b[2J"
 
 
@@ -95,7 +95,7 @@ def test_command_that_a_starting_process_rejects_is_sent_again_at_most_twice():
         (again,) = requests.to_resend
         requests.resent(again, str(number + 1))
     (moved,) = requests.take([event("command_rejected", id="2", reason=TOO_OLD)])
-    assert moved.stage is Stage.REJECTED
+    assert moved.stage is RequestStage.REJECTED
     assert requests.to_resend == []
 
 
@@ -103,12 +103,12 @@ def test_pause_that_someone_takes_back_is_told():
     moved = followed(
         "pause", applied("pause"), event("command_applied", id="b", command="resume", old=None, new=None)
     )
-    assert (moved[-1].stage, moved[-1].line) == (Stage.FAILED, "Another command let it go on")
+    assert (moved[-1].stage, moved[-1].line) == (RequestStage.FAILED, "Another command let it go on")
 
 
 def test_requests_end_with_the_process():
     requests = Requests()
     requests.sent("a", "validate", {})
     (ended,) = requests.abandon()
-    assert (ended.stage, ended.line) == (Stage.FAILED, "Validation: the process ended first")
+    assert (ended.stage, ended.line) == (RequestStage.FAILED, "Validation: the process ended first")
     assert requests.open == ()

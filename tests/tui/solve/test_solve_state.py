@@ -16,7 +16,7 @@ from arc_core.run.events import read_events, validate_event
 from arc_tui.drawing.groups import group_rows
 from arc_tui.drawing.rows import plain
 from arc_tui.solve.rows import Shown, alternatives, fit_rows, header_rows, headline, loss_points, pair_names
-from arc_tui.solve.state import SolveState, Stage, changed_cells, look_of, take
+from arc_tui.solve.state import SolveStage, SolveState, changed_cells, look_of, take
 
 EVENTS = read_events(RECORDED / "solve.jsonl")
 ANSWER = TaskAnswer.from_json(json.loads((RECORDED / "solve_answer.json").read_text()), "recorded")
@@ -40,10 +40,10 @@ def test_the_recorded_events_have_their_form():
 
 
 def test_stages_follow_what_is_known():
-    assert shown(0).state.stage is Stage.STARTING
-    assert shown(3).state.stage is Stage.ADAPTING
-    assert shown().state.stage is Stage.VOTING
-    assert shown(0, answered=True).state.stage is Stage.ANSWERED
+    assert shown(0).state.stage is SolveStage.STARTING
+    assert shown(3).state.stage is SolveStage.ADAPTING
+    assert shown().state.stage is SolveStage.VOTING
+    assert shown(0, answered=True).state.stage is SolveStage.ANSWERED
 
 
 def test_the_time_left_is_that_of_the_pace_so_far():

@@ -17,12 +17,12 @@ from arc_tui.drawing.rows import plain
 from arc_tui.looks.themes import Theme, load_theme
 from arc_tui.runs.history import History
 from arc_tui.runs.samples import Sample
-from arc_tui.ui.chart import CLOSEST, Chart, Series
+from arc_tui.ui.chart import CLOSEST, Chart, ChartSeries
 from arc_tui.ui.grid import GridView
 from arc_tui.ui.rows_view import RowsView
 
 SIZE = (GUTTER + 80, 20)
-LOSS = Series("loss.combined", "combined", "ema", "raw")
+LOSS = ChartSeries("loss.combined", "combined", "ema", "raw")
 
 
 class ChartApp(App[None]):
@@ -209,7 +209,7 @@ async def test_two_runs_are_drawn_in_one_chart():
     chart = Chart([])
     async with ChartApp(chart).run_test(size=SIZE):
         short, long = _history(100), _history(800)
-        other = Series("loss.combined", "other", "series.1")
+        other = ChartSeries("loss.combined", "other", "series.1")
         chart.show_curves([(short, LOSS), (long, other)])
         assert chart.stretch == (1, 800)
         assert "━ combined" in _text(chart)[0]

@@ -24,9 +24,9 @@ from arc_tui.console.panels.reward import reward_rows, validation_row
 from arc_tui.drawing.rows import Row, plain, width
 from arc_tui.runs.fixes import assess
 from arc_tui.runs.history import History
-from arc_tui.runs.log import Entry
+from arc_tui.runs.log import LogEntry
 from arc_tui.runs.state import Phase, RunState, Warned, initial, reduce
-from arc_tui.runs.view import Facts, View, facts
+from arc_tui.runs.view import Facts, RunView, facts
 from arc_tui.ui.keys import keymap
 
 KEYS = keymap({})
@@ -35,17 +35,17 @@ STEP = EVENTS[-1]
 MACHINE = MachineSample(0.38, 16, 21 * 10**9, 128 * 10**9, 10**12, 4.2, 9 * 10**9)
 
 
-def view(events: list[dict[str, Any]] | None = None, **changes: Any) -> View:
+def view(events: list[dict[str, Any]] | None = None, **changes: Any) -> RunView:
     """The recorded run after step 40, or after other events."""
     known = EVENTS if events is None else events
     run_json = console_run_json()
     state, history = reduce(known, initial(run_json)), History()
     history.add(known)
-    made = View(state, history, 0.0, True, facts=facts("recorded", run_json), phase=state.phase)
+    made = RunView(state, history, 0.0, True, facts=facts("recorded", run_json), phase=state.phase)
     return dataclasses.replace(made, **changes)
 
 
-def with_step(**groups: dict[str, Any]) -> View:
+def with_step(**groups: dict[str, Any]) -> RunView:
     """The run with other numbers in its last step."""
     step = STEP | {name: STEP[name] | values for name, values in groups.items()}
     return view([*EVENTS[:-1], step])
@@ -69,7 +69,7 @@ PANELS = {
 LEAST_USUAL = dict.fromkeys(PANELS, 38) | {"header": 76, "strip": 76}
 """Width of the narrowest panel of three columns; header and strip are as wide as the screen."""
 
-RECORDED, EMPTY = view(), View(RunState(), History(), 0.0, True)
+RECORDED, EMPTY = view(), RunView(RunState(), History(), 0.0, True)
 
 
 @pytest.mark.parametrize("name", PANELS)
@@ -239,7 +239,7 @@ def test_banner_fills_its_lines_and_tells_the_newest_warning(cells: int):
 
 
 def test_footer_leaves_out_what_cannot_be_done():
-    def words(v: View, *, read_only: bool = False) -> str:
+    def words(v: RunView, *, read_only: bool = False) -> str:
         return plain(footer_row(v, KEYS, 200, read_only=read_only)[0])
 
     assert " p pause " in words(view())
@@ -261,13 +261,16 @@ def test_footer_keeps_the_most_wanted_keys(cells: int):
 
 
 def test_log_marks_warnings_by_a_sign_and_filters_in_either_case():
-    entries = [Entry(1, math.nan, "warning", "warning", "Reward low"), Entry(2, 0.0, "x", "text", "Paused")]
+    entries = [
+        LogEntry(1, math.nan, "warning", "warning", "Reward low"),
+        LogEntry(2, 0.0, "x", "text", "Paused"),
+    ]
     assert lines(log_rows(entries, 40))[0] == "--:--:-- ▲ Reward low"
     assert len(log_rows(entries, 40, "rEWARD")) == 1
 
 
 def test_long_log_lines_go_on_below():
-    rows = lines(log_rows([Entry(1, math.nan, "x", "text", "word " * 20)], 30))
+    rows = lines(log_rows([LogEntry(1, math.nan, "x", "text", "word " * 20)], 30))
     assert len(rows) > 3
     assert all(row.startswith(" " * 9) for row in rows[1:])
 
