@@ -1,10 +1,12 @@
 """Padding: few canvases, and numbers that do not depend on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import small_run
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +64,20 @@ def test_an_epoch_meets_few_shapes_and_later_ones_hardly_any_new_one() -> None:
     assert all(side in FEW_SIDES for shapes in met for shape in shapes for side in shape[1:])
     assert {shape[0] for shapes in met for shape in shapes} == {8} == {DEMONSTRATIONS_TOGETHER}
     assert len(met[1] - met[0]) < 0.4 * len(met[0]) < 0.4 * len(FEW_SIDES) ** 2
+
+
+def test_training_and_validation_pad_to_few_canvases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    canvases: list[tuple[int, int]] = []
+    onto = GridBatch.onto
+
+    def watched(grids: Sequence[np.ndarray], canvas: tuple[int, int]) -> GridBatch:
+        canvases.append(canvas)
+        return onto(grids, canvas)
+
+    monkeypatch.setattr(GridBatch, "onto", watched)
+    small_run.train(small_run.new_run(tmp_path, max_batches=2, validate_on="training"))
+    assert len(canvases) > 3 * 4  # inputs, targets, and both sides of demonstrations
+    assert set(canvases) == {(5, 5)}  # its grids are 3 by 3
 
 
 def test_demonstrations_alike_in_size_share_a_canvas_and_none_is_lost(make_examples: MakeExamples) -> None:

@@ -17,6 +17,7 @@ from arc_core.run.config import TrainConfig, resolve
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, next_seq, read_events
 from arc_core.run.provenance import describe_run
+from arc_core.solver.batch import SolverBatch, pack
 
 SETTINGS: dict[str, Any] = {
     **{"preset": "solver", "device": "cpu", "threads": 1, "amp": "off", "epochs": 2, "batch_size": 4},
@@ -90,6 +91,19 @@ def edit_state(run: RunDirectory, change: Callable[[dict[str, Any]], object]) ->
     change(state)
     (checkpoint / STATE).write_text(json.dumps(state))
     seal(checkpoint)
+
+
+def test_its_batches_are_padded_to_few_canvases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[tuple[int, ...]] = []
+
+    def watched(*arguments: Any) -> SolverBatch:
+        packed = pack(*arguments)
+        seen.extend((packed.inputs.canvas, tuple(packed.targets.shape[1:])))
+        return packed
+
+    monkeypatch.setattr("arc_core.pretraining.trainer.pack", watched)
+    train(new_run(tmp_path), stop_after(2))
+    assert set(seen) == {(5, 5)}  # its grids are 3 by 3
 
 
 def test_it_is_exact(tmp_path: Path, stopped: RunDirectory):
