@@ -68,7 +68,7 @@ class TrainConfig(CheckedOptions):
     )
 
     agent_options: str | None = option(
-        None, "With recipe solver: further settings of its agent, as in blocks=tied,encoder_blocks=2."
+        None, "With recipe solver: further settings of its agent, as in context_dim=32,encoder_blocks=2."
     )
 
     # Data

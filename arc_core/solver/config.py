@@ -11,18 +11,27 @@ ARCHITECTURE = (
     "prompt_dim",
     "prompt",
     "steps",
-    "blocks",
-    "context",
     "context_dim",
-    "fusion",
     "encoder_blocks",
 )
 """The options that decide which weights there are; a weights file fixes them."""
+
+RETIRED: dict[str, Value] = {
+    "blocks": "untied",
+    "context": "pool",
+    "fusion": "film",
+    "deep_supervision": True,
+    "adapt_optimizer": "adamw",
+    "holdout": 0.0,
+}
+"""Options that docs/results.md could not tell from their defaults; docs/decisions.md has the figures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SolverConfig(CheckedOptions):
     """Everything that the solver can be told."""
+
+    retired = RETIRED
 
     # Architecture
     width: int = option(64, "Channels of the planner.", low=8, high=1024)
@@ -34,33 +43,13 @@ class SolverConfig(CheckedOptions):
         choices=("learned", "demonstrations"),
     )
     steps: int = option(5, "Planning steps.", low=1, high=64)
-    blocks: str = option(
-        "untied",
-        "Whether each planning step has a block of its own, or all share one.",
-        choices=("untied", "tied"),
-    )
-    context: str = option(
-        "pool",
-        "What a cell sees beside its neighbourhood: maxima of its row, its column and the grid, what it "
-        "attends to in its row and its column, or nothing.",
-        choices=("pool", "attention", "none"),
-    )
-    context_dim: int = option(16, "Channels of each of those.", low=1, high=256)
-    fusion: str = option(
-        "film",
-        "How the prompt steers: by scaling and shifting every block, or concatenated to the input once.",
-        choices=("film", "concat"),
+    context_dim: int = option(
+        16, "Channels of the maxima of its row, its column and the grid that a cell sees.", low=1, high=256
     )
     encoder_blocks: int = option(1, "Blocks that read the input before it is planned on.", low=0, high=16)
-    deep_supervision: bool = option(True, "Train every planning step, the later ones more.")
 
     # Adaptation to a task
     adapt_lr: float = option(2e-3, "Highest learning rate of the adaptation to a task.", low=0, high=1)
-    adapt_optimizer: str = option(
-        "adamw",
-        "What moves the matrices of the planner: AdamW as all else, or Muon.",
-        choices=("adamw", "muon"),
-    )
     memory: int = option(
         3,
         "Pretrained tasks whose prompts, averaged, a task starts from: those that explain its demonstrations "
@@ -76,12 +65,6 @@ class SolverConfig(CheckedOptions):
     symmetries: bool = option(True, "Adapt and predict under the eight symmetries of the square.")
     batch_cells: int = option(
         3000, "Output cells of a step, about: more views of a small task.", low=1, high=10**6
-    )
-    holdout: float = option(
-        0.0,
-        "Share of the budget for choosing when to stop by a held-out demonstration; 0 trains to the end.",
-        low=0,
-        high=0.9,
     )
     max_steps: int = option(2000, "Most steps of one task, whatever the budget.", low=1, high=10**6)
     snapshots: int = option(3, "Moments in the last part of the adaptation that vote.", low=1, high=20)
@@ -109,8 +92,8 @@ class SolverConfig(CheckedOptions):
     )
     prompt_consistency: str = option(
         "off",
-        "What a pair's prompt is to be near: those of the task's other pairs, its own outcome, or nothing.",
-        choices=("off", "pairs", "outcome"),
+        "What a pair's prompt is to be near: its own outcome, or nothing.",
+        choices=("off", "outcome"),
     )
     lambda_prompt: float = option(0.3, "Weight of that nearness, where it is asked for.", low=0, high=1000)
     hard_cell_gain: float = option(
@@ -118,8 +101,8 @@ class SolverConfig(CheckedOptions):
     )
     warm_up: str = option(
         "off",
-        "What comes first: the sizes' loss, as in the seed, or small demonstrations.",
-        choices=("off", "size", "small"),
+        "What comes first: the sizes' loss, as in the seed, or nothing.",
+        choices=("off", "size"),
     )
     rl_refinement: float = option(
         0.0,

@@ -167,7 +167,7 @@ def test_validation_is_limited_to_64_inputs_when_batches_are():
         ({"recipe": "solver", "max_pairs": 3}, "max_pairs", "pipeline"),
         ({"extra_data": "re_arc.zip"}, "extra_data", "solver"),
         (
-            {"preset": "solver", "recipe": "pipeline", "agent_options": "blocks=tied"},
+            {"preset": "solver", "recipe": "pipeline", "agent_options": "encoder_blocks=2"},
             "agent_options",
             "solver",
         ),
