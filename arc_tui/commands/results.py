@@ -143,7 +143,7 @@ def _check_size(size: str, there: Sequence[str]) -> None:
 def _show_task(opened: EvalResults, task: str, *, json: bool) -> None:
     from rich.console import Console
 
-    from arc_tui.drawing.grid_text import text_of
+    from arc_tui.drawing.text import text_of
     from arc_tui.looks.themes import colourless, load_theme
     from arc_tui.results.facts import task_result_facts
     from arc_tui.results.text import task_result_rows
