@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self, cast
+from dataclasses import dataclass
 
-from arc_core.base.errors import ConfigError
-from arc_core.base.options import Setting, Value, canonical, option, settings_of, unknown_key
+from arc_core.base.options import CheckedOptions, Setting, Value, option, settings_of
 
 ARCHITECTURE = (
     "width",
@@ -25,8 +21,8 @@ ARCHITECTURE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class SolverConfig:
-    """Everything that the solver can be told. Construction checks every value."""
+class SolverConfig(CheckedOptions):
+    """Everything that the solver can be told."""
 
     # Architecture
     width: int = option(64, "Channels of the planner.", low=8, high=1024)
@@ -132,32 +128,6 @@ class SolverConfig:
         high=0.9,
     )
 
-    def __post_init__(self) -> None:
-        for setting in settings().values():
-            object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name)))
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, object], *, text: bool = False) -> Self:
-        """Build a configuration from keys in either spelling; what is left out keeps its default.
-
-        Args:
-            values: Settings by name.
-            text: Whether a string stands for the value it spells, as on the command line.
-
-        Raises:
-            ConfigError: On an unknown key, one given twice, a wrong type or a value outside its range.
-        """
-        known, chosen = settings(), dict[str, Value]()
-        for key, value in values.items():
-            name = canonical(key)
-            if name not in known:
-                raise unknown_key(key, known)
-            if name in chosen:
-                raise ConfigError(f"{name} is given twice.")
-            setting = known[name]
-            chosen[name] = setting.parse(value) if text and isinstance(value, str) else setting.check(value)
-        return cls(**cast("dict[str, Any]", chosen))
-
     @property
     def reads_prompt(self) -> bool:
         """Whether the prompt is read from the demonstrations, which must then be there to be read."""
@@ -168,16 +138,11 @@ class SolverConfig:
         """Whether the prompt or a policy reads the demonstrations beside a test input that is answered."""
         return self.reads_prompt or self.rl_refinement > 0
 
-    def to_dict(self) -> dict[str, Value]:
-        """Return every setting by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
     def architecture(self) -> dict[str, Value]:
         """Return the settings that decide which weights there are."""
         return {name: getattr(self, name) for name in ARCHITECTURE}
 
 
-@functools.cache
 def settings() -> dict[str, Setting]:
     """List every setting by name."""
     return settings_of(SolverConfig)

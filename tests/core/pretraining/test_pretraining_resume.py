@@ -46,7 +46,7 @@ def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
 
 @contextlib.contextmanager
 def opened(run: RunDirectory) -> Iterator[Pretrainer]:
-    config = TrainConfig.from_dict(run.read()["config"])
+    config = TrainConfig.from_mapping(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
         trainer = Pretrainer(run, config, events)
         try:
