@@ -13,7 +13,7 @@ from arc_core.base.errors import ArcError
 from arc_core.base.text import printable
 from arc_tui.commands.groups import COMPLETE, CommandGroup
 from arc_tui.commands.output import OutputLost, echo, echo_error, is_lost, open_streams, settle
-from arc_tui.ui.terminal_size import forget_unusable_sizes
+from arc_tui.ui.terminal import forget_unusable_sizes
 
 BAD_INPUT = 2
 INTERRUPTED = 130

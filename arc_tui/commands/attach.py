@@ -22,8 +22,6 @@ from arc_tui.runs.starting import conclude, has_terminal, how_to_go_on, prepare
 if TYPE_CHECKING:
     from arc_tui.console.app import ConsoleApp  # Textual is imported where the console opens
 
-FAILED = 1
-
 
 def attach(
     run: Run = LATEST,
@@ -107,13 +105,11 @@ def train_in_console(
 
 def _leave(app: ConsoleApp) -> int:
     """Tell what the user should know once the console has been left; returns the exit code."""
-    ending, run = app.ending, app.session.run
-    if ending.failed:
-        where = f"; the report is {printable(str(ending.report))}" if ending.report is not None else ""
-        echo_error(f"Error: The console has failed{where}.")
-    if not ending.refused and not app.options.replay and is_alive(run):
+    from arc_tui.ui.app import ended
+
+    code = ended(app, echo_error)
+    run = app.session.run
+    if not app.refused and not app.options.replay and is_alive(run):
         for line in how_to_go_on(run, app.options.runs_dir):
             echo(line)
-    if ending.failed:
-        return FAILED
-    return 128 + ending.signal if ending.signal is not None else 0
+    return code

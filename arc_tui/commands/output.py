@@ -131,7 +131,7 @@ def print_rows(rows: Iterable[Row]) -> None:
     """Write styled rows in the user's theme, in colour where standard output has it."""
     from rich.console import Console  # here, as most commands print plain text
 
-    from arc_tui.drawing.grid_text import text_of
+    from arc_tui.drawing.text import text_of
     from arc_tui.looks.themes import colourless, load_theme
 
     theme = load_theme().without_colour() if colourless() else load_theme()

@@ -61,8 +61,7 @@ def report(
     # Here, not above: the other commands should not wait for what only this one needs.
     from arc_tui.looks.themes import load_theme
     from arc_tui.report.page import page
-    from arc_tui.report.panels import picture
-    from arc_tui.report.picture import png_file, svg_file
+    from arc_tui.report.panels import picture, png_file, svg_file
     from arc_tui.report.record import read_record
 
     if svg is not None and png is not None:

@@ -96,22 +96,22 @@ def _show_evals(evals_dir: Path, *, json: bool) -> None:
 
 
 def _show_results(opened: EvalResults, choice: Chosen, *, json: bool) -> None:
-    from arc_tui.results.choice import chosen_results, size_rules
+    from arc_tui.results.choice import chosen_tasks, size_rules
     from arc_tui.results.facts import results_facts
     from arc_tui.results.text import results_lines
 
     _check_size(choice.size, size_rules(opened.tasks))
-    shown = chosen_results(opened.tasks, choice)
+    shown = chosen_tasks(opened.tasks, choice)
     echo_facts(json, lambda: results_facts(opened, shown), lambda: results_lines(opened, shown))
 
 
 def _show_pair(pair: ResultsPair, choice: Chosen, *, json: bool) -> None:
-    from arc_tui.results.choice import chosen_pairs, size_rules
+    from arc_tui.results.choice import chosen_tasks, size_rules
     from arc_tui.results.facts import pair_facts
     from arc_tui.results.text import pair_lines
 
     _check_size(choice.size, size_rules([*pair.first.tasks, *pair.second.tasks]))
-    shown = chosen_pairs(pair.tasks, choice)
+    shown = chosen_tasks(pair.tasks, choice)
     echo_facts(json, lambda: pair_facts(pair, shown), lambda: pair_lines(pair, shown))
 
 

@@ -39,8 +39,7 @@ def dataset(
         raise ConfigError("--colours takes digits from 0 to 9, such as 038.")
     # Here, so that completion need not wait for numpy.
     from arc_core.data.tasks import load_tasks
-    from arc_tui.results.dataset import dataset_facts, filtered
-    from arc_tui.results.dataset_rows import dataset_lines
+    from arc_tui.results.dataset import dataset_facts, dataset_lines, filtered
 
     tasks = load_tasks(source, cast("Split", split), skip_bad_tasks=skip_bad_tasks)
     shown = filtered(tasks.tasks, size, [int(digit) for digit in colours], search)
@@ -55,8 +54,7 @@ def task(
 ) -> None:
     """Show a task as grids, with features and rule sentence. Of a file with several it shows a list."""
     from arc_core.data.finding import find_task, load_file
-    from arc_tui.results.dataset import dataset_facts, filtered, task_json
-    from arc_tui.results.dataset_rows import dataset_lines, task_rows
+    from arc_tui.results.dataset import dataset_facts, dataset_lines, filtered, task_json, task_rows
 
     file = load_file(identity, skip_bad_tasks=skip_bad_tasks) if source is None else None
     if file is not None and len(file) > 1:
