@@ -32,9 +32,9 @@ from arc_tui.inspect.tensors.search import TensorQuery, parse_query
 from arc_tui.inspect.tensors.statistics import statistics
 from arc_tui.runs.fields import size
 from arc_tui.ui.browser_keys import BROWSER
+from arc_tui.ui.dialog import Notice
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 

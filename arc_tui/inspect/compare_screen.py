@@ -146,10 +146,7 @@ class CompareCheckpoints(InspectScreen[None]):
         )
         view = self.query_one("#summary", RowsView)
         rows = self._summary_rows()
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
         self.query_one(LazyList).show(
             len(self._shown),
             lambda index, cells: self._row(self._shown[index], cells),

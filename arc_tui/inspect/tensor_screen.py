@@ -114,10 +114,7 @@ class TensorScreen(InspectScreen[None]):
         if cells < 10:
             return
         rows = self._fact_rows(cells)
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
         self.show_cursor()
 
     def _fact_rows(self, cells: int) -> list[Row]:

@@ -21,10 +21,9 @@ from arc_tui.inspect.drift_chart import drift_points, metric_points, metrics_of,
 from arc_tui.inspect.tensors.timeline import CheckpointMark, Drift, drift, timeline
 from arc_tui.runs.fields import size
 from arc_tui.ui.browser_keys import TIMELINE
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen, Prompt
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Prompt
 from arc_tui.ui.rows_view import RowsView, looks
 from arc_tui.ui.screen import InspectScreen, KeysLine
 
