@@ -146,7 +146,7 @@ class InspectApp(BaseApp[Begin]):
         checkpoint = browser.browsed.checkpoint
 
         def work(job: Job) -> None:
-            found = list(verify(checkpoint, progress=job.progress, cancelled=job.cancelled))
+            found = list(verify(checkpoint, progress=job.progress))
             self.call_from_thread(self.push_screen, Notice("Files", functools.partial(_check_rows, found)))
 
         browser.compute("verifying every file; Esc calls it off", work)
