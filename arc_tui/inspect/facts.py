@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 from arc_core.base.errors import ArcError
 from arc_tui.inspect.tensors.binning import QUANTILES, Statistics
@@ -226,22 +224,3 @@ def drift_facts(drift: Drift) -> Facts:
     """Return how far a layer was at a checkpoint."""
     facts = dataclasses.asdict(drift)
     return {**mark_facts(drift.mark), **{name: facts[name] for name in facts if name != "mark"}}
-
-
-def to_json(content: object, *, indented: bool = True) -> str:
-    """Write JSON in which no control character stands unescaped; a number that is not finite is null."""
-    plain = _plain(content)
-    text = (
-        json.dumps(plain, indent=2, allow_nan=False)
-        if indented
-        else json.dumps(plain, separators=(",", ":"), allow_nan=False)
-    )
-    return text.replace("\x7f", "\\u007f")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in cast("Mapping[object, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in cast("list[object]", value)]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
