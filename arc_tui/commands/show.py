@@ -18,6 +18,7 @@ from arc_tui.drawing.text import aligned
 from arc_tui.inspect import facts, text
 from arc_tui.inspect.tensors.compare import by_change, changes, differences
 from arc_tui.inspect.tensors.extract import export_language_model, export_module
+from arc_tui.inspect.tensors.header_scan import sides
 from arc_tui.inspect.tensors.moments import updates
 from arc_tui.inspect.tensors.source import LANGUAGE_MODEL, Checkpoint
 from arc_tui.inspect.tensors.statistics import statistics
@@ -67,7 +68,7 @@ def show_tensor(found: Checkpoint, name: str, json: bool) -> None:
     table = found.table
     lines = [
         printable(table.names[place]),
-        f"{table.element(place).label} {text.sides(shape)} in {printable(found.owner(place).label, 200)}",
+        f"{table.element(place).label} {sides(shape)} in {printable(found.owner(place).label, 200)}",
         *text.statistics_lines(computed, shape),
     ]
     echo("\n".join(lines + (text.update_lines(moved) if moved else [])))

@@ -15,11 +15,11 @@ from arc_core.base.errors import ConfigError
 from arc_core.run.directory import RunDirectory, create_run, is_alive, lock_holder
 from arc_tui.commands import attach
 from arc_tui.console.app import ConsoleApp
-from arc_tui.console.crash import CrashScreen
+from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.options import Options
 from arc_tui.runs.state import Phase
 from arc_tui.runs.supervisor import Supervisor, cause
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
 
 FAKE = str(Path(__file__).parents[1] / "fake_engine.py")
 

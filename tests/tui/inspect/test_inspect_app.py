@@ -26,8 +26,8 @@ from arc_tui.inspect.timeline_screen import Begin, DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.ui.browser_help import InspectHelp
 from arc_tui.ui.browser_keys import SCREENS
+from arc_tui.ui.dialog import Notice, Prompt
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice, Prompt
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen
 
