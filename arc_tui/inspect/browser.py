@@ -331,7 +331,8 @@ class BrowserScreen(InspectScreen[None]):
         if self._table:
             everything = range(len(self.browsed.checkpoint.table))
             places = everything if self._places is None else self._places
-            self._table_places = COLUMNS[self._sorted_by].key(self.browsed, places)
+            key = functools.partial(COLUMNS[self._sorted_by].key, self.browsed)
+            self._table_places = sorted(places, key=key)
             if self._descending:
                 self._table_places.reverse()
 

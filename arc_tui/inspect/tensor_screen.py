@@ -12,9 +12,15 @@ from textual.message import Message
 from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, beside
 from arc_tui.inspect.browsed import Browsed
+from arc_tui.inspect.detail_rows import (
+    HISTOGRAM_LINES,
+    head_rows,
+    histogram_rows,
+    statistics_rows,
+    update_rows,
+)
 from arc_tui.inspect.facts import position
 from arc_tui.inspect.heat_map import HeatMap
-from arc_tui.inspect.tensor_rows import head_rows, histogram_rows, statistics_rows, update_rows
 from arc_tui.inspect.tensors.binning import Statistics
 from arc_tui.inspect.tensors.moments import Update, updates
 from arc_tui.inspect.tensors.statistics import statistics
@@ -23,7 +29,6 @@ from arc_tui.ui.jobs import Job
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 
-HISTOGRAM_LINES = 8
 BESIDE = 110
 """Cells from which the histogram stands beside the statistics."""
 LARGEST_UPDATE = 256 << 20

@@ -113,11 +113,11 @@ def test_attach_without_a_terminal_names_the_command_that_needs_none(new_run: Ru
     with pytest.raises(
         ConfigError, match="attach needs a terminal; without one, use arc-tui logs demo --follow"
     ):
-        attach.attach(new_run, "runs", read_only=False, replay=None, theme=None, show=print, show_error=print)
+        attach.attach(new_run.name, runs_dir=new_run.path.parent)
 
 
 def test_unknown_theme_is_refused_and_the_new_run_is_gone(tmp_path: Path):
     flags = {"name": "demo", "runs_dir": str(tmp_path / "runs")}
     with pytest.raises(ConfigError, match="There is no theme arc-drak; did you mean arc-dark"):
-        attach.train(flags, None, [], "arc-drak", print, print)
+        attach.train_in_console(flags, None, "arc-drak")
     assert list((tmp_path / "runs").iterdir()) == []
