@@ -33,9 +33,10 @@ def browse(
         console where training was begun from here.
 
     Raises:
-        ArcError: If the theme, or the training that is to begin, is refused.
+        ArcError: If the settings, the theme, or the training that is to begin, is refused.
     """
-    app = InspectApp(checkpoint, Path(runs_dir), theme or load_settings().theme)
+    settings = load_settings()
+    app = InspectApp(checkpoint, Path(runs_dir), theme or settings.theme, settings.keys)
     begin = app.run()
     code = ended(app, show_error)
     if code or begin is None:

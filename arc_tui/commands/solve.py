@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from arc_tui.results.evaluations import State, TaskResult
 from arc_tui.results.groups import input_groups
 from arc_tui.runs.evaluating import Command, Workers, follow, hand_out, watched_process
 from arc_tui.runs.starting import has_terminal
-from arc_tui.ui.settings import load_settings
+from arc_tui.ui.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from arc_tui.solve.app import Poll
@@ -68,13 +69,15 @@ def solve(
     Raises:
         ArcError: If anything about the input is refused.
     """
+    settings = load_settings() if has_terminal() and not as_json else None
     assignment = assign(asked, [found.task])
     with _scratch() as path:
         folder = EvalFolder(path / "solve")
         hand_out(folder, assignment, [found.task])
         with Workers(folder, 1, command) as workers:
-            if has_terminal() and not as_json:
-                return _on_screen(found, folder, workers, theme, show_error, seen=bool(assignment.seen))
+            if settings is not None:
+                own = replace(settings, theme=theme or settings.theme)
+                return _on_screen(found, folder, workers, own, show_error, seen=bool(assignment.seen))
             follow(folder, workers, lambda answer, left: None)
         answer = folder.answer(found.task.id)
     place = {"dataset": found.dataset, "split": found.split, "seen": bool(assignment.seen)}
@@ -86,7 +89,7 @@ def _on_screen(
     found: FoundTask,
     folder: EvalFolder,
     workers: Workers,
-    theme: str | None,
+    settings: Settings,
     show_error: Callable[[str], None],
     *,
     seen: bool,
@@ -96,7 +99,8 @@ def _on_screen(
 
     place = f"{printable(found.dataset, 60)} {found.split}"
     poll = _poll(found.task, folder, workers)
-    app = SolveApp(found.task, place, poll, theme or load_settings().theme, note=SEEN if seen else "")
+    note = SEEN if seen else ""
+    app = SolveApp(found.task, place, poll, settings.theme, settings.keys, note=note)
     answer = app.run()
     if app.problem is not None:
         raise app.problem

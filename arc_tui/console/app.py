@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.screen import ModalScreen, Screen
 
 from arc_core.base.errors import ArcError
@@ -32,7 +32,7 @@ from arc_tui.runs.starting import command_line, prepare
 from arc_tui.runs.state import Phase
 from arc_tui.runs.supervisor import Supervisor, cause
 from arc_tui.ui.crash_report import write_report
-from arc_tui.ui.keys import Scope, by_key, keymap
+from arc_tui.ui.keys import keymap
 from arc_tui.ui.signals import Signals
 from arc_tui.ui.terminal import Terminal
 
@@ -69,7 +69,6 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self.supervisor = supervisor if supervisor is not None else Supervisor()
         self.session = self._session_of(run)
         self.keys = keymap(self.options.settings.keys)
-        self._actions = by_key(Scope.APP, self.keys)
         self._source: EventSource | None = None
         self._generation = 0
         self._machine = Machine(run.path, self._trainer)
@@ -85,7 +84,6 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         settings = self.options.settings
         self.main = MainScreen(
             self.session,
-            self.keys,
             self.options.runs_dir,
             read_only=self.options.read_only,
             grid_digits=settings.grid_digits or self.looks.colourless,
@@ -305,16 +303,7 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         if problem is not None:
             self.main.tell(f"▲ {problem}", "warning")
 
-    # Keys
-
-    def on_key(self, event: events.Key) -> None:
-        """Do what a key is for, on every screen but dialogs."""
-        action = self._actions.get(event.key)
-        if action is None or (isinstance(self.screen, ModalScreen) and not event.key.startswith("ctrl+")):
-            return
-        event.stop()
-        event.prevent_default()
-        self.call_next(self.run_action, action.call)
+    # Actions
 
     def action_detach(self) -> None:
         """Leave the console; the run goes on."""

@@ -15,13 +15,13 @@ from textual.widgets import Input
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.results.choice import EVERYTHING, SORTS, Chosen
-from arc_tui.results.keys import SECTIONS, TASKS
 from arc_tui.results.task_screen import Page, ResultTaskScreen
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.groups import GroupsView
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.prompt import Notice
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import SideScreen
 
 LIST_SHARE = 3
 """The list takes one part of so many of the screen's width."""
@@ -78,7 +78,7 @@ class TaskList(Protocol):
         ...
 
 
-class TasksScreen(InspectScreen[None]):
+class TasksScreen(SideScreen[None]):
     """Shows tasks and the grids of the chosen one.
 
     Args:
@@ -86,8 +86,7 @@ class TasksScreen(InspectScreen[None]):
         chosen: What is shown at first.
     """
 
-    KEYS = TASKS
-    SECTIONS = SECTIONS
+    SCOPE = Scope.TASKS
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     TasksScreen #sides { height: 1fr; }
@@ -117,7 +116,7 @@ class TasksScreen(InspectScreen[None]):
                 yield RowsView(id="facts")
                 yield GroupsView()
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Show the tasks."""

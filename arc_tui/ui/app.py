@@ -15,7 +15,8 @@ from arc_core.base.text import printable
 from arc_tui.looks.current import Looks
 from arc_tui.looks.themes import DEFAULT_THEME, Theme
 from arc_tui.ui.crash_report import write_report
-from arc_tui.ui.screen import InspectScreen
+from arc_tui.ui.keys import Keymap, keymap
+from arc_tui.ui.screen import SideScreen
 from arc_tui.ui.signals import Signals
 from arc_tui.ui.sized_app import SizedApp
 
@@ -23,13 +24,14 @@ FAILED = 1
 
 
 class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
-    """An app whose screens are `InspectScreen`s.
+    """An app whose screens are `SideScreen`s.
 
     Args:
         theme: Name of the theme.
+        keys: The user's own keys by action id; other actions keep theirs.
 
     Raises:
-        ConfigError: If there is no such theme, or its file is refused.
+        ConfigError: If there is no such theme, its file is refused, or the keys clash.
     """
 
     CSS_PATH = None
@@ -41,7 +43,8 @@ class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
     PICTURE = "screen"
     """What the names of its screenshots begin with."""
 
-    def __init__(self, theme: str = DEFAULT_THEME) -> None:
+    def __init__(self, theme: str = DEFAULT_THEME, keys: Keymap | None = None) -> None:
+        self.keys = keymap(keys or {})
         self._looks = Looks(theme)
         super().__init__()
         self._looks.show(self)  # pyright: ignore[reportArgumentType]
@@ -77,7 +80,7 @@ class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
 
     def tell(self, text: str, style: str = "muted") -> None:
         """Show a message on the screen that is on top."""
-        if isinstance(self.screen, InspectScreen):
+        if isinstance(self.screen, SideScreen):
             self.screen.tell(text, style)
 
     def action_leave(self) -> None:

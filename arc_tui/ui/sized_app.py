@@ -17,6 +17,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
+from arc_tui.ui.screen import KeyedApp
 from arc_tui.ui.terminal_size import terminal_size
 
 
@@ -32,7 +33,7 @@ class SizedDriver(LinuxDriver):
         return terminal_size()
 
 
-class SizedApp(App[ReturnType]):
+class SizedApp(KeyedApp[ReturnType]):
     """An app that waits, drawing nothing, while the terminal has no rows or no columns."""
 
     _undrawn = False
