@@ -25,7 +25,7 @@ from arc_tui.commands.themes import settings as console_settings
 from arc_tui.commands.themes import themes
 from arc_tui.commands.train import train
 from arc_tui.runs.starting import configuration, has_terminal
-from arc_tui.ui.terminal_size import forget_unusable_sizes
+from arc_tui.ui.terminal import forget_unusable_sizes
 
 BAD_INPUT = 2
 INTERRUPTED = 130

@@ -40,7 +40,7 @@ from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.solver.batch import Item, pack
-from arc_core.solver.config import ARCHITECTURE, SolverConfig
+from arc_core.solver.config import ARCHITECTURE, RETIRED, SolverConfig
 from arc_core.solver.net import SIZE_WEIGHT, SYMMETRIES, SolverNet, planning_loss
 from arc_core.solver.placed_task import PlacedTask
 from arc_core.training.data_changes import describe_pairs, describe_tasks
@@ -52,9 +52,6 @@ from arc_core.training.trained_pairs import PairKey
 
 CONTEXT = 4
 """Demonstrations shown for a validated pair."""
-
-PRETRAINED = (*ARCHITECTURE, "deep_supervision")
-"""The solver's settings that pretraining obeys; the others say how it adapts to a task."""
 
 _OWN_VIEW = make_views(1, (0,), symmetries=False)
 
@@ -173,7 +170,7 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
         set_rates(optimizers, system.schedule.factor(progress.step + 1))
         with system.precision.autocast():
             planned = system.net(packed, self._prompts(system.net, batch))
-        loss, sizes = planning_loss(planned, packed, deep=self.solver.deep_supervision)
+        loss, sizes = planning_loss(planned, packed)
         norms, applied = backward_and_step(
             loss + SIZE_WEIGHT * sizes, optimizers, [system.component], system.precision,
             self.config.clip_norm,
@@ -326,7 +323,7 @@ def solver_config(config: TrainConfig) -> SolverConfig:
                 raise ConfigError(f"agent_options takes key=value, not {part}.")
             options[key.strip()] = value.strip()
     solver = SolverConfig.from_mapping(options, text=True)
-    if foreign := [key for key in map(canonical, options) if key not in PRETRAINED]:
+    if foreign := [key for key in map(canonical, options) if key not in (*ARCHITECTURE, *RETIRED)]:
         raise ConfigError(
             f"agent_options: {foreign[0]} says how the agent adapts to a task (solve, eval), which "
             "pretraining does not."

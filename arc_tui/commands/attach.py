@@ -10,17 +10,16 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, is_alive
 from arc_tui.console.app import ConsoleApp
-from arc_tui.console.options import Ending, Options
+from arc_tui.console.options import Options
 from arc_tui.runs.engine import Engine, engine_command
 from arc_tui.runs.replay import Replay
 from arc_tui.runs.starting import conclude, has_terminal, how_to_go_on, prepare
 from arc_tui.runs.supervisor import Supervisor
+from arc_tui.ui.app import ended
 from arc_tui.ui.settings import load_settings
 
 Show = Callable[[str], None]
 """Shows a line to the user."""
-
-FAILED = 1
 
 
 def train(
@@ -113,14 +112,9 @@ def attach(
 
 def _leave(app: ConsoleApp, show: Show, show_error: Show) -> int:
     """Tell what the user should know once the console has been left; returns the exit code."""
-    ending: Ending = app.ending
+    code = ended(app, show_error)
     run = app.session.run
-    if ending.failed:
-        where = f"; the report is {printable(str(ending.report))}" if ending.report is not None else ""
-        show_error(f"Error: The console has failed{where}.")
-    if not ending.refused and not app.options.replay and is_alive(run):
+    if not app.refused and not app.options.replay and is_alive(run):
         for line in how_to_go_on(run, app.options.runs_dir):
             show(line)
-    if ending.failed:
-        return FAILED
-    return 128 + ending.signal if ending.signal is not None else 0
+    return code

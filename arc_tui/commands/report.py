@@ -68,8 +68,7 @@ def report(
     """Write a run as one HTML file, or a panel as a picture."""
     # Here, not above: the other commands should not wait for what only this one needs.
     from arc_tui.report.page import page
-    from arc_tui.report.panels import picture
-    from arc_tui.report.picture import png_file, svg_file
+    from arc_tui.report.panels import picture, png_file, svg_file
     from arc_tui.report.record import read_record
 
     if svg is not None and png is not None:

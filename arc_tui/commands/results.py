@@ -115,22 +115,22 @@ def _show_evals(evals_dir: Path, *, json: bool) -> None:
 
 
 def _show_results(opened: EvalResults, choice: Chosen, *, json: bool) -> None:
-    from arc_tui.results.choice import chosen_results, size_rules
+    from arc_tui.results.choice import chosen_tasks, size_rules
     from arc_tui.results.facts import results_facts
     from arc_tui.results.text import results_lines
 
     _check_size(choice.size, size_rules(opened.tasks))
-    shown = chosen_results(opened.tasks, choice)
+    shown = chosen_tasks(opened.tasks, choice)
     _print(results_facts(opened, shown) if json else results_lines(opened, shown), json=json)
 
 
 def _show_pair(pair: ResultsPair, choice: Chosen, *, json: bool) -> None:
-    from arc_tui.results.choice import chosen_pairs, size_rules
+    from arc_tui.results.choice import chosen_tasks, size_rules
     from arc_tui.results.facts import pair_facts
     from arc_tui.results.text import pair_lines
 
     _check_size(choice.size, size_rules([*pair.first.tasks, *pair.second.tasks]))
-    shown = chosen_pairs(pair.tasks, choice)
+    shown = chosen_tasks(pair.tasks, choice)
     _print(pair_facts(pair, shown) if json else pair_lines(pair, shown), json=json)
 
 
@@ -143,7 +143,7 @@ def _check_size(size: str, there: Sequence[str]) -> None:
 def _show_task(opened: EvalResults, task: str, *, json: bool) -> None:
     from rich.console import Console
 
-    from arc_tui.drawing.grid_text import text_of
+    from arc_tui.drawing.text import text_of
     from arc_tui.looks.themes import colourless, load_theme
     from arc_tui.results.facts import task_result_facts
     from arc_tui.results.text import task_result_rows

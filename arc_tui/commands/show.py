@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -25,6 +25,7 @@ from arc_tui.inspect.tensors.timeline import drift, timeline
 from arc_tui.inspect.tensors.training import read_training
 from arc_tui.inspect.tensors.tree import Tree
 from arc_tui.inspect.tensors.verify import verify
+from arc_tui.ui.cancelled import Progress, untold
 
 NOT_VERIFIED = 1
 REDRAW_SECONDS = 0.1
@@ -197,10 +198,10 @@ def run_of(found: Checkpoint) -> RunDirectory:
     return found.run
 
 
-def _progress() -> Callable[[int, int], None] | None:
-    """Return what shows progress on a terminal's error output; None where that is none."""
+def _progress() -> Progress:
+    """Return what shows progress on error output where that is a terminal."""
     if not sys.stderr.isatty():
-        return None
+        return untold
     shown_at = time.monotonic() + REDRAW_SECONDS  # what is done at once shows nothing
 
     def show(done: int, total: int) -> None:

@@ -22,9 +22,9 @@ from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import EvalFolder, TaskAnswer
 from arc_core.run.events import Event, EventReader
 from arc_tui.commands.eval import Asked, assign
-from arc_tui.drawing.grid_text import text_of
 from arc_tui.drawing.groups import scrolled_rows
 from arc_tui.drawing.rows import Row
+from arc_tui.drawing.text import text_of
 from arc_tui.looks.themes import colourless, load_theme
 from arc_tui.results.evaluations import State, TaskResult
 from arc_tui.results.groups import input_groups

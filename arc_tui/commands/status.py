@@ -218,7 +218,7 @@ def _config(run: RunDirectory) -> TrainConfig:
     """Return the run's configuration, or the defaults if it is damaged: only spacing hangs on it."""
     stored = stored_config(run.read())
     try:
-        return TrainConfig.from_dict(stored)
+        return TrainConfig.from_mapping(stored)
     except ArcError:
         return TrainConfig()
 

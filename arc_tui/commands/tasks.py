@@ -37,8 +37,7 @@ def dataset(
     if colours and not (colours.isascii() and colours.isdecimal()):
         raise ConfigError("--colours takes digits from 0 to 9, such as 038.")
     from arc_tui.inspect import facts  # here, so that other commands need not wait for numpy
-    from arc_tui.results.dataset import dataset_facts, filtered, load
-    from arc_tui.results.dataset_rows import dataset_lines
+    from arc_tui.results.dataset import dataset_facts, dataset_lines, filtered, load
 
     tasks = load(source, split, skip_bad_tasks=skip_bad_tasks)
     shown = filtered(tasks.tasks, size, [int(digit) for digit in colours], search)
@@ -63,11 +62,10 @@ def task(
     from rich.console import Console
 
     from arc_core.data.finding import find_task, load_file
-    from arc_tui.drawing.grid_text import text_of
+    from arc_tui.drawing.text import text_of
     from arc_tui.inspect import facts
     from arc_tui.looks.themes import colourless, load_theme
-    from arc_tui.results.dataset import dataset_facts, filtered, task_json
-    from arc_tui.results.dataset_rows import dataset_lines, task_rows
+    from arc_tui.results.dataset import dataset_facts, dataset_lines, filtered, task_json, task_rows
 
     file = load_file(identity, skip_bad_tasks=skip_bad_tasks) if source is None else None
     if file is not None and len(file) > 1:

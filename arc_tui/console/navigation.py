@@ -20,10 +20,10 @@ from arc_tui.console.runs import RunChoice, RunsScreen, Wanted
 from arc_tui.console.timeline import TimelineChoice, TimelineScreen
 from arc_tui.runs.session import Session
 from arc_tui.ui.actions import CONSOLE, Scope
-from arc_tui.ui.sized_app import SizedApp
+from arc_tui.ui.app import BaseApp
 
 
-class OpensScreens(SizedApp[None]):
+class OpensScreens(BaseApp[None]):
     """The part of the console that goes from screen to screen.
 
     Attributes:

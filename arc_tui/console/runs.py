@@ -26,8 +26,8 @@ from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
 from arc_tui.runs.state import Phase, RunState, ValidationResult
 from arc_tui.ui.actions import Scope
-from arc_tui.ui.choice_list import ChoiceList
 from arc_tui.ui.confirm import confirm_start
+from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import SideScreen
 
@@ -72,7 +72,7 @@ class RunsScreen(SideScreen[RunChoice]):
     """
 
     SCOPE = Scope.RUNS
-    AUTO_FOCUS: ClassVar[str | None] = "ChoiceList"
+    AUTO_FOCUS: ClassVar[str | None] = "LazyList"
 
     class Listed(Message):
         """The folder has been read."""
@@ -103,8 +103,6 @@ class RunsScreen(SideScreen[RunChoice]):
         self._current = current
         self._lister = RunLister(Path(runs_dir))
         self._runs: list[ListedRun] = []
-        self._drawn: dict[str, tuple[ListedRun, str, int, Row]] = {}
-        """The row of each run as it was drawn last, with what it was drawn from."""
         self._shown: list[ListedRun] = []
         self._marked: list[str] = []
         self._word = ""
@@ -115,7 +113,7 @@ class RunsScreen(SideScreen[RunChoice]):
     def compose(self) -> ComposeResult:
         """Make the parts."""
         yield RowsView(classes="title")
-        yield ChoiceList(empty="reading the folder")
+        yield LazyList(empty="reading the folder")
         yield Input(placeholder="part of a name", id="filter")
         yield RowsView(classes="details")
         yield self.key_line()
@@ -162,29 +160,20 @@ class RunsScreen(SideScreen[RunChoice]):
     @property
     def chosen(self) -> ListedRun | None:
         """The run under the cursor."""
-        at = self.query_one(ChoiceList).cursor
+        at = self.query_one(LazyList).cursor
         return self._shown[at] if at is not None and at < len(self._shown) else None
 
     def _draw(self, wanted: str | None = None) -> None:
-        choices = self.query_one(ChoiceList)
-        cells = max(choices.size.width, 40)
         word = self._word.casefold()
         self._shown = [run for run in self._runs if word in run.name.casefold()]
         names = [run.name for run in self._shown]
         cursor = names.index(wanted) if wanted in names else None
-        rows = [self._row(run, cells) for run in self._shown]
-        heading = columns([(head, "muted") for head in _HEADS], _widths(cells), cells)
-        choices.show(heading, rows, cursor)
+        self.query_one(LazyList).show(len(names), self._row, heading=_heading, cursor=cursor)
         self._draw_details()
 
-    def _row(self, run: ListedRun, cells: int) -> Row:
+    def _row(self, index: int, cells: int) -> Row:
+        run = self._shown[index]
         sign = f"{self._marked.index(run.name) + 1}" if run.name in self._marked else " "
-        drawn = self._drawn.get(run.name)
-        if drawn is None or drawn[:3] != (run, sign, cells):
-            drawn = self._drawn[run.name] = (run, sign, cells, self._draw_row(run, sign, cells))
-        return drawn[3]
-
-    def _draw_row(self, run: ListedRun, sign: str, cells: int) -> Row:
         here = "›" if run.name == self._current else " "
         name = printable(run.name, 100)
         if run.problem is not None:
@@ -207,7 +196,7 @@ class RunsScreen(SideScreen[RunChoice]):
         styles = ["accent", "text", f"state.{phase.value}", "text", "text", "muted", "muted"]
         return columns(list(zip(texts, styles, strict=True)), _widths(cells), cells)
 
-    @on(ChoiceList.Chosen)
+    @on(LazyList.Chosen)
     def describe_chosen(self) -> None:
         """Read what there is to know of the chosen run."""
         self._state = self.described = None
@@ -259,7 +248,7 @@ class RunsScreen(SideScreen[RunChoice]):
         """Show the chosen run."""
         self._choose(Wanted.ATTACH)
 
-    @on(ChoiceList.Opened)
+    @on(LazyList.Opened)
     def attach_opened(self) -> None:
         """Show the run that was clicked twice."""
         self._choose(Wanted.ATTACH)
@@ -337,7 +326,7 @@ class RunsScreen(SideScreen[RunChoice]):
     @on(Input.Submitted)
     def filter_done(self) -> None:
         """Go back to the list, which stays filtered."""
-        self.query_one(ChoiceList).focus()
+        self.query_one(LazyList).focus()
 
     def action_back(self) -> None:
         """Leave the filter first, then the screen."""
@@ -345,13 +334,17 @@ class RunsScreen(SideScreen[RunChoice]):
         if field.display:
             field.value = ""
             field.display = False
-            self.query_one(ChoiceList).focus()
+            self.query_one(LazyList).focus()
         else:
             self.leave()
 
     def show_told(self) -> None:
         """Show the message above the details."""
         self._draw_details()
+
+
+def _heading(cells: int) -> Row:
+    return columns([(head, "muted") for head in _HEADS], _widths(cells), cells)
 
 
 def _widths(cells: int) -> tuple[int, ...]:

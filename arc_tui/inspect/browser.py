@@ -253,10 +253,7 @@ class BrowserScreen(JobScreen[None]):
     def _compute(self, name: str, places: Sequence[int]) -> None:
         def work(job: Job) -> None:
             found: dict[int, Statistics] = {}
-            computed = statistics(
-                self.browsed.checkpoint, places, progress=job.progress, cancelled=job.cancelled
-            )
-            for place, one in computed:
+            for place, one in statistics(self.browsed.checkpoint, places, progress=job.progress):
                 found[place] = one
                 if len(found) >= BATCH:
                     self.post_message(self.Computed(found))

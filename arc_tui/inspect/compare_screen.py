@@ -107,14 +107,8 @@ class CompareCheckpoints(JobScreen[None]):
 
         def work(job: Job) -> None:
             found: list[Change] = []
-            compared = changes(
-                self.before,
-                self.after,
-                self.differences.common,
-                progress=job.progress,
-                cancelled=job.cancelled,
-            )
-            for change in compared:
+            names = self.differences.common
+            for change in changes(self.before, self.after, names, progress=job.progress):
                 found.append(change)
                 if len(found) >= BATCH:
                     self.post_message(self.Compared(found))

@@ -77,7 +77,6 @@ def read_window(checkpoint: Checkpoint, place: int, top: int, left: int, rows: i
     matrix = Matrix.of(checkpoint.table.shapes[place])
     rows, columns = max(min(rows, matrix.rows - top), 0), max(min(columns, matrix.columns - left), 0)
     window = np.full((rows, columns), np.nan)
-    begin = int(checkpoint.table.begins[place])
     with Descriptors(checkpoint) as files:
         for number in range(rows):
             first = (top + number) * matrix.columns + left
@@ -87,8 +86,7 @@ def read_window(checkpoint: Checkpoint, place: int, top: int, left: int, rows: i
             # Packed elements share bytes: begin at a whole one and leave out what came with it.
             spare = first % (8 // element.bits) if element.bits < 8 else 0
             length = -(-(spare + count) * element.bits // 8)
-            raw = np.empty(length, np.uint8)
-            files.read_into(place, raw.data, begin + (first - spare) * element.bits // 8)
+            raw = files.read_into(place, np.empty(length, np.uint8), (first - spare) * element.bits // 8)
             window[number, :count] = decode_float64(element, raw)[spare : spare + count]
     return window
 

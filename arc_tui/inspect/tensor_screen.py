@@ -80,9 +80,7 @@ class TensorScreen(JobScreen[None]):
         checkpoint, state = self.browsed.checkpoint, self.browsed.training
         found = self.browsed.statistics.get(self.place)
         if found is None:
-            for _, found in statistics(
-                checkpoint, [self.place], progress=job.progress, cancelled=job.cancelled
-            ):
+            for _, found in statistics(checkpoint, [self.place], progress=job.progress):
                 self.post_message(self.Computed(found, None))
         update = None
         if state is not None and int(checkpoint.table.bytes[self.place]) <= LARGEST_UPDATE:

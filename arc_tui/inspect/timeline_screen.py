@@ -117,7 +117,7 @@ class DriftScreen(JobScreen[None]):
         if self._drifting:
 
             def work(job: Job) -> None:
-                for one in drift(self._run, self._drifting, progress=job.progress, cancelled=job.cancelled):
+                for one in drift(self._run, self._drifting, progress=job.progress):
                     self.post_message(self.Moved(one))
 
             self.compute(f"drift of {self._module or 'everything'}; Esc calls it off", work)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from arc_core.base.errors import ArcError
 from arc_core.base.text import printable
-from arc_tui.drawing.grid_text import beside
 from arc_tui.drawing.rows import Row, fill
-from arc_tui.drawing.text import when
+from arc_tui.drawing.text import grids_beside, when
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.tensors.moments import Update
 from arc_tui.inspect.tensors.training import (
@@ -158,7 +157,7 @@ def _entry_details(entries: Sequence[MemoryEntry], index: int) -> list[Row]:
         return [[("Choose an entry to see its grid", "muted")]]
     entry = entries[index]
     title = f"{printable(entry.task, 40)} pair {entry.pair}: {entry.accuracy:.2%} of cells right"
-    return beside([(title, entry.rows)])
+    return grids_beside([(title, entry.rows)])
 
 
 def _preference_rows(browsed: Browsed, cells: int) -> list[Row]:

@@ -132,7 +132,7 @@ class TrainingScreen(JobScreen[None]):
         def work(job: Job) -> None:
             total = len(pairs(self.browsed.checkpoint))
             found: list[Update] = []
-            for update in updates(self.browsed.checkpoint, groups, cancelled=job.cancelled):
+            for update in updates(self.browsed.checkpoint, groups):
                 found.append(update)
                 job.progress(len(found), total)
             self.post_message(self.Found(found))

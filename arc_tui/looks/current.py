@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from textual.app import App
 
 from arc_core.base.errors import ConfigError
@@ -25,7 +27,7 @@ class Looks:
         self._name = name
         self._watcher = ThemeWatcher(name)
 
-    def show(self, app: App[None]) -> None:
+    def show(self, app: App[Any]) -> None:
         """Put the theme on the screen."""
         app.register_theme(to_textual(self.theme))
         app.theme = self.theme.name
@@ -35,7 +37,7 @@ class Looks:
                 for widget in screen.walk_children():
                     widget.refresh()
 
-    def next(self, app: App[None]) -> str:
+    def next(self, app: App[Any]) -> str:
         """Put the next theme by name on the screen; returns its name.
 
         Raises:
@@ -50,7 +52,7 @@ class Looks:
         self.show(app)
         return name
 
-    def follow(self, app: App[None]) -> ConfigError | None:
+    def follow(self, app: App[Any]) -> ConfigError | None:
         """Put the theme on the screen again if its file has changed; returns what is wrong with it."""
         found = self._watcher.poll()
         if isinstance(found, Theme):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from arc_core.run.directory import RunDirectory
 from arc_tui.inspect.tensors.compare import changes, together
 from arc_tui.inspect.tensors.source import Checkpoint, of_run
 from arc_tui.inspect.tensors.training import training_state
+from arc_tui.ui.cancelled import Progress, untold
 
 
 @dataclass(frozen=True)
@@ -90,27 +91,19 @@ def _mark(path: Path, best: str | None) -> CheckpointMark:
     )
 
 
-def drift(
-    run: RunDirectory,
-    names: Sequence[str],
-    *,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Iterator[Drift]:
+def drift(run: RunDirectory, names: Sequence[str], *, progress: Progress = untold) -> Iterator[Drift]:
     """Follow tensors through all checkpoints of a run.
 
     Args:
         run: The run.
         names: Tensors; several count as one long vector.
-        progress: Told the checkpoints done and their number.
-        cancelled: Asked after every block whether to stop.
+        progress: Told the checkpoints done and their number, after every block; may call it off.
 
     Yields:
         One for each checkpoint, the oldest first.
 
     Raises:
         CheckpointError: If no checkpoint has them.
-        Cancelled: If `cancelled` said so.
     """
     marks = timeline(run)
     first: Checkpoint | None = None
@@ -120,8 +113,12 @@ def drift(
             here = of_run(run, mark.number)
             if missing := next((name for name in names if name not in here.places), None):
                 raise CheckpointError(f"{mark.path.name} has no {printable(missing, 80)}.")
+
+            def told(*_: int, number: int = number) -> None:
+                progress(number, len(marks))
+
             since_first, since_last = (
-                together(list(changes(then or here, here, names, cancelled=cancelled)), names[0])
+                together(list(changes(then or here, here, names, progress=told)), names[0])
                 for then in (first, last)
             )
         except ArcError as error:
@@ -131,7 +128,6 @@ def drift(
             yield Drift(
                 mark, since_first.relative, since_last.relative, since_first.cosine, since_first.largest
             )
-        if progress is not None:
-            progress(number + 1, len(marks))
+        progress(number + 1, len(marks))
     if first is None:
         raise CheckpointError(f"No checkpoint of {printable(run.name)} has what is asked for.")

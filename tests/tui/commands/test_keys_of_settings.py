@@ -10,7 +10,7 @@ from inspect_files import tensor_file
 from textual.app import App
 
 from arc_tui import cli
-from arc_tui.ui.app import ToolApp
+from arc_tui.ui.app import BaseApp
 
 COMMANDS = {
     "inspect": ("inspect", "checkpoint", "model.safetensors"),
@@ -20,15 +20,15 @@ COMMANDS = {
 
 
 @pytest.fixture
-def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ToolApp[Any]]:
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[BaseApp[Any]]:
     """A terminal in which apps are opened without being seen, and left by q: those that were."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     tensor_file(tmp_path / "model.safetensors", {"a": np.ones(4, np.float32)})
     make_eval(tmp_path / "evals")
-    apps: list[ToolApp[Any]] = []
+    apps: list[BaseApp[Any]] = []
 
-    def run_headless(app: ToolApp[Any]) -> object:
+    def run_headless(app: BaseApp[Any]) -> object:
         apps.append(app)
 
         async def leave(pilot: Any) -> None:
@@ -38,7 +38,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ToolApp[Any]
 
     for module in ("inspect", "results", "solve"):
         monkeypatch.setattr(f"arc_tui.commands.{module}.has_terminal", lambda: True)
-    monkeypatch.setattr(ToolApp, "run", run_headless)
+    monkeypatch.setattr(BaseApp, "run", run_headless)
     return apps
 
 
@@ -48,7 +48,7 @@ def settings(folder: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["inspect", "results"])
-def test_own_keys_reach_the_browsers(tmp_path: Path, opened: list[ToolApp[Any]], command: str):
+def test_own_keys_reach_the_browsers(tmp_path: Path, opened: list[BaseApp[Any]], command: str):
     settings(tmp_path, 'theme = "plain"\n[keys]\ntensor_page_down = "f6"\ntasks_only = "f6"\n')
     with pytest.raises(SystemExit) as left:
         cli.main(COMMANDS[command])
@@ -62,7 +62,7 @@ def test_own_keys_reach_the_browsers(tmp_path: Path, opened: list[ToolApp[Any]],
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_bad_settings_are_one_sentence(
     tmp_path: Path,
-    opened: list[ToolApp[Any]],
+    opened: list[BaseApp[Any]],
     capsys: pytest.CaptureFixture[str],
     command: tuple[str, ...],
     theme: tuple[str, ...],

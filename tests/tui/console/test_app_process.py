@@ -72,7 +72,7 @@ async def test_refused_input_closes_the_console_with_the_sentence(new_run: RunDi
         supervisor.start(new_run)
         async with app.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: not app.is_running)
-        assert app.ending.refused
+        assert app.refused
         assert supervisor.finish().refusal == "The dataset nowhere is neither a name\\x1b[2J nor a folder."
 
 

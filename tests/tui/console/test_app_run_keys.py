@@ -163,7 +163,7 @@ async def test_leaving_asks_nothing_and_sends_nothing(tmp_path: Path, key: str):
             await pilot.press(key)
             await until(pilot, lambda: not app.is_running)
             assert live.commands() == []
-        assert not app.ending.failed
+        assert not app.failed
 
 
 @pytest.mark.parametrize("key", ["p", "c", "v", "e", "s"])

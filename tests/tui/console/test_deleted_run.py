@@ -79,7 +79,7 @@ async def test_console_that_is_left_afterwards_says_nothing_untrue(tmp_path: Pat
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
     assert isinstance(app, ConsoleApp)
-    assert app.ending.failed is False
+    assert app.failed is False
 
 
 @pytest.mark.parametrize("engine", [False, True], ids=["events", "engine"])

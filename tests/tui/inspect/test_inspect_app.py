@@ -24,7 +24,6 @@ from arc_tui.inspect.tensor_screen import TensorScreen
 from arc_tui.inspect.tensors.source import open_checkpoint
 from arc_tui.inspect.timeline_screen import Begin, DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
-from arc_tui.ui.cancelled import Cancelled
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.prompt import Notice, Prompt
@@ -375,10 +374,9 @@ async def test_help_theme_and_leaving_have_keys_everywhere(tmp_path: Path):
 
 
 async def test_what_is_computed_can_be_called_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def endless(checkpoint, places, *, progress, cancelled):
-        while not cancelled():
+    def endless(checkpoint, places, *, progress):
+        while True:
             progress(1, 2)
-        raise Cancelled
         yield
 
     monkeypatch.setattr(browser, "statistics", endless)

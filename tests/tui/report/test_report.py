@@ -24,8 +24,7 @@ from arc_tui.drawing import ticks as axis
 from arc_tui.looks.themes import load_theme
 from arc_tui.report.curves import HEIGHT, WIDTH, CurvePoints, LineChart, draw
 from arc_tui.report.page import page
-from arc_tui.report.panels import CHARTS, PANELS, picture
-from arc_tui.report.picture import png_file, svg_file
+from arc_tui.report.panels import CHARTS, PANELS, picture, png_file, svg_file
 from arc_tui.report.record import Record, read_record
 from arc_tui.report.svg import element, text_of
 from arc_tui.runs.marks import Mark, MarkKind

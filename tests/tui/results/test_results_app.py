@@ -61,7 +61,7 @@ def evals(tmp_path: Path) -> Path:
 
 
 def listed(app: ResultsApp) -> list[str]:
-    return list(app.screen.tasks.ids())  # type: ignore[attr-defined]
+    return [found.id for found in app.screen.shown]  # type: ignore[attr-defined]
 
 
 async def choose(app: ResultsApp, pilot: Pilot, task: str) -> None:

@@ -11,7 +11,7 @@ from arc_tui.inspect.app import InspectApp
 from arc_tui.results.app import ResultsApp
 from arc_tui.solve.app import SolveApp
 from arc_tui.ui.actions import ACTIONS, Action, Scope
-from arc_tui.ui.app import ToolApp
+from arc_tui.ui.app import BaseApp
 from arc_tui.ui.chart import Chart
 from arc_tui.ui.screen import ENDS, KeyedApp, KeyedScreen
 
@@ -62,10 +62,10 @@ def test_action_is_a_method_of_all_that_hear_it_with_the_arguments_that_it_takes
 
 def test_wrong_calls_would_be_found():
     def calls(name: str, *args: Any) -> str | None:
-        return refusal(ToolApp, Action("x", (), "x", "x", None, "x", Scope.TOOLS, name, args, of_app=True))
+        return refusal(BaseApp, Action("x", (), "x", "x", None, "x", Scope.TOOLS, name, args, of_app=True))
 
     assert calls("theme") is None
-    assert calls("them") == "ToolApp has no action_them"
+    assert calls("them") == "BaseApp has no action_them"
     assert "too many positional arguments" in str(calls("theme", 1))
     solve = next(screen for screen in SCREENS if screen.SCOPE is Scope.SOLVE)
     wrong = Action("x", (), "x", "x", None, "x", Scope.SOLVE, "pick", ("1",))  # type: ignore[arg-type]

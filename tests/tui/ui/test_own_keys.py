@@ -28,7 +28,7 @@ from arc_tui.results.evaluation_screen import ResultsScreen
 from arc_tui.results.evaluations import open_results
 from arc_tui.solve.app import SolveApp
 from arc_tui.solve.screen import SolveScreen
-from arc_tui.ui.app import ToolApp
+from arc_tui.ui.app import BaseApp
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.keys import Keymap
 from arc_tui.ui.prompt import Prompt
@@ -54,17 +54,17 @@ def solve_app(folder: Path, keys: Keymap) -> SolveApp:
     return SolveApp(task, "arcagi1 training", lambda: ([], None), keys=keys)
 
 
-def is_table(app: ToolApp[Any]) -> bool:
+def is_table(app: BaseApp[Any]) -> bool:
     assert isinstance(app.screen, BrowserScreen)
     return app.screen.has_class("table")
 
 
-def is_filtered(app: ToolApp[Any]) -> bool:
+def is_filtered(app: BaseApp[Any]) -> bool:
     assert isinstance(app.screen, ResultsScreen)
     return app.screen.chosen.narrowed
 
 
-def is_enlarged(app: ToolApp[Any]) -> bool:
+def is_enlarged(app: BaseApp[Any]) -> bool:
     assert isinstance(app.screen, SolveScreen)
     return app.screen._enlarged
 
@@ -84,10 +84,10 @@ async def press(pilot: Pilot[Any], *keys: str) -> None:
 )
 async def test_own_keys_count_in_browsers_and_in_solve(
     tmp_path: Path,
-    make: Callable[[Path, Keymap], ToolApp[Any]],
+    make: Callable[[Path, Keymap], BaseApp[Any]],
     action: str,
     old: str,
-    done: Callable[[ToolApp[Any]], bool],
+    done: Callable[[BaseApp[Any]], bool],
     label: str,
 ):
     app = make(tmp_path, {action: ("f6",), **EVERYWHERE})
