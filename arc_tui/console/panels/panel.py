@@ -7,8 +7,8 @@ from textual.message import Message
 
 from arc_tui.drawing.rows import Row
 from arc_tui.runs.view import RunView
+from arc_tui.ui.actions import PANEL_NAMES
 from arc_tui.ui.framed import Framed
-from arc_tui.ui.keys import PANEL_NAMES
 from arc_tui.ui.rows_view import RowsView
 
 
