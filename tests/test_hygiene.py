@@ -1,6 +1,7 @@
 """What the sources never do, held on to by reading and importing them."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import arc_core
+from arc_tui.commands.groups import COMMANDS, INSPECT
+from arc_tui.runs.engine import Program
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "arc_core").rglob("*.py"), *(ROOT / "arc_tui").rglob("*.py")])
@@ -123,7 +126,7 @@ FOR_OTHERS = {
 and check its events, and the names that a theme has a style for."""
 
 FRAMEWORK = re.compile(
-    r"(__\w+__|on_\w+|action_\w+|compose|discover|format_commands|forward|get_\w+|render_line)$"
+    r"(__\w+__|on_\w+|action_\w+|compose|discover|(format|list)_commands|forward|get_\w+|render_line)$"
 )
 """Functions and methods that Python, Textual or torch call by their name."""
 
@@ -209,8 +212,9 @@ def test_scan_leaves_alone_what_only_looks_banned():
 
 
 def test_nothing_public_is_used_by_tests_alone():
+    commands = {place.split(":")[1] for under in (COMMANDS | INSPECT).values() for place, _ in under.values()}
     users = [ast.parse(path.read_text("utf-8")) for path in [*SOURCES, *(ROOT / "benchmarks").glob("*.py")]]
-    known = set().union(*map(used, users)) | SEED_NAMES | FOR_OTHERS
+    known = set().union(*map(used, users)) | SEED_NAMES | FOR_OTHERS | commands
     unused = {
         name: sorted(names)
         for name, path in zip(NAMES, SOURCES, strict=True)
@@ -254,6 +258,13 @@ def test_boundary_is_imported_without_torch(module: str):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_modules_that_run_as_processes_exist_and_are_named_in_one_place():
+    texts = {name: path.read_text("utf-8") for name, path in zip(NAMES, SOURCES, strict=True)}
+    started = [name for name, text in texts.items() if re.search(r'"-m", (?!"pip")', text)]
+    assert started == ["arc_tui/runs/engine.py"]
+    assert all(importlib.util.find_spec(program) for program in Program)
 
 
 def test_public_names_are_the_seeds_and_can_be_imported():

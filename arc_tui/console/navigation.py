@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from arc_tui.console.main import MainScreen
 from arc_tui.console.options import Options
 from arc_tui.console.runs import RunChoice, RunsScreen, Wanted
 from arc_tui.console.timeline import TimelineChoice, TimelineScreen
+from arc_tui.runs.engine import Program
 from arc_tui.runs.session import Session
 from arc_tui.ui.actions import CONSOLE, Scope
 from arc_tui.ui.app import BaseApp
@@ -89,7 +89,7 @@ class OpensScreens(BaseApp[None]):
         run = self.session.run
         if self._tell_gone():
             return
-        command = [sys.executable, "-m", "arc_tui.cli", "inspect", "checkpoint", run.name]
+        command = Program.COMMANDS.command("inspect", "checkpoint", run.name)
         command += ["--checkpoint", str(message.checkpoint), "--runs-dir", str(run.path.parent)]
         if self.options.theme is not None:
             command += ["--theme", self.options.theme]

@@ -18,6 +18,7 @@ from arc_core.base.errors import ArcError, RunError
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, open_run
 from arc_tui.console.compare import CompareRuns
+from arc_tui.console.dialogs import confirm_start
 from arc_tui.console.lists import columns, description
 from arc_tui.drawing.rows import Row, fill, wrap
 from arc_tui.drawing.signs import PHASE_SIGNS
@@ -26,7 +27,6 @@ from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
 from arc_tui.runs.state import Phase, RunState, ValidationResult
 from arc_tui.ui.actions import Scope
-from arc_tui.ui.confirm import confirm_start
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import SideScreen
@@ -233,10 +233,7 @@ class RunsScreen(SideScreen[RunChoice]):
         elif chosen is not None and chosen.problem is not None:
             rows += wrap(f"{printable(chosen.name)}: {printable(chosen.problem)}", cells)
         rows = rows[:DETAIL_LINES]
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
 
     # Actions
 

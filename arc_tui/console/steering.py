@@ -10,14 +10,13 @@ from textual.message import Message
 from arc_core.base.errors import ArcError
 from arc_core.run.directory import gone_sentence
 from arc_tui.console.banner import Banner
-from arc_tui.console.edit import EditScreen
+from arc_tui.console.dialogs import EditScreen, confirm_start, confirm_stop
 from arc_tui.console.header import RunHeader
 from arc_tui.runs.session import Session
 from arc_tui.runs.state import Phase
 from arc_tui.runs.steering import Request, RequestStage
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import ACTIONS, Action, Scope
-from arc_tui.ui.confirm import confirm_start, confirm_stop
 from arc_tui.ui.screen import KeyedScreen, KeyLine
 
 MESSAGE_SECONDS = 12.0

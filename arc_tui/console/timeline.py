@@ -25,7 +25,7 @@ from arc_tui.runs.marks import MarkKind
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart, ChartSeries
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView, looks
 from arc_tui.ui.screen import SideScreen
@@ -180,10 +180,7 @@ class TimelineScreen(SideScreen[TimelineChoice]):
             rows.append([(printable(str(chosen.path), 200), "muted")])
         if self._told:
             rows.append(self._told)
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
 
     @on(LazyList.Chosen)
     def choose(self) -> None:

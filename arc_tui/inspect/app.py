@@ -27,9 +27,9 @@ from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.runs.fields import size
 from arc_tui.ui.actions import INSPECT
 from arc_tui.ui.app import BaseApp
+from arc_tui.ui.dialog import Notice, Prompt
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.keys import Keymap
-from arc_tui.ui.prompt import Notice, Prompt
 
 
 class InspectApp(BaseApp[Begin]):

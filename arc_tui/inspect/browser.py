@@ -32,9 +32,9 @@ from arc_tui.inspect.tensors.search import TensorQuery, parse_query
 from arc_tui.inspect.tensors.statistics import statistics
 from arc_tui.runs.fields import size
 from arc_tui.ui.actions import Scope
+from arc_tui.ui.dialog import Notice
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import JobScreen
 
@@ -329,7 +329,8 @@ class BrowserScreen(JobScreen[None]):
         if self._table:
             everything = range(len(self.browsed.checkpoint.table))
             places = everything if self._places is None else self._places
-            self._table_places = COLUMNS[self._sorted_by].key(self.browsed, places)
+            key = functools.partial(COLUMNS[self._sorted_by].key, self.browsed)
+            self._table_places = sorted(places, key=key)
             if self._descending:
                 self._table_places.reverse()
 

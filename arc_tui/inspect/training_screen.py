@@ -108,7 +108,6 @@ class TrainingScreen(JobScreen[None]):
         rows = section.details(at) if section is not None and section.details and at is not None else []
         view.display = bool(rows)
         view.show(rows)
-        view.refresh(layout=True)
 
     @on(LazyList.Chosen)
     def choice_changed(self, message: LazyList.Chosen) -> None:

@@ -19,8 +19,8 @@ from arc_tui.results.pair import ResultsPair
 from arc_tui.results.pair_screen import PairScreen
 from arc_tui.ui.actions import RESULTS
 from arc_tui.ui.app import BaseApp, ended
+from arc_tui.ui.dialog import Prompt
 from arc_tui.ui.keys import Keymap
-from arc_tui.ui.prompt import Prompt
 from arc_tui.ui.settings import load_settings
 
 

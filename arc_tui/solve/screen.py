@@ -15,8 +15,8 @@ from arc_tui.drawing.point_chart import chart_rows
 from arc_tui.solve.rows import Shown, alternatives, fit_rows, header_rows, headline, loss_points, pair_names
 from arc_tui.solve.state import SolveState
 from arc_tui.ui.actions import Scope
-from arc_tui.ui.framed import FRAME, Framed
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.framed import Framed
+from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.rows_view import RowsView, looks
 from arc_tui.ui.screen import SideScreen
 
@@ -41,18 +41,11 @@ class LossPart(SolvePart):
     """The loss by step."""
 
     DIGIT = 1
-
-    def compose(self) -> ComposeResult:
-        """Make the body."""
-        yield RowsView(classes="body")
-
-    def title_text(self) -> str:
-        """Return its name."""
-        return "Loss"
+    TITLE = "Loss"
 
     def show(self, shown: Shown, *, log: bool) -> None:
         """Draw the loss up to now."""
-        cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
+        cells, lines = self.room
         look = shown.look
         points = loss_points(shown.state)
         first = points[0][0] if points else 1
@@ -76,18 +69,11 @@ class FitPart(SolvePart):
     """How well each pair fits, and the votes."""
 
     DIGIT = 2
-
-    def compose(self) -> ComposeResult:
-        """Make the body."""
-        yield RowsView(classes="body")
-
-    def title_text(self) -> str:
-        """Return its name."""
-        return "Fit and votes"
+    TITLE = "Fit and votes"
 
     def show(self, shown: Shown) -> None:
         """Draw fit and votes."""
-        cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
+        cells, lines = self.room
         self.query_one(RowsView).show(fit_rows(shown, cells)[: max(lines, 0)])
 
 
@@ -95,6 +81,7 @@ class GridsPart(SolvePart):
     """The pairs as grids."""
 
     DIGIT = 3
+    TITLE = "Grids"
     DEFAULT_CSS = """
     GridsPart GroupsView { background: $surface-panel; }
     """
@@ -103,10 +90,6 @@ class GridsPart(SolvePart):
         """Make the body."""
         with Container(classes="body"):
             yield GroupsView(empty="waits for the first prediction")
-
-    def title_text(self) -> str:
-        """Return its name."""
-        return "Grids"
 
     def take_focus(self) -> None:
         """Focus the grids, which can be scrolled."""

@@ -1,4 +1,4 @@
-"""The checkpoints of a run in time, and how far a layer has drifted over them."""
+"""The checkpoints of a run in time, how far a layer has drifted over them, and both as points of a chart."""
 
 from __future__ import annotations
 
@@ -72,22 +72,26 @@ def timeline(run: RunDirectory) -> list[CheckpointMark]:
 
 
 def _mark(path: Path, best: str | None) -> CheckpointMark:
-    number, is_best = checkpoint_id(path), path.name == best
-    weight = 0
+    weight, state, problem = 0, training_state({}), None
     try:
         weight = size_of(path)
         state = training_state(read_state(path))
     except ArcError as error:
-        return CheckpointMark(number, path, None, None, {}, weight, None, is_best, str(error))
+        problem = str(error)
     except FileNotFoundError:
-        return CheckpointMark(
-            number, path, None, None, {}, weight, None, is_best, f"{path.name} is being removed."
-        )
+        problem = f"{path.name} is being removed."
     except OSError as error:
         problem = f"{printable(str(path), 500)} cannot be looked into: {error.strerror}."
-        return CheckpointMark(number, path, None, None, {}, weight, None, is_best, problem)
     return CheckpointMark(
-        number, path, state.step, state.epoch, state.metrics, weight, state.saved_at, is_best
+        checkpoint_id(path),
+        path,
+        state.step,
+        state.epoch,
+        state.metrics,
+        weight,
+        state.saved_at,
+        path.name == best,
+        problem,
     )
 
 
@@ -131,3 +135,29 @@ def drift(run: RunDirectory, names: Sequence[str], *, progress: Progress = untol
         progress(number + 1, len(marks))
     if first is None:
         raise CheckpointError(f"No checkpoint of {printable(run.name)} has what is asked for.")
+
+
+def span_of(marks: Sequence[CheckpointMark]) -> tuple[int, int]:
+    """Return the first and last step of a timeline, at least one apart."""
+    steps = [mark.step for mark in marks if mark.step is not None] or [0]
+    return min(steps), max(max(steps), min(steps) + 1)
+
+
+def drift_points(found: Sequence[Drift]) -> list[tuple[int, float]]:
+    """Return how far the layer is from the first checkpoint, by step."""
+    return [(one.mark.step, one.since_first) for one in found if one.mark.step is not None]
+
+
+def metric_points(marks: Sequence[CheckpointMark], metric: str) -> list[tuple[int, float]]:
+    """Return a metric by step."""
+    return [
+        (mark.step, mark.metrics[metric])
+        for mark in marks
+        if mark.step is not None and metric in mark.metrics
+    ]
+
+
+def metrics_of(marks: Sequence[CheckpointMark]) -> list[str]:
+    """Return the names of all metrics, the loss first."""
+    names = sorted({name for mark in marks for name in mark.metrics} - {"step"})
+    return sorted(names, key=lambda name: name != "loss")

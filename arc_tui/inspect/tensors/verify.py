@@ -10,7 +10,7 @@ from arc_core.base.errors import ArcError
 from arc_core.base.paths import bytes_of, files_below, is_file, is_link
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import MANIFEST, FileEntry, digest, read_manifest
-from arc_tui.inspect.tensors.parts import Part
+from arc_tui.inspect.tensors.header import Part
 from arc_tui.inspect.tensors.source import Checkpoint, Kind
 from arc_tui.ui.cancelled import Progress, untold
 

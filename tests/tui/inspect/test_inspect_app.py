@@ -24,9 +24,9 @@ from arc_tui.inspect.tensor_screen import TensorScreen
 from arc_tui.inspect.tensors.source import open_checkpoint
 from arc_tui.inspect.timeline_screen import Begin, DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
+from arc_tui.ui.dialog import Notice, Prompt
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice, Prompt
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import JobScreen
 

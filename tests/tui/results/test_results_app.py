@@ -33,10 +33,10 @@ from arc_tui.results.evaluations import open_results
 from arc_tui.results.pair_screen import PairScreen
 from arc_tui.results.task_screen import ResultTaskScreen
 from arc_tui.ui.actions import ACTIONS, RESULTS
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.dialog import Notice, Prompt
+from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice, Prompt
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 

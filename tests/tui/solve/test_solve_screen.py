@@ -17,7 +17,7 @@ from arc_core.run.events import Event, read_events
 from arc_tui.solve.app import SolveApp
 from arc_tui.solve.screen import FitPart, GridsPart, LossPart, SolveScreen
 from arc_tui.ui.framed import Framed
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.help import HelpScreen
 
 EVENTS = read_events(RECORDED / "solve.jsonl")

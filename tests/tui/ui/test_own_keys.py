@@ -29,9 +29,9 @@ from arc_tui.results.evaluations import open_results
 from arc_tui.solve.app import SolveApp
 from arc_tui.solve.screen import SolveScreen
 from arc_tui.ui.app import BaseApp
+from arc_tui.ui.dialog import Prompt
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.keys import Keymap
-from arc_tui.ui.prompt import Prompt
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.settings import Settings
 
