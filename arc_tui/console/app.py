@@ -300,10 +300,6 @@ class ConsoleApp(OpensScreens):
 
     # Actions
 
-    def action_detach(self) -> None:
-        """Leave the console; the run goes on."""
-        self.exit()
-
     def tell(self, text: str, style: str = "muted", seconds: float | None = MESSAGE_SECONDS) -> None:
         """Show a message on the main screen."""
         self.main.tell(text, style, seconds)

@@ -93,14 +93,9 @@ class TimelineScreen(SideScreen[Begin]):
 
     def on_mount(self) -> None:
         """Read the folder, and look again for new ones."""
-        self.query_one(Input).display = False
         self.query_one(RowsView).show([[(f" Checkpoints of {printable(self._run.name)}", "title")]])
         self.refresh_view()
         self.set_interval(REFRESH_SECONDS, self.refresh_view)
-
-    def on_resize(self) -> None:
-        """Draw for the new width."""
-        self.call_after_refresh(self._draw)
 
     def refresh_view(self) -> None:
         """Draw what has changed; the folder is only read if the log tells of another checkpoint."""
@@ -128,7 +123,7 @@ class TimelineScreen(SideScreen[Begin]):
         self._saved, self._best = message.saved, message.best
         steps = [(saved.step, saved.id) for saved in self._saved]
         kept = (before.step, before.id) if before is not None else None
-        self._draw(steps.index(kept) if kept in steps else len(steps) - 1)
+        self.redraw(steps.index(kept) if kept in steps else len(steps) - 1)
 
     @property
     def chosen(self) -> SavedState | None:
@@ -136,7 +131,8 @@ class TimelineScreen(SideScreen[Begin]):
         at = self.query_one(LazyList).cursor
         return self._saved[at] if at is not None and at < len(self._saved) else None
 
-    def _draw(self, cursor: int | None = None) -> None:
+    def redraw(self, cursor: int | None = None) -> None:
+        """Draw everything; `cursor` is the row to be chosen, None stays at the one that is."""
         self.query_one(LazyList).show(len(self._saved), self._row, heading=checkpoint_heading, cursor=cursor)
         self._draw_chart()
         self._draw_details()
@@ -250,14 +246,12 @@ class TimelineScreen(SideScreen[Begin]):
         """Ask for the name of a new run that begins at the chosen checkpoint."""
         chosen = self._usable()
         if chosen is not None:
-            field = self.query_one(Input)
-            field.display = True
-            field.value = f"{self._run.name}-{chosen.step}"
-            field.focus()
+            self.open_field(f"{self._run.name}-{chosen.step}")
 
     @on(Input.Submitted)
     def branch_named(self, message: Input.Submitted) -> None:
-        """Begin the new run if its name is allowed."""
+        """Begin the new run if its name is allowed, else stay in the field."""
+        message.prevent_default()
         try:
             check_name(message.value)
         except ArcError as error:
@@ -279,15 +273,6 @@ class TimelineScreen(SideScreen[Begin]):
             self.tell(f"▲ That checkpoint is {chosen.standing.value}: choose one that is saved", "warning")
             return None
         return chosen
-
-    def action_back(self) -> None:
-        """Leave the name first, then the screen."""
-        field = self.query_one(Input)
-        if field.display:
-            field.display = False
-            self.query_one(LazyList).focus()
-        else:
-            self.leave()
 
     def show_told(self) -> None:
         """Show the message below the list."""

@@ -114,10 +114,6 @@ class DriftScreen(JobScreen[None]):
 
             self.compute(f"drift of {self._module or 'everything'}; Esc calls it off", work)
 
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.redraw)
-
     @on(Moved)
     def take_drift(self, message: Moved) -> None:
         """Show one more point."""
