@@ -137,7 +137,8 @@ def _browse(found: Checkpoint, runs_dir: Path, theme: str | None) -> int:
     from arc_tui.ui.app import ended
     from arc_tui.ui.settings import load_settings
 
-    app = InspectApp(found, runs_dir, theme or load_settings().theme)
+    settings = load_settings()
+    app = InspectApp(found, runs_dir, theme or settings.theme, settings.keys)
     begin = app.run()
     code = ended(app, echo_error)
     if code or begin is None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
@@ -29,7 +29,6 @@ from arc_tui.runs.session import News, Session
 from arc_tui.runs.starting import command_line, prepare
 from arc_tui.runs.state import Phase
 from arc_tui.runs.supervisor import Supervisor, cause
-from arc_tui.ui.keys import Scope, by_key, keymap
 from arc_tui.ui.terminal import Terminal
 
 MACHINE_SECONDS = 2.0
@@ -84,12 +83,11 @@ class ConsoleApp(OpensScreens):
         self, run: RunDirectory, options: Options | None = None, supervisor: Supervisor | None = None
     ) -> None:
         self.options = options if options is not None else Options()
-        super().__init__(self.options.theme or self.options.settings.theme)
+        settings = self.options.settings
+        super().__init__(self.options.theme or settings.theme, settings.keys)
         self.refused = False
         self.supervisor = supervisor if supervisor is not None else Supervisor()
         self.session = self._session_of(run)
-        self.keys = keymap(self.options.settings.keys)
-        self._actions = by_key(Scope.APP, self.keys)
         self._source: EventSource | None = None
         self._generation = 0
         self._machine = Machine(run.path, self._trainer)
@@ -104,7 +102,6 @@ class ConsoleApp(OpensScreens):
         settings = self.options.settings
         self.main = MainScreen(
             self.session,
-            self.keys,
             self.options.runs_dir,
             read_only=self.options.read_only,
             grid_digits=settings.grid_digits or self.looks.colourless,
@@ -303,16 +300,7 @@ class ConsoleApp(OpensScreens):
         if problem is not None:
             self.main.tell(f"▲ {problem}", "warning")
 
-    # Keys
-
-    def on_key(self, event: events.Key) -> None:
-        """Do what a key is for, on every screen but dialogs."""
-        action = self._actions.get(event.key)
-        if action is None or (isinstance(self.screen, ModalScreen) and not event.key.startswith("ctrl+")):
-            return
-        event.stop()
-        event.prevent_default()
-        self.call_next(self.run_action, action.call)
+    # Actions
 
     def action_detach(self) -> None:
         """Leave the console; the run goes on."""

@@ -31,12 +31,12 @@ from arc_tui.inspect.tensors.binning import Statistics
 from arc_tui.inspect.tensors.search import TensorQuery, parse_query
 from arc_tui.inspect.tensors.statistics import statistics
 from arc_tui.runs.fields import size
-from arc_tui.ui.browser_keys import BROWSER
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.dialog import Notice
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import JobScreen
 
 WIDE = 110
 """Cells from which the details stand beside the list instead of below it."""
@@ -52,14 +52,14 @@ BATCH = 32
 """Tensors whose statistics are handed over together."""
 
 
-class BrowserScreen(InspectScreen[None]):
+class BrowserScreen(JobScreen[None]):
     """Shows a checkpoint.
 
     Args:
         browsed: The checkpoint.
     """
 
-    KEYS = BROWSER
+    SCOPE = Scope.BROWSER
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     BrowserScreen #sides { height: 1fr; }
@@ -99,7 +99,7 @@ class BrowserScreen(InspectScreen[None]):
             yield LazyList(empty="no tensor")
             yield RowsView(id="details")
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Draw everything that is known."""

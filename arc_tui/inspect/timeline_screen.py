@@ -28,12 +28,12 @@ from arc_tui.inspect.tensors.timeline import (
     timeline,
 )
 from arc_tui.runs.fields import size
-from arc_tui.ui.browser_keys import TIMELINE
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.dialog import ConfirmScreen, Prompt
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView, looks
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import JobScreen
 
 BESIDE = 100
 """Cells from which both charts stand beside each other."""
@@ -54,7 +54,7 @@ class Begin:
     branch: str | None
 
 
-class DriftScreen(InspectScreen[None]):
+class DriftScreen(JobScreen[None]):
     """Shows the checkpoints of a run.
 
     Args:
@@ -64,7 +64,7 @@ class DriftScreen(InspectScreen[None]):
         names: Its tensors, whose drift is shown; empty for none.
     """
 
-    KEYS = TIMELINE
+    SCOPE = Scope.DRIFT
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     DriftScreen #charts { height: 60%; background: $surface-panel; }
@@ -115,7 +115,7 @@ class DriftScreen(InspectScreen[None]):
         yield RowsView(id="charts")
         yield LazyList(empty="no checkpoint")
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Begin to follow the layer."""

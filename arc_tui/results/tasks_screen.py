@@ -15,14 +15,14 @@ from textual.widgets import Input
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.results.choice import EVERYTHING, SORTS, Chosen, Shown, chosen_tasks
-from arc_tui.results.keys import SECTIONS, TASKS
 from arc_tui.results.rows import id_cells
 from arc_tui.results.task_screen import Page, ResultTaskScreen
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.dialog import Notice
 from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import SideScreen
 
 LIST_SHARE = 3
 """The list takes one part of so many of the screen's width."""
@@ -34,7 +34,7 @@ LEAST_LIST, MOST_LIST = 28, 66
 """Cells of the list at least and at most."""
 
 
-class TasksScreen(InspectScreen[None], Generic[Shown]):
+class TasksScreen(SideScreen[None], Generic[Shown]):
     """Shows tasks and the grids of the chosen one; what they are and how they look is a child's matter.
 
     Args:
@@ -42,13 +42,11 @@ class TasksScreen(InspectScreen[None], Generic[Shown]):
         chosen: What is shown at first.
     """
 
+    SCOPE = Scope.TASKS
     FILTERS: ClassVar[Sequence[str]]
     """What `f` goes through."""
     FILTER_NAMES: ClassVar[Mapping[str, str]] = {}
     """How some of these are written for the reader."""
-
-    KEYS = TASKS
-    SECTIONS = SECTIONS
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     TasksScreen #sides { height: 1fr; }
@@ -114,7 +112,7 @@ class TasksScreen(InspectScreen[None], Generic[Shown]):
                 yield RowsView(id="facts")
                 yield GroupsView()
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Show the tasks."""

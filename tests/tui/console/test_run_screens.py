@@ -58,7 +58,7 @@ async def choose(pilot: Pilot[None], screen: RunsScreen, name: str) -> None:
 async def open_runs(app: ConsoleApp, pilot: Pilot[None]) -> tuple[RunsScreen, list[RunChoice | None]]:
     """Open the screen of runs as the app does, noting what it ends with."""
     ended: list[RunChoice | None] = []
-    screen = RunsScreen(app.keys, app.options.runs_dir, app.session.run.name, read_only=app.options.read_only)
+    screen = RunsScreen(app.options.runs_dir, app.session.run.name, read_only=app.options.read_only)
     app.push_screen(screen, ended.append)
     await until(pilot, lambda: len(screen._shown) == 4)
     await until(pilot, lambda: screen._state is not None)
@@ -276,7 +276,7 @@ async def open_timeline(
     app: ConsoleApp, pilot: Pilot[None]
 ) -> tuple[TimelineScreen, list[TimelineChoice | None]]:
     ended: list[TimelineChoice | None] = []
-    screen = TimelineScreen(app.keys, app.session.run, app.session.view, read_only=app.options.read_only)
+    screen = TimelineScreen(app.session.run, app.session.view, read_only=app.options.read_only)
     app.push_screen(screen, ended.append)
     await until(pilot, lambda: len(screen._saved) == 3)
     return screen, ended
