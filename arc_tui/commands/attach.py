@@ -11,10 +11,9 @@ from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, is_alive
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.options import Ending, Options
-from arc_tui.runs.engine import Engine, engine_command
+from arc_tui.runs.engine import Engine, Supervisor, engine_command
 from arc_tui.runs.replay import Replay
 from arc_tui.runs.starting import conclude, has_terminal, how_to_go_on, prepare
-from arc_tui.runs.supervisor import Supervisor
 from arc_tui.ui.settings import load_settings
 
 Show = Callable[[str], None]

@@ -19,7 +19,8 @@ from arc_core.data.finding import FoundTask
 from arc_core.data.kaggle import ATTEMPTS
 from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import EvalFolder, TaskAnswer
-from arc_core.run.events import Event, EventReader
+from arc_core.run.event_forms import Event
+from arc_core.run.events import EventReader
 from arc_tui.commands.eval import Asked, assign
 from arc_tui.drawing.grid_text import text_of
 from arc_tui.drawing.groups import scrolled_rows

@@ -18,17 +18,17 @@ from arc_core.base.files import open_regular
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, is_alive, lock_holder, refuse_if_gone, stored_config
-from arc_core.run.event_forms import lacks
-from arc_core.run.events import Event, EventReader, counting_events
+from arc_core.run.event_forms import Event, StepEvent
+from arc_core.run.event_lines import content_of
+from arc_core.run.events import EventReader, counting_events
 from arc_tui.commands.headless import HeadlessReporter, Output
 from arc_tui.drawing.rows import padded
 from arc_tui.drawing.signs import shown
-from arc_tui.runs.engine import last_lines
-from arc_tui.runs.fields import NOT_PART, number, size
+from arc_tui.runs.engine import POLL_SECONDS, follow, last_lines
+from arc_tui.runs.fields import NOT_PART, size
 from arc_tui.runs.listing import Row, age, best_text, read_run
 from arc_tui.runs.starting import command_line, planned_batches
 from arc_tui.runs.state import Phase, RunState, ValidationResult
-from arc_tui.runs.tail import POLL_SECONDS, follow
 
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE = 4000
@@ -54,9 +54,9 @@ def _known(run: RunDirectory, now: float | None) -> tuple[dict[str, Any], RunSta
         "epoch": state.epoch,
         "step": state.step,
         "total_steps": plan.get("total_steps") if isinstance(plan, dict) else None,
-        "last_step": state.last_step,
-        "last_validation": state.last_validation,
-        "best_validation": best.event if best else None,
+        "last_step": _content(state.last_step),
+        "last_validation": _content(state.last_validation),
+        "best_validation": _content(best.event if best else None),
         "last_checkpoint": dataclasses.asdict(state.last_checkpoint) if state.last_checkpoint else None,
         "settings": dict(state.settings),
         "warnings": [dataclasses.asdict(warning) for warning in state.warnings],
@@ -65,6 +65,10 @@ def _known(run: RunDirectory, now: float | None) -> tuple[dict[str, Any], RunSta
         "updated": state.updated,
     }
     return known, state
+
+
+def _content(event: Event | None) -> dict[str, object] | None:
+    return None if event is None else content_of(event)
 
 
 def to_json(content: object) -> str:
@@ -129,21 +133,20 @@ def _step_lines(state: RunState) -> list[str]:
         f"Gradient norms: {_group(step, 'grad_norm', '.2e')}",
         f"Learning rates: {_group(step, 'learning_rate', 'g')}",
         f"Memory threshold: {_number(step, 'memory.threshold', '.4f')}",
-        f"Speed: {number(step, 'pairs_per_second'):.1f} pairs/s",
+        f"Speed: {step.number('pairs_per_second'):.1f} pairs/s",
     ]
 
 
-def _group(step: Event, name: str, form: str) -> str:
-    group: object = step.get(name)
-    names = cast("dict[str, object]", group) if isinstance(group, dict) else {}
-    known = [part for part in names if not lacks(step, f"{name}.{part}")]
+def _group(step: StepEvent, name: str, form: str) -> str:
+    names = step.group(name)
+    known = [part for part in names if not step.lacks(f"{name}.{part}")]
     if names and not known:
         return NOT_PART
-    return ", ".join(f"{part} {number(step, f'{name}.{part}'):{form}}" for part in known) or "-"
+    return ", ".join(f"{part} {step.number(f'{name}.{part}'):{form}}" for part in known) or "-"
 
 
-def _number(step: Event, name: str, form: str) -> str:
-    return NOT_PART if lacks(step, name) else f"{number(step, name):{form}}"
+def _number(step: StepEvent, name: str, form: str) -> str:
+    return NOT_PART if step.lacks(name) else f"{step.number(name):{form}}"
 
 
 def _checkpoint_text(state: RunState) -> str:

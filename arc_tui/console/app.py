@@ -25,12 +25,11 @@ from arc_tui.console.options import Ending, Options
 from arc_tui.console.palette import ActionProvider
 from arc_tui.looks.current import Looks
 from arc_tui.looks.themes import Theme
-from arc_tui.runs.engine import REFUSED_INPUT, last_lines
+from arc_tui.runs.engine import REFUSED_INPUT, Supervisor, cause, last_lines
 from arc_tui.runs.feed import Arrival, EventSource
 from arc_tui.runs.session import News, Session
 from arc_tui.runs.starting import command_line, prepare
 from arc_tui.runs.state import Phase
-from arc_tui.runs.supervisor import Supervisor, cause
 from arc_tui.ui.crash_report import write_report
 from arc_tui.ui.keys import Scope, by_key, keymap
 from arc_tui.ui.signals import Signals

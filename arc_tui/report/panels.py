@@ -9,12 +9,11 @@ import numpy as np
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.options import unknown_key
-from arc_core.run.event_forms import Groups, Loss
+from arc_core.run.event_forms import COMPONENTS, LOSS_TERMS
 from arc_tui.report import curves, grids
 from arc_tui.report.curves import CurvePoints, LineChart
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, label
-from arc_tui.runs.fields import number
 from arc_tui.runs.marks import Mark, MarkKind
 from arc_tui.runs.samples import Sample, cell_accuracy
 
@@ -22,8 +21,6 @@ SMOOTHING = 0.02
 """Half-life of the mean lines, as a share of the steps shown."""
 
 GRIDS = "grids"
-COMPONENTS = tuple(name for name in Loss.__annotations__ if name not in ("efe_total", "combined"))
-GROUPS = tuple(Groups.__annotations__)
 NAMES = {
     "agent": "agent",
     "lm": "language model",
@@ -132,7 +129,7 @@ def _loss_log(record: Record) -> Markup:
 
 
 def _components(record: Record) -> Markup:
-    names = [(f"loss.{name}", _name(name), str(place)) for place, name in enumerate(COMPONENTS)]
+    names = [(f"loss.{name}", _name(name), str(place)) for place, name in enumerate(LOSS_TERMS)]
     return _chart(record, "Contributions to the EFE loss, weighted", names, zero=True)
 
 
@@ -148,12 +145,12 @@ def _accuracy(record: Record) -> Markup:
 
 
 def _gradients(record: Record) -> Markup:
-    names = [(f"grad_norm.{name}", _name(name), str(place)) for place, name in enumerate(GROUPS)]
+    names = [(f"grad_norm.{name}", _name(name), str(place)) for place, name in enumerate(COMPONENTS)]
     return _chart(record, "Gradient norms before clipping, logarithmic", names, log=True)
 
 
 def _rates(record: Record) -> Markup:
-    names = [(f"learning_rate.{name}", _name(name), str(place)) for place, name in enumerate(GROUPS)]
+    names = [(f"learning_rate.{name}", _name(name), str(place)) for place, name in enumerate(COMPONENTS)]
     return _chart(record, "Learning rates, logarithmic", names, log=True)
 
 
@@ -176,17 +173,17 @@ def _speed(record: Record) -> Markup:
 
 
 def _validation(record: Record) -> Markup:
-    found = [validation.event or {} for validation in record.state.validations]
-    steps = np.array([number(event, "step") for event in found])
+    found = record.validations
+    steps = np.array([float(event.step) for event in found])
     parts = (
-        ("cell_accuracy", "cells"),
-        ("size_accuracy", "sizes"),
-        ("copy_cell_accuracy", "cells, input copied"),
-        ("black_cell_accuracy", "cells, all black"),
+        ("cells", [event.cell_accuracy for event in found]),
+        ("sizes", [event.size_accuracy for event in found]),
+        ("cells, input copied", [event.copy_cell_accuracy for event in found]),
+        ("cells, all black", [event.black_cell_accuracy for event in found]),
     )
     drawn: list[CurvePoints] = []
-    for place, (name, shown) in enumerate(parts):
-        values = np.array([number(event, name) for event in found])
+    for place, (shown, numbers) in enumerate(parts):
+        values = np.array(numbers)
         drawn.append(CurvePoints(steps, shown, str(place), values, values, values, dash=place))
     first, last = _span(record)
     return curves.draw(LineChart("Validation", first, last, drawn, _marks(record), zero=True))

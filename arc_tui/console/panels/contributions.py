@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-from arc_core.run.event_forms import Loss
+from arc_core.run.event_forms import LOSS_TERMS
 from arc_tui.drawing.bars import recent_line, share_bar
 from arc_tui.drawing.rows import Row, cut
 from arc_tui.runs.view import RunView
 
 TOTALS = ("efe_total", "combined")
-COMPONENTS = tuple(name for name in Loss.__annotations__ if name not in TOTALS)
 LABEL, NUMBER, SHARE = 14, 9, 6
 LOOK_BACK = 400
 LEAST_BAR = 6
@@ -27,7 +26,7 @@ def contribution_rows(view: RunView, cells: int, lines: int) -> list[Row]:
     """
     if view.state.last_step is None:
         return [[("waits for the first step", "muted")]]
-    values = {name: view.latest(f"loss.{name}") for name in COMPONENTS if not view.lacks(f"loss.{name}")}
+    values = {name: view.latest(f"loss.{name}") for name in LOSS_TERMS if not view.lacks(f"loss.{name}")}
     whole = sum(abs(value) for value in values.values() if math.isfinite(value))
     if lines < len(values):
         return _paired(values, whole, cells)[:lines]

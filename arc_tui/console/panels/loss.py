@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from arc_core.run.event_forms import LOSS_TERMS
 from arc_tui.console.panels.chart_panel import ChartPanel
-from arc_tui.console.panels.contributions import COMPONENTS, TOTALS, contribution_rows
+from arc_tui.console.panels.contributions import TOTALS, contribution_rows
 from arc_tui.drawing.rows import Row
 from arc_tui.runs.view import RunView
 from arc_tui.ui.chart import ChartSeries
@@ -27,10 +28,10 @@ class LossPanel(ChartPanel):
     def rows_wanted(self, cells: int, lines: int) -> int:
         """Give the chart more than half."""
         del cells
-        everything = len(COMPONENTS) + len(TOTALS)
+        everything = len(LOSS_TERMS) + len(TOTALS)
         if lines >= 2 * everything + 4:
             return everything
-        return len(COMPONENTS) if lines >= 2 * len(COMPONENTS) + 1 else len(COMPONENTS) // 2
+        return len(LOSS_TERMS) if lines >= 2 * len(LOSS_TERMS) + 1 else len(LOSS_TERMS) // 2
 
     def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the contributions."""
