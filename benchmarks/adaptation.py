@@ -2,7 +2,7 @@
 
     python -m benchmarks.adaptation --tasks 20 --seconds 12 default VARIANT [VARIANT ...]
 
-A variant is `default` or settings joined by commas, as in `blocks=tied,steps=10`. For each task: the log-loss
+A variant is `default` or settings joined by commas, as in `width=48,steps=10`. For each task: the log-loss
 of the test outputs' cells under the mean of all views' predictions of the right size, and whether an attempt
 is right. Variants take turns on each task; differences to the first variant are paired, with their standard
 error. The test outputs only score.

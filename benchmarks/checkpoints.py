@@ -163,8 +163,9 @@ def event_cost(events: EventWriter, count: int) -> None:
     events.keep_synced()
     began = time.perf_counter()
     for step in range(count):
-        fields: dict[str, Any] = step_fields(result, batch, system.precision, 10.0, 1.0)
-        events.emit("step", step=step, epoch=0, batch=step, **fields)
+        fields: dict[str, Any] = step_fields(result, batch, system.precision)
+        pace = {"pairs": len(batch), "pairs_per_second": 10.0, "elapsed_seconds": 1.0}
+        events.emit("step", step=step, epoch=0, batch=step, **pace, **fields)
     each = (time.perf_counter() - began) / count
     print(f"event of a step: {each * 1e6:.0f} us on the training thread, {count} of them, synced beside it")
 

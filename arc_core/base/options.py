@@ -1,15 +1,16 @@
-"""One setting of the configuration: what it means, what it may be, and how text becomes its value."""
+"""Configurations of typed settings: what each means, what it may be, and how text becomes its value."""
 
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import is_printable, printable
@@ -141,6 +142,73 @@ class Setting:
         return ConfigError(f"{self.name} is {shown}, but must be {self.allowed()}.")
 
 
+class CheckedOptions:
+    """Base of a configuration: a dataclass whose fields were all made by `option`.
+
+    Construction checks every value, and holds it as its type: 1 as 1.0 for a rate, "none" as None.
+
+    Attributes:
+        retired: Settings of earlier versions, each with the one value that is left of it. At that value they
+            are passed over, at any other refused.
+    """
+
+    retired: ClassVar[Mapping[str, Value]] = {}
+
+    def __post_init__(self) -> None:
+        for setting in settings_of(type(self)).values():
+            object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name)))
+
+    @classmethod
+    def checked(cls, values: Mapping[str, object], *, text: bool = False) -> dict[str, Value]:
+        """Return values under their one spelling, each checked.
+
+        Args:
+            values: Settings in either spelling, such as `to_dict` returned.
+            text: Whether a string stands for the value it spells, as on the command line.
+
+        Raises:
+            ConfigError: On an unknown key, one given twice, a wrong type or a value outside its range.
+        """
+        known, result = settings_of(cls), dict[str, Value]()
+        for key, value in values.items():
+            name = canonical(key)
+            if name in cls.retired:
+                _refuse_retired(name, value, cls.retired[name])
+                continue
+            if name not in known:
+                raise unknown_key(key, known)
+            if name in result:
+                raise ConfigError(f"{name} is given twice, as {name} and as {name.replace('_', '-')}.")
+            setting = known[name]
+            result[name] = setting.parse(value) if text and isinstance(value, str) else setting.check(value)
+        return result
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object], *, text: bool = False) -> Self:
+        """Build a configuration; what is left out keeps its default.
+
+        Args:
+            values: As `checked` takes them.
+            text: As `checked` takes it.
+
+        Raises:
+            ConfigError: As `checked` does.
+        """
+        return cls(**cast("dict[str, Any]", cls.checked(values, text=text)))
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return every setting by name, as JSON writes them."""
+        return {name: getattr(self, name) for name in settings_of(type(self))}
+
+
+def _refuse_retired(name: str, value: object, left: Value) -> None:
+    """Refuse a value that a retired setting does not have any more, as JSON or the command line gives it."""
+    if str(value).lower() != str(left).lower():
+        given, only = (printable(str(x), 60).lower() for x in (value, left))
+        raise ConfigError(f"{name} {given} is not there any more: this version has {name} {only} alone.")
+
+
+@functools.cache
 def settings_of(configuration: type[Any]) -> dict[str, Setting]:
     """List the settings of a dataclass whose fields were all made by `option`, in their order."""
     hints = typing.get_type_hints(configuration)

@@ -14,7 +14,7 @@ from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
 from arc_core.data.seen import SeenTasks
 from arc_core.run.checkpoint_index import MANIFEST, checkpoint_id, find_checkpoint, newest_intact
-from arc_core.run.config import BUILT_IN, PIPELINE, PRESETS, TrainConfig, checked, settings
+from arc_core.run.config import BUILT_IN, PIPELINE, PRESETS, TrainConfig, settings
 from arc_core.run.course import Timeline
 from arc_core.run.directory import SEEN, RunDirectory, config_of, open_run, trusted_run
 
@@ -123,7 +123,7 @@ def settle(
             if name not in known:
                 raise unknown_key(key, SOLVING)
             raise ConfigError(f"{name} has no effect on a task that is solved; it cannot be set here.")
-    values = checked(given, text=text)
+    values = TrainConfig.checked(given, text=text)
     if start is None:
         chosen = TrainConfig().preset if preset is None else preset
         able = [name for name, own in PRESETS.items() if own.get("recipe", PIPELINE) == PIPELINE]

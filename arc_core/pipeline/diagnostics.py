@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arc_core.pipeline.step import StepResult
-from arc_core.pipeline.validation import Validation
 from arc_core.training.diagnostics import Finding, skipped_step
+from arc_core.training.telemetry import Validation
 
 LOW_REWARD = -0.5
 LOW_REWARD_STEPS = 20

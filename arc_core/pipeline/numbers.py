@@ -10,26 +10,16 @@ from arc_core.pipeline.step import StepResult
 from arc_core.training.optimizer import MixedPrecision
 
 
-def step_fields(
-    result: StepResult, batch: Batch, precision: MixedPrecision, pairs_per_second: float, elapsed: float
-) -> dict[str, Any]:
-    """Everything of a step event but its place in the run."""
-    scaler = precision.scaler
+def step_fields(result: StepResult, batch: Batch, precision: MixedPrecision) -> dict[str, Any]:
+    """The numbers of a step event, as `TrainingLoop.tell_step` takes them."""
     return {
-        "pairs": len(batch),
-        "pairs_per_second": pairs_per_second,
-        "elapsed_seconds": elapsed,
         "loss": result.loss,
         "reward": result.reward,
         "hard_cells": {"mask_ratio": result.mask_ratio},
         "curriculum": {"size_weight": result.size_weight},
         "memory": result.memory,
         "grad_norm": result.grad_norm,
-        "amp": {
-            "dtype": precision.dtype_name,
-            "scale": float(scaler.get_scale()) if scaler.is_enabled() else 1.0,
-            "skipped_steps": precision.skipped_steps,
-        },
+        "amp": precision.told(),
         "learning_rate": result.learning_rate,
         "accuracy": {
             "cell": sum(result.cell_accuracy) / len(result.cell_accuracy),

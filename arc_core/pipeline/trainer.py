@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
@@ -16,16 +14,16 @@ from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.numbers import sample_fields, step_fields
 from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.preflight import plan_run
-from arc_core.pipeline.startup import choose_device, color_shares, load_data, seen_so_far, validation_print
+from arc_core.pipeline.startup import color_shares, load_data
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.pipeline.validation import predict, score
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
-from arc_core.training.data_changes import describe_tasks
+from arc_core.training.diagnostics import Finding
 from arc_core.training.loop import StopRequested, TrainingLoop
-from arc_core.training.preflight import refuse_what_cannot_fit
+from arc_core.training.telemetry import Validation
 from arc_core.training.trained_pairs import PairKey
 
 SMALLEST_VALIDATION_BATCH = 8
@@ -42,21 +40,16 @@ class Trainer(TrainingLoop[list[int], ArcSystem]):
 
     def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
         super().__init__(run, config, events)
-        self.device = choose_device(config.device)
         self.dataset, self.validation_set = load_data(config, self.warn)
         batches = -(-len(self.dataset) // config.batch_size)
         batches = min(batches, config.max_batches or batches)
         # A checkpoint holds its language model, so the one that the run began with need not be there.
         lm = None if self.source is None else str(self.source / LANGUAGE_MODEL)
         plan = plan_run(config, len(self.dataset), batches, self.device, self.threads, lm)
-        refuse_what_cannot_fit(plan, self.device, run.path)
-        self._total_steps = plan.total_steps
-        answered = validation_print(
+        answered = (
             (e.task_id, e.pair_index, (*e.context, Pair(e.input, e.target))) for e in self.validation_set
         )
-        tasks = self.dataset.tasks
-        data, noted = {"dataset": describe_tasks(tasks)}, {"seen": seen_so_far(run, tasks).to_json()}
-        self.begin(plan, self._build, data, noted, answered if self.validation_set else None)
+        self.begin(plan, self._build, self.dataset.tasks, answered)
         run.update(language_model=self._language_model_identity())
         self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)
 
@@ -64,7 +57,7 @@ class Trainer(TrainingLoop[list[int], ArcSystem]):
         """Make the models; from a checkpoint everything, its language model and tokenizer included."""
         config = self.config
         if path is None:
-            system = ArcSystem(config, self.device, self._total_steps)
+            system = ArcSystem(config, self.device)
             system.efe_loss.set_anchor(color_shares(self.dataset))
             return system
         language_model = LanguageModel.load(
@@ -73,7 +66,7 @@ class Trainer(TrainingLoop[list[int], ArcSystem]):
             dtype=cast(Dtype, config.lm_dtype),
         )
         language_model.name = config.lm
-        system = ArcSystem(config, self.device, self._total_steps, language_model)
+        system = ArcSystem(config, self.device, language_model=language_model)
         ModelPersistence(path.parent).load_checkpoint(
             path, system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer
         )
@@ -104,40 +97,22 @@ class Trainer(TrainingLoop[list[int], ArcSystem]):
         examples = [self.dataset.example(index, progress.epoch) for index in batch]
         pairs = collate(examples, FEW_SIDES).to(self.system.device)
         result = training_step(self.system, pairs, progress.epoch, progress.step + 1)
-        progress.step += 1
-        rate = self.pace.add(len(pairs))
-        fields = step_fields(result, pairs, self.system.precision, rate, self.pace.elapsed_seconds)
-        event = self.events.emit(
-            "step", step=progress.step, epoch=progress.epoch, batch=progress.batch, **fields
-        )
-        progress.batch += 1
-        progress.means.add(event)
-        if progress.step % self.config.sample_every == 0 or progress.step == 1:
-            self.events.emit("sample", step=progress.step, **sample_fields(result, pairs))
+        fields = step_fields(result, pairs, self.system.precision)
+        self.tell_step(len(pairs), fields, lambda: sample_fields(result, pairs))
         for finding in self.diagnostics.after_step(progress.step, result):
             self.warn(finding)
         return result.applied
 
-    def validate(self, mask_ratio: float | None = None) -> bool:
-        """Answer the validation set, see `TrainingLoop.validate`."""
-        if not self.validation_set:
-            return False
-        began = time.monotonic()
+    def answer_validation(self) -> Validation:
+        """Answer the validation set, see `TrainingLoop.answer_validation`."""
         size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
         answers = predict(self.system, self.validation_set, size, self.go_on_validating)
         if len(answers) < len(self.validation_set):
             raise StopRequested
-        found = score(self.validation_set, answers)
-        progress = self.progress
-        split = "evaluation" if self.config.validate_on == "evaluation" else "training"
-        self.events.emit("validation", step=progress.step, split=split, **dataclasses.asdict(found))
-        progress.validated_at = progress.step
-        if mask_ratio is not None:
-            weight = self.system.size_warmup.get_size_loss_weight(progress.epoch)
-            for finding in self.diagnostics.after_validation(progress.epoch, weight, mask_ratio, found):
-                self.warn(finding)
-        self.pace.leave_out(time.monotonic() - began)
-        mark = (float(found.exact), found.cell_accuracy)
-        improved = mark > progress.best
-        progress.best = max(mark, progress.best)
-        return improved
+        return score(self.validation_set, answers)
+
+    def advise(self, found: Validation, mask_ratio: float) -> list[Finding]:
+        """See `Diagnostics.after_validation`."""
+        epoch = self.progress.epoch
+        weight = self.system.size_warmup.get_size_loss_weight(epoch)
+        return self.diagnostics.after_validation(epoch, weight, mask_ratio, found)

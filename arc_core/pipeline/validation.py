@@ -14,6 +14,7 @@ from arc_core.data.dataset import Example
 from arc_core.pipeline.batch import FEW_SIDES, collate
 from arc_core.pipeline.reward import per_cell_accuracy
 from arc_core.pipeline.system import ArcSystem
+from arc_core.training.telemetry import Validation
 
 
 @dataclass(frozen=True)
@@ -27,33 +28,6 @@ class Predicted:
 
     before: Tensor
     after: Tensor
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Phase 4's numbers; accuracies are means over the inputs.
-
-    Attributes:
-        inputs: Test inputs scored.
-        cell_accuracy: Share of right cells, at the predicted size.
-        exact: Inputs that are right in size and every cell.
-        tasks: Tasks that the inputs belong to.
-        tasks_solved: Tasks all of whose scored inputs are exact.
-        accuracy_delta: What the refinement of the prompt gained in cell accuracy.
-        size_accuracy: Share of sizes that are right.
-        copy_cell_accuracy: Cell accuracy of answering with the input.
-        black_cell_accuracy: Cell accuracy of answering with an all-black grid of the input's size.
-    """
-
-    inputs: int
-    cell_accuracy: float
-    exact: int
-    tasks: int
-    tasks_solved: int
-    accuracy_delta: float
-    size_accuracy: float
-    copy_cell_accuracy: float
-    black_cell_accuracy: float
 
 
 @torch.inference_mode()

@@ -82,11 +82,7 @@ def step_numbers(
         "curriculum": {"size_weight": SIZE_WEIGHT},
         "memory": absent["memory"],
         "grad_norm": {"agent": norm, **absent["grad_norm"]},
-        "amp": {
-            "dtype": system.precision.dtype_name,
-            "scale": float(system.precision.scaler.get_scale()),
-            "skipped_steps": system.precision.skipped_steps,
-        },
+        "amp": system.precision.told(),
         "learning_rate": {
             "agent": float(system.optimizers["main"].param_groups[0]["lr"]),
             **absent["learning_rate"],

@@ -36,7 +36,6 @@ class SolverSystem:
         config: The run's settings.
         solver: The architecture.
         device: Where it computes.
-        total_steps: Steps of the whole run, for the schedule.
         prompts: Tasks whose prompts are learned, and under how many symmetries.
         prompt_tasks: The ids of these tasks, in order.
     """
@@ -46,7 +45,6 @@ class SolverSystem:
         config: TrainConfig,
         solver: SolverConfig,
         device: torch.device,
-        total_steps: int,
         prompts: tuple[int, int] = (0, 0),
         prompt_tasks: Sequence[str] = (),
     ) -> None:
@@ -55,7 +53,7 @@ class SolverSystem:
         self.net = fresh_net(solver, config.seed, prompts).to(device)
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
-        self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
+        self.schedule = Schedule(config.schedule, config.warmup_steps)
         self.component = Component.of("agent", self.net.parameters())
         self.optimizers = solver_optimizers(
             self.net, (), kind=config.optimizer, rate=config.agent_lr, weight_decay=config.weight_decay

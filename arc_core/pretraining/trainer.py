@@ -7,7 +7,6 @@ fourth, each of the four in turn, under a random symmetry and naming of the colo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from arc_core.data.generated import load_extra
 from arc_core.data.grids import Grid
 from arc_core.data.scoring import cell_accuracy
 from arc_core.data.sizes import Placement
-from arc_core.data.tasks import Pair, TaskSet, load_tasks
+from arc_core.data.tasks import Pair, TaskSet
 from arc_core.data.views import make_views
 from arc_core.pipeline.batch import FEW_SIDES
-from arc_core.pipeline.startup import choose_device, seen_so_far, validation_print, warn_of_skipped
+from arc_core.pipeline.startup import load_split
 from arc_core.pretraining.numbers import sample_fields, score_items, step_numbers
 from arc_core.pretraining.pairs import (
     GROUP,
@@ -40,21 +39,19 @@ from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.solver.batch import Item, pack
-from arc_core.solver.config import ARCHITECTURE, SolverConfig
+from arc_core.solver.config import ARCHITECTURE, RETIRED, SolverConfig
 from arc_core.solver.net import SIZE_WEIGHT, SYMMETRIES, SolverNet, planning_loss
 from arc_core.solver.placed_task import PlacedTask
-from arc_core.training.data_changes import describe_pairs, describe_tasks
+from arc_core.training.data_changes import describe_pairs
 from arc_core.training.diagnostics import Finding, skipped_step
 from arc_core.training.loop import StopRequested, TrainingLoop
 from arc_core.training.optimizer import backward_and_step, set_rates
-from arc_core.training.preflight import Plan, refuse_what_cannot_fit, runtime_bytes
+from arc_core.training.preflight import Plan, runtime_bytes
+from arc_core.training.telemetry import Validation
 from arc_core.training.trained_pairs import PairKey
 
 CONTEXT = 4
 """Demonstrations shown for a validated pair."""
-
-PRETRAINED = (*ARCHITECTURE, "deep_supervision")
-"""The solver's settings that pretraining obeys; the others say how it adapts to a task."""
 
 _OWN_VIEW = make_views(1, (0,), symmetries=False)
 
@@ -70,27 +67,19 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
 
     def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
         super().__init__(run, config, events)
-        self.device = choose_device(config.device)
         self.solver = solver_config(config)
         extra = self._load_data()
-        plan = self._plan()
-        refuse_what_cannot_fit(plan, self.device, run.path)
-        self._total_steps = plan.total_steps
         fresh = [(number, pair) for number, task in enumerate(self.pool) for pair in task.fresh]
         self.fresh = fresh[: config.validation_limit] if config.validate_on != "none" else []
-        answered = validation_print((self.pool[number].id, 0, (pair,)) for number, pair in self.fresh)
+        answered = ((self.pool[number].id, 0, (pair,)) for number, pair in self.fresh)
         tasks = TaskSet(self.tasks, name=f"{config.dataset} training, without what is evaluated")
-        seen = seen_so_far(run, tasks)
-        data = {"dataset": describe_tasks(tasks)}
-        if config.extra_data is not None:
-            data["extra_data"] = describe_pairs(config.extra_data, extra)
-        noted = {"seen": seen.to_json(), "solver": self.solver.to_dict()}
-        self.begin(plan, self._build, data, noted, answered if self.fresh else None)
+        data = {} if config.extra_data is None else {"extra_data": describe_pairs(config.extra_data, extra)}
+        self.begin(self._plan(), self._build, tasks, answered, data, solver=self.solver.to_dict())
 
     def _build(self, path: Path | None) -> SolverSystem:
         """Make the models, or restore them."""
         prompts, ids = self._prompt_shape, [] if self.solver.reads_prompt else [task.id for task in self.pool]
-        system = SolverSystem(self.config, self.solver, self.device, self._total_steps, prompts, ids)
+        system = SolverSystem(self.config, self.solver, self.device, prompts, ids)
         if path is not None:
             system.load(path)
         return system
@@ -105,11 +94,7 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
     def _load_data(self) -> dict[str, list[Pair]]:
         """Load the tasks and make the pool; returns the generated pairs."""
         config = self.config
-        loaded = load_tasks(
-            config.dataset, "training", solutions=config.solutions, skip_bad_tasks=config.skip_bad_tasks
-        )
-        warn_of_skipped(loaded, self.warn)
-        self.tasks = without_kept_away(loaded.tasks)
+        self.tasks = without_kept_away(load_split(config, "training", self.warn).tasks)
         known = {task.id: task for task in self.tasks}
         extra = self._extra_pairs(known)
         self.pool = make_pool(self.tasks, extra, config.small_cells)
@@ -173,44 +158,22 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
         set_rates(optimizers, system.schedule.factor(progress.step + 1))
         with system.precision.autocast():
             planned = system.net(packed, self._prompts(system.net, batch))
-        loss, sizes = planning_loss(planned, packed, deep=self.solver.deep_supervision)
+        loss, sizes = planning_loss(planned, packed)
         norms, applied = backward_and_step(
             loss + SIZE_WEIGHT * sizes, optimizers, [system.component], system.precision,
             self.config.clip_norm,
         )  # fmt: skip
-        progress.step += 1
         if applied:
-            system.update_mean(progress.step)
-        scored = score_items(planned, packed)
-        rate = self.pace.add(len(items))
-        first = self.pool[batch[0].task].id
+            system.update_mean(progress.step + 1)
+        first, norm = self.pool[batch[0].task].id, norms["agent"].item()
         shown = f"{len(batch)} groups of {GROUP} pairs" if self.solver.reads_prompt else f"{len(batch)} pairs"
-        event = self.events.emit(
-            "step",
-            step=progress.step,
-            epoch=progress.epoch,
-            batch=progress.batch,
-            pairs=len(items),
-            pairs_per_second=rate,
-            elapsed_seconds=self.pace.elapsed_seconds,
-            rule=f"{shown}, the first of task {first}",
-            **step_numbers(
-                system,
-                loss.item(),
-                SIZE_WEIGHT * sizes.item(),
-                norms["agent"].item(),
-                scored,
-            ),
-        )
-        progress.batch += 1
-        progress.means.add(event)
+        scored = score_items(planned, packed)
+        numbers = step_numbers(system, loss.item(), SIZE_WEIGHT * sizes.item(), norm, scored)
+        numbers["rule"] = f"{shown}, the first of task {first}"
+        self.tell_step(len(items), numbers, lambda: sample_fields(first, batch[0], items[0], planned))
         if not applied:
             losses = {"consistency": loss.item(), "size": sizes.item()}
-            self.warn(skipped_step(progress.step, losses, {"agent": norms["agent"].item()}))
-        if progress.step % self.config.sample_every == 0 or progress.step == 1:
-            self.events.emit(
-                "sample", step=progress.step, **sample_fields(first, batch[0], items[0], planned)
-            )
+            self.warn(skipped_step(progress.step, losses, {"agent": norm}))
         return applied
 
     def _prompts(self, net: SolverNet, batch: Sequence[ViewGroup]) -> Tensor | None:
@@ -247,11 +210,8 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
             found = self._placements[task, place] = self._placed[task].place(pair.input, pair.output)
         return found
 
-    def validate(self, mask_ratio: float | None = None) -> bool:
+    def answer_validation(self) -> Validation:
         """Answer pairs of the trained tasks that were never trained on, from demonstrations alone."""
-        if not self.fresh:
-            return False
-        began = time.monotonic()
         cells, exact, copies, blacks = list[float](), list[float](), list[float](), list[float]()
         sizes = list[float]()
         solved: dict[int, bool] = {}
@@ -268,11 +228,8 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
             solved[number] = solved.get(number, True) and right == 1.0
             if not self.go_on_validating():
                 raise StopRequested
-        count, progress = len(cells), self.progress
-        self.events.emit(
-            "validation",
-            step=progress.step,
-            split="training",
+        count = len(cells)
+        return Validation(
             inputs=count,
             cell_accuracy=sum(cells) / count,
             exact=int(sum(exact)),
@@ -283,12 +240,6 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
             copy_cell_accuracy=sum(copies) / count,
             black_cell_accuracy=sum(blacks) / count,
         )
-        progress.validated_at = progress.step
-        self.pace.leave_out(time.monotonic() - began)
-        mark = (sum(exact), sum(cells) / count)
-        improved = mark > progress.best
-        progress.best = max(mark, progress.best)
-        return improved
 
     @torch.inference_mode()
     def _answer(self, number: int, pair: Pair) -> tuple[Grid, bool]:
@@ -326,7 +277,7 @@ def solver_config(config: TrainConfig) -> SolverConfig:
                 raise ConfigError(f"agent_options takes key=value, not {part}.")
             options[key.strip()] = value.strip()
     solver = SolverConfig.from_mapping(options, text=True)
-    if foreign := [key for key in map(canonical, options) if key not in PRETRAINED]:
+    if foreign := [key for key in map(canonical, options) if key not in (*ARCHITECTURE, *RETIRED)]:
         raise ConfigError(
             f"agent_options: {foreign[0]} says how the agent adapts to a task (solve, eval), which "
             "pretraining does not."

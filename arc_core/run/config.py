@@ -7,16 +7,15 @@ preset over the default.
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import cast
 
 from arc_core.base.config_file import ConfigFile, read_config_file
 from arc_core.base.errors import ConfigError
-from arc_core.base.options import Setting, Value, canonical, option, settings_of, unknown_key
+from arc_core.base.options import CheckedOptions, Setting, Value, canonical, option, settings_of
 from arc_core.base.paths import expanded, full_path, name_or_full_path
 from arc_core.run.recipes import OF_OTHER_RECIPES, PIPELINE, PRESETS, RECIPES, SOLVER
 
@@ -36,8 +35,11 @@ WITH_MAX_BATCHES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Everything that a training run can be told. Construction checks every value."""
+class TrainConfig(CheckedOptions):
+    """Everything that a training run can be told.
+
+    A preset among the values is recorded, not applied: `resolve` applies presets.
+    """
 
     # How long, how fast, on what
     epochs: int = option(20, "Passes over the training pairs.", low=1, high=1_000_000)
@@ -66,7 +68,7 @@ class TrainConfig:
     )
 
     agent_options: str | None = option(
-        None, "With recipe solver: further settings of its agent, as in blocks=tied,encoder_blocks=2."
+        None, "With recipe solver: further settings of its agent, as in context_dim=32,encoder_blocks=2."
     )
 
     # Data
@@ -185,18 +187,6 @@ class TrainConfig:
         None, "With resume: go on in a new run of this name and leave the old one as it is."
     )
 
-    def __post_init__(self) -> None:
-        self.validate()
-
-    def validate(self) -> None:
-        """Check every value, and hold it as its type: 1 as 1.0 for a rate, "none" as None.
-
-        Raises:
-            ConfigError: At the first one of a wrong type or outside its range.
-        """
-        for setting in settings().values():
-            object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name)))
-
     @property
     def validation_limit(self) -> int | None:
         """Most test inputs of one validation; None is all of them."""
@@ -204,69 +194,25 @@ class TrainConfig:
             return WITH_MAX_BATCHES
         return self.validation_inputs
 
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, object]) -> Self:
-        """Build a configuration from keys in either spelling; what is left out keeps its default.
-
-        A preset among the values is recorded, not applied: `resolve` applies presets.
-
-        Raises:
-            ConfigError: On an unknown key, one given twice, a wrong type or a value outside its range.
-        """
-        return cls(**cast("dict[str, Any]", checked(values)))
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> Self:
-        """Read what `to_dict` wrote, as run.json holds it."""
-        return cls.from_mapping(values)
-
-    def to_dict(self) -> dict[str, Value]:
-        """Return every setting by name, as JSON writes them."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
     def own(self) -> dict[str, Value]:
-        """Return the settings that the recipe has, for run.json; `from_dict` reads them too."""
+        """Return the settings that the recipe has, for run.json; `from_mapping` reads them too."""
         absent = OF_OTHER_RECIPES[self.recipe]
         return {name: value for name, value in self.to_dict().items() if name not in absent}
 
 
-@functools.cache
 def settings() -> dict[str, Setting]:
     """List every setting by name, in the order of the config file."""
     return settings_of(TrainConfig)
-
-
-def checked(values: Mapping[str, object], *, text: bool = False) -> dict[str, Value]:
-    """Return the values under their one spelling, each checked.
-
-    Args:
-        values: Settings in either spelling.
-        text: Whether a string stands for the value it spells, as on the command line.
-
-    Raises:
-        ConfigError: On an unknown key, one given twice, a wrong type or a value outside its range.
-    """
-    known = settings()
-    result: dict[str, Value] = {}
-    for key, value in values.items():
-        name = canonical(key)
-        if name not in known:
-            raise unknown_key(key, known)
-        if name in result:
-            raise ConfigError(f"{name} is given twice, as {name} and as {name.replace('_', '-')}.")
-        setting = known[name]
-        result[name] = setting.parse(value) if text and isinstance(value, str) else setting.check(value)
-    return result
 
 
 def explicit_values(flags: Mapping[str, object], file: Path | None) -> dict[str, Value]:
     """Return what the user asked for by name, paths absolute: the file's values with the flags over them.
 
     Raises:
-        ConfigError: As `checked`; what stands in the file is refused with file and line.
+        ConfigError: As `TrainConfig.checked`; what stands in the file is refused with file and line.
     """
     values = _checked_file(read_config_file(file)) if file is not None else {}
-    return values | _paths_made_full(checked(flags, text=True))
+    return values | _paths_made_full(TrainConfig.checked(flags, text=True))
 
 
 def resolve(flags: Mapping[str, object], file: Path | None = None) -> TrainConfig:
@@ -336,7 +282,7 @@ def _checked_file(file: ConfigFile) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for key, value in file.values.items():
         try:
-            new = _paths_made_full(checked({key: value}))
+            new = _paths_made_full(TrainConfig.checked({key: value}))
             if new.keys() & values.keys():
                 raise ConfigError(f"{canonical(key)} is given twice.")
         except ConfigError as error:

@@ -147,7 +147,7 @@ def config_of(run: RunDirectory) -> TrainConfig:
     if not isinstance(content.get("config"), dict):
         raise RunError(f"{shown} is damaged: it holds no config.")
     try:
-        return TrainConfig.from_dict(stored_config(content))
+        return TrainConfig.from_mapping(stored_config(content))
     except ConfigError as error:
         raise RunError(f"{shown} is damaged: {error}") from None
 

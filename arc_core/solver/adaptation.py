@@ -15,7 +15,7 @@ from arc_core.solver.config import SolverConfig
 from arc_core.solver.net import SIZE_WEIGHT, SYMMETRIES, Planned, SolverNet, planning_loss
 from arc_core.solver.optimizers import solver_optimizers
 from arc_core.solver.refinement import PromptRefinement
-from arc_core.solver.terms import SolverTerms, cell_weights, size_factor, small_ones
+from arc_core.solver.terms import SolverTerms, cell_weights, size_factor
 from arc_core.training.optimizer import Component, MixedPrecision, Precision, backward_and_step, set_rates
 
 WARM_UP = 0.05
@@ -86,7 +86,7 @@ class Adaptation:
         made = solver_optimizers(
             net,
             [*self._prompt.parameters(), *self._terms.parameters()],
-            kind=config.adapt_optimizer,
+            kind="adamw",
             rate=config.adapt_lr,
             weight_decay=config.weight_decay,
         )
@@ -121,8 +121,7 @@ class Adaptation:
         """The loss of the plans, and the sum of all others by their weights."""
         config = self.config
         weights = cell_weights(planned, batch, config.hard_cell_gain) if config.hard_cell_gain else None
-        counted = small_ones(batch, self.step, steps) if config.warm_up == "small" else batch
-        loss, size_loss = planning_loss(planned, counted, deep=config.deep_supervision, weights=weights)
+        loss, size_loss = planning_loss(planned, batch, weights)
         others = SIZE_WEIGHT * size_factor(config.warm_up, self.step, steps) * size_loss
         if self._terms.on:
             even = batch.out_mask if weights is None else weights

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self, cast
+from dataclasses import dataclass
 
-from arc_core.base.errors import ConfigError
-from arc_core.base.options import Setting, Value, canonical, option, settings_of, unknown_key
+from arc_core.base.options import CheckedOptions, Setting, Value, option, settings_of
 
 ARCHITECTURE = (
     "width",
     "prompt_dim",
     "prompt",
     "steps",
-    "blocks",
-    "context",
     "context_dim",
-    "fusion",
     "encoder_blocks",
 )
 """The options that decide which weights there are; a weights file fixes them."""
 
+RETIRED: dict[str, Value] = {
+    "blocks": "untied",
+    "context": "pool",
+    "fusion": "film",
+    "deep_supervision": True,
+    "adapt_optimizer": "adamw",
+    "holdout": 0.0,
+}
+"""Options that docs/results.md could not tell from their defaults; docs/decisions.md has the figures."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class SolverConfig:
-    """Everything that the solver can be told. Construction checks every value."""
+class SolverConfig(CheckedOptions):
+    """Everything that the solver can be told."""
+
+    retired = RETIRED
 
     # Architecture
     width: int = option(64, "Channels of the planner.", low=8, high=1024)
@@ -38,33 +43,13 @@ class SolverConfig:
         choices=("learned", "demonstrations"),
     )
     steps: int = option(5, "Planning steps.", low=1, high=64)
-    blocks: str = option(
-        "untied",
-        "Whether each planning step has a block of its own, or all share one.",
-        choices=("untied", "tied"),
-    )
-    context: str = option(
-        "pool",
-        "What a cell sees beside its neighbourhood: maxima of its row, its column and the grid, what it "
-        "attends to in its row and its column, or nothing.",
-        choices=("pool", "attention", "none"),
-    )
-    context_dim: int = option(16, "Channels of each of those.", low=1, high=256)
-    fusion: str = option(
-        "film",
-        "How the prompt steers: by scaling and shifting every block, or concatenated to the input once.",
-        choices=("film", "concat"),
+    context_dim: int = option(
+        16, "Channels of the maxima of its row, its column and the grid that a cell sees.", low=1, high=256
     )
     encoder_blocks: int = option(1, "Blocks that read the input before it is planned on.", low=0, high=16)
-    deep_supervision: bool = option(True, "Train every planning step, the later ones more.")
 
     # Adaptation to a task
     adapt_lr: float = option(2e-3, "Highest learning rate of the adaptation to a task.", low=0, high=1)
-    adapt_optimizer: str = option(
-        "adamw",
-        "What moves the matrices of the planner: AdamW as all else, or Muon.",
-        choices=("adamw", "muon"),
-    )
     memory: int = option(
         3,
         "Pretrained tasks whose prompts, averaged, a task starts from: those that explain its demonstrations "
@@ -80,12 +65,6 @@ class SolverConfig:
     symmetries: bool = option(True, "Adapt and predict under the eight symmetries of the square.")
     batch_cells: int = option(
         3000, "Output cells of a step, about: more views of a small task.", low=1, high=10**6
-    )
-    holdout: float = option(
-        0.0,
-        "Share of the budget for choosing when to stop by a held-out demonstration; 0 trains to the end.",
-        low=0,
-        high=0.9,
     )
     max_steps: int = option(2000, "Most steps of one task, whatever the budget.", low=1, high=10**6)
     snapshots: int = option(3, "Moments in the last part of the adaptation that vote.", low=1, high=20)
@@ -113,8 +92,8 @@ class SolverConfig:
     )
     prompt_consistency: str = option(
         "off",
-        "What a pair's prompt is to be near: those of the task's other pairs, its own outcome, or nothing.",
-        choices=("off", "pairs", "outcome"),
+        "What a pair's prompt is to be near: its own outcome, or nothing.",
+        choices=("off", "outcome"),
     )
     lambda_prompt: float = option(0.3, "Weight of that nearness, where it is asked for.", low=0, high=1000)
     hard_cell_gain: float = option(
@@ -122,8 +101,8 @@ class SolverConfig:
     )
     warm_up: str = option(
         "off",
-        "What comes first: the sizes' loss, as in the seed, or small demonstrations.",
-        choices=("off", "size", "small"),
+        "What comes first: the sizes' loss, as in the seed, or nothing.",
+        choices=("off", "size"),
     )
     rl_refinement: float = option(
         0.0,
@@ -131,32 +110,6 @@ class SolverConfig:
         low=0,
         high=0.9,
     )
-
-    def __post_init__(self) -> None:
-        for setting in settings().values():
-            object.__setattr__(self, setting.name, setting.check(getattr(self, setting.name)))
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, object], *, text: bool = False) -> Self:
-        """Build a configuration from keys in either spelling; what is left out keeps its default.
-
-        Args:
-            values: Settings by name.
-            text: Whether a string stands for the value it spells, as on the command line.
-
-        Raises:
-            ConfigError: On an unknown key, one given twice, a wrong type or a value outside its range.
-        """
-        known, chosen = settings(), dict[str, Value]()
-        for key, value in values.items():
-            name = canonical(key)
-            if name not in known:
-                raise unknown_key(key, known)
-            if name in chosen:
-                raise ConfigError(f"{name} is given twice.")
-            setting = known[name]
-            chosen[name] = setting.parse(value) if text and isinstance(value, str) else setting.check(value)
-        return cls(**cast("dict[str, Any]", chosen))
 
     @property
     def reads_prompt(self) -> bool:
@@ -168,16 +121,11 @@ class SolverConfig:
         """Whether the prompt or a policy reads the demonstrations beside a test input that is answered."""
         return self.reads_prompt or self.rl_refinement > 0
 
-    def to_dict(self) -> dict[str, Value]:
-        """Return every setting by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
     def architecture(self) -> dict[str, Value]:
         """Return the settings that decide which weights there are."""
         return {name: getattr(self, name) for name in ARCHITECTURE}
 
 
-@functools.cache
 def settings() -> dict[str, Setting]:
     """List every setting by name."""
     return settings_of(SolverConfig)

@@ -4,7 +4,7 @@ The prompt is a vector learned for each task and symmetry (`prompt=learned`: it 
 adaptation to a task find), or it is read from the demonstrations (`prompt=demonstrations`).
 
 It is the seed's agent made small enough to be trained anew for each task: encoder, prompt, planning steps.
-What differs was chosen by measurement, and each choice is an option of `SolverConfig`.
+What differs was chosen by measurement, see docs/results.md.
 
 Shape legend: N pairs, M ways to lay an output over its input, H and W sides of the canvas, D channels,
 P prompt, C colours, T planning steps.
@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.pipeline.agent import SizeHead, one_hot
-from arc_core.solver.attention import AxialAttention
 from arc_core.solver.batch import WAYS, SolverBatch
 from arc_core.solver.config import SolverConfig
 
@@ -60,25 +59,17 @@ class Block(nn.Module):
     """Neighbourhood, context, prompt: one residual step on a canvas.
 
     Args:
-        config: Its widths and kind.
+        config: Its widths.
         steered: Whether a prompt scales and shifts what it sees.
     """
 
     def __init__(self, config: SolverConfig, *, steered: bool) -> None:
         super().__init__()
         wide = 2 * config.width
-        self.pooled = config.context == "pool"
-        self.attention = (
-            AxialAttention(config.width, config.context_dim) if config.context == "attention" else None
-        )
         self.norm = nn.LayerNorm(config.width)
         self.conv = Neighbourhood(config.width, wide)
-        inner = wide
-        if self.pooled:
-            self.reduce = nn.Linear(config.width, config.context_dim)
-            inner += 3 * config.context_dim
-        elif self.attention is not None:
-            inner += 2 * config.context_dim
+        self.reduce = nn.Linear(config.width, config.context_dim)
+        inner = wide + 3 * config.context_dim
         self.film = nn.Linear(config.prompt_dim, 2 * inner) if steered else None
         self.out = nn.Linear(inner, config.width)
         if self.film is not None:
@@ -89,10 +80,7 @@ class Block(nn.Module):
         """Take a step: [N, H, W, D], [N, P] where it is steered, and [N, H, W, 1] to [N, H, W, D]."""
         seen = self.norm(state) * mask
         inner = F.gelu(self.conv(seen.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        if self.pooled:
-            inner = torch.cat([inner, *self._context(seen, mask)], dim=-1)
-        elif self.attention is not None:
-            inner = torch.cat([inner, *self.attention(seen, mask)], dim=-1)
+        inner = torch.cat([inner, *self._context(seen, mask)], dim=-1)
         if self.film is not None and prompt is not None:
             scale, shift = self.film(prompt)[:, None, None, :].chunk(2, dim=-1)
             inner = inner * (1 + scale) + shift
@@ -198,10 +186,7 @@ class SolverNet(nn.Module):
         if prompts[0]:
             self.task_prompts = nn.Parameter(PROMPT_SCALE * torch.randn(*prompts, prompt))
         self.enter = nn.Linear(prompt, width)
-        tied = config.blocks == "tied"
-        self.planner = nn.ModuleList(
-            Block(config, steered=config.fusion == "film") for _ in range(1 if tied else config.steps)
-        )
+        self.planner = nn.ModuleList(Block(config, steered=True) for _ in range(config.steps))
         self.step_vectors = nn.Parameter(torch.zeros(config.steps, prompt))
         self.colors = nn.Linear(width, NUM_COLORS)
         self.copy_gain = nn.Linear(prompt, WAYS)
@@ -236,9 +221,8 @@ class SolverNet(nn.Module):
         keep = batch.out_mask[..., None].to(state.dtype)
         state = (state + self.enter(prompt)[:, None, None, :]) * keep
         logits = []
-        for step in range(self.config.steps):
-            block = self.planner[step % len(self.planner)]
-            state = block(state, prompt + self.step_vectors[step], keep)
+        for block, vector in zip(self.planner, self.step_vectors, strict=True):
+            state = block(state, prompt + vector, keep)
             logits.append(self.colors(state).float() + copied)
         return Planned(torch.stack(logits, dim=1), size_logits, prompt.float())
 
@@ -289,26 +273,23 @@ def _places(mask: Tensor) -> Tensor:
 
 
 def planning_loss(
-    planned: Planned, batch: SolverBatch, *, deep: bool, weights: Tensor | None = None
+    planned: Planned, batch: SolverBatch, weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the plans with the targets, and of the sizes.
+    """Cross-entropy of the plans with the targets, the later ones weighing more, and of the sizes.
 
     Args:
         planned: Of the batch.
         batch: Items without a target do not count.
-        deep: Whether every step counts, the later ones more, or the last one alone.
         weights: [N, h, w] of each cell, of mean 1 in each grid; None weighs all alike.
 
     Returns:
         Mean over the demonstrations of the mean over each one's cells, and the same for the sizes.
     """
-    steps = planned.logits.shape[1]
     known = batch.known
     share = known / known.sum().clamp_min(1)
     loss = planned.logits.new_zeros(())
-    for step, weight in enumerate(step_weights(steps) if deep else [0.0] * (steps - 1) + [1.0]):
-        if weight:
-            loss = loss + weight * (grid_losses(planned.logits[:, step], batch, weights) * share).sum()
+    for step, weight in enumerate(step_weights(planned.logits.shape[1])):
+        loss = loss + weight * (grid_losses(planned.logits[:, step], batch, weights) * share).sum()
     sides = F.cross_entropy(
         planned.size_logits.transpose(1, 2), batch.out_sizes - 1, reduction="none"
     )  # [N, 2]
@@ -330,6 +311,6 @@ def grid_losses(logits: Tensor, batch: SolverBatch, weights: Tensor | None = Non
 
 
 def step_weights(steps: int) -> list[float]:
-    """Weights of the planning steps under deep supervision: rising to the last, which has half; sum 1."""
+    """Weights of the planning steps in the loss: rising to the last, which has half; sum 1."""
     raw = [2.0 ** (step - steps + 1) for step in range(steps)]
     return [weight / sum(raw) for weight in raw]

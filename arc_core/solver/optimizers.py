@@ -29,11 +29,8 @@ HIDDEN = ("planner", "encoder", "transfer", "enter")
 
 
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
-    """Whether a parameter of `SolverNet` is a matrix between two layers, as Muon wants them.
-
-    The attention's table of distances is none, though it has two dimensions.
-    """
-    return parameter.ndim == 2 and name.endswith("weight") and name.split(".")[0] in HIDDEN
+    """Whether a parameter of `SolverNet` is a matrix between two layers, as Muon wants them."""
+    return parameter.ndim == 2 and name.split(".")[0] in HIDDEN
 
 
 def solver_optimizers(

@@ -6,11 +6,9 @@ steps: the same answers come out on the same machine and build whenever it is ru
 
 from __future__ import annotations
 
-import copy
-import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,10 +19,10 @@ from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Task
 from arc_core.data.views import make_views
 from arc_core.solver.adaptation import Adaptation
-from arc_core.solver.batch import Item, SolverBatch, pack
+from arc_core.solver.batch import Item, pack
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.memory import cells_of_trying, nearest_tasks
-from arc_core.solver.net import PROMPT_SCALE, SYMMETRIES, Planned, SolverNet, planning_loss
+from arc_core.solver.net import PROMPT_SCALE, SYMMETRIES, Planned, SolverNet
 from arc_core.solver.optimizers import TASK_PROMPTS
 from arc_core.solver.placed_task import MOST_SIZES, PlacedTask
 from arc_core.solver.voting import Ballot, Choice, choose
@@ -34,12 +32,6 @@ SECOND_SIZE_WEIGHT = 0.25
 
 LAST_PART = 0.4
 """Share of the steps at the end over which the snapshots that vote are spread."""
-
-HOLDOUT_LOOKS = 8
-"""Moments at which the held-out demonstration is looked at."""
-
-SMALLEST_HOLDOUT = 3
-"""Demonstrations that a task must have for one of them to be held out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,21 +89,17 @@ class Solver:
         self._generator = torch.Generator().manual_seed(mixed)
         views = make_views(config.color_maps, self._seeds, symmetries=config.symmetries)
         self.placed = PlacedTask(task.without_test_outputs(), views)
-        self._start = fresh_net(config, sum(self._seeds)).to(self.device)
+        net = fresh_net(config, sum(self._seeds)).to(self.device)
         known = None
         if weights is not None:
             tensors = dict(weights)
             known = tensors.pop(TASK_PROMPTS, None)
-            self._start.load_state_dict(tensors)
+            net.load_state_dict(tensors)
         self.memory_cells = 0 if known is None or not config.memory else cells_of_trying(known, self.placed)
-        self._start_prompt = self._first_prompt(known)
-        self._adaptation = self._fresh_adaptation()
+        self._start_prompt = self._first_prompt(net, known)
+        self._adaptation = Adaptation(net, config, self.device, self._start_prompt, sum(self._seeds))
 
-    def _fresh_adaptation(self) -> Adaptation:
-        net = copy.deepcopy(self._start)
-        return Adaptation(net, self.config, self.device, self._start_prompt, sum(self._seeds))
-
-    def _first_prompt(self, known: Tensor | None) -> Tensor:
+    def _first_prompt(self, net: SolverNet, known: Tensor | None) -> Tensor:
         """The prompt to start from under each symmetry, [8, P]."""
         shape = (SYMMETRIES, self.config.prompt_dim)
         if self.config.reads_prompt:
@@ -119,7 +107,7 @@ class Solver:
         if known is None:
             return PROMPT_SCALE * torch.randn(shape, generator=self._generator)
         if self.config.memory:
-            known = known[nearest_tasks(self._start, known, self.placed, self.config)]
+            known = known[nearest_tasks(net, known, self.placed, self.config)]
         return known.mean(dim=0).expand(shape)
 
     @property
@@ -129,17 +117,15 @@ class Solver:
         most = len(self.placed.views) // (2 if self.config.symmetries else 1)
         return max(1, min(most, round(self.config.batch_cells / cells)))
 
-    def training_batch(self, placed: PlacedTask, step: int) -> SolverBatch:
-        """Draw a step's demonstrations as a batch."""
-        return pack(self.training_items(placed, step)).to(self.device)
-
-    def training_items(self, placed: PlacedTask, step: int) -> list[Item]:
+    def training_items(self, step: int) -> list[Item]:
         """Draw a step's demonstrations: some views that share their orientation, so that little is padded."""
         turned = self.config.symmetries and step % 2 == 1
-        able = [number for number, view in enumerate(placed.views) if view.turned == turned]
+        able = [number for number, view in enumerate(self.placed.views) if view.turned == turned]
         order = torch.randperm(len(able), generator=self._generator)[: self.views_a_step].tolist()
         return [
-            item for group, place in enumerate(order) for item in placed.demonstrations(able[place], group)
+            item
+            for group, place in enumerate(order)
+            for item in self.placed.demonstrations(able[place], group)
         ]
 
     def look(self, steps: int, loss: float) -> AdaptationLook:
@@ -212,29 +198,25 @@ class Solver:
         """Adapt for so many steps in all and answer every test input.
 
         Args:
-            steps: Training steps, 0 to answer from the starting weights. Where a demonstration is held out,
-                its share of them is spent on it; where the prompt is refined, a share of the rest on that.
+            steps: Training steps, 0 to answer from the starting weights. Where the prompt is refined, a share
+                of them is spent on that.
             watch: Told how far it is, and shown what it predicts; None for nobody.
             looks: How often, about.
         """
-        fraction = 1.0
-        spent = round(self.config.holdout * steps)
-        if spent and len(self.placed.task.train) >= SMALLEST_HOLDOUT:
-            fraction, steps = self._stop_at(spent), steps - spent
         refining = round(self.config.rl_refinement * steps)
-        steps -= refining
-        planned_steps = max(1, round(fraction * steps)) if steps else 0
+        planned_steps = steps - refining
         every = max(1, planned_steps // looks)
         moments = snapshot_steps(planned_steps, self.config.snapshots)
         gathered: list[list[list[Ballot]]] = []
         adaptation = self._adaptation
         while adaptation.step < planned_steps:
-            loss = adaptation.train(self.training_batch(self.placed, adaptation.step), planned_steps)
+            batch = pack(self.training_items(adaptation.step)).to(self.device)
+            loss = adaptation.train(batch, planned_steps)
             step = adaptation.step
             if watch is not None and (step % every == 0 or step in (1, planned_steps)):
                 watch(self.look(planned_steps, loss))
             if refining and step == planned_steps:
-                adaptation.refine(lambda draw: self.training_items(self.placed, draw), refining)
+                adaptation.refine(self.training_items, refining)
             if step in moments:
                 gathered.append(self.ballots())
         gathered = gathered or [self.ballots()]
@@ -246,25 +228,6 @@ class Solver:
             )
             for query in range(len(self.placed.queries))
         ]
-
-    def _stop_at(self, steps: int) -> float:
-        """The share of the steps after which a demonstration that was held out was predicted best."""
-        task = self.placed.task
-        held = int(torch.randint(len(task.train), (), generator=self._generator))
-        kept = tuple(pair for number, pair in enumerate(task.train) if number != held)
-        placed = PlacedTask(replace(task, train=kept), self.placed.views)
-        probe = self._fresh_adaptation()
-        asked = [*placed.demonstrations(0), self.placed.demonstrations(0)[held]]
-        best, best_loss = 1.0, math.inf
-        for number in range(1, HOLDOUT_LOOKS + 1):
-            while probe.step < round(steps * number / HOLDOUT_LOOKS):
-                probe.train(self.training_batch(placed, probe.step), steps)
-            batch, planned = probe.plan(asked)
-            last = torch.arange(len(batch), device=self.device) == len(batch) - 1
-            loss = planning_loss(planned, replace(batch, known=last.float()), deep=False)[0].item()
-            if loss < best_loss:
-                best, best_loss = number / HOLDOUT_LOOKS, loss
-        return best
 
 
 def fresh_net(config: SolverConfig, seed: int, prompts: tuple[int, int] = (0, 0)) -> SolverNet:

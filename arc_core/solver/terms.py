@@ -8,10 +8,7 @@ Shape legend: N pairs, T planning steps, h and w sides of the outputs' canvas, C
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arc_core.data.grids import NUM_COLORS
@@ -36,9 +33,6 @@ BACKWARD_SHARE = 4
 
 SEED_EPOCHS = 20
 """Epochs of the seed's run, which an adaptation stands for where a schedule counts epochs."""
-
-SMALL_FIRST = 0.15
-"""Share of the steps over which larger demonstrations join the smallest: the seed's 3 epochs of 20."""
 
 
 class ColorPreferences(nn.Module):
@@ -88,10 +82,10 @@ class SolverTerms(nn.Module):
         super().__init__()
         self.config = config
         self._direction = config.bidirectional if config.lambda_bi else "off"
-        self._consistency = config.prompt_consistency if config.lambda_prompt else "off"
+        consistent = config.prompt_consistency == "outcome" and config.lambda_prompt > 0
         self.on = (
             self._direction != "off"
-            or self._consistency != "off"
+            or consistent
             or any((config.lambda_risk, config.lambda_amb, config.lambda_step, config.lambda_z))
         )
         self.preferences = ColorPreferences(config.prompt_dim) if config.lambda_risk else None
@@ -100,9 +94,7 @@ class SolverTerms(nn.Module):
             if self._direction == "planner"
             else None
         )
-        self.outcome = (
-            OutcomeEncoder(NUM_COLORS, config.prompt_dim) if self._consistency == "outcome" else None
-        )
+        self.outcome = OutcomeEncoder(NUM_COLORS, config.prompt_dim) if consistent else None
 
     def plan_backward(self, planned: Planned, batch: SolverBatch) -> Tensor | None:
         """Logits [N, T, h, w, C] of the plan from each output back to its input, its first step first.
@@ -149,9 +141,7 @@ class SolverTerms(nn.Module):
             if self.preferences is not None:
                 strayed = strayed + self.preferences.distance_from_anchor()
             terms["z_anchor"] = config.lambda_z, strayed
-        if self._consistency == "pairs":
-            terms["prompt"] = config.lambda_prompt, disagreement(planned.prompts, batch)
-        elif self.outcome is not None:
+        if self.outcome is not None:
             outcomes = self.outcome(one_hot(batch.targets, mask), mask)
             terms["prompt"] = config.lambda_prompt, prompt_term(planned.prompts, outcomes, outcomes[:0])
         known = batch.known / batch.known.sum().clamp_min(1)
@@ -228,22 +218,6 @@ def reconstruction_loss(logits: Tensor, batch: SolverBatch) -> Tensor:
     return entropy / under.sum(dim=(1, 2, 3)).clamp_min(1)
 
 
-def disagreement(prompts: Tensor, batch: SolverBatch) -> Tensor:
-    """One minus the mean cosine of each prompt with those of its group's other demonstrations, [N].
-
-    They were read from different demonstrations of one task under one view, and should say the same.
-
-    Args:
-        prompts: [N, P].
-        batch: A demonstration that is alone in its group has nothing to disagree with.
-    """
-    directions = F.normalize(prompts, dim=-1)
-    same = (batch.group[:, None] == batch.group[None, :]).float() * batch.known[None, :]
-    others = same * (1.0 - torch.eye(len(batch), device=same.device))
-    distance = 1.0 - directions @ directions.T
-    return (distance * others).sum(dim=1) / others.sum(dim=1).clamp_min(1)
-
-
 def cell_weights(planned: Planned, batch: SolverBatch, gain: float) -> Tensor:
     """Weights of the cells, more where the last step is wrong, [N, h, w] of mean 1 in each grid."""
     wrong = (planned.logits[:, -1].detach().argmax(dim=-1) != batch.targets).float() * batch.out_mask
@@ -260,20 +234,3 @@ def size_factor(warm_up: str, step: int, steps: int) -> float:
         return 1.0
     curriculum = SizeWarmupCurriculum()
     return curriculum.get_size_loss_weight(SEED_EPOCHS * step // max(steps, 1)) / curriculum.end
-
-
-def small_ones(batch: SolverBatch, step: int, steps: int) -> SolverBatch:
-    """The batch in which only demonstrations count that are small enough for a 0-based step.
-
-    The largest output that counts grows from the smallest of the batch to the largest over the first part of
-    the steps. For the others' prompts all of them stay what they are: call this after planning.
-    """
-    grown = step / max(1.0, SMALL_FIRST * steps)
-    if grown >= 1:
-        return batch
-    cells = batch.out_mask.sum(dim=(1, 2))
-    of_known = cells[batch.known > 0]
-    if not len(of_known):
-        return batch
-    largest = of_known.min() + grown * (of_known.max() - of_known.min())
-    return replace(batch, known=batch.known * (cells <= largest).float())

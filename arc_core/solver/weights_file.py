@@ -15,7 +15,7 @@ from arc_core.base.options import Value, canonical
 from arc_core.base.paths import bytes_of, full_path, is_file, refusal
 from arc_core.base.text import printable
 from arc_core.data.seen import SeenTasks
-from arc_core.solver.config import ARCHITECTURE, SolverConfig
+from arc_core.solver.config import ARCHITECTURE, RETIRED, SolverConfig
 
 NOTES = "arc_tui"
 """Entry of the file's header that holds everything beside the tensors, as JSON."""
@@ -106,7 +106,7 @@ def parse_notes(notes: object, shown: str) -> WeightsNotes:
     """
     parts = cast("dict[str, Any]", notes) if isinstance(notes, dict) else {}
     architecture, recipe = parts.get("architecture"), parts.get("recipe")
-    if not isinstance(architecture, dict) or set(architecture) != set(ARCHITECTURE):
+    if not isinstance(architecture, dict) or set(architecture) - RETIRED.keys() != set(ARCHITECTURE):
         raise CheckpointError(f"{shown} holds no weights of this version's solver.")
     try:
         seen = SeenTasks.from_json(parts.get("seen"), shown)

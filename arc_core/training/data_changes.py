@@ -10,9 +10,10 @@ from arc_core.base.errors import DataError
 from arc_core.base.names import first_of
 from arc_core.base.paths import exists, expanded
 from arc_core.base.text import printable
+from arc_core.data.seen import SeenTasks
 from arc_core.data.tasks import DATASET_NAMES, Pair, TaskSet
 from arc_core.run.config import TrainConfig
-from arc_core.run.directory import RunDirectory
+from arc_core.run.directory import SEEN, RunDirectory
 
 DIGEST_DIGITS = 12
 
@@ -37,6 +38,35 @@ def digest_of(pairs: Iterable[Pair]) -> str:
         for grid in (pair.input, pair.output):
             digest.update(b"none" if grid is None else b"%d %d " % grid.shape + grid.tobytes())
     return digest.hexdigest()
+
+
+def validation_print(inputs: Iterable[tuple[str, int, tuple[Pair, ...]]]) -> str:
+    """Identity of what validations answer, hex: marks count beside each other only under the same one.
+
+    Args:
+        inputs: Of each its task, its place in it, and all pairs that count: shown ones and its own.
+    """
+    digest = hashlib.sha256()
+    for task, place, pairs in inputs:
+        digest.update(f"{task!a} {place} {digest_of(pairs)}\n".encode())
+    return digest.hexdigest()
+
+
+def seen_so_far(run: RunDirectory, tasks: TaskSet) -> SeenTasks:
+    """What a run has been trained on once it has begun to train on these tasks, for run.json.
+
+    A run may go on with other data, and a branch goes on from what another run has learned: what was seen
+    stays seen.
+
+    Raises:
+        DataError: If run.json does not say it as it was written.
+    """
+    content = run.read()
+    if SEEN not in content:
+        return SeenTasks.of(tasks.tasks)
+    before = SeenTasks.from_json(content[SEEN], run.name)
+    known = cast("dict[str, object]", content.get("dataset", {})).get("sha256") == tasks.sha256
+    return before if known else before | SeenTasks.of(tasks.tasks)
 
 
 def what_differs(before: object, now: Mapping[str, Any]) -> str:

@@ -12,26 +12,34 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from arc_core.checkpoints.persistence import CheckpointFolder
+from arc_core.data.tasks import Pair, TaskSet
 from arc_core.run.config import TrainConfig
 from arc_core.run.course import Timeline
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.training.control import Control
-from arc_core.training.data_changes import require_places, what_differs
+from arc_core.training.data_changes import (
+    describe_tasks,
+    require_places,
+    seen_so_far,
+    validation_print,
+    what_differs,
+)
 from arc_core.training.diagnostics import Finding
-from arc_core.training.preflight import Plan
+from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
 from arc_core.training.progress import Progress
 from arc_core.training.resuming import (
     Start,
     Trainable,
     checkpoint_to_resume,
+    hold_best_to,
     live_settings,
     options_changed,
     schedule_jumps,
     start_or_resume,
 )
 from arc_core.training.saving import Saver
-from arc_core.training.telemetry import Pace
+from arc_core.training.telemetry import Pace, Validation
 from arc_core.training.trained_pairs import PairKey, TrainedPairs
 
 PAUSE_POLL_SECONDS = 0.05
@@ -40,9 +48,6 @@ B = TypeVar("B")
 
 S = TypeVar("S", bound=Trainable)
 """What is trained."""
-
-VALIDATION_OPTIONS = ("validate_on", "validation_inputs", "max_batches", "max_context")
-"""Settings that decide what validations answer."""
 
 
 class StopRequested(Exception):
@@ -58,6 +63,7 @@ class TrainingLoop(ABC, Generic[B, S]):
         events: Where to tell what happens.
 
     Attributes:
+        device: Where it computes.
         source: The checkpoint that the run goes on from; None where it begins.
         system: What is trained.
         progress: How far the run is.
@@ -78,6 +84,7 @@ class TrainingLoop(ABC, Generic[B, S]):
         self.events = events
         self.threads = config.threads or torch.get_num_threads()
         torch.set_num_threads(self.threads)
+        self.device = choose_device(config.device)
         self.source = checkpoint_to_resume(run, self.warn)
         if self.source is not None:
             require_places(config, run)
@@ -86,20 +93,30 @@ class TrainingLoop(ABC, Generic[B, S]):
         self,
         plan: Plan,
         build: Callable[[Path | None], S],
-        data: Mapping[str, Mapping[str, Any]],
-        noted: Mapping[str, Any],
-        validated_on: str | None,
+        tasks: TaskSet,
+        validated_on: Iterable[tuple[str, int, tuple[Pair, ...]]],
+        generated: Mapping[str, Mapping[str, Any]] | None = None,
+        **noted: Any,
     ) -> None:
         """Build the models, fresh or from the checkpoint; tell where the run begins and what differs.
 
         Args:
             plan: What lies ahead, of a run that begins; goes into run.json.
             build: Makes the models, see `start_or_resume`.
-            data: What run.json is to keep of the data, by entry.
+            tasks: What it is trained on.
+            validated_on: The inputs that validations answer, as `validation_print` takes them; may be none.
+            generated: What run.json is to keep of further data, by entry.
             noted: What else it is to keep.
-            validated_on: Identity of what validations answer; None where nothing is validated.
+
+        Raises:
+            PreflightError: If memory or disk is too small.
         """
         run, config = self.run, self.config
+        refuse_what_cannot_fit(plan, self.device, run.path)
+        inputs = list(validated_on)
+        self.validates = bool(inputs)
+        data = {"dataset": describe_tasks(tasks), **(generated or {})}
+        noted["seen"] = seen_so_far(run, tasks).to_json()
         persistence = CheckpointFolder(run.checkpoints, keep=config.keep_checkpoints)
         persistence.clean()
         start = start_or_resume(run, config, self.source, build, self.threads, self.warn)
@@ -116,11 +133,13 @@ class TrainingLoop(ABC, Generic[B, S]):
             persistence.given_up = Timeline.of(run).given_up_checkpoints(run.checkpoints)
             held = self.progress.position
             self._tell_what_differs(start, differs)
-        self._hold_best_to(validated_on, start.then, data_differs=any(differs.values()))
+        if self.validates:
+            answered = validation_print(inputs)
+            reset = hold_best_to(self.progress, answered, start.then, config, any(differs.values()))
+            if reset is not None:
+                self.warn(reset)
         self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held)
-        self.control = Control(
-            run, self.events, self.system, self.progress, validates=validated_on is not None
-        )
+        self.control = Control(run, self.events, self.system, self.progress, validates=self.validates)
         self.pace = Pace(start.elapsed_seconds)
 
     def _tell_what_differs(self, start: Start[S], differs: Mapping[str, str]) -> None:
@@ -140,29 +159,6 @@ class TrainingLoop(ABC, Generic[B, S]):
                         "The run goes on with what is there now; put the data back to go on as before.",
                     )
                 )
-
-    def _hold_best_to(self, validated_on: str | None, then: TrainConfig, *, data_differs: bool) -> None:
-        """Let the best mark stand only beside marks on the same validation data."""
-        progress = self.progress
-        if validated_on is None:
-            return
-        if progress.validated_on:
-            other = progress.validated_on != validated_on
-        else:  # a checkpoint that does not say
-            pairs = ((getattr(then, name), getattr(self.config, name)) for name in VALIDATION_OPTIONS)
-            other = data_differs or any(before != now for before, now in pairs)
-        progress.validated_on = validated_on
-        if other and progress.best:
-            exact, cells = progress.best
-            progress.best = ()
-            self.warn(
-                Finding(
-                    "best_reset",
-                    f"The best validation so far ({exact:.0f} exact, {cells:.4f} of the cells) was on other "
-                    "inputs than those of now, so it counts no more.",
-                    "The next validation is the best again, until a better one.",
-                )
-            )
 
     def _steps_of_the_run(self, batches_per_epoch: int, then: TrainConfig) -> int:
         """Steps taken and to come: no multiple of an epoch's where the batch size has changed."""
@@ -212,15 +208,61 @@ class TrainingLoop(ABC, Generic[B, S]):
 
     @abstractmethod
     def train_batch(self, batch: B) -> bool:
-        """Train on a batch, count the step and tell it; whether the step was taken, its numbers finite."""
+        """Train on a batch and `tell_step`; whether the step was taken, its numbers finite."""
+
+    def tell_step(
+        self, pairs: int, numbers: Mapping[str, Any], sample: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """Count a step and tell it.
+
+        Args:
+            pairs: How many it was trained on.
+            numbers: Of its event, beside its place in the run and its pace.
+            sample: Gives the grids of one of its pairs, which are told every so often.
+        """
+        progress, rate = self.progress, self.pace.add(pairs)
+        progress.step += 1
+        event = self.events.emit(
+            "step",
+            **progress.position,
+            pairs=pairs,
+            pairs_per_second=rate,
+            elapsed_seconds=self.pace.elapsed_seconds,
+            **numbers,
+        )
+        progress.batch += 1
+        progress.means.add(event)
+        if progress.step % self.config.sample_every == 0 or progress.step == 1:
+            self.events.emit("sample", step=progress.step, **sample())
 
     @abstractmethod
+    def answer_validation(self) -> Validation:
+        """Answer the inputs and score them; raises StopRequested when told to stop meanwhile."""
+
+    def advise(self, found: Validation, mask_ratio: float) -> Iterable[Finding]:
+        """What a validation at the end of an epoch gives reason to say, with the epoch's mean mask ratio."""
+        return ()
+
     def validate(self, mask_ratio: float | None = None) -> bool:
-        """Validate, and say whether it is the best so far.
+        """Validate if there is anything to validate on, and say whether it is the best so far.
 
         Args:
             mask_ratio: Mean of the epoch, for the advice at its end; None at other times.
         """
+        if not self.validates:
+            return False
+        began, progress = time.monotonic(), self.progress
+        found = self.answer_validation()
+        split = "evaluation" if self.config.validate_on == "evaluation" else "training"
+        self.events.emit("validation", step=progress.step, split=split, **dataclasses.asdict(found))
+        progress.validated_at = progress.step
+        for finding in () if mask_ratio is None else self.advise(found, mask_ratio):
+            self.warn(finding)
+        self.pace.leave_out(time.monotonic() - began)
+        mark = (float(found.exact), found.cell_accuracy)
+        improved = mark > progress.best
+        progress.best = max(mark, progress.best)
+        return improved
 
     def train(self) -> str:
         """Train to the end, or to where it is told to stop; returns the reason for `run_finished`."""

@@ -58,6 +58,14 @@ class MixedPrecision:
         """`float32`, `bfloat16` or `float16`."""
         return str(self.dtype).removeprefix("torch.")
 
+    def told(self) -> dict[str, Any]:
+        """What a step's event tells of it; the scale is 1 where nothing is scaled."""
+        return {
+            "dtype": self.dtype_name,
+            "scale": float(self.scaler.get_scale()),
+            "skipped_steps": self.skipped_steps,
+        }
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
         return {

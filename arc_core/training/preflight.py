@@ -61,6 +61,22 @@ class Plan:
         )
 
 
+def choose_device(name: str) -> torch.device:
+    """Resolve `auto`, and refuse a GPU that is not there.
+
+    Raises:
+        PreflightError: If the device is not on this machine.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise PreflightError(
+            f"device {name!r} is not here: torch sees {torch.cuda.device_count()} GPUs; use auto or cpu"
+        )
+    return device
+
+
 def runtime_bytes(device: torch.device) -> int:
     """What a training process takes on its device beside models and activations."""
     return RUNTIME_BYTES + (KERNEL_BYTES if device.type == "cpu" else 0)

@@ -29,6 +29,9 @@ from arc_core.training.saving import Saveable
 LOOP_FORM = {"system": {}, "elapsed_seconds": 0.0, "threads": 0, "saved_at": 0.0, "last_seq": 0}
 """What the loop adds to state.json beside its progress and build, as `require_form` takes it."""
 
+VALIDATION_OPTIONS = ("validate_on", "validation_inputs", "max_batches", "max_context")
+"""Settings that decide what validations answer."""
+
 SMALLEST_JUMP = 1e-3
 """Share of the base rate by which a schedule may differ from the one before without a word."""
 
@@ -251,6 +254,36 @@ def schedule_jumps(before: Schedule | None, now: Schedule, step: int, rate: floa
         f"The learning rate jumps: by its schedule agent_lr was {rate * before.factor(step):.3g} at step "
         f"{step} ({shapes[0]}) and is {rate * now.factor(step + 1):.3g} at step {step + 1} ({shapes[1]}).",
         "Take schedule constant and a lower agent_lr if the run is to go on gently.",
+    )
+
+
+def hold_best_to(
+    progress: Progress, validated_on: str, then: TrainConfig, now: TrainConfig, data_differs: bool
+) -> Finding | None:
+    """Let the best mark stand only beside marks on the same validation data; what is told if it does not.
+
+    Args:
+        progress: With the mark.
+        validated_on: Identity of what validations answer now.
+        then: The checkpoint's settings.
+        now: The present ones.
+        data_differs: Whether the data is not the run's of before.
+    """
+    if progress.validated_on:
+        other = progress.validated_on != validated_on
+    else:  # a checkpoint that does not say
+        pairs = ((getattr(then, name), getattr(now, name)) for name in VALIDATION_OPTIONS)
+        other = data_differs or any(before != after for before, after in pairs)
+    progress.validated_on = validated_on
+    if not other or not progress.best:
+        return None
+    exact, cells = progress.best
+    progress.best = ()
+    return Finding(
+        "best_reset",
+        f"The best validation so far ({exact:.0f} exact, {cells:.4f} of the cells) was on other "
+        "inputs than those of now, so it counts no more.",
+        "The next validation is the best again, until a better one.",
     )
 
 

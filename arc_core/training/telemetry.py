@@ -1,10 +1,11 @@
-"""What steps add up to: their pace, and the means of an epoch."""
+"""What steps add up to: their pace, the means of an epoch, and what a validation finds."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from arc_core.run.event_forms import GROUPS, NOT_IN_SOLVER
@@ -83,6 +84,33 @@ class EpochMeans:
             name: {part: [0.0, 0] for part in GROUPS[name]} if name in GROUPS else [0.0, 0]
             for name in MEAN_FIELDS
         }
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Phase 4's numbers; accuracies are means over the inputs.
+
+    Attributes:
+        inputs: Test inputs scored.
+        cell_accuracy: Share of right cells, at the predicted size.
+        exact: Inputs that are right in size and every cell.
+        tasks: Tasks that the inputs belong to.
+        tasks_solved: Tasks all of whose scored inputs are exact.
+        accuracy_delta: What the refinement of the prompt gained in cell accuracy.
+        size_accuracy: Share of sizes that are right.
+        copy_cell_accuracy: Cell accuracy of answering with the input.
+        black_cell_accuracy: Cell accuracy of answering with an all-black grid of the input's size.
+    """
+
+    inputs: int
+    cell_accuracy: float
+    exact: int
+    tasks: int
+    tasks_solved: int
+    accuracy_delta: float
+    size_accuracy: float
+    copy_cell_accuracy: float
+    black_cell_accuracy: float
 
 
 MEAN_FIELDS = ("pairs", "pairs_per_second", *(group for group in GROUPS if group != "amp"))

@@ -23,7 +23,6 @@ from arc_core.run.event_forms import (
     ValidationEvent,
     WarningEvent,
 )
-from arc_tui.looks.themes import Status
 from arc_tui.runs.fields import duration
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import (
@@ -39,6 +38,7 @@ from arc_tui.runs.sentences import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from arc_tui.looks.themes import Status
 
 BATCHES_BETWEEN_LINES = 50
 FEW_BATCHES = 100

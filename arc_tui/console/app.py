@@ -8,38 +8,56 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
+from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
 from arc_core.base.errors import ArcError
 from arc_core.run.directory import RunDirectory, lock_holder
-from arc_tui.console.crash import CrashScreen
-from arc_tui.console.machine import Machine
+from arc_tui.console.dialogs import CrashScreen
+from arc_tui.console.machine import Machine, MachineSample
 from arc_tui.console.main import MainScreen
-from arc_tui.console.messages import BatchArrived, MachineSampled
 from arc_tui.console.navigation import OpensScreens
-from arc_tui.console.options import Ending, Options
+from arc_tui.console.options import Options
 from arc_tui.console.palette import ActionProvider
-from arc_tui.looks.current import Looks
-from arc_tui.looks.themes import Theme
+from arc_tui.console.steering import MESSAGE_SECONDS
 from arc_tui.runs.engine import REFUSED_INPUT, Supervisor, cause, last_lines
 from arc_tui.runs.feed import Arrival, EventSource
 from arc_tui.runs.session import News, Session
 from arc_tui.runs.starting import command_line, prepare
 from arc_tui.runs.state import Phase
-from arc_tui.ui.crash_report import write_report
 from arc_tui.ui.keys import Scope, by_key, keymap
-from arc_tui.ui.signals import Signals
 from arc_tui.ui.terminal import Terminal
 
 MACHINE_SECONDS = 2.0
 THEME_SECONDS = 1.0
 
 
-class ConsoleApp(OpensScreens, inherit_bindings=False):
+class BatchArrived(Message):
+    """The feed has read more of a run.
+
+    Attributes:
+        batch: What is new.
+        generation: Which feed it comes from; one from a feed that was left since is ignored.
+    """
+
+    def __init__(self, batch: Arrival, generation: int) -> None:
+        super().__init__()
+        self.batch = batch
+        self.generation = generation
+
+
+class MachineSampled(Message):
+    """The machine was looked at."""
+
+    def __init__(self, sample: MachineSample) -> None:
+        super().__init__()
+        self.sample = sample
+
+
+class ConsoleApp(OpensScreens):
     """Shows a run and steers it.
 
     Args:
@@ -47,11 +65,16 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         options: What the console is opened with.
         supervisor: The training process that was started for the run; None where none was.
 
+    Attributes:
+        refused: Whether the training process refused its input, so that there is nothing to show.
+
     Raises:
         ArcError: If the run's run.json, the theme or the keys are refused.
     """
 
     TITLE = "arc-tui"
+    WHAT = "the console"
+    ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar = {ActionProvider}
     COMMAND_PALETTE_BINDING = "f20"
     """Textual wants one of its own; ours is in the table of keys."""
@@ -60,11 +83,8 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self, run: RunDirectory, options: Options | None = None, supervisor: Supervisor | None = None
     ) -> None:
         self.options = options if options is not None else Options()
-        self._looks = Looks(self.options.theme or self.options.settings.theme)
-        # Textual's own way without colour still sends greys, unless colours are left to the terminal.
-        super().__init__(ansi_color=True if self._looks.theme.colourless else None)
-        self._looks.show(self)
-        self.ending = Ending()
+        super().__init__(self.options.theme or self.options.settings.theme)
+        self.refused = False
         self.supervisor = supervisor if supervisor is not None else Supervisor()
         self.session = self._session_of(run)
         self.keys = keymap(self.options.settings.keys)
@@ -73,7 +93,6 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self._generation = 0
         self._machine = Machine(run.path, self._trainer)
         self._terminal = Terminal(self.options.settings, self._write, self.bell)
-        self._signals = Signals(self._end_by_signal)
         self._drawn_at = 0.0
         self._told_end = False
 
@@ -95,8 +114,6 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
     @on(MainScreen.Ready)
     def begin(self) -> None:
         """Begin to follow the run."""
-        if not self.is_headless:
-            self._signals.answer()
         self._terminal.open()
         self._start_source()
         self.set_interval(1 / self.options.settings.refresh, self._tick)
@@ -109,25 +126,6 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         self._stop_source()
         self._terminal.close()
         self._machine.close()
-        self._signals.ignore()
-
-    def _handle_exception(self, error: Exception) -> None:
-        # Textual's own hook for what nobody caught. It would print a traceback with the values of all
-        # variables; a report in a file serves better, and nothing of a run reaches the terminal.
-        self.ending.failed = True
-        self.ending.report = write_report(error, f"{self.size.width}x{self.size.height}, {self.screen_name}")
-        super()._handle_exception(error)
-        self._exit_renderables.clear()
-
-    @property
-    def screen_name(self) -> str:
-        """What is shown, for a report."""
-        return type(self.screen_stack[-1]).__name__ if self.screen_stack else "no screen"
-
-    @property
-    def looks(self) -> Theme:
-        """The theme on the screen."""
-        return self._looks.theme
 
     # The run
 
@@ -280,7 +278,7 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
             self._told_end = True
             self.supervisor.outcome.reason = state.reason
             if self.supervisor.outcome.steps == state.step:
-                self.ending.refused = True
+                self.refused = True
                 self.exit()
         elif code not in (0, REFUSED_INPUT):
             self.session.process_ended()
@@ -319,29 +317,15 @@ class ConsoleApp(OpensScreens, inherit_bindings=False):
         """Leave the console; the run goes on."""
         self.exit()
 
-    def action_theme(self) -> None:
-        """Take the next theme."""
-        try:
-            name = self._looks.next(self)
-        except ArcError as error:
-            self.main.tell(f"▲ {error}", "warning")
-            return
-        self.main.tell(f"Theme {name}", "accent", 3)
+    def tell(self, text: str, style: str = "muted", seconds: float | None = MESSAGE_SECONDS) -> None:
+        """Show a message on the main screen."""
+        self.main.tell(text, style, seconds)
 
     def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
-        """Save the screen as an SVG file in the folder where the console was opened."""
-        name = filename or time.strftime(f"{self.session.run.name}_%Y%m%d_%H%M%S.svg")
-        try:
-            saved = self.save_screenshot(name, path or str(Path.cwd()))
-        except OSError as error:
-            self.main.tell(f"✗ Cannot save the screenshot: {error.strerror}", "error")
-            return
-        self.main.tell(f"✓ Saved {Path(saved).name}", "good")
+        """Save the screen under the name of the run."""
+        self.PICTURE = self.session.run.name
+        super().action_screenshot(filename, path)
 
     def _write(self, text: str) -> None:
         if self._driver is not None and not self.is_headless:
             self._driver.write(text)
-
-    def _end_by_signal(self, number: int) -> None:
-        self.ending.signal = number
-        self.exit()

@@ -18,11 +18,11 @@ from arc_tui.console.options import Options
 from arc_tui.console.runs import RunChoice, RunsScreen, Wanted
 from arc_tui.console.timeline import TimelineChoice, TimelineScreen
 from arc_tui.runs.session import Session
+from arc_tui.ui.app import BaseApp
 from arc_tui.ui.help import HelpScreen
-from arc_tui.ui.sized_app import SizedApp
 
 
-class OpensScreens(SizedApp[None]):
+class OpensScreens(BaseApp[None]):
     """The part of the console that goes from screen to screen.
 
     Attributes:

@@ -1,11 +1,10 @@
-"""What a console is opened with, and how it ends."""
+"""What a console is opened with."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from arc_core.run.directory import RunDirectory
 from arc_tui.runs.feed import Arrival, EventSource, Feed
@@ -36,20 +35,3 @@ class Options:
     replay: bool = False
     source: SourceOf = Feed
     clock: Callable[[], float] = time.time
-
-
-@dataclass
-class Ending:
-    """How a console ended.
-
-    Attributes:
-        signal: The signal that ended it; None if the user left it.
-        failed: Whether it failed.
-        report: Where the report of that lies; None where none could be written.
-        refused: Whether the training process refused its input, so that there is nothing to show.
-    """
-
-    signal: int | None = None
-    failed: bool = False
-    report: Path | None = None
-    refused: bool = False

@@ -18,6 +18,7 @@ from arc_core.base.errors import ArcError, RunError
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, open_run
 from arc_tui.console.compare import CompareRuns
+from arc_tui.console.dialogs import confirm_start
 from arc_tui.console.lists import columns, description
 from arc_tui.drawing.rows import Row, fill, wrap
 from arc_tui.drawing.signs import PHASE_SIGNS
@@ -25,10 +26,9 @@ from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
 from arc_tui.runs.state import Phase, RunState, ValidationResult
-from arc_tui.ui.choice_list import ChoiceList
-from arc_tui.ui.confirm import confirm_start
 from arc_tui.ui.keyed import KeyedScreen
 from arc_tui.ui.keys import Scope
+from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
 
 RELOAD_SECONDS = 3.0
@@ -73,7 +73,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
     """
 
     SCOPE = Scope.RUNS
-    AUTO_FOCUS: ClassVar[str | None] = "ChoiceList"
+    AUTO_FOCUS: ClassVar[str | None] = "LazyList"
 
     class Listed(Message):
         """The folder has been read."""
@@ -106,8 +106,6 @@ class RunsScreen(KeyedScreen[RunChoice]):
         self._current = current
         self._lister = RunLister(Path(runs_dir))
         self._runs: list[ListedRun] = []
-        self._drawn: dict[str, tuple[ListedRun, str, int, Row]] = {}
-        """The row of each run as it was drawn last, with what it was drawn from."""
         self._shown: list[ListedRun] = []
         self._marked: list[str] = []
         self._word = ""
@@ -119,7 +117,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
     def compose(self) -> ComposeResult:
         """Make the parts."""
         yield RowsView(classes="title")
-        yield ChoiceList(empty="reading the folder")
+        yield LazyList(empty="reading the folder")
         yield Input(placeholder="part of a name", id="filter")
         yield RowsView(classes="details")
         yield self.key_line()
@@ -166,29 +164,20 @@ class RunsScreen(KeyedScreen[RunChoice]):
     @property
     def chosen(self) -> ListedRun | None:
         """The run under the cursor."""
-        at = self.query_one(ChoiceList).cursor
+        at = self.query_one(LazyList).cursor
         return self._shown[at] if at is not None and at < len(self._shown) else None
 
     def _draw(self, wanted: str | None = None) -> None:
-        choices = self.query_one(ChoiceList)
-        cells = max(choices.size.width, 40)
         word = self._word.casefold()
         self._shown = [run for run in self._runs if word in run.name.casefold()]
         names = [run.name for run in self._shown]
         cursor = names.index(wanted) if wanted in names else None
-        rows = [self._row(run, cells) for run in self._shown]
-        heading = columns([(head, "muted") for head in _HEADS], _widths(cells), cells)
-        choices.show(heading, rows, cursor)
+        self.query_one(LazyList).show(len(names), self._row, heading=_heading, cursor=cursor)
         self._draw_details()
 
-    def _row(self, run: ListedRun, cells: int) -> Row:
+    def _row(self, index: int, cells: int) -> Row:
+        run = self._shown[index]
         sign = f"{self._marked.index(run.name) + 1}" if run.name in self._marked else " "
-        drawn = self._drawn.get(run.name)
-        if drawn is None or drawn[:3] != (run, sign, cells):
-            drawn = self._drawn[run.name] = (run, sign, cells, self._draw_row(run, sign, cells))
-        return drawn[3]
-
-    def _draw_row(self, run: ListedRun, sign: str, cells: int) -> Row:
         here = "›" if run.name == self._current else " "
         name = printable(run.name, 100)
         if run.problem is not None:
@@ -211,7 +200,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         styles = ["accent", "text", f"state.{phase.value}", "text", "text", "muted", "muted"]
         return columns(list(zip(texts, styles, strict=True)), _widths(cells), cells)
 
-    @on(ChoiceList.Chosen)
+    @on(LazyList.Chosen)
     def describe_chosen(self) -> None:
         """Read what there is to know of the chosen run."""
         self._state = self._told = self.described = None
@@ -251,10 +240,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         elif chosen is not None and chosen.problem is not None:
             rows += wrap(f"{printable(chosen.name)}: {printable(chosen.problem)}", cells)
         rows = rows[:DETAIL_LINES]
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
 
     # Keys
 
@@ -262,7 +248,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         """Show the chosen run."""
         self._choose(Wanted.ATTACH)
 
-    @on(ChoiceList.Opened)
+    @on(LazyList.Opened)
     def attach_opened(self) -> None:
         """Show the run that was clicked twice."""
         self._choose(Wanted.ATTACH)
@@ -340,7 +326,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
     @on(Input.Submitted)
     def filter_done(self) -> None:
         """Go back to the list, which stays filtered."""
-        self.query_one(ChoiceList).focus()
+        self.query_one(LazyList).focus()
 
     def action_leave(self) -> None:
         """Leave the filter first, then the screen."""
@@ -348,7 +334,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         if field.display:
             field.value = ""
             field.display = False
-            self.query_one(ChoiceList).focus()
+            self.query_one(LazyList).focus()
         else:
             self.dismiss(None)
 
@@ -356,6 +342,10 @@ class RunsScreen(KeyedScreen[RunChoice]):
         """Show a message above the details."""
         self._told = text, style
         self._draw_details()
+
+
+def _heading(cells: int) -> Row:
+    return columns([(head, "muted") for head in _HEADS], _widths(cells), cells)
 
 
 def _widths(cells: int) -> tuple[int, ...]:

@@ -24,10 +24,10 @@ from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
 from arc_tui.runs.view import RunView
 from arc_tui.ui.chart import Chart, ChartSeries
-from arc_tui.ui.choice_list import ChoiceList
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.keyed import KeyedScreen
 from arc_tui.ui.keys import Scope, by_key
+from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView, looks
 
 REFRESH_SECONDS = 1.0
@@ -67,7 +67,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
     """
 
     SCOPE = Scope.TIMELINE
-    AUTO_FOCUS: ClassVar[str | None] = "ChoiceList"
+    AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     TimelineScreen Chart { height: 40%; min-height: 6; background: $surface-panel; }
     TimelineScreen .details { max-height: 6; }
@@ -119,7 +119,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         """Make the parts."""
         yield RowsView(classes="title")
         yield Chart([ChartSeries("loss.combined", "combined", "ema", "raw")])
-        yield ChoiceList(empty="no checkpoint yet")
+        yield LazyList(empty="no checkpoint yet")
         yield Input(placeholder="name of the new run", id="branch")
         yield RowsView(classes="details")
         yield self.key_line()
@@ -166,16 +166,16 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
     @property
     def chosen(self) -> SavedState | None:
         """The checkpoint under the cursor."""
-        at = self.query_one(ChoiceList).cursor
+        at = self.query_one(LazyList).cursor
         return self._saved[at] if at is not None and at < len(self._saved) else None
 
     def _draw(self, cursor: int | None = None) -> None:
-        choices = self.query_one(ChoiceList)
-        cells = max(choices.size.width, 40)
-        rows = [checkpoint_row(saved, self._best, cells) for saved in self._saved]
-        choices.show(checkpoint_heading(cells), rows, cursor)
+        self.query_one(LazyList).show(len(self._saved), self._row, heading=checkpoint_heading, cursor=cursor)
         self._draw_chart()
         self._draw_details()
+
+    def _row(self, index: int, cells: int) -> Row:
+        return checkpoint_row(self._saved[index], self._best, cells)
 
     def _draw_chart(self) -> None:
         chosen = self.chosen
@@ -194,19 +194,16 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
             rows.append([(printable(str(chosen.path), 200), "muted")])
         if self._told is not None:
             rows.append([self._told])
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
 
-    @on(ChoiceList.Chosen)
+    @on(LazyList.Chosen)
     def choose(self) -> None:
         """Put the chart's cursor at the chosen checkpoint."""
         self._cursor, self._told = None, None
         self._draw_chart()
         self._draw_details()
 
-    @on(ChoiceList.Opened)
+    @on(LazyList.Opened)
     def opened(self) -> None:
         """Open the checkpoint that was clicked twice."""
         self.action_timeline_open()
@@ -218,7 +215,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         if step is None or not self._saved:
             return
         distances = [abs(saved.step - step) for saved in self._saved]
-        self.query_one(ChoiceList).choose(distances.index(min(distances)))
+        self.query_one(LazyList).choose(distances.index(min(distances)))
         self._cursor = step
         self._draw_chart()
 
@@ -329,7 +326,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         field = self.query_one(Input)
         if field.display:
             field.display = False
-            self.query_one(ChoiceList).focus()
+            self.query_one(LazyList).focus()
         else:
             self.dismiss(None)
 

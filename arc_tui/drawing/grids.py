@@ -200,7 +200,7 @@ def _large_rows(picture: GridPicture, cell: CellSize, *, digits: bool) -> list[R
     found: list[Row] = []
     for y in range(rows):
         values = [_value(picture, y, x) for x in range(columns)]
-        wrong = [_is_wrong(picture, y, x) for x in range(columns)]
+        wrong = [is_wrong(picture, y, x) for x in range(columns)]
         for line in range(cell.rows):
             marked = line == middle
             runs = (
@@ -241,7 +241,7 @@ def _half(picture: GridPicture, y: int, x: int) -> tuple[str, str]:
     One that is wrong shows the sign on its own colour, and so hides the colour of the other.
     """
     upper, lower = _value(picture, y, x), _value(picture, y + 1, x)
-    upper_wrong, lower_wrong = _is_wrong(picture, y, x), _is_wrong(picture, y + 1, x)
+    upper_wrong, lower_wrong = is_wrong(picture, y, x), is_wrong(picture, y + 1, x)
     if upper_wrong or lower_wrong:
         sign = WRONG if upper_wrong and lower_wrong else UPPER_WRONG if upper_wrong else LOWER_WRONG
         return sign, _style(upper if upper_wrong else lower)
@@ -266,7 +266,7 @@ def _value(picture: GridPicture, y: int, x: int) -> str | None:
     return MISSING if y < len(target) and x < len(target[y]) else None
 
 
-def _is_wrong(picture: GridPicture, y: int, x: int) -> bool:
+def is_wrong(picture: GridPicture, y: int, x: int) -> bool:
     """Whether the prediction has a cell that the target has otherwise, or not at all."""
     value, target = _value(picture, y, x), picture.target
     if target is None or value is None or value == MISSING:

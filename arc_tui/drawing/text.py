@@ -1,4 +1,4 @@
-"""Texts that every view writes alike: columns, and a time of day."""
+"""Texts that every view writes alike: columns, a time of day, grids as coloured digits, and rows for rich."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import time
 from collections.abc import Sequence
 
 from rich.cells import cell_len
+from rich.text import Text
 
-from arc_tui.drawing.rows import padded
+from arc_tui.drawing.rows import Row, beside, padded
 from arc_tui.drawing.signs import shown
+from arc_tui.looks.themes import Theme
+
+GAP = 3
+"""Cells between two grids."""
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> list[str]:
@@ -37,3 +42,27 @@ def when(seconds: float) -> str:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
     except (OverflowError, ValueError, OSError):
         return "at an impossible time"
+
+
+def grids_beside(blocks: Sequence[tuple[str, Sequence[str]]]) -> list[Row]:
+    """Set grids of digits beside each other, two columns a cell, the digit in the second.
+
+    Args:
+        blocks: Each a title and a grid's rows; no rows show as a question mark.
+    """
+    drawn: list[tuple[list[Row], int]] = []
+    for title, rows in blocks:
+        cells: list[Row] = [[(f" {digit}", f"grid.{digit}") for digit in row] for row in rows]
+        wide = max(len(title), 2 * max(map(len, rows), default=1))
+        drawn.append(([[(title, "title")], *(cells or [[(" ?", "muted")]])], wide))
+    return beside(drawn, GAP)
+
+
+def text_of(row: Row, theme: Theme) -> Text:
+    """Return a row as rich prints it, in the colours of a theme."""
+    text = Text()
+    last = len(row) - 1
+    for place, (part, style) in enumerate(row):
+        shown = part.rstrip() if place == last and not style else part
+        text.append(shown, theme.style(style) if style else None)
+    return text

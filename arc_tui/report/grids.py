@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from arc_tui.drawing.grids import GridPicture, is_wrong
 from arc_tui.report.svg import Markup, element, label, text_of
-from arc_tui.runs.samples import UNKNOWN, Grid
+from arc_tui.runs.samples import UNKNOWN, cell_accuracy, size_of
 
 CELL = 14.0
 """Side of a cell where there is room."""
@@ -17,23 +17,8 @@ _LEAST_WIDTH = 118.0
 """Of a grid with its caption above it."""
 
 
-@dataclass(frozen=True)
-class Titled:
-    """A grid with its caption, and the grid that it should be.
-
-    Attributes:
-        caption: Stands above it.
-        grid: The grid.
-        right: Where given, cells that differ from it are marked, those outside it too.
-    """
-
-    caption: str
-    grid: Grid
-    right: Grid | None = None
-
-
-def draw(grids: Sequence[Titled], width: float, *, digits: bool = False) -> tuple[Markup, float]:
-    """Draw grids beside each other.
+def draw(grids: Sequence[GridPicture], width: float, *, digits: bool = False) -> tuple[Markup, float]:
+    """Draw grids beside each other, with crosses on the cells that differ from what they are held against.
 
     Args:
         grids: What to draw, from left to right.
@@ -43,7 +28,7 @@ def draw(grids: Sequence[Titled], width: float, *, digits: bool = False) -> tupl
     Returns:
         The drawing, and its height.
     """
-    sides = [max((len(row) for row in one.grid), default=0) for one in grids]
+    sides = [size_of(one.grid)[1] for one in grids]
     cell = CELL
     while (
         cell > 2 and sum(max(_LEAST_WIDTH, side * cell) for side in sides) + _GAP * (len(sides) - 1) > width
@@ -51,19 +36,20 @@ def draw(grids: Sequence[Titled], width: float, *, digits: bool = False) -> tupl
         cell -= 1
     x, parts, tallest = 0.0, [], 0.0
     for one, side in zip(grids, sides, strict=True):
-        parts.append(label(x, 14, one.caption, class_="tick"))
+        parts.append(label(x, 14, _caption(one), class_="tick"))
         parts.append(element("g", _cells(one, cell, digits=digits), transform=f"translate({x:.2f} {_TOP})"))
         x += max(_LEAST_WIDTH, side * cell) + _GAP
         tallest = max(tallest, len(one.grid) * cell)
     return "".join(parts), _TOP + tallest + _FOOT
 
 
-def size_of(grid: Grid) -> str:
-    """Write the size of a grid as rows by columns."""
-    return f"{len(grid)}x{max((len(row) for row in grid), default=0)}"
+def _caption(one: GridPicture) -> str:
+    rows, columns = size_of(one.grid)
+    share = "" if one.target is None else f", {cell_accuracy(one.grid, one.target):.0%}"
+    return f"{one.name} {rows}x{columns}{share}"
 
 
-def _cells(one: Titled, cell: float, *, digits: bool) -> Markup:
+def _cells(one: GridPicture, cell: float, *, digits: bool) -> Markup:
     parts: list[Markup] = []
     crosses: list[str] = []
     for y, row in enumerate(one.grid):
@@ -76,7 +62,7 @@ def _cells(one: Titled, cell: float, *, digits: bool) -> Markup:
                 middle = {"text_anchor": "middle", "style": f"font-size:{cell * 0.65:.1f}px"}
                 at = (x * cell + cell / 2, y * cell + cell * 0.73)
                 parts.append(label(*at, digit, class_=f"d{known}", **middle))
-            if one.right is not None and not _is(one.right, y, x, digit):
+            if is_wrong(one, y, x):
                 left, top, size = x * cell + cell * 0.28, y * cell + cell * 0.28, cell * 0.44
                 crosses.append(
                     f"M{left:.1f} {top:.1f}l{size:.1f} {size:.1f}m0 -{size:.1f}l-{size:.1f} {size:.1f}"
@@ -88,7 +74,3 @@ def _cells(one: Titled, cell: float, *, digits: bool) -> Markup:
             element("path", element("title", text_of("wrong cells")), class_="wrong", fill="none", d=d)
         )
     return "".join(parts)
-
-
-def _is(grid: Grid, y: int, x: int, digit: str) -> bool:
-    return y < len(grid) and x < len(grid[y]) and grid[y][x] == digit

@@ -6,10 +6,9 @@ from arc_core.base.text import printable
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.looks.themes import Theme
 from arc_tui.report import tables
-from arc_tui.report.look import FONT, style_sheet
 from arc_tui.report.panels import CHARTS, Picture, picture, sample_picture
 from arc_tui.report.record import Record
-from arc_tui.report.svg import Markup, element, text_of
+from arc_tui.report.svg import FONT, Markup, element, style_sheet, text_of
 from arc_tui.runs.samples import Sample
 from arc_tui.runs.state import Phase
 

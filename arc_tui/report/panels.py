@@ -1,24 +1,31 @@
-"""The pictures of a report, by name: what a paper or a page can show of a run."""
+"""The pictures of a report by name: what a paper or a page can show of a run, and each as a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 
-from arc_core.base.errors import ConfigError
+from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.options import unknown_key
 from arc_core.run.event_forms import COMPONENTS, LOSS_TERMS
+from arc_tui.drawing.grids import pictures_of
+from arc_tui.looks.themes import Theme
 from arc_tui.report import curves, grids
 from arc_tui.report.curves import CurvePoints, LineChart
 from arc_tui.report.record import Record
-from arc_tui.report.svg import Markup, element, label
+from arc_tui.report.svg import Markup, element, label, style_sheet, text_of
 from arc_tui.runs.marks import Mark, MarkKind
-from arc_tui.runs.samples import Sample, cell_accuracy
+from arc_tui.runs.samples import Sample
 
 SMOOTHING = 0.02
 """Half-life of the mean lines, as a share of the steps shown."""
+
+PNG_SCALE = 2
+"""Pixels for each unit of the drawing: enough for a column of print."""
 
 GRIDS = "grids"
 NAMES = {
@@ -69,44 +76,30 @@ def picture(record: Record, name: str, step: int | None = None) -> Picture:
 
 def sample_picture(sample: Sample, *, digits: bool = False) -> Picture:
     """Draw the grids of a sample beside each other, wrong cells crossed."""
-    target = sample.target
-
-    def predicted(name: str, grid: tuple[str, ...]) -> grids.Titled:
-        share = cell_accuracy(grid, target)
-        return grids.Titled(f"{name} {grids.size_of(grid)}, {share:.0%}", grid, target)
-
-    shown = [
-        grids.Titled(f"input {grids.size_of(sample.input)}", sample.input),
-        predicted("before", sample.before),
-        predicted("after", sample.after),
-        grids.Titled(f"target {grids.size_of(target)}", target),
-    ]
     edge = 12.0
-    drawing, height = grids.draw(shown, curves.WIDTH - 2 * edge, digits=digits)
+    drawing, height = grids.draw(pictures_of(sample), curves.WIDTH - 2 * edge, digits=digits)
     heading = f"Task {sample.task}, pair {sample.pair}, step {sample.step:,}"
     body = element("g", drawing, transform=f"translate({edge} 26)")
     ground = element("rect", class_="ground", width=curves.WIDTH, height=height + 36)
     return Picture(ground + label(edge, 18, heading, class_="title") + body, curves.WIDTH, height + 36)
 
 
-def _chart(record: Record, title: str, names: Sequence[tuple[str, str, str]], **how: bool) -> Markup:
-    """Draw series of the steps; each is dotted name, name in the legend, and look."""
-    first, last = _span(record)
-    drawn = [
-        _curve(record, dotted, shown, look, place if place < 8 else 0)
-        for place, (dotted, shown, look) in enumerate(names)
-    ]
-    return curves.draw(LineChart(title, first, last, drawn, _marks(record), **how))
+def _steps(title: str, names: Mapping[str, str], **how: bool) -> Callable[[Record], Markup]:
+    """Return what draws numbers that every step has: dotted names, each with its name in the legend."""
 
+    def drawn(record: Record) -> Markup:
+        first, last = _span(record)
+        count = curves.columns(first, last)
+        found: list[CurvePoints] = []
+        for place, (dotted, shown) in enumerate(names.items()):
+            window = record.history.window(dotted, first, last, count)
+            smooth = record.history.smoothed(dotted, window, max(2.0, SMOOTHING * (last - first)))
+            look, dash = LOOKS.get(dotted, str(place)), place if place < 8 else 0
+            steps, values = np.linspace(first, last, count), (window.low, window.high, window.mean)
+            found.append(CurvePoints(steps, shown, look, *values, smooth, dash))
+        return curves.draw(LineChart(title, first, last, found, _marks(record), **how))
 
-def _curve(record: Record, dotted: str, shown: str, look: str, dash: int) -> CurvePoints:
-    first, last = _span(record)
-    count = curves.columns(first, last)
-    window = record.history.window(dotted, first, last, count)
-    smooth = record.history.smoothed(dotted, window, max(2.0, SMOOTHING * (last - first)))
-    return CurvePoints(
-        np.linspace(first, last, count), shown, look, window.low, window.high, window.mean, smooth, dash
-    )
+    return drawn
 
 
 def _span(record: Record) -> tuple[int, int]:
@@ -116,60 +109,6 @@ def _span(record: Record) -> tuple[int, int]:
 
 def _marks(record: Record) -> list[Mark]:
     return record.history.marks(kinds=[kind for kind in MarkKind if kind in curves.MARKS])
-
-
-def _loss(record: Record) -> Markup:
-    names = [("loss.combined", "combined", "loss"), ("loss.efe_total", "EFE", "efe")]
-    return _chart(record, "Loss", names)
-
-
-def _loss_log(record: Record) -> Markup:
-    names = [("loss.combined", "combined", "loss"), ("loss.efe_total", "EFE", "efe")]
-    return _chart(record, "Loss, logarithmic", names, log=True)
-
-
-def _components(record: Record) -> Markup:
-    names = [(f"loss.{name}", _name(name), str(place)) for place, name in enumerate(LOSS_TERMS)]
-    return _chart(record, "Contributions to the EFE loss, weighted", names, zero=True)
-
-
-def _reward(record: Record) -> Markup:
-    parts = ("total", "d_acc", "d_size", "d_color", "d_rev")
-    names = [(f"reward.{name}", _name(name), str(place)) for place, name in enumerate(parts)]
-    return _chart(record, "Reward", names, zero=True)
-
-
-def _accuracy(record: Record) -> Markup:
-    names = [("accuracy.cell", "cells", "0"), ("accuracy.exact", "exact", "1")]
-    return _chart(record, "Accuracy of the training predictions", names, zero=True)
-
-
-def _gradients(record: Record) -> Markup:
-    names = [(f"grad_norm.{name}", _name(name), str(place)) for place, name in enumerate(COMPONENTS)]
-    return _chart(record, "Gradient norms before clipping, logarithmic", names, log=True)
-
-
-def _rates(record: Record) -> Markup:
-    names = [(f"learning_rate.{name}", _name(name), str(place)) for place, name in enumerate(COMPONENTS)]
-    return _chart(record, "Learning rates, logarithmic", names, log=True)
-
-
-def _memory(record: Record) -> Markup:
-    names = [("memory.threshold", "threshold", "0"), ("memory.ema", "mean accuracy", "1")]
-    return _chart(record, "Memory: what a pair must reach to be stored", names, zero=True)
-
-
-def _entries(record: Record) -> Markup:
-    return _chart(record, "Memory: entries", [("memory.entries", "entries", "0")], zero=True)
-
-
-def _curriculum(record: Record) -> Markup:
-    names = [("curriculum.size_weight", "size weight", "0"), ("hard_cells.mask_ratio", "wrong cells", "1")]
-    return _chart(record, "Size warm-up and hard cells", names, zero=True)
-
-
-def _speed(record: Record) -> Markup:
-    return _chart(record, "Pairs per second", [("pairs_per_second", "pairs/s", "0")], zero=True)
 
 
 def _validation(record: Record) -> Markup:
@@ -189,25 +128,76 @@ def _validation(record: Record) -> Markup:
     return curves.draw(LineChart("Validation", first, last, drawn, _marks(record), zero=True))
 
 
-def _name(field: str) -> str:
-    return NAMES.get(field, field)
+def _named(group: str, fields: Iterable[str]) -> dict[str, str]:
+    return {f"{group}.{field}": NAMES.get(field, field) for field in fields}
 
+
+LOSSES = {"loss.combined": "combined", "loss.efe_total": "EFE"}
+LOOKS = {"loss.combined": "loss", "loss.efe_total": "efe"}
+"""Numbers with a look of their own; others take that of their place in the chart."""
 
 CHARTS: dict[str, Callable[[Record], Markup]] = {
-    "loss": _loss,
-    "loss_log": _loss_log,
-    "components": _components,
-    "reward": _reward,
+    "loss": _steps("Loss", LOSSES),
+    "loss_log": _steps("Loss, logarithmic", LOSSES, log=True),
+    "components": _steps("Contributions to the EFE loss, weighted", _named("loss", LOSS_TERMS), zero=True),
+    "reward": _steps("Reward", _named("reward", ("total", "d_acc", "d_size", "d_color", "d_rev")), zero=True),
     "validation": _validation,
-    "accuracy": _accuracy,
-    "gradients": _gradients,
-    "rates": _rates,
-    "memory": _memory,
-    "entries": _entries,
-    "curriculum": _curriculum,
-    "speed": _speed,
+    "accuracy": _steps(
+        "Accuracy of the training predictions",
+        {"accuracy.cell": "cells", "accuracy.exact": "exact"},
+        zero=True,
+    ),
+    "gradients": _steps(
+        "Gradient norms before clipping, logarithmic", _named("grad_norm", COMPONENTS), log=True
+    ),
+    "rates": _steps("Learning rates, logarithmic", _named("learning_rate", COMPONENTS), log=True),
+    "memory": _steps(
+        "Memory: what a pair must reach to be stored",
+        {"memory.threshold": "threshold", "memory.ema": "mean accuracy"},
+        zero=True,
+    ),
+    "entries": _steps("Memory: entries", {"memory.entries": "entries"}, zero=True),
+    "curriculum": _steps(
+        "Size warm-up and hard cells",
+        {"curriculum.size_weight": "size weight", "hard_cells.mask_ratio": "wrong cells"},
+        zero=True,
+    ),
+    "speed": _steps("Pairs per second", {"pairs_per_second": "pairs/s"}, zero=True),
 }
 """Charts over the steps, in the order of the page."""
 
 PANELS = (*CHARTS, GRIDS)
 """Everything that can be drawn."""
+
+
+def svg_file(drawing: Picture, theme: Theme, title: str) -> str:
+    """Write a drawing as an SVG file of its own, in one theme's colours."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        + element(
+            "svg",
+            element("title", text_of(title)),
+            element("style", style_sheet(theme)),
+            drawing.content,
+            xmlns="http://www.w3.org/2000/svg",
+            width=drawing.width,
+            height=drawing.height,
+            viewBox=f"0 0 {drawing.width:g} {drawing.height:g}",
+        )
+        + "\n"
+    )
+
+
+def png_file(drawing: Picture, theme: Theme, title: str) -> bytes:
+    """Draw the same as PNG.
+
+    Raises:
+        RunError: If the package that draws it is not installed.
+    """
+    try:
+        library = cast(Any, importlib.import_module("resvg_py"))
+    except ImportError:
+        raise RunError(
+            "A PNG is drawn by the package resvg-py: pip install 'arc-tui[png]', or write --svg."
+        ) from None
+    return bytes(library.svg_to_bytes(svg_string=svg_file(drawing, theme, title), zoom=PNG_SCALE))

@@ -17,12 +17,12 @@ from arc_tui.results.evaluation_screen import ResultsScreen
 from arc_tui.results.evaluations import EvalResults, open_results
 from arc_tui.results.pair import ResultsPair
 from arc_tui.results.pair_screen import PairScreen
-from arc_tui.ui.app import ToolApp, ended
-from arc_tui.ui.prompt import Prompt
+from arc_tui.ui.app import BaseApp, ended
+from arc_tui.ui.dialog import Prompt
 from arc_tui.ui.settings import load_settings
 
 
-class ResultsApp(ToolApp[None], inherit_bindings=False):
+class ResultsApp(BaseApp[None]):
     """Browses evaluations.
 
     Args:

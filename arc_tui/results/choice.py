@@ -5,28 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_tui.results.evaluations import TaskResult
 from arc_tui.results.pair import PairedTask
 
-Key = Callable[[TaskResult], float]
+Shown = TypeVar("Shown", TaskResult, PairedTask)
 
-
-class Listed(Protocol):
-    """What can be listed: a task with its id."""
-
-    @property
-    def id(self) -> str:
-        """The task's id."""
-        ...
-
-
-T = TypeVar("T", bound=Listed)
-
-SORTS: dict[str, Key | None] = {
+SORTS: dict[str, Callable[[TaskResult], float] | None] = {
     "id": None,
     "confidence": lambda found: found.confidence,
     "cells": lambda found: found.cells,
@@ -60,54 +48,28 @@ class Chosen:
         return (self.only, self.size, self.words) != (EVERYTHING, EVERYTHING, "")
 
 
-def ordered(
-    tasks: Iterable[T], order: str, number: Callable[[T], float], *, reverse: bool = False
-) -> list[T]:
-    """Sort tasks.
-
-    Args:
-        tasks: In any order.
-        order: One of `SORTS`.
-        number: Gives what they are sorted by, where that is a number.
-        reverse: Whether to turn the order round; what has no number stays last.
-    """
-    by_id = sorted(tasks, key=lambda found: found.id)
-    if SORTS[order] is None:
-        return by_id[::-1] if reverse else by_id
-    known = [found for found in by_id if not math.isnan(number(found))]
-    known.sort(key=number, reverse=not reverse)
-    return [*known, *(found for found in by_id if math.isnan(number(found)))]
+def chosen_tasks(tasks: Iterable[Shown], chosen: Chosen) -> list[Shown]:
+    """Choose and sort tasks of one evaluation, or of two; what has no number stays last either way."""
+    found = sorted((one for one in tasks if _is_wanted(one, chosen)), key=lambda one: one.id)
+    number = SORTS[chosen.order]
+    if number is None:
+        return found[::-1] if chosen.reverse else found
+    numbers = {one.id: number(one.first if isinstance(one, PairedTask) else one) for one in found}
+    known = [one for one in found if not math.isnan(numbers[one.id])]
+    known.sort(key=lambda one: numbers[one.id], reverse=not chosen.reverse)
+    return [*known, *(one for one in found if math.isnan(numbers[one.id]))]
 
 
-def chosen_results(tasks: Iterable[TaskResult], chosen: Chosen) -> list[TaskResult]:
-    """Choose and sort tasks of one evaluation."""
-    found = [
-        one
-        for one in tasks
-        if chosen.only in (EVERYTHING, one.state) and _is_wanted(one.id, one.size_rules, chosen)
-    ]
-    return ordered(found, chosen.order, SORTS[chosen.order] or _nothing, reverse=chosen.reverse)
-
-
-def chosen_pairs(tasks: Iterable[PairedTask], chosen: Chosen) -> list[PairedTask]:
-    """Choose and sort tasks of two evaluations."""
-    found = [
-        one
-        for one in tasks
-        if chosen.only in (EVERYTHING, one.outcome)
-        and _is_wanted(one.id, (*one.first.size_rules, *one.second.size_rules), chosen)
-    ]
-    key = SORTS[chosen.order] or _nothing
-    return ordered(found, chosen.order, lambda one: key(one.first), reverse=chosen.reverse)
-
-
-def _is_wanted(name: str, rules: Sequence[str], chosen: Chosen) -> bool:
-    return (chosen.size == EVERYTHING or chosen.size in rules) and chosen.words.lower() in name.lower()
-
-
-def _nothing(found: TaskResult) -> float:
-    del found
-    return math.nan
+def _is_wanted(found: TaskResult | PairedTask, chosen: Chosen) -> bool:
+    if isinstance(found, PairedTask):
+        became, rules = found.outcome, (*found.first.size_rules, *found.second.size_rules)
+    else:
+        became, rules = found.state, found.size_rules
+    return (
+        chosen.only in (EVERYTHING, became)
+        and (chosen.size == EVERYTHING or chosen.size in rules)
+        and chosen.words.lower() in found.id.lower()
+    )
 
 
 def size_rules(tasks: Iterable[TaskResult]) -> list[str]:

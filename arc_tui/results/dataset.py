@@ -1,4 +1,4 @@
-"""Datasets and tasks: what they hold, filtered, with features and rule sentence; torch-free."""
+"""Datasets and tasks: what they hold, filtered, with features and rule sentence, and as lines and grids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.data.features import FEATURE_NAMES, describe
 from arc_core.data.grids import Grid, to_rows
-from arc_core.data.tasks import SPLITS, Task, TaskSet, load_tasks
+from arc_core.data.tasks import Pair, Task, TaskSet
+from arc_tui.drawing.rows import Row
+from arc_tui.drawing.text import aligned, grids_beside
 from arc_tui.results.size_rules import SIZE_RULES
 
 
@@ -110,19 +112,6 @@ def filtered(
     ]
 
 
-def load(source: str, split: str, *, skip_bad_tasks: bool = False) -> TaskSet:
-    """Load a dataset's split.
-
-    Raises:
-        ConfigError: If there is no such split.
-        DataError: If the data cannot be read.
-    """
-    for known in SPLITS:
-        if split == known:
-            return load_tasks(source, known, skip_bad_tasks=skip_bad_tasks)
-    raise ConfigError(f"There is no split {printable(split, 40)}: use training or evaluation.")
-
-
 def dataset_facts(tasks: TaskSet, shown: Sequence[TaskFacts]) -> dict[str, Any]:
     """Return a dataset's content as JSON writes it."""
     rules = Counter(facts.size_rule for facts in shown)
@@ -149,3 +138,52 @@ def task_json(task: Task, name: str) -> dict[str, Any]:
         ]
 
     return {**vars(task_facts(task)), "dataset": name, "train": pairs(task.train), "test": pairs(task.test)}
+
+
+def dataset_lines(tasks: TaskSet, shown: Sequence[TaskFacts]) -> list[str]:
+    """Write the tasks of a dataset that are to be shown, one a line."""
+    rows = [
+        (
+            printable(found.id, 60),
+            str(found.pairs),
+            str(found.inputs),
+            found.size_rule,
+            "".join(map(str, found.colours)),
+            str(found.largest),
+            printable(found.rule, 200),
+        )
+        for found in shown
+    ]
+    head = ("TASK", "PAIRS", "TESTS", "SIZE", "COLOURS", "CELLS", "RULE")
+    of_all = "" if len(shown) == len(tasks) else f" of {len(tasks):,}"
+    return [
+        *(f"Skipped: {printable(reason, 300)}" for reason in tasks.skipped),
+        *aligned([head, *rows], left=(0, 3, 4, 6)),
+        f"{len(shown):,}{of_all} tasks of {printable(tasks.name, 200)}",
+    ]
+
+
+def task_rows(task: Task, dataset_name: str) -> list[Row]:
+    """Draw a task: its id, rule, features, and every pair as grids."""
+    known = task_facts(task)
+    values = "  ".join(f"{feature} {value:.3g}" for feature, value in known.features.items())
+    rows: list[Row] = [
+        [(printable(task.id, 100), "title"), (f" of {printable(dataset_name, 200)}", "")],
+        [("Rule: ", "muted"), (printable(known.rule, 300), "")],
+        [("Size rule: ", "muted"), (f"{known.size_rule}; colours {''.join(map(str, known.colours))}", "")],
+        [("Features: ", "muted"), (values, "")],
+    ]
+    for title, pairs in (("Demonstration", task.train), ("Test", task.test)):
+        for number, pair in enumerate(pairs):
+            rows += [[], *_pair(f"{title} {number}", pair)]
+    return rows
+
+
+def _pair(title: str, pair: Pair) -> list[Row]:
+    height, width = pair.input.shape
+    blocks = [(f"{title}: input {height}x{width}", to_rows(pair.input))]
+    if pair.output is None:
+        blocks.append(("output not known", []))
+    else:
+        blocks.append(("output {}x{}".format(*pair.output.shape), to_rows(pair.output)))
+    return grids_beside(blocks)

@@ -13,19 +13,17 @@ from arc_tui.results.evaluations import EvalResults, EvalSummary, State, TaskRes
 from arc_tui.results.pair import PairedTask, PairOutcome, ResultsPair
 
 Facts = dict[str, Any]
+ASKED = (
+    *("dataset", "split", "seconds_per_task", "steps_per_task"),
+    *("seed", "device", "weights", "transductive"),
+)
+"""What is told of an assignment."""
 
 
 def eval_facts(one: EvalSummary) -> Facts:
     """Return an evaluation at a glance."""
-    return {
-        "name": one.path.name,
-        "dataset": one.dataset,
-        "tasks": one.tasks,
-        "done": one.done,
-        "solved": one.solved,
-        "begun": one.begun,
-        "problem": one.problem,
-    }
+    facts = vars(one)
+    return {"name": one.path.name, **{name: facts[name] for name in facts if name != "path"}}
 
 
 def results_facts(results: EvalResults, shown: Sequence[TaskResult]) -> Facts:
@@ -43,14 +41,7 @@ def _asked(results: EvalResults) -> Facts:
     return {
         "name": results.folder.path.name,
         "path": str(results.folder.path),
-        "dataset": assignment.dataset,
-        "split": assignment.split,
-        "seconds_per_task": assignment.seconds_per_task,
-        "steps_per_task": assignment.steps_per_task,
-        "seed": assignment.seed,
-        "device": assignment.device,
-        "weights": assignment.weights,
-        "transductive": assignment.transductive,
+        **{name: getattr(assignment, name) for name in ASKED},
         "seen": list(assignment.seen),
         "tasks": len(results.tasks),
         "done": results.done,

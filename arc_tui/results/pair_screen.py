@@ -8,37 +8,37 @@ from typing import ClassVar
 from arc_core.base.text import printable
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row
-from arc_tui.results.choice import EVERYTHING, Chosen, chosen_pairs, size_rules
+from arc_tui.results.choice import EVERYTHING, Chosen, size_rules
 from arc_tui.results.groups import GLYPHS, STYLES, demonstration_groups, paired_groups
 from arc_tui.results.pair import PairedTask, PairOutcome, ResultsPair
-from arc_tui.results.rows import id_cells, pair_heading, pair_row
+from arc_tui.results.rows import pair_heading, pair_row
 from arc_tui.results.tasks_screen import TasksScreen
 from arc_tui.results.text import asked, counted_lines
 
 
-class PairedTasks:
-    """The tasks of two evaluations.
+class PairScreen(TasksScreen[PairedTask]):
+    """Compares two evaluations.
 
     Args:
         pair: The evaluations.
+        chosen: What is shown at first.
     """
 
     FILTERS: ClassVar[Sequence[str]] = (EVERYTHING, *(outcome.value for outcome in PairOutcome))
     FILTER_NAMES: ClassVar[Mapping[str, str]] = {PairOutcome.FIRST: "A alone", PairOutcome.SECOND: "B alone"}
 
-    def __init__(self, pair: ResultsPair) -> None:
+    def __init__(self, pair: ResultsPair, chosen: Chosen | None = None) -> None:
+        super().__init__(pair.tasks, chosen)
         self.pair = pair
         self._names = f"A {pair.first.name}", f"B {pair.second.name}"
-        self._shown: list[PairedTask] = []
-        self._wide = id_cells([found.id for found in pair.tasks])
 
-    def ids(self) -> Sequence[str]:
-        """Return the ids of the tasks that are shown."""
-        return [found.id for found in self._shown]
-
-    def choose(self, chosen: Chosen) -> None:
-        """Choose and sort the tasks."""
-        self._shown = chosen_pairs(self.pair.tasks, chosen)
+    def on_mount(self) -> None:
+        """Say what was asked otherwise."""
+        notes = [*self.pair.first.notes, *self.pair.second.notes]
+        if notes:
+            self.tell(f"▲ {' '.join(notes)}", "warning")
+        elif different := self.pair.differences():
+            self.tell(f"Asked otherwise: {', '.join(different)}")
 
     def size_rules(self) -> Sequence[str]:
         """Return the size rules that occur."""
@@ -46,23 +46,21 @@ class PairedTasks:
 
     def heading(self, cells: int) -> Row:
         """Write what stands above the tasks."""
-        return pair_heading(cells, self._wide)
+        return pair_heading(cells, self.wide)
 
-    def row(self, index: int, cells: int) -> Row:
+    def row(self, found: PairedTask, cells: int) -> Row:
         """Write a task."""
-        return pair_row(self._shown[index], cells, self._wide)
+        return pair_row(found, cells, self.wide)
 
-    def told_of(self, index: int) -> Row:
+    def told_of(self, found: PairedTask) -> Row:
         """Write in a line what became of a task."""
-        found = self._shown[index]
         row: Row = [(printable(found.id, 40), "title")]
         for letter, one in zip("AB", (found.first, found.second), strict=True):
             row.append((f"  {letter} {GLYPHS[one.state]} {one.state.value}", STYLES[one.state]))
         return row
 
-    def groups(self, index: int, *, demonstrations: bool) -> Sequence[Sequence[Group]]:
+    def groups(self, found: PairedTask, *, demonstrations: bool) -> Sequence[Sequence[Group]]:
         """Return what may be shown of a task."""
-        found = self._shown[index]
         everything, brief = paired_groups(found, self._names)
         shown = [*everything, *demonstration_groups(found.first)] if demonstrations else everything
         return [shown, everything, brief, shown]
@@ -80,24 +78,3 @@ class PairedTasks:
         if different := self.pair.differences():
             lines.append(f"Asked otherwise: {', '.join(different)}")
         return [*lines, *counted_lines(self.pair)]
-
-
-class PairScreen(TasksScreen):
-    """Compares two evaluations.
-
-    Args:
-        pair: The evaluations.
-        chosen: What is shown at first.
-    """
-
-    def __init__(self, pair: ResultsPair, chosen: Chosen | None = None) -> None:
-        super().__init__(PairedTasks(pair), chosen)
-        self.pair = pair
-
-    def on_mount(self) -> None:
-        """Say what was asked otherwise."""
-        notes = [*self.pair.first.notes, *self.pair.second.notes]
-        if notes:
-            self.tell(f"▲ {' '.join(notes)}", "warning")
-        elif different := self.pair.differences():
-            self.tell(f"Asked otherwise: {', '.join(different)}")

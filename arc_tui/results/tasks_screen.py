@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Generic
 
 from rich.cells import cell_len
 from textual import on
@@ -14,12 +14,13 @@ from textual.widgets import Input
 
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row, wrap
-from arc_tui.results.choice import EVERYTHING, SORTS, Chosen
+from arc_tui.results.choice import EVERYTHING, SORTS, Chosen, Shown, chosen_tasks
 from arc_tui.results.keys import SECTIONS, TASKS
+from arc_tui.results.rows import id_cells
 from arc_tui.results.task_screen import Page, ResultTaskScreen
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.dialog import Notice
+from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 
@@ -33,58 +34,18 @@ LEAST_LIST, MOST_LIST = 28, 66
 """Cells of the list at least and at most."""
 
 
-class TaskList(Protocol):
-    """Tasks that can be listed, and what is to be shown of them."""
-
-    FILTERS: ClassVar[Sequence[str]]
-    """What `f` goes through."""
-    FILTER_NAMES: ClassVar[Mapping[str, str]]
-    """How some of these are written for the reader."""
-
-    def ids(self) -> Sequence[str]:
-        """Return the ids of the tasks that are shown, in their order."""
-        ...
-
-    def choose(self, chosen: Chosen) -> None:
-        """Choose and sort the tasks."""
-        ...
-
-    def size_rules(self) -> Sequence[str]:
-        """Return the size rules that occur."""
-        ...
-
-    def heading(self, cells: int) -> Row:
-        """Write what stands above the tasks."""
-        ...
-
-    def row(self, index: int, cells: int) -> Row:
-        """Write a task."""
-        ...
-
-    def told_of(self, index: int) -> Row:
-        """Write in a line what is known of a task."""
-        ...
-
-    def groups(self, index: int, *, demonstrations: bool) -> Sequence[Sequence[Group]]:
-        """Return what may be shown of a task's grids, what is wanted most first."""
-        ...
-
-    def summary(self) -> tuple[Row, Row]:
-        """Write what stands at the left and at the right of the first line."""
-        ...
-
-    def scores(self) -> list[str]:
-        """Write the scores."""
-        ...
-
-
-class TasksScreen(InspectScreen[None]):
-    """Shows tasks and the grids of the chosen one.
+class TasksScreen(InspectScreen[None], Generic[Shown]):
+    """Shows tasks and the grids of the chosen one; what they are and how they look is a child's matter.
 
     Args:
         tasks: The tasks.
         chosen: What is shown at first.
     """
+
+    FILTERS: ClassVar[Sequence[str]]
+    """What `f` goes through."""
+    FILTER_NAMES: ClassVar[Mapping[str, str]] = {}
+    """How some of these are written for the reader."""
 
     KEYS = TASKS
     SECTIONS = SECTIONS
@@ -96,14 +57,50 @@ class TasksScreen(InspectScreen[None]):
     TasksScreen GroupsView { background: $surface-background; }
     """
 
-    def __init__(self, tasks: TaskList, chosen: Chosen | None = None) -> None:
+    def __init__(self, tasks: Sequence[Shown], chosen: Chosen | None = None) -> None:
         super().__init__()
         self.tasks = tasks
+        self.wide = id_cells([found.id for found in tasks])
+        """Cells of the ids."""
+        self.shown: list[Shown] = []
+        """The tasks that are chosen, in their order."""
+        self.chosen_id: str | None = None
+        """The task under the cursor; None while there is none."""
         self.chosen = Chosen() if chosen is None else chosen
         self.demonstrations = True
         """Whether the demonstrations are shown where there is room."""
         self.digits = False
         """Whether each cell shows its digit."""
+
+    # What a child says of its tasks
+
+    def size_rules(self) -> Sequence[str]:
+        """Return the size rules that occur."""
+        raise NotImplementedError
+
+    def heading(self, cells: int) -> Row:
+        """Write what stands above the tasks."""
+        raise NotImplementedError
+
+    def row(self, found: Shown, cells: int) -> Row:
+        """Write a task."""
+        raise NotImplementedError
+
+    def told_of(self, found: Shown) -> Row:
+        """Write in a line what is known of a task."""
+        raise NotImplementedError
+
+    def groups(self, found: Shown, *, demonstrations: bool) -> Sequence[Sequence[Group]]:
+        """Return what may be shown of a task's grids, what is wanted most first."""
+        raise NotImplementedError
+
+    def summary(self) -> tuple[Row, Row]:
+        """Write what stands at the left and at the right of the first line."""
+        raise NotImplementedError
+
+    def scores(self) -> list[str]:
+        """Write the scores."""
+        raise NotImplementedError
 
     # The parts
 
@@ -137,23 +134,20 @@ class TasksScreen(InspectScreen[None]):
             cursor: The row to be chosen; None stays at the task that is.
         """
         before = self.chosen_id
-        self.tasks.choose(self.chosen)
-        ids = self.tasks.ids()
+        self.shown = chosen_tasks(self.tasks, self.chosen)
+        ids = [found.id for found in self.shown]
         if cursor is None:
             cursor = ids.index(before) if before in ids else 0
         empty = "no task is so; f, z and Esc show others" if self.chosen.narrowed else "no task"
         self.query_one(LazyList).show(
-            len(ids), self.tasks.row, heading=self.tasks.heading, cursor=cursor, empty=empty
+            len(ids),
+            lambda index, cells: self.row(self.shown[index], cells),
+            heading=self.heading,
+            cursor=cursor,
+            empty=empty,
         )
-        self._shown_id = ids[cursor] if ids else None
+        self.chosen_id = ids[cursor] if ids else None
         self.redraw()
-
-    _shown_id: str | None = None
-
-    @property
-    def chosen_id(self) -> str | None:
-        """The task under the cursor; None while there is none."""
-        return self._shown_id
 
     @property
     def at(self) -> int | None:
@@ -162,18 +156,19 @@ class TasksScreen(InspectScreen[None]):
 
     def redraw(self) -> None:
         """Draw the title, and the grids of the chosen task."""
-        left, right = self.tasks.summary()
+        left, right = self.summary()
         chosen = self.chosen
         if chosen.narrowed:
-            only = self.tasks.FILTER_NAMES.get(chosen.only, chosen.only)
+            only = self.FILTER_NAMES.get(chosen.only, chosen.only)
             parts = [part for part in (only, chosen.size) if part != EVERYTHING]
             parts += [f"/{chosen.words}"] if chosen.words else []
-            right = [(f"{len(self.tasks.ids()):,} shown: {', '.join(parts)}  ", "accent"), *right]
+            right = [(f"{len(self.shown):,} shown: {', '.join(parts)}  ", "accent"), *right]
         self.head(left, right)
         at = self.at
         facts, view = self.query_one("#facts", RowsView), self.query_one(GroupsView)
-        facts.show([] if at is None else [self.tasks.told_of(at)])
-        groups = [] if at is None else self.tasks.groups(at, demonstrations=self.demonstrations)
+        found = None if at is None else self.shown[at]
+        facts.show([] if found is None else [self.told_of(found)])
+        groups = [] if found is None else self.groups(found, demonstrations=self.demonstrations)
         view.show_groups(groups, what=self.chosen_id, digits=self.digits)
 
     # Messages
@@ -181,7 +176,7 @@ class TasksScreen(InspectScreen[None]):
     @on(LazyList.Chosen)
     def choice_changed(self, message: LazyList.Chosen) -> None:
         """Show what is chosen."""
-        self._shown_id = self.tasks.ids()[message.index]
+        self.chosen_id = self.shown[message.index].id
         self.redraw()
 
     @on(LazyList.Opened)
@@ -209,11 +204,11 @@ class TasksScreen(InspectScreen[None]):
             return
         pages = [
             Page(
-                name,
-                self.tasks.told_of(place),
-                lambda wanted, place=place: self.tasks.groups(place, demonstrations=wanted)[0],
+                found.id,
+                self.told_of(found),
+                lambda wanted, found=found: self.groups(found, demonstrations=wanted)[0],
             )
-            for place, name in enumerate(self.tasks.ids())
+            for found in self.shown
         ]
         screen = ResultTaskScreen(pages, at, demonstrations=self.demonstrations, digits=self.digits)
         self.app.push_screen(screen, self._returned)
@@ -224,14 +219,12 @@ class TasksScreen(InspectScreen[None]):
 
     def action_only(self) -> None:
         """Show only tasks of which the next thing is true."""
-        self.chosen = replace(self.chosen, only=_next(self.tasks.FILTERS, self.chosen.only))
+        self.chosen = replace(self.chosen, only=_next(self.FILTERS, self.chosen.only))
         self.again()
 
     def action_size(self) -> None:
         """Show only tasks with the next size rule."""
-        self.chosen = replace(
-            self.chosen, size=_next([EVERYTHING, *self.tasks.size_rules()], self.chosen.size)
-        )
+        self.chosen = replace(self.chosen, size=_next([EVERYTHING, *self.size_rules()], self.chosen.size))
         self.again()
 
     def action_sort(self) -> None:
@@ -270,7 +263,7 @@ class TasksScreen(InspectScreen[None]):
         """Show the scores."""
         cells = min(self.app.size.width, 84) - 6
         rows: list[Row] = [[]]
-        for line in self.tasks.scores():
+        for line in self.scores():
             head, gap, tail = line.rpartition(WIDE_GAP)
             if cell_len(line) <= cells:
                 rows.append([(line, "text")])

@@ -13,7 +13,7 @@ from arc_core.run.event_forms import Event
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.solve.screen import SolveScreen
 from arc_tui.solve.state import take
-from arc_tui.ui.app import ToolApp
+from arc_tui.ui.app import BaseApp
 
 POLL_SECONDS = 0.2
 
@@ -21,7 +21,7 @@ Poll = Callable[[], tuple[Sequence[Event], TaskAnswer | None]]
 """Gives the events that are new, and the answers once they are there; raises `ArcError` if solving failed."""
 
 
-class SolveApp(ToolApp[TaskAnswer], inherit_bindings=False):
+class SolveApp(BaseApp[TaskAnswer]):
     """Shows a task while it is solved; ends with the answers, or None where it was left before.
 
     Args:

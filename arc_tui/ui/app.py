@@ -1,4 +1,10 @@
-"""What the apps beside the console have in common: looks, signals, screenshots, and how they fail."""
+"""What all apps share: a terminal of any size, looks, signals, screenshots, and how they fail.
+
+A pseudo-terminal that nobody has given a size (docker exec, kubectl exec, a serial line) says that it has
+0 rows and 0 columns. Textual and rich take different sizes for that one, and so Textual lays everything
+out again for ever and hears no key. Here 0 is 0: nothing is drawn, keys are obeyed, and the first real
+size brings the app up.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual.app import ReturnType
+from rich.console import RenderableType
+from textual import events
+from textual.app import App, ReturnType
 from textual.binding import BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.screen import Screen
 
 from arc_core.base.errors import ArcError
 from arc_core.base.text import printable
@@ -17,16 +28,34 @@ from arc_tui.looks.themes import DEFAULT_THEME, Theme
 from arc_tui.ui.crash_report import write_report
 from arc_tui.ui.screen import InspectScreen
 from arc_tui.ui.signals import Signals
-from arc_tui.ui.sized_app import SizedApp
+from arc_tui.ui.terminal import terminal_size
 
 FAILED = 1
+THEME_TOLD_SECONDS = 3.0
 
 
-class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
-    """An app whose screens are `InspectScreen`s.
+class SizedDriver(LinuxDriver):
+    """Textual's driver, with one size for all who ask."""
+
+    def __init__(self, app: App[Any], **options: Any) -> None:
+        super().__init__(app, **options)
+        if self._size is None:
+            self._size = terminal_size()  # what the app goes by until the first resize
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        return terminal_size()
+
+
+class BaseApp(App[ReturnType], inherit_bindings=False):
+    """An app that waits, drawing nothing, while the terminal has no rows or no columns.
 
     Args:
         theme: Name of the theme.
+
+    Attributes:
+        signal: The signal that ended it; None if the user left it.
+        failed: Whether it failed.
+        report: Where the report of that lies; None where none could be written.
 
     Raises:
         ConfigError: If there is no such theme, or its file is refused.
@@ -43,12 +72,21 @@ class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
 
     def __init__(self, theme: str = DEFAULT_THEME) -> None:
         self._looks = Looks(theme)
-        super().__init__()
-        self._looks.show(self)  # pyright: ignore[reportArgumentType]
+        # Textual's own way without colour still sends greys, unless colours are left to the terminal.
+        super().__init__(ansi_color=True if self._looks.theme.colourless else None)
+        self._looks.show(self)
         self.signal: int | None = None
         self.report: Path | None = None
         self.failed = False
         self._signals = Signals(self._end_by_signal)
+        self._undrawn = False
+        """Whether something changed while there was no size."""
+
+    # The terminal
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return the driver that knows a terminal without a size."""
+        return SizedDriver
 
     def on_mount(self) -> None:
         """Answer signals."""
@@ -59,24 +97,55 @@ class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
         """Leave signals to whoever comes next."""
         self._signals.ignore()
 
+    def on_resize(self, event: events.Resize) -> None:
+        """Draw all of the screen: what changed while there was no size has not been drawn."""
+        if event.size and self._undrawn:
+            self._undrawn = False
+            for screen in self.screen_stack:
+                screen.refresh()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        # Textual's own way to the terminal. Without a size its screens keep the layout that they had.
+        if self.size:
+            super()._display(screen, renderable)
+        else:
+            self._undrawn = True
+
+    # The end
+
     def _handle_exception(self, error: Exception) -> None:
-        # Textual's own hook: a report in a file, so that no value of what is shown reaches the terminal.
+        # Textual's own hook for what nobody caught. It would print a traceback with the values of all
+        # variables; a report in a file serves better, and nothing of what is shown reaches the terminal.
         self.failed = True
-        self.report = write_report(error, f"{self.size.width}x{self.size.height}, {self.WHAT}")
+        self.report = write_report(error, f"{self.size.width}x{self.size.height}, {self.screen_name}")
         super()._handle_exception(error)
         self._exit_renderables.clear()
+
+    @property
+    def screen_name(self) -> str:
+        """What is shown, for a report."""
+        return type(self.screen_stack[-1]).__name__ if self.screen_stack else "no screen"
 
     def _end_by_signal(self, number: int) -> None:
         self.signal = number
         self.exit()
+
+    # What every app can do
 
     @property
     def looks(self) -> Theme:
         """The theme on the screen."""
         return self._looks.theme
 
-    def tell(self, text: str, style: str = "muted") -> None:
-        """Show a message on the screen that is on top."""
+    def tell(self, text: str, style: str = "muted", seconds: float | None = None) -> None:
+        """Show a message on the screen that is on top.
+
+        Args:
+            text: The message.
+            style: Its style.
+            seconds: How long it is shown where the screen has a place for messages that pass; None stays.
+        """
+        del seconds
         if isinstance(self.screen, InspectScreen):
             self.screen.tell(text, style)
 
@@ -87,7 +156,7 @@ class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
     def action_theme(self) -> None:
         """Take the next theme."""
         try:
-            self.tell(f"Theme {self._looks.next(self)}", "accent")  # pyright: ignore[reportArgumentType]
+            self.tell(f"Theme {self._looks.next(self)}", "accent", THEME_TOLD_SECONDS)
         except ArcError as error:
             self.tell(f"▲ {error}", "warning")
 
@@ -102,7 +171,7 @@ class ToolApp(SizedApp[ReturnType], inherit_bindings=False):
         self.tell(f"✓ Saved {Path(saved).name}", "good")
 
 
-def ended(app: ToolApp[Any], show_error: Callable[[str], None]) -> int:
+def ended(app: BaseApp[Any], show_error: Callable[[str], None]) -> int:
     """Tell how an app has ended.
 
     Args:

@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from arc_tui.drawing.rows import Row, width
 from arc_tui.ui.keys import ACTIONS, Action, Scope, by_key, shown
+from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
 
 
@@ -84,9 +85,11 @@ class KeyedScreen(Screen[ScreenResultType]):
             return
         action = self._actions.get(event.key)
         if action is not None:
-            event.stop()
-            event.prevent_default()
             self.call_next(self.run_action, action.call)
+        elif not (isinstance(self.focused, LazyList) and self.focused.press(event.key)):
+            return
+        event.stop()
+        event.prevent_default()
 
     def may_steer(self) -> bool:
         """Whether something may be asked of a run; says so where it may not."""

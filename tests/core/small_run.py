@@ -58,7 +58,7 @@ def opened(run: RunDirectory) -> Iterator[Trainer]:
 
     The steps are so quick that checkpoints would be owed; here each is written before the next step.
     """
-    config = TrainConfig.from_dict(run.read()["config"])
+    config = TrainConfig.from_mapping(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
         trainer = Trainer(run, config, events)
         is_due = trainer.saver.is_due

@@ -16,7 +16,7 @@ from terminal import Terminal, terminal
 from textual.app import App
 
 import arc_tui
-from arc_tui.ui.sized_app import SizedApp
+from arc_tui.ui.app import BaseApp
 
 SETTING_UP = 400
 """Bytes that an app sends beside what it draws: the modes of the terminal, and its title."""
@@ -83,7 +83,7 @@ def test_every_app_has_the_base_that_knows_a_terminal_without_size():
 
     apps = {kind for kind in kinds(App) if kind.__module__.startswith("arc_tui.")}
     assert {kind.__name__ for kind in apps} >= {"ConsoleApp", "InspectApp", "ResultsApp", "SolveApp"}
-    assert {kind for kind in apps if not issubclass(kind, SizedApp)} == set()
+    assert {kind for kind in apps if not issubclass(kind, BaseApp)} == set()
 
 
 @pytest.mark.slow

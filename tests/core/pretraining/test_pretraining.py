@@ -180,11 +180,19 @@ def test_sources_that_are_none_are_refused(tmp_path):
 
 
 def test_the_preset_asks_for_the_solvers_agent():
-    config = solver_config(resolve({"preset": "solver", "agent_options": "blocks=tied, encoder_blocks=2"}))
-    assert (config.width, config.prompt_dim, config.blocks, config.encoder_blocks) == (64, 128, "tied", 2)
-    with pytest.raises(ConfigError, match="no setting blocsk"):
-        solver_config(resolve({"preset": "solver", "agent_options": "blocsk=tied"}))
+    config = solver_config(resolve({"preset": "solver", "agent_options": "context_dim=8, encoder_blocks=2"}))
+    assert (config.width, config.prompt_dim, config.context_dim, config.encoder_blocks) == (64, 128, 8, 2)
+    with pytest.raises(ConfigError, match="no setting context_dmi"):
+        solver_config(resolve({"preset": "solver", "agent_options": "context_dmi=8"}))
     with pytest.raises(ConfigError, match="takes key=value"):
         solver_config(resolve({"preset": "solver", "agent_options": "tied"}))
     with pytest.raises(ConfigError, match="agent_options: lambda_risk says how the agent adapts to a task"):
         solver_config(resolve({"preset": "solver", "agent_options": "lambda-risk=5"}))
+
+
+def test_options_that_are_gone_are_passed_over_at_the_value_that_is_left_and_refused_at_any_other():
+    plain = solver_config(resolve({"preset": "solver"}))
+    gone = "blocks=untied, deep_supervision=true, holdout=0.0"
+    assert solver_config(resolve({"preset": "solver", "agent_options": gone})) == plain
+    with pytest.raises(ConfigError, match="blocks tied is not there any more: this version has"):
+        solver_config(resolve({"preset": "solver", "agent_options": "blocks=tied"}))

@@ -47,7 +47,7 @@ def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
 
 @contextlib.contextmanager
 def opened(run: RunDirectory) -> Iterator[Pretrainer]:
-    config = TrainConfig.from_dict(run.read()["config"])
+    config = TrainConfig.from_mapping(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
         trainer = Pretrainer(run, config, events)
         try:
@@ -181,6 +181,6 @@ def test_a_task_in_the_place_of_another_does_not_inherit_its_prompt(tmp_path: Pa
 
 
 def test_another_architecture_is_named(stopped: RunDirectory):
-    give(stopped, agent_options="blocks=tied")
-    with pytest.raises(CheckpointError, match="its architecture has blocks untied, the run now tied"):
+    give(stopped, agent_options="context_dim=8")
+    with pytest.raises(CheckpointError, match="its architecture has context_dim 16, the run now 8"):
         train(stopped)

@@ -45,7 +45,7 @@ def test_toml_round_trips_every_configuration(config: TrainConfig):
 
 @given(configs)
 def test_run_json_form_round_trips_every_configuration(config: TrainConfig):
-    assert TrainConfig.from_dict(config.to_dict()) == config
+    assert TrainConfig.from_mapping(config.to_dict()) == config
 
 
 def test_resolving_the_printed_configuration_gives_the_same_one(tmp_path: Path):
@@ -167,7 +167,7 @@ def test_validation_is_limited_to_64_inputs_when_batches_are():
         ({"recipe": "solver", "max_pairs": 3}, "max_pairs", "pipeline"),
         ({"extra_data": "re_arc.zip"}, "extra_data", "solver"),
         (
-            {"preset": "solver", "recipe": "pipeline", "agent_options": "blocks=tied"},
+            {"preset": "solver", "recipe": "pipeline", "agent_options": "encoder_blocks=2"},
             "agent_options",
             "solver",
         ),
@@ -197,5 +197,5 @@ def test_a_config_file_may_hold_options_of_the_other_recipe_at_their_defaults_as
 def test_a_runs_own_settings_are_those_of_its_recipe_and_are_read_back():
     solver = resolve({"preset": "solver"})
     assert not solver.own().keys() & {"lm", "lambda_risk", "reward_weight"}
-    assert TrainConfig.from_dict(solver.own()) == solver
+    assert TrainConfig.from_mapping(solver.own()) == solver
     assert TrainConfig().to_dict().keys() - TrainConfig().own().keys() == {"agent_options", "extra_data"}

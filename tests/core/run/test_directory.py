@@ -253,7 +253,7 @@ def test_lock_holds_where_the_disk_has_no_room_for_its_holders_name(
 def test_run_json_says_where_a_run_comes_from(tmp_path: Path):
     before = time.time()
     described = describe_run(TrainConfig(epochs=3), ["arc-tui", "train"])
-    assert TrainConfig.from_dict(described["config"]) == TrainConfig(epochs=3)
+    assert TrainConfig.from_mapping(described["config"]) == TrainConfig(epochs=3)
     assert described["versions"].keys() >= {"python", "torch", "transformers", "arc-tui"}
     assert described["created"] >= before
     assert described["argv"] == ["arc-tui", "train"]

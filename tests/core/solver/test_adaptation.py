@@ -4,7 +4,6 @@ import copy
 import math
 
 import numpy as np
-import pytest
 import torch
 
 from arc_core.data.sizes import Placement
@@ -31,9 +30,8 @@ def weights(adaptation):
     return [copy.deepcopy(part.state_dict()) for part in (adaptation._net, adaptation._mean_net)]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_step_whose_loss_is_not_finite_changes_no_weight_and_the_next_one_trains(optimizer):
-    adaptation = Adaptation(fresh_net(config(), 0), config(adapt_optimizer=optimizer), CPU)
+def test_a_step_whose_loss_is_not_finite_changes_no_weight_and_the_next_one_trains():
+    adaptation = Adaptation(fresh_net(config(), 0), config(), CPU)
     adaptation.train(demonstrations(), 10)
     kept = adaptation._prompt.task.detach().clone()
     before = weights(adaptation)[0]

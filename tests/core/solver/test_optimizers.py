@@ -1,7 +1,5 @@
 """The solver's optimizers: which weights Muon moves, how fast, and that every weight is moved once."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -56,15 +54,6 @@ def test_muon_moves_the_matrices_between_layers_and_nothing_else():
     ):
         assert name not in muon
     assert "muon" not in made("adamw")[1]
-
-
-def test_muon_leaves_the_attentions_table_of_distances_alone():
-    net, optimizers = made("muon", config=replace(CONFIG, context="attention"))
-    names = {id(p): name for name, p in net.named_parameters()}
-    muon = {names[id(p)] for p in optimizers["muon"].param_groups[0]["params"]}
-    assert "planner.0.attention.look.weight" in muon
-    assert "planner.0.attention.distances" in names.values()
-    assert not any("distances" in name for name in muon)
 
 
 def test_groups_keep_their_multiples_of_the_rate_and_follow_the_schedule():

@@ -64,7 +64,7 @@ def test_sizes_that_are_read_off_turned_views_are_turned_back():
 def test_steps_take_turns_between_views_that_are_turned_and_those_that_are_not():
     solver = Solver(task_without_a_size_rule(), replace(CONFIG, batch_cells=10**6))
     for step in range(4):
-        shown = {item.view for item in solver.training_items(solver.placed, step)}
+        shown = {item.view for item in solver.training_items(step)}
         wanted = {(v.symmetry, v.color_map) for v in solver.placed.views if v.symmetry % 2 == step % 2}
         assert shown == wanted
 
@@ -77,25 +77,6 @@ def test_pairs_are_placed_by_the_rule_of_the_tasks_size_where_it_gives_theirs():
     odd = grid(7, (7, 7))
     assert placed.place(task.train[0].input, odd) == Placement((7, 7))
     assert placed.queries[0].placements[0] == Placement(task.test[0].output.shape, corners[-1])
-
-
-def test_a_held_out_demonstration_is_never_trained_on_while_it_is_held_out(monkeypatch):
-    task, _ = task_of_crops()
-    solver = Solver(task, replace(CONFIG, holdout=0.5))
-    trained = []
-    draw = solver.training_items
-
-    def watched(placed, step):
-        trained.append(len(placed.task.train))
-        return draw(placed, step)
-
-    monkeypatch.setattr(solver, "training_items", watched)
-    assert 0 < solver._stop_at(8) <= 1
-    assert trained == [3] * 8
-    solver.solve(8)
-    assert set(trained[8:12]) == {3}
-    assert trained[12:]
-    assert set(trained[12:]) == {4}
 
 
 @pytest.mark.parametrize("symmetries", [True, False])

@@ -18,11 +18,9 @@ from arc_core.solver.solver import fresh_net
 from arc_core.solver.terms import (
     SolverTerms,
     cell_weights,
-    disagreement,
     input_under_output,
     reconstruction_loss,
     size_factor,
-    small_ones,
 )
 
 SMALL = {"width": 16, "prompt_dim": 12, "steps": 3, "context_dim": 4, "color_maps": 1, "amp": "off"}
@@ -36,7 +34,7 @@ ON = {
     "step": {"lambda_step": 0.7},
     "bidirectional": {"bidirectional": "flip", "lambda_bi": 0.7},
     "z_anchor": {"lambda_z": 0.7},
-    "prompt": {"prompt_consistency": "pairs", "lambda_prompt": 0.7},
+    "prompt": {"prompt_consistency": "outcome", "lambda_prompt": 0.7},
 }
 
 
@@ -264,16 +262,6 @@ def test_z_anchor_grows_with_the_square_of_what_the_prompt_strayed(batch, planne
     assert moved == pytest.approx(0.7 * (expected + strayed), rel=1e-4)
 
 
-def test_pairs_of_a_task_are_to_have_prompts_of_one_direction(batch, planned, shift):
-    found = values(terms_of(batch, **ON["prompt"]), planned, batch, shift)["prompt"]
-    one, two = (planned.prompts[number].detach().double().numpy() for number in (0, 1))
-    cosine = one @ two / np.linalg.norm(one) / np.linalg.norm(two)
-    # The third demonstration is alone in its group, and the query is no demonstration.
-    assert found.item() == pytest.approx(0.7 * 2 * (1 - cosine) / 3, rel=1e-4)
-    same = replace(planned, prompts=torch.ones(len(batch), 12) * torch.arange(1, 5)[:, None])
-    assert disagreement(same.prompts, batch).tolist() == pytest.approx([0] * 4, abs=1e-6)
-
-
 def test_a_step_down_the_outcomes_term_brings_prompts_nearer_their_own_outcomes(batch, planned, shift):
     terms = terms_of(batch, prompt_consistency="outcome", lambda_prompt=0.7)
     before = values(terms, planned, batch, shift)["prompt"]
@@ -319,34 +307,26 @@ def test_hard_cells_weigh_wrong_ones_up_within_each_grid(batch, planned):
     assert not weights.requires_grad
 
 
-@pytest.mark.parametrize("deep", [True, False])
-def test_the_plans_loss_takes_each_cell_by_its_weight(deep, batch, planned):
+def test_the_plans_loss_takes_each_cell_by_its_weight(batch, planned):
     weights = torch.rand_like(batch.out_mask)
-    by_step = step_weights(3) if deep else [0, 0, 1]
 
     def loss(number):
         height, width = OUT_SIZES[number]
         own = weights[number, :height, :width].double().numpy().ravel()
         of_target = shares(planned, number)[:, np.arange(height * width), target(batch, number)]
-        return sum(w * -(own * np.log(step)).mean() for w, step in zip(by_step, of_target, strict=True))
+        return sum(
+            w * -(own * np.log(step)).mean() for w, step in zip(step_weights(3), of_target, strict=True)
+        )
 
-    found, sizes = planning_loss(planned, batch, deep=deep, weights=weights)
+    found, sizes = planning_loss(planned, batch, weights)
     assert found.item() == pytest.approx(mean_of_known(loss), rel=1e-4)
-    assert torch.equal(sizes, planning_loss(planned, batch, deep=deep)[1])
+    assert torch.equal(sizes, planning_loss(planned, batch)[1])
 
 
 def test_sizes_warm_up_as_in_the_seeds_first_epochs():
     factors = [size_factor("size", step, 40) for step in (0, 1, 2, 4, 6, 39)]
     assert factors == pytest.approx([2, 2, 5 / 3, 4 / 3, 1, 1])
-    assert {size_factor(kind, step, 40) for kind in ("off", "small") for step in range(40)} == {1.0}
-
-
-def test_small_demonstrations_count_first_and_all_do_after_the_first_part(batch):
-    counted = [small_ones(batch, step, 100).known.tolist() for step in (0, 7, 8, 14, 15)]
-    # Of 15, 8 and 1 cells: the largest that counts grows from 1 to 15 over 15 steps.
-    assert counted == [[0, 0, 1, 0], [0, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [1, 1, 1, 0]]
-    query = replace(batch, known=torch.zeros(4))
-    assert small_ones(query, 0, 100).known.tolist() == [0] * 4
+    assert {size_factor("off", step, 40) for step in range(40)} == {1.0}
 
 
 def demonstrations():
@@ -371,7 +351,7 @@ def test_with_every_term_off_a_step_is_that_of_the_plain_loss_to_the_bit():
     batch = demonstrations()
     for step in range(3):
         optimizer.param_groups[0]["lr"] = config().adapt_lr * rate_factor(step, 6)
-        loss, sizes = planning_loss(net(batch, prompt(batch.views)), batch, deep=True)
+        loss, sizes = planning_loss(net(batch, prompt(batch.views)), batch)
         optimizer.zero_grad()
         (loss + SIZE_WEIGHT * sizes).backward()
         nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
@@ -393,7 +373,6 @@ def test_with_every_term_off_a_step_is_that_of_the_plain_loss_to_the_bit():
     [
         *ON.values(),
         {"bidirectional": "planner"},
-        {"prompt_consistency": "outcome"},
         {"hard_cell_gain": 4.0},
         {"warm_up": "size"},
     ],

@@ -2,9 +2,11 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
+from small_run import new_run, told, train
 
 from arc_core.training.telemetry import (
     MEAN_FIELDS,
@@ -138,3 +140,14 @@ def test_means_go_on_exactly_where_a_checkpoint_left_them() -> None:
 
 def test_an_epoch_without_steps_has_no_means() -> None:
     assert EpochMeans().means() == {}
+
+
+def test_a_step_is_told_with_its_place_its_pairs_and_its_pace(tmp_path: Path) -> None:
+    run = new_run(tmp_path, epochs=2, max_batches=2, batch_size=3, sample_every=3)
+    assert train(run) == "completed"
+    steps = told(run, "step")
+    places = [(step["step"], step["epoch"], step["batch"], step["pairs"]) for step in steps]
+    assert places == [(1, 0, 0, 3), (2, 0, 1, 3), (3, 1, 0, 3), (4, 1, 1, 3)]
+    assert all(step["pairs_per_second"] > 0 for step in steps)
+    assert [step["elapsed_seconds"] for step in steps] == sorted(step["elapsed_seconds"] for step in steps)
+    assert [sample["step"] for sample in told(run, "sample")] == [1, 3]

@@ -11,10 +11,9 @@ from textual.widgets import Input
 
 from arc_core.run.commands import TOO_OLD, Command
 from arc_tui.console.app import ConsoleApp
-from arc_tui.console.crash import CrashScreen
-from arc_tui.console.edit import EditScreen
+from arc_tui.console.dialogs import CrashScreen, EditScreen
 from arc_tui.runs.state import Phase
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.settings import Settings
 
 STEP = events_until_step(40)[-1]
@@ -163,7 +162,7 @@ async def test_leaving_asks_nothing_and_sends_nothing(tmp_path: Path, key: str):
             await pilot.press(key)
             await until(pilot, lambda: not app.is_running)
             assert live.commands() == []
-        assert not app.ending.failed
+        assert not app.failed
 
 
 @pytest.mark.parametrize("key", ["p", "c", "v", "e", "s"])

@@ -11,6 +11,7 @@ import pytest
 from piloting import console, text_of, until
 from raw_events import typed
 from recordings import console_events, events_until_step, killed_events, make_run
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -25,8 +26,8 @@ from arc_tui.runs.fields import size as size_text
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
 from arc_tui.ui.chart import Chart
-from arc_tui.ui.choice_list import ChoiceList
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
+from arc_tui.ui.list import LazyList
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 
@@ -50,7 +51,7 @@ def whole(runs: Path) -> RunDirectory:
 
 async def choose(pilot: Pilot[None], screen: RunsScreen, name: str) -> None:
     """Put the cursor on a run and wait for what is told of it."""
-    choices = screen.query_one(ChoiceList)
+    choices = screen.query_one(LazyList)
     choices.choose(next(at for at, run in enumerate(screen._shown) if run.name == name))
     await until(pilot, lambda: screen.described == name)
 
@@ -180,6 +181,17 @@ async def test_two_marked_runs_are_compared_on_one_chart(runs: Path):
         await until(pilot, lambda: compared.query_one(Chart).cursor == compared._cursor is not None)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is screen)
+
+
+async def test_keys_typed_faster_than_they_are_answered_keep_their_order(runs: Path):
+    async with console(whole(runs)) as (app, pilot):
+        screen, _ = await open_runs(app, pilot)
+        usable = [run.problem is None for run in screen._shown]
+        first = next(at for at in range(3) if usable[at] and usable[at + 1])
+        for key in ("home", *["down"] * first, "space", "down", "space"):
+            app.post_message(events.Key(key, None))
+        await until(pilot, lambda: len(screen._marked) == 2)
+        assert screen._marked == [run.name for run in screen._shown[first : first + 2]]
 
 
 async def test_run_is_not_compared_with_itself(runs: Path):

@@ -20,12 +20,11 @@ from arc_core.base.text import is_printable
 from arc_core.run.directory import RunDirectory
 from arc_tui.cli import app
 from arc_tui.commands.report import PANELS as NAMES_IN_HELP
-from arc_tui.drawing import ticks as axis
+from arc_tui.drawing import axes as axis
 from arc_tui.looks.themes import load_theme
 from arc_tui.report.curves import HEIGHT, WIDTH, CurvePoints, LineChart, draw
 from arc_tui.report.page import page
-from arc_tui.report.panels import CHARTS, PANELS, picture
-from arc_tui.report.picture import png_file, svg_file
+from arc_tui.report.panels import CHARTS, PANELS, picture, png_file, svg_file
 from arc_tui.report.record import Record, read_record
 from arc_tui.report.svg import element, text_of
 from arc_tui.runs.marks import Mark, MarkKind

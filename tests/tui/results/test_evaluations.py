@@ -33,7 +33,7 @@ from arc_core.data.grids import to_rows
 from arc_core.data.scoring import mcnemar
 from arc_core.evaluation.folder import EvalFolder, find_eval
 from arc_tui.drawing.rows import plain
-from arc_tui.results.choice import Chosen, chosen_pairs, chosen_results, size_rules
+from arc_tui.results.choice import Chosen, chosen_tasks, size_rules
 from arc_tui.results.evaluations import State, TaskResult, list_evals, newer, open_results
 from arc_tui.results.groups import brief_groups, input_groups, paired_groups, result_groups
 from arc_tui.results.pair import PairOutcome, ResultsPair
@@ -128,23 +128,23 @@ def test_tasks_that_the_weights_have_seen_are_told(evals: Path):
 
 def test_tasks_are_chosen_by_result_rule_and_words(evals: Path):
     tasks = open_results(make_eval(evals)).tasks
-    assert ids(chosen_results(tasks, Chosen())) == TASKS
-    assert ids(chosen_results(tasks, Chosen(only="solved"))) == sorted([SOLVED, SECOND])
-    assert ids(chosen_results(tasks, Chosen(size="ratio"))) == [SIZE]
-    assert ids(chosen_results(tasks, Chosen(only="failed", size="same"))) == [FAILED]
-    assert ids(chosen_results(tasks, Chosen(words="CA9"))) == [SOLVED]
+    assert ids(chosen_tasks(tasks, Chosen())) == TASKS
+    assert ids(chosen_tasks(tasks, Chosen(only="solved"))) == sorted([SOLVED, SECOND])
+    assert ids(chosen_tasks(tasks, Chosen(size="ratio"))) == [SIZE]
+    assert ids(chosen_tasks(tasks, Chosen(only="failed", size="same"))) == [FAILED]
+    assert ids(chosen_tasks(tasks, Chosen(words="CA9"))) == [SOLVED]
 
 
 def test_tasks_are_sorted_and_those_without_a_number_stay_last(evals: Path):
     tasks = open_results(make_eval(evals)).tasks
     falling = [SOLVED, PARTLY, FAILED, SECOND, SIZE]
     last = sorted([DAMAGED, PENDING])
-    assert ids(chosen_results(tasks, Chosen(order="confidence"))) == [*falling, *last]
-    assert ids(chosen_results(tasks, Chosen(order="confidence", reverse=True))) == [*falling[::-1], *last]
-    by_cells = ids(chosen_results(tasks, Chosen(order="cells")))
+    assert ids(chosen_tasks(tasks, Chosen(order="confidence"))) == [*falling, *last]
+    assert ids(chosen_tasks(tasks, Chosen(order="confidence", reverse=True))) == [*falling[::-1], *last]
+    by_cells = ids(chosen_tasks(tasks, Chosen(order="cells")))
     assert by_cells[:2] == sorted([SOLVED, SECOND])
     assert by_cells[4:] == [PARTLY, *last]
-    assert ids(chosen_results(tasks, Chosen(reverse=True))) == TASKS[::-1]
+    assert ids(chosen_tasks(tasks, Chosen(reverse=True))) == TASKS[::-1]
 
 
 def test_two_evaluations_are_counted_against_each_other(evals: Path):
@@ -158,7 +158,7 @@ def test_two_evaluations_are_counted_against_each_other(evals: Path):
     }  # fmt: skip
     assert pair.p_value == mcnemar(2, 1) == 1.0
     assert pair.differences() == ["seed 0 and 7"]
-    assert ids(chosen_pairs(pair.tasks, Chosen(only="first"))) == sorted([SECOND, SIZE])
+    assert ids(chosen_tasks(pair.tasks, Chosen(only="first"))) == sorted([SECOND, SIZE])
 
 
 def test_tasks_that_one_of_two_has_not_done_are_open(evals: Path):

@@ -46,5 +46,5 @@ def test_killed_run_is_seen_as_crashed_and_the_whole_one_as_finished(tmp_path):
 
 def test_run_json_is_a_configuration_without_paths_of_any_machine():
     content = console_run_json()
-    assert TrainConfig.from_dict(content["config"]).epochs == 3
+    assert TrainConfig.from_mapping(content["config"]).epochs == 3
     assert all(not word.startswith("/") for word in content["argv"])
