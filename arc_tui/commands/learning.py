@@ -75,7 +75,7 @@ def score_submission(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score a submission as ARC Prize does. It takes two attempts a test input, every cell right."""
-    from arc_core.base.names import first_of
+    from arc_core.base.text import first_of
     from arc_core.data.kaggle import read_submission
     from arc_core.data.scoring import score
     from arc_tui.results.scores import load_solutions, score_lines

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arc_core.base.errors import ConfigError, RunError
-from arc_core.base.names import full_name
 from arc_core.base.paths import expanded, refusal
-from arc_core.base.text import printable
+from arc_core.base.text import full_name, printable
 from arc_tui.commands.completion import theme_names
 from arc_tui.commands.learning import EVALS_DIR
 from arc_tui.commands.output import echo, echo_error
