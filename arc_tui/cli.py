@@ -1,30 +1,18 @@
-"""The command line: `arc-tui train`, `config`, `fetch-lm`, and those of `arc_tui.commands`."""
+"""The entry point of `arc-tui`: runs one of `arc_tui.commands`, and tells in one sentence what was wrong."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn, cast
 
 import typer
-from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
 
 from arc_core.base.errors import ArcError
-from arc_core.base.options import canonical, nearest
 from arc_core.base.text import printable
-from arc_core.run.config import settings, to_toml
-from arc_tui.commands import inspect as inspect_command
-from arc_tui.commands import learning
-from arc_tui.commands.completion import completion
-from arc_tui.commands.groups import CommandGroup
-from arc_tui.commands.options import FLAGS, Given, takes_options
-from arc_tui.commands.output import OutputLost, echo, echo_error, is_lost, open_streams, relay, settle
-from arc_tui.commands.report import report
-from arc_tui.commands.runs import register
-from arc_tui.commands.themes import settings as console_settings
-from arc_tui.commands.themes import themes
-from arc_tui.commands.train import train
-from arc_tui.runs.starting import configuration, has_terminal
+from arc_tui.commands.groups import COMPLETE, CommandGroup
+from arc_tui.commands.output import OutputLost, echo, echo_error, is_lost, open_streams, settle
 from arc_tui.ui.terminal import forget_unusable_sizes
 
 BAD_INPUT = 2
@@ -77,52 +65,6 @@ def arc_tui(
         echo(context.get_help())
 
 
-def train_command(given: Given) -> None:
-    """Make a run, start its training and open the console on it.
-
-    Without a terminal, or with --headless or --detach, it prints lines instead.
-    """
-    if _opens_console(given):
-        from arc_tui.commands.attach import (
-            train as train_in_console,  # other commands need not wait for Textual
-        )
-
-        code = train_in_console(given.flags, given.file, sys.argv, given.theme, echo, echo_error)
-    else:
-        code = train(given.flags, given.file, sys.argv, echo_error)
-    raise typer.Exit(code)
-
-
-def _opens_console(given: Given) -> bool:
-    """Whether the console is wanted and possible."""
-    options = configuration(given.flags, given.file)
-    return has_terminal() and not options.headless and not options.detach
-
-
-def config_command(given: Given) -> None:
-    """Print the configuration of `train` as a config file. Every option is explained."""
-    echo(to_toml(configuration(given.flags, given.file)), nl=False)
-
-
-app.command("train")(takes_options(train_command, themed=True))
-app.command("config")(takes_options(config_command))
-register(app)
-inspect_command.register(app)
-app.command("report")(report)
-app.command("themes")(themes)
-app.command("completion")(completion)
-app.command("settings")(console_settings)
-learning.register(app)
-
-
-@app.command("fetch-lm")
-def fetch_lm(
-    name: Annotated[str, typer.Argument(help="The language model to fetch, as --lm names it: smollm2.")],
-) -> None:
-    """Fetch a language model, so that --lm finds it. It is kept in the user's cache."""
-    raise typer.Exit(relay("arc_core.pipeline.fetch_lm", name))
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 crashed or output lost, 2 bad input told in one sentence.
 
@@ -130,7 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     forget_unusable_sizes()
     open_streams()
-    completion_init()
+    if COMPLETE in os.environ:
+        from arc_tui.commands.completion import prepare
+
+        prepare()
     try:
         code = _run(arguments)
     except OutputLost:
@@ -161,10 +106,14 @@ def _usage_problem(error: BaseException) -> str:
     """Return what is wrong with the command line as one sentence, with the nearest right name."""
     if type(error).__name__ != "NoSuchOption":
         return printable(cast(Any, error).format_message())
+    # Here, as no other command line needs them.
+    from arc_core.base.options import canonical, nearest
+    from arc_core.run.config import settings
+
     context = cast(Any, error).ctx
     flag = cast(str, cast(Any, error).option_name)
     shown, name = printable(flag, 60), canonical(flag.lstrip("-"))
-    own = _flags_of(context.command) if context is not None else list(FLAGS)
+    own = _flags_of(context.command) if context is not None else []
     # Of --set, `train` and `config` take every setting of the configuration, other commands a few of others.
     others = settings() if "config" in own else ()
     if name in others:
@@ -180,7 +129,7 @@ def _usage_problem(error: BaseException) -> str:
 def _flags_of(command: Any) -> list[str]:
     """The names of the flags that a command takes."""
     return [
-        canonical(flag.removeprefix("--"))
+        flag.removeprefix("--").replace("-", "_")
         for parameter in command.params
         for flag in parameter.opts
         if flag.startswith("--")

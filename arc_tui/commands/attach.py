@@ -1,45 +1,75 @@
-"""Opens the console: on a run that `arc-tui train` has just made, or on one that is there already."""
+"""`arc-tui attach`: opens the console on a run; `train` does so on the one it has made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
-from arc_core.run.directory import RunDirectory, is_alive
-from arc_tui.console.app import ConsoleApp
-from arc_tui.console.options import Options
+from arc_core.run.directory import LATEST, is_alive, open_run
+from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, Theme
+from arc_tui.commands.output import echo, echo_error
 from arc_tui.runs.engine import Engine, engine_command
-from arc_tui.runs.replay import Replay
 from arc_tui.runs.starting import conclude, has_terminal, how_to_go_on, prepare
-from arc_tui.runs.supervisor import Supervisor
-from arc_tui.ui.app import ended
-from arc_tui.ui.settings import load_settings
 
-Show = Callable[[str], None]
-"""Shows a line to the user."""
+if TYPE_CHECKING:
+    from arc_tui.console.app import ConsoleApp  # Textual is imported where the console opens
 
 
-def train(
-    flags: Mapping[str, object],
-    file: Path | None,
-    argv: Sequence[str],
-    theme: str | None,
-    show: Show,
-    show_error: Show,
-    engine: Engine = engine_command,
+def attach(
+    run: Run = LATEST,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Only watch: no key asks anything of the run.")
+    ] = False,
+    replay: Annotated[
+        float | None,
+        typer.Option(
+            "--replay",
+            metavar="SPEED",
+            min=0.01,
+            max=1000,
+            help="Play a run's events again, so many times as fast.",
+        ),
+    ] = None,
+    theme: Theme = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Open the console on a run, whether it trains or has ended."""
+    found = open_run(runs_dir, run)
+    if not has_terminal():
+        raise ConfigError(
+            f"attach needs a terminal; without one, use arc-tui logs {printable(found.name)} --follow."
+        )
+    from arc_tui.console.app import ConsoleApp
+    from arc_tui.console.options import Options
+    from arc_tui.runs.replay import Replay
+    from arc_tui.ui.settings import load_settings
+
+    options = Options(str(runs_dir), load_settings(), theme, read_only)
+    if replay is not None:
+        source = partial(Replay, speed=replay)
+        options = dataclasses.replace(options, read_only=True, replay=True, source=source)
+    app = ConsoleApp(found, options)
+    app.run()
+    raise typer.Exit(_leave(app))
+
+
+def train_in_console(
+    flags: Mapping[str, object], file: Path | None, theme: str | None, engine: Engine = engine_command
 ) -> int:
     """Make or reopen a run, start its training process, and open the console on it.
 
     Args:
         flags: The options given on the command line.
         file: The config file, if one was given.
-        argv: The command line, for run.json.
         theme: Name of the theme; None takes the user's own.
-        show: Shows a line on standard output once the console has been left.
-        show_error: Shows a line on standard error.
         engine: Gives the command line of the training process.
 
     Returns:
@@ -50,8 +80,13 @@ def train(
         ArcError: If anything about the input is refused, here or by the training process; a new run
             directory is gone again then.
     """
+    from arc_tui.console.app import ConsoleApp
+    from arc_tui.console.options import Options
+    from arc_tui.runs.supervisor import Supervisor
+    from arc_tui.ui.settings import load_settings
+
     settings = load_settings()
-    launch = prepare(flags, file, argv)
+    launch = prepare(flags, file, sys.argv)
     supervisor = Supervisor(engine)
     options = Options(launch.config.runs_dir, settings, theme)
     try:
@@ -61,60 +96,20 @@ def train(
         launch.undo()
         raise
     app.run()
-    code = _leave(app, show, show_error)
+    code = _leave(app)
     if supervisor.run != launch.run:
         return code
     outcome = supervisor.finish()
-    return code if outcome.left_running else conclude(launch, outcome, show_error) or code
+    return code if outcome.left_running else conclude(launch, outcome, echo_error) or code
 
 
-def attach(
-    run: RunDirectory,
-    runs_dir: str,
-    *,
-    read_only: bool,
-    replay: float | None,
-    theme: str | None,
-    show: Show,
-    show_error: Show,
-) -> int:
-    """Open the console on a run that is there already.
-
-    Args:
-        run: The run.
-        runs_dir: The folder of runs as the user gave it.
-        read_only: Whether nothing may be asked of it.
-        replay: How many times faster than it happened its events are played again; None follows it.
-        theme: Name of the theme; None takes the user's own.
-        show: Shows a line on standard output once the console has been left.
-        show_error: Shows a line on standard error.
-
-    Returns:
-        The exit code, as `train` returns it.
-
-    Raises:
-        ConfigError: If there is no terminal.
-        ArcError: If the run, a setting or the theme is refused.
-    """
-    if not has_terminal():
-        raise ConfigError(
-            f"attach needs a terminal; without one, use arc-tui logs {printable(run.name)} --follow."
-        )
-    options = Options(runs_dir, load_settings(), theme, read_only)
-    if replay is not None:
-        options = Options(
-            runs_dir, options.settings, theme, True, replay=True, source=partial(Replay, speed=replay)
-        )
-    app = ConsoleApp(run, options)
-    app.run()
-    return _leave(app, show, show_error)
-
-
-def _leave(app: ConsoleApp, show: Show, show_error: Show) -> int:
+def _leave(app: ConsoleApp) -> int:
     """Tell what the user should know once the console has been left; returns the exit code."""
-    code = ended(app, show_error)
+    from arc_tui.ui.app import ended
+
+    code = ended(app, echo_error)
     run = app.session.run
     if not app.refused and not app.options.replay and is_alive(run):
         for line in how_to_go_on(run, app.options.runs_dir):
-            show(line)
+            echo(line)
     return code

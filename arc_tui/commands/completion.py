@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage]
+from typer.completion import completion_init, get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
 from arc_core.base.errors import ArcError, ConfigError
 from arc_core.base.options import Setting, canonical
-from arc_core.base.paths import entries, is_file, matching
+from arc_core.base.paths import entries, expanded, is_file, matching
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.commands import SETTABLE
 from arc_core.run.config import TrainConfig, settings
 from arc_core.run.directory import LATEST, open_run
+from arc_tui.commands.groups import COMPLETE
 from arc_tui.commands.output import echo
 
 SHELLS = ("bash", "zsh", "fish")
@@ -52,8 +54,14 @@ def completion(
     """Print what makes bash, zsh or fish complete commands."""
     if shell not in SHELLS:
         raise ConfigError(f"completion takes {', '.join(SHELLS[:-1])} or {SHELLS[-1]}.")
-    asked = {"prog_name": "arc-tui", "complete_var": "_ARC_TUI_COMPLETE", "shell": shell}
+    asked = {"prog_name": "arc-tui", "complete_var": COMPLETE, "shell": shell}
     echo(get_completion_script(**asked).replace("    return 0", _WITHOUT_SPACE))
+
+
+def prepare() -> None:
+    """Make Typer answer shells, and take sentences as they are: to look for markup it would import rich."""
+    completion_init()
+    sys.modules[completion_init.__module__]._sanitize_help_text = str  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _completing(choices: Callable[[typer.Context, str], Iterable[str]]) -> Complete:
@@ -155,4 +163,4 @@ def _assignments(known: Mapping[str, Setting], incomplete: str) -> list[str]:
 
 
 def _runs_dir(context: typer.Context) -> Path:
-    return Path(context.params.get("runs_dir") or TrainConfig().runs_dir)
+    return expanded(context.params.get("runs_dir") or TrainConfig().runs_dir)

@@ -1,277 +1,153 @@
-"""`arc-tui eval`: what is asked becomes an evaluation's folder, which is followed to its scores."""
+"""`arc-tui eval`: solves the tasks of a split; `arc_tui.commands.evaluation` does the work."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, cast
 
-from arc_core.base.errors import CheckpointError, ConfigError, RunError
-from arc_core.base.paths import exists
-from arc_core.base.text import first_of, printable
-from arc_core.data.finding import full_ids
-from arc_core.data.kaggle import with_known_outputs
-from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen, tasks_again
-from arc_core.data.tasks import Split, Task, load_tasks
-from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer, find_eval
-from arc_core.evaluation.pipeline_start import find_run_checkpoint, identity_of, settle
-from arc_core.run.config import PIPELINE, SOLVER, TrainConfig
-from arc_core.run.directory import check_name
-from arc_core.solver.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
-from arc_tui.commands.output import OutputLost, echo_error
-from arc_tui.results.scores import score_lines
-from arc_tui.runs.evaluating import Command, Workers, conclude, follow, hand_out, solving_process
-from arc_tui.runs.fields import duration
+import typer
 
+from arc_core.base.errors import DataError
+from arc_core.base.paths import expanded, is_file, name_or_full_path
+from arc_core.base.text import printable
+from arc_core.run.config import BUILT_IN, PIPELINE, SOLVER
+from arc_tui.commands.options import (
+    EVALS_DIR,
+    RUNS_DIR,
+    SECONDS_PER_TASK,
+    Device,
+    EvalsDir,
+    RunsDir,
+    Seed,
+    SkipBadTasks,
+    SolverSettings,
+    SplitName,
+    assigned,
+    one_of,
+)
 
-@dataclass(frozen=True)
-class Asked:
-    """What stood on the command line."""
-
-    dataset: str
-    split: Split
-    limit: int | None
-    tasks: Sequence[str] | None
-    held_out: bool
-    seconds_per_task: float | None
-    steps_per_task: int | None
-    seed: int
-    device: str
-    weights: str
-    settings: dict[str, str]
-    allow_seen: bool
-    name: str | None
-    system: str = SOLVER
-    preset: str | None = None
-    runs_dir: str = TrainConfig().runs_dir
-    skip_bad_tasks: bool = False
+if TYPE_CHECKING:
+    from arc_core.data.tasks import Split
 
 
-def chosen_tasks(asked: Asked, show: Callable[[str], None] = lambda line: None) -> tuple[Task, ...]:
-    """The tasks to evaluate, with what is known of their outputs.
+def evaluate(
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="TEXT", help="As `train` takes it.")
+    ] = "arcagi1",
+    split: SplitName = "evaluation",
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="The first so many tasks by id.")
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", metavar="ID,ID|FILE", help="These tasks alone; a file has one id a line."),
+    ] = None,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out", help="The 100 training tasks of arcagi1 that no default weights have seen."
+        ),
+    ] = False,
+    seconds_per_task: Annotated[
+        float,
+        typer.Option(
+            "--seconds-per-task", metavar="S", min=0.0, help="Budget in seconds of the processor; 0 for none."
+        ),
+    ] = SECONDS_PER_TASK,
+    steps_per_task: Annotated[
+        int | None,
+        typer.Option("--steps-per-task", metavar="N", min=0, help="Training steps, instead of seconds."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, max=1024, help="Processes; one a core.")
+    ] = None,
+    seed: Seed = 0,
+    system: Annotated[
+        str, one_of("--system", (SOLVER, PIPELINE), "The solver, or the seed's pipeline.")
+    ] = SOLVER,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="tiny|seed", help="Of the pipeline, with random weights."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="default|none|FILE|RUN",
+            help="What to start from: the package's, random, a file; of the pipeline a run or checkpoint.",
+        ),
+    ] = None,
+    device: Device = "cpu",
+    assignments: SolverSettings = None,
+    allow_seen: Annotated[
+        bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
+    ] = False,
+    skip_bad_tasks: SkipBadTasks = False,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of the evaluation.")] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="NAME|latest", help="Go on with an evaluation.")
+    ] = None,
+    evals_dir: EvalsDir = EVALS_DIR,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Solve the tasks of a split and score the submission.
 
-    Args:
-        asked: What stood on the command line.
-        show: Shows a line about the bad tasks that are left out.
-
-    Raises:
-        DataError: If the data is bad, or a listed task is not there.
+    Each is solved by training on its demonstrations.
     """
-    found = load_tasks(asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks)
-    if found.skipped:
-        show(printable(found.told_skipped()))
-    tasks = held_out(found.tasks) if asked.held_out else found.tasks
-    return choose_tasks(tasks, asked.limit, None if asked.tasks is None else full_ids(asked.tasks, tasks))
+    # Here, so that completion need not wait for numpy.
+    from arc_core.solver.weights_file import NONE, default_weights
+    from arc_tui.commands.evaluation import Asked, begin, reopen, run
 
-
-def assign(asked: Asked, tasks: Sequence[Task]) -> Assignment:
-    """Settle what is asked.
-
-    Raises:
-        ConfigError: If a setting is refused.
-        CheckpointError: If the weights cannot be used.
-        DataError: If they have seen one of the tasks and that is not allowed.
-    """
-    starts = {SOLVER: _solver_start, PIPELINE: _pipeline_start}
-    start = starts[asked.system](asked)
-    seen = [] if start.seen is None else refuse_seen(start.seen, tasks, allowed=asked.allow_seen)
-    # Nothing is measured and nothing trained for a budget of nothing.
-    steps = 0 if asked.steps_per_task is None and not asked.seconds_per_task else asked.steps_per_task
-    return Assignment(
-        dataset=asked.dataset,
-        split=asked.split,
-        tasks=tuple(task.id for task in tasks),
-        seconds_per_task=None if steps is not None else asked.seconds_per_task,
-        steps_per_task=steps,
-        seed=asked.seed,
-        device=asked.device,
-        settings=start.settings,
-        weights=None if start.path is None else str(start.path),
-        weights_sha256=start.digest,
-        seen=tuple(seen),
-        system=asked.system,
-    )
-
-
-@dataclass(frozen=True)
-class _Start:
-    """What an evaluation starts from."""
-
-    settings: dict[str, Any]
-    path: Path | None = None
-    digest: str | None = None
-    seen: SeenTasks | None = None
-    """What it was trained on; None for random weights."""
-
-
-def _solver_start(asked: Asked) -> _Start:
-    if asked.preset is not None:
-        raise ConfigError("--preset goes with --system pipeline.")
-    path = find_weights(asked.weights)
-    notes = None if path is None else read_notes(path)
-    settings = dict(fit_config(notes, asked.settings, text=True).to_dict())
-    if path is None or notes is None:
-        return _Start(settings)
-    return _Start(settings, path, sha256_of(path), notes.seen)
-
-
-def _pipeline_start(asked: Asked) -> _Start:
-    if asked.weights == DEFAULT:
-        raise CheckpointError(
-            "No run of the pipeline comes with the package: name a run of your own, or use --weights none."
-        )
-    start = None if asked.weights == NONE else find_run_checkpoint(asked.weights, Path(asked.runs_dir))
-    settings = dict(settle(start, asked.preset, asked.settings, text=True))
-    if start is None:
-        return _Start(settings)
-    return _Start(settings, start.path, identity_of(start.path), start.seen)
-
-
-def begin(
-    asked: Asked, evals_dir: Path, show: Callable[[str], None] = lambda line: None
-) -> tuple[EvalFolder, tuple[Task, ...]]:
-    """Make an evaluation's folder, or find the one of the same name that asks the same.
-
-    Args:
-        asked: What stood on the command line.
-        evals_dir: The folder of evaluations.
-        show: Shows a line about the bad tasks that are left out.
-
-    Raises:
-        ArcError: If anything about it is refused; nothing is left behind then.
-    """
-    tasks = chosen_tasks(asked, show)
-    assignment = assign(asked, tasks)
-    name = asked.name or time.strftime("eval_%Y%m%d_%H%M%S")
-    check_name(name)
-    folder = EvalFolder((evals_dir / name).absolute())
-    if exists(folder.path):
-        if folder.assignment() != assignment:
-            raise ConfigError(
-                f"The evaluation {name} asks something else: choose another --name, or go on with it by "
-                f"--resume {name}."
-            )
+    if resume is not None:
+        folder, known = reopen(resume, evals_dir)
     else:
-        hand_out(folder, assignment, tasks)
-    return folder, tasks
-
-
-def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
-    """Find an evaluation that was begun, and its tasks.
-
-    Args:
-        name: As `find_eval` takes it.
-        evals_dir: The folder of evaluations.
-
-    Raises:
-        RunError: If there is none of that name, or several begin so.
-        DataError: If its tasks are not there any more.
-    """
-    folder = find_eval(name, evals_dir)
-    assignment = folder.assignment()
-    split: Split = "evaluation" if assignment.split == "evaluation" else "training"
-    return folder, tasks_again(assignment.dataset, split, assignment.tasks)
-
-
-def run(
-    folder: EvalFolder,
-    tasks: Sequence[Task],
-    workers: int | None,
-    show: Callable[[str], None],
-    command: Command = solving_process,
-) -> int:
-    """Run an evaluation to its scores, or until it is told to stop.
-
-    Args:
-        folder: The evaluation.
-        tasks: Its tasks with what is known of their outputs.
-        workers: Processes; None is one a core, or one on a GPU.
-        show: Shows a line.
-        command: Gives the command line of a solving process.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        RunError: If another process runs it, or a solving process failed.
-    """
-    assignment = folder.assignment()
-    if workers is None:
-        workers = 1 if assignment.device != "cpu" else len(os.sched_getaffinity(0))
-    progress = _Progress(len(tasks), show)
-    again = printable(f"arc-tui eval --resume {folder.path.name}")
-    with folder.claim(WHOLE) as held:
-        if not held:
-            raise RunError(f"Another process runs the evaluation {printable(folder.path.name)}.")
-        left = len(folder.pending(assignment.tasks))
-        name, place = printable(folder.path.name), printable(str(folder.path))
-        try:
-            show(f"Evaluation {name}: {len(tasks)} tasks, {left} to do, in {place}")
-            if left:
-                with _stoppable(), Workers(folder, min(workers, left), command) as at_work:
-                    follow(folder, at_work, progress.done)
-        except KeyboardInterrupt:
-            show(f"Stopped; what is done is kept. To go on: {again}")
-            return 130
-        except OutputLost:
-            echo_error(f"The evaluation is stopped; what is done is kept. To go on: {again}")
-            raise
-        report = conclude(folder, tasks)
-    show(f"Submission: {printable(str(folder.submission))}")
-    if report is None:
-        show("The outputs are not known here, so it is not scored.")
-        return 0
-    for line in score_lines(report):
-        show(line)
-    if hidden := [task.id for task in with_known_outputs(tasks)[1]]:
-        show(f"Not scored, as their outputs are not known: {len(hidden)} tasks, {first_of(hidden)}")
-    show(f"Learned from the evaluated tasks: {assignment.transductive}.")
-    if assignment.seen:
-        show(f"Seen in training: {first_of(assignment.seen)}; all are named in the results.")
-    show(f"Everything: {printable(str(folder.results))}")
-    return 0
-
-
-class _Progress:
-    """A line for every task that is done, with the time that is left."""
-
-    def __init__(self, total: int, show: Callable[[str], None]) -> None:
-        self._total = total
-        self._show = show
-        self._began = time.monotonic()
-        self._here = 0
-
-    def done(self, answer: TaskAnswer, left: int) -> None:
-        """Show a task."""
-        elapsed = time.monotonic() - self._began
-        earlier = elapsed < 1.0  # found done before any process could have done it
-        self._here += not earlier
-        eta = elapsed / self._here * left if self._here else float("nan")
-        confidence = " ".join(f"{x.confidence[0]:.0%}" for x in answer.inputs)
-        self._show(
-            f"[{self._total - left:4d}/{self._total}] {printable(answer.task, 40)}"
-            f"  {answer.seconds:6.1f} s  {answer.steps:5d} steps"
-            f"  fits {answer.fit}/{answer.demonstrations}  confidence {confidence}"
-            + ("  (done before)" if earlier else f"  eta {duration(eta)}")
+        asked = Asked(
+            dataset=name_or_full_path(dataset, BUILT_IN),
+            split="training" if held_out else cast("Split", split),
+            limit=limit,
+            tasks=None if tasks is None else task_list(tasks),
+            held_out=held_out,
+            seconds_per_task=seconds_per_task,
+            steps_per_task=steps_per_task,
+            seed=seed,
+            device=device,
+            weights=weights or (default_weights() if system == SOLVER else NONE),
+            settings=assigned(assignments),
+            allow_seen=allow_seen,
+            name=name,
+            system=system,
+            preset=preset,
+            runs_dir=runs_dir,
+            skip_bad_tasks=skip_bad_tasks,
         )
+        folder, known = begin(asked, evals_dir)
+    raise typer.Exit(run(folder, known, workers))
 
 
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and a hang-up stop the evaluation as Ctrl+C does."""
+def task_list(given: str) -> list[str]:
+    """Read a list of task ids.
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    Args:
+        given: Ids with commas between them; in the place of an id the name of a file may stand, whose lines
+            are ids. An id that has a comma itself can only be listed in a file.
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    Raises:
+        DataError: If a file cannot be read, or nothing is listed.
+    """
+    found: list[str] = []
+    # The whole first: a file's name may have a comma.
+    for part in [given] if is_file(expanded(given)) else given.split(","):
+        path = expanded(part.strip())
+        found += _listed(path) if is_file(path) else [part.strip()]
+    found = [name for name in found if name]
+    if not found:
+        raise DataError("The list of tasks is empty.")
+    return found
+
+
+def _listed(path: Path) -> list[str]:
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        raise DataError(f"{printable(str(path))} cannot be read as a list of tasks.") from None
+    return [line.strip() for line in lines]

@@ -1,4 +1,4 @@
-"""Takes the numbers of a run elsewhere: a CSV file, or the files that TensorBoard reads."""
+"""`arc-tui export`: takes the numbers of a run into a CSV file, or the files that TensorBoard reads."""
 
 from __future__ import annotations
 
@@ -10,11 +10,38 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from arc_core.base.errors import RunError
+import typer
+
+from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.paths import expanded
 from arc_core.base.text import printable
+from arc_core.run.directory import LATEST, open_run
 from arc_core.run.events import Event, EventReader, counting_events
+from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
+from arc_tui.commands.output import echo
+
+
+def export(
+    run: Run = LATEST,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", parser=expanded, help="A table with a line for each step."),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option("--tensorboard", metavar="FOLDER", parser=expanded, help="A folder for TensorBoard."),
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Write the numbers of a run for other programs."""
+    if csv is None and tensorboard is None:
+        raise ConfigError("export needs --csv FILE or --tensorboard FOLDER.")
+    found = open_run(runs_dir, run)
+    for target, write in ((csv, export_csv), (tensorboard, export_tensorboard)):
+        if target is not None:
+            echo(f"{write(found.events, target)} steps written to {printable(str(target))}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from arc_core.run.config import TrainConfig
 from arc_core.run.events import Event
-from arc_tui.looks.themes import Status
 from arc_tui.runs.fields import duration, number, whole
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import (
@@ -26,6 +25,7 @@ from arc_tui.runs.sentences import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from arc_tui.looks.themes import Status
 
 BATCHES_BETWEEN_LINES = 50
 FEW_BATCHES = 100

@@ -1,32 +1,28 @@
-"""`arc-tui inspect checkpoint|dataset|task|results`: the browsers, or the same facts as text and JSON."""
+"""`arc-tui inspect checkpoint`: the browser, or the same facts as text and JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.paths import expanded
-from arc_tui.commands.completion import checkpoint_ids, run_names, theme_names
-from arc_tui.commands.groups import CommandGroup
+from arc_tui.commands.completion import checkpoint_ids, run_names
+from arc_tui.commands.groups import InspectGroup
+from arc_tui.commands.options import RUNS_DIR, AsJson, Plain, RunsDir, Theme
 from arc_tui.commands.output import echo, echo_error
-from arc_tui.commands.results import results
-from arc_tui.commands.runs import RUNS_DIR, AsJson, RunsDir
-from arc_tui.commands.tasks import dataset, task
 from arc_tui.runs.starting import has_terminal
 
-Theme = Annotated[
-    str | None,
-    typer.Option("--theme", metavar="NAME", autocompletion=theme_names, help="Theme of the browser."),
-]
-Plain = Annotated[bool, typer.Option("--plain", help="Print text even where the output is a terminal.")]
+if TYPE_CHECKING:
+    from arc_tui.inspect.tensors.source import Checkpoint
 
 inspect_app = typer.Typer(
     name="inspect",
-    cls=CommandGroup,
+    cls=InspectGroup,
+    add_completion=False,
     help="Browse checkpoints, datasets, tasks and results.",
     rich_markup_mode=None,
 )
@@ -110,7 +106,7 @@ def checkpoint(
     if moments:
         tasks["--moments"] = lambda: show.show_moments(found, json)
     if diff is not None:
-        tasks["--diff"] = lambda: show.show_differences(found, open_checkpoint(diff, Path(runs_dir)), json)
+        tasks["--diff"] = lambda: show.show_differences(found, open_checkpoint(diff, runs_dir), json)
     if all_marks:
         tasks["--timeline"] = lambda: show.show_timeline(found, json)
     if drifting is not None:
@@ -123,7 +119,7 @@ def checkpoint(
         tasks["--export"] = lambda: show.export(found, export[0], expanded(export[1]))
     if len(tasks) > 1:
         raise ConfigError(f"{' and '.join(tasks)} do not go together: give one of them.")
-    found = open_checkpoint(path, Path(runs_dir))
+    found = open_checkpoint(path, runs_dir)
     if number is not None:
         found = of_run(show.run_of(found), number)
     if tasks:
@@ -131,15 +127,22 @@ def checkpoint(
     elif json or plain or not has_terminal():
         show.show_everything(found, json)
     else:
-        from arc_tui.commands.browse import browse
-
-        raise typer.Exit(browse(found, runs_dir, theme, echo, echo_error))
+        raise typer.Exit(_browse(found, runs_dir, theme))
 
 
-def register(app: typer.Typer) -> None:
-    """Add `inspect` to the command line."""
-    inspect_app.command("checkpoint")(checkpoint)
-    inspect_app.command("dataset")(dataset)
-    inspect_app.command("task")(task)
-    inspect_app.command("results")(results)
-    app.add_typer(inspect_app)
+def _browse(found: Checkpoint, runs_dir: Path, theme: str | None) -> int:
+    """Browse until the user leaves, and train on from what was chosen there; returns the exit code."""
+    from arc_tui.commands.attach import train_in_console
+    from arc_tui.inspect.app import InspectApp
+    from arc_tui.ui.app import ended
+    from arc_tui.ui.settings import load_settings
+
+    app = InspectApp(found, runs_dir, theme or load_settings().theme)
+    begin = app.run()
+    code = ended(app, echo_error)
+    if code or begin is None:
+        return code
+    flags = {"resume": begin.run, "checkpoint": str(begin.checkpoint), "runs_dir": str(runs_dir)}
+    if begin.branch is not None:
+        flags["branch"] = begin.branch
+    return train_in_console(flags, None, theme)

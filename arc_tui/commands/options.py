@@ -1,56 +1,36 @@
-"""Turns options of the configuration into flags, so that their words and limits are written once."""
+"""The arguments and flags that several commands take, each once; and those that the configuration gives."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.options import Setting, canonical
 from arc_core.base.paths import expanded
-from arc_core.run.config import settings
-from arc_tui.commands.completion import choices_of, theme_names, train_settings
+from arc_core.base.text import printable
+from arc_core.run.config import TrainConfig, settings
+from arc_tui.commands.completion import (
+    choices_of,
+    run_names,
+    solver_settings,
+    task_ids,
+    theme_names,
+    train_settings,
+)
 
 FLAGS = (
-    "epochs",
-    "agent_lr",
-    "qwen_lr",
-    "device",
-    "seed",
-    "max_batches",
-    "batch_size",
-    "dataset",
-    "solutions",
-    "extra_data",
-    "skip_bad_tasks",
-    "augment",
-    "lm",
-    "lm_train",
-    "validate_on",
-    "checkpoint_every",
-    "preset",
-    "name",
-    "runs_dir",
-    "headless",
-    "detach",
-    "resume",
-    "checkpoint",
-    "branch",
+    *("epochs", "agent_lr", "qwen_lr", "device", "seed", "max_batches", "batch_size"),
+    *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
+    *("validate_on", "checkpoint_every", "preset", "name", "runs_dir", "headless", "detach"),
+    *("resume", "checkpoint", "branch"),
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
-
-THEME = typer.Option(
-    "--theme",
-    metavar="NAME",
-    autocompletion=theme_names,
-    help="Theme of the console; `arc-tui themes` lists them.",
-)
-"""The flag of every command that opens the console."""
 
 _METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
 _OWN_METAVARS = {
@@ -62,82 +42,169 @@ _OWN_METAVARS = {
 }
 
 
+def one_of(flag: str, allowed: Iterable[str], help: str) -> Any:  # noqa: A002 - Typer's word
+    """Return a flag that takes one of a few words, and refuses others in our sentence."""
+    words = tuple(allowed)
+
+    def check(name: str) -> str:
+        if name not in words:
+            raise ConfigError(f'{flag} is "{printable(name, 40)}", but must be {" or ".join(words)}.')
+        return name
+
+    return typer.Option(flag, metavar="|".join(words), parser=check, help=help)
+
+
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="[RUN]",
+        autocompletion=run_names,
+        help="A run's name, or the start of it; the newest if left out.",
+    ),
+]
+NamedRun = Annotated[
+    str, typer.Argument(metavar="RUN", autocompletion=run_names, help="A run's name, or the start of it.")
+]
+RunsDir = Annotated[
+    Path,
+    typer.Option("--runs-dir", metavar="FOLDER", parser=expanded, help="The folder that holds the runs."),
+]
+EvalsDir = Annotated[
+    Path,
+    typer.Option(
+        "--evals-dir", metavar="FOLDER", parser=expanded, help="The folder that holds the evaluations."
+    ),
+]
+RUNS_DIR, EVALS_DIR = Path(TrainConfig().runs_dir), Path("evals")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Print text even where the output is a terminal.")]
+Theme = Annotated[
+    str | None,
+    typer.Option(
+        "--theme",
+        metavar="NAME",
+        autocompletion=theme_names,
+        help="Theme of the screen; `arc-tui themes` lists them.",
+    ),
+]
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK", autocompletion=task_ids, help="A task's id, the start of it, or its file."
+    ),
+]
+TaskSource = Annotated[
+    str | None, typer.Option("--dataset", metavar="TEXT", help="Where to look; arcagi1, then arcagi2.")
+]
+SplitName = Annotated[str, one_of("--split", ("training", "evaluation"), "Split of the dataset.")]
+SkipBadTasks = Annotated[
+    bool,
+    typer.Option("--skip-bad-tasks", help="Go on without the tasks that cannot be read, and list them."),
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")]
+Device = Annotated[str, one_of("--device", ("cpu", "cuda"), "Where to compute.")]
+SolverSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=solver_settings,
+        help="A setting of what solves; may be repeated.",
+    ),
+]
+SECONDS_PER_TASK = 45.0
+
+
+def assigned(pairs: Iterable[str] | None, what: str = "--set") -> dict[str, str]:
+    """Read KEY=VALUE pairs, each key in its one spelling.
+
+    Args:
+        pairs: As they were typed.
+        what: What takes them, for the refusal.
+
+    Raises:
+        ConfigError: If one is no KEY=VALUE, or a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise ConfigError(f"{what} takes key=value, not {printable(pair, 60)}.")
+        name = canonical(key.strip())
+        if name in found:
+            raise _given_twice(name)
+        found[name] = value.strip()
+    return found
+
+
+def _given_twice(name: str) -> ConfigError:
+    return ConfigError(f"{printable(name, 60)} is given twice on the command line.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Given:
     """What stood on the command line: options by name, the config file, and the console's theme."""
 
-    flags: dict[str, object]
+    flags: Mapping[str, object]
     file: Path | None
     theme: str | None = None
 
 
-def takes_options(command: Callable[[Given], None], *, themed: bool = False) -> Callable[..., None]:
+def takes_options(*, themed: bool = False) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
     """Give a command the flags of `FLAGS`, `--config` and `--set`.
 
     Values arrive as text and are checked with the rest of the configuration, so that a wrong one is
     refused with the same sentence wherever it stands.
 
     Args:
-        command: Is called with what was given.
         themed: Whether it takes `--theme` too.
 
     Returns:
-        A function that Typer can register.
+        What makes of a function that is called with what was given one that Typer can register.
     """
+    config = typer.Option("--config", metavar="FILE.toml", parser=expanded, help="A config file.")
+    others = typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=train_settings,
+        help="Any other option by its name; may be repeated.",
+    )
     known = settings()
+    annotations: dict[str, Any] = {
+        **{name: _annotation(known[name]) for name in FLAGS},
+        "config": Annotated[Path | None, config],
+        "assignments": Annotated[list[str] | None, others],
+        **({"theme": Theme} if themed else {}),
+    }
 
-    def run(**values: Any) -> None:
-        flags: dict[str, object] = {name: values[name] for name in FLAGS if values[name] is not None}
-        for pair in cast("list[str] | None", values["assignments"]) or []:
-            key, separator, value = pair.partition("=")
-            if not separator:
-                raise ConfigError(f"--set takes key=value, not {pair}.")
-            name = canonical(key.strip())
-            if name in flags:
-                raise ConfigError(f"{name} is given twice on the command line.")
-            flags[name] = value.strip()
-        command(Given(flags, cast("Path | None", values["config"]), values.get("theme")))
+    def taking(command: Callable[[Given], None]) -> Callable[..., None]:
+        def run(**values: Any) -> None:
+            flags = {name: values[name] for name in FLAGS if values[name] is not None}
+            more = assigned(values["assignments"])
+            if twice := flags.keys() & more.keys():
+                raise _given_twice(min(twice))
+            command(Given(flags | more, values["config"], values.get("theme")))
 
-    parameters = [_parameter(known[name]) for name in FLAGS]
-    parameters += [
-        _keyword(
-            "config",
-            Path | None,
-            typer.Option("--config", metavar="FILE.toml", parser=expanded, help="A config file."),
-        ),
-        _keyword(
-            "assignments",
-            list[str] | None,
-            typer.Option(
-                "--set",
-                metavar="KEY=VALUE",
-                autocompletion=train_settings,
-                help="Any other option by its name; may be repeated.",
-            ),
-        ),
-    ]
-    if themed:
-        parameters.append(_keyword("theme", str | None, THEME))
-    run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    return run
+        run.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
+            [
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+                for name, annotation in annotations.items()
+            ]
+        )
+        run.__annotations__ = annotations
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return taking
 
 
-def _parameter(setting: Setting) -> inspect.Parameter:
+def _annotation(setting: Setting) -> Any:
+    """What Typer is told of a setting's flag."""
     flag = f"--{setting.name.replace('_', '-')}"
     if setting.kind is bool:
-        both = f"{flag}/--no-{setting.name.replace('_', '-')}"
-        return _keyword(setting.name, bool | None, typer.Option(both, help=setting.help))
+        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=setting.help)]
     metavar = _OWN_METAVARS.get(setting.name, "|".join(setting.choices) or _METAVARS[setting.kind])
-    help_text = setting.help if setting.default is None else f"{setting.help} [default: {setting.default}]"
-    return _keyword(
-        setting.name,
-        str | None,
-        typer.Option(flag, metavar=metavar, autocompletion=choices_of(setting), help=help_text),
-    )
-
-
-def _keyword(name: str, kind: object, flag: object) -> inspect.Parameter:
-    annotation = Annotated[kind, flag]  # pyright: ignore[reportInvalidTypeForm]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    told = setting.help if setting.default is None else f"{setting.help} [default: {setting.default}]"
+    option = typer.Option(flag, metavar=metavar, autocompletion=choices_of(setting), help=told)
+    return Annotated[str | None, option]

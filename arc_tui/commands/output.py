@@ -11,14 +11,16 @@ import codecs
 import contextlib
 import errno
 import io
+import math
 import os
 import select
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from arc_tui.drawing.signs import stand_in
+if TYPE_CHECKING:
+    from arc_tui.drawing.rows import Row
 
 LOST = 1
 READER_GONE = 141
@@ -56,7 +58,7 @@ def open_streams() -> None:
     sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    codecs.register_error("arc-signs", stand_in)
+    codecs.register_error("arc-signs", _stand_in)
     if isinstance(sys.stdout, io.TextIOWrapper) and _descriptor(sys.stdout) == 1:
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_Output(1, "w", closefd=False)),
@@ -67,6 +69,12 @@ def open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="arc-signs")
+
+
+def _stand_in(error: UnicodeError) -> tuple[str, int]:
+    from arc_tui.drawing.signs import stand_in  # here, as most output needs none
+
+    return stand_in(error)
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
@@ -93,6 +101,43 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
 def echo_error(line: str) -> None:
     """Write a line to standard error."""
     echo(line, err=True)
+
+
+def echo_json(content: object, *, indented: bool = True) -> None:
+    """Write JSON in which no control character stands unescaped; a number that is not finite is null."""
+    import json  # here, as the word also names the flags that ask for it
+
+    form: dict[str, Any] = {"indent": 2} if indented else {"separators": (",", ":")}
+    echo(json.dumps(_plain(content), allow_nan=False, **form).replace("\x7f", "\\u007f"))
+
+
+def echo_facts(json: bool, facts: Callable[[], object], lines: Callable[[], Iterable[str]]) -> None:
+    """Write what is known as JSON, or else as lines."""
+    if json:
+        echo_json(facts())
+    else:
+        echo("\n".join(lines()))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in cast("list[object]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_rows(rows: Iterable[Row]) -> None:
+    """Write styled rows in the user's theme, in colour where standard output has it."""
+    from rich.console import Console  # here, as most commands print plain text
+
+    from arc_tui.drawing.text import text_of
+    from arc_tui.looks.themes import colourless, load_theme
+
+    theme = load_theme().without_colour() if colourless() else load_theme()
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    for row in rows:
+        console.print(text_of(row, theme), soft_wrap=True)
 
 
 def abandon(stream: TextIO) -> None:

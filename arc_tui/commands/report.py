@@ -13,10 +13,9 @@ from arc_core.base.files import replace_file
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, open_run
-from arc_tui.commands.completion import run_names, theme_names
+from arc_tui.commands.completion import theme_names
+from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
 from arc_tui.commands.output import echo
-from arc_tui.commands.runs import RUNS_DIR, RunsDir
-from arc_tui.looks.themes import load_theme
 
 PANELS = (
     "loss, loss_log, components, reward, validation, accuracy, gradients, rates, memory, entries, "
@@ -28,14 +27,7 @@ LIGHT, DARK = "arc-light", "arc-dark"
 
 
 def report(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="[RUN]",
-            autocompletion=run_names,
-            help="A run's name, or the start of it; the newest if left out.",
-        ),
-    ] = LATEST,
+    run: Run = LATEST,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -67,13 +59,14 @@ def report(
 ) -> None:
     """Write a run as one HTML file, or a panel as a picture."""
     # Here, not above: the other commands should not wait for what only this one needs.
+    from arc_tui.looks.themes import load_theme
     from arc_tui.report.page import page
     from arc_tui.report.panels import picture, png_file, svg_file
     from arc_tui.report.record import read_record
 
     if svg is not None and png is not None:
         raise ConfigError("report writes one picture at a time: give --svg or --png.")
-    found = open_run(Path(runs_dir), run)
+    found = open_run(runs_dir, run)
     light = load_theme(theme or LIGHT)
     record = read_record(found, time.time())
     panel = svg or png
@@ -88,13 +81,8 @@ def report(
         title = f"{found.name}: {panel}"
         target = output or Path(f"{found.name}-{panel}.{'svg' if svg else 'png'}")
         content = svg_file(drawing, light, title).encode() if svg else png_file(drawing, light, title)
-    _write(target, content)
-    echo(printable(str(target)))
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write a file as a whole: what stood there before stays if the disk is full."""
     try:
-        replace_file(target, content, 0o666)
+        replace_file(target, content, 0o666)  # as a whole: what stood there before stays if the disk is full
     except OSError as error:
         raise RunError(f"Cannot write {printable(str(target))}: {error.strerror}.") from None
+    echo(printable(str(target)))

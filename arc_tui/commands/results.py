@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arc_core.base.errors import ConfigError, RunError
-from arc_core.base.paths import expanded, refusal
+from arc_core.base.paths import refusal
 from arc_core.base.text import full_name, printable
-from arc_tui.commands.completion import theme_names
-from arc_tui.commands.learning import EVALS_DIR
-from arc_tui.commands.output import echo, echo_error
-from arc_tui.commands.runs import AsJson
+from arc_tui.commands.options import EVALS_DIR, AsJson, EvalsDir, Plain, Theme
+from arc_tui.commands.output import echo_error, echo_facts, echo_json, print_rows
 from arc_tui.runs.starting import has_terminal
 
 if TYPE_CHECKING:
@@ -50,25 +47,15 @@ def results(
         str | None, typer.Option("--task", metavar="ID", help="One task of one evaluation, with its grids.")
     ] = None,
     json: AsJson = False,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Print text even where the output is a terminal.")
-    ] = False,
-    theme: Annotated[
-        str | None,
-        typer.Option("--theme", metavar="NAME", autocompletion=theme_names, help="Theme of the browser."),
-    ] = None,
-    evals_dir: Annotated[
-        Path,
-        typer.Option(
-            "--evals-dir", metavar="FOLDER", parser=expanded, help="The folder that holds the evaluations."
-        ),
-    ] = EVALS_DIR,
+    plain: Plain = False,
+    theme: Theme = None,
+    evals_dir: EvalsDir = EVALS_DIR,
 ) -> None:
     """Browse what one evaluation has solved, or two side by side."""
     # Here, so that other commands need not wait for numpy.
     from arc_core.evaluation.folder import find_eval
     from arc_tui.results import evaluations as files
-    from arc_tui.results.choice import Chosen
+    from arc_tui.results.choice import EVERYTHING, SORTS, Chosen, checked
     from arc_tui.results.pair import PairOutcome, ResultsPair
 
     names = evaluations or []
@@ -76,7 +63,8 @@ def results(
         raise ConfigError("Name one evaluation, or two to compare them.")
     if task is not None and len(names) != 1:
         raise ConfigError("--task goes with one evaluation.")
-    _check(only, order, [*(PairOutcome if len(names) == 2 else files.State)])
+    checked("--only", only, [EVERYTHING, *(PairOutcome if len(names) == 2 else files.State)])
+    checked("--sort", order, [*SORTS])
     choice = Chosen(only=only, size=size, order=order, reverse=reverse)
     opened = [files.open_results(find_eval(name, evals_dir)) for name in names]
     pair = ResultsPair(*opened) if len(opened) == 2 else None
@@ -95,13 +83,6 @@ def results(
         raise typer.Exit(browse(opened, evals_dir, choice, theme, echo_error))
 
 
-def _check(only: str, order: str, outcomes: Sequence[str]) -> None:
-    from arc_tui.results.choice import EVERYTHING, SORTS, checked
-
-    checked("--only", only, [EVERYTHING, *outcomes])
-    checked("--sort", order, [*SORTS])
-
-
 def _show_evals(evals_dir: Path, *, json: bool) -> None:
     from arc_tui.results.evaluations import list_evals
     from arc_tui.results.facts import eval_facts
@@ -110,7 +91,7 @@ def _show_evals(evals_dir: Path, *, json: bool) -> None:
     found = list_evals(evals_dir)
     if not found and (reason := refusal(evals_dir)):
         raise RunError(f"{printable(str(evals_dir))} cannot be looked at: {reason}.")
-    _print([eval_facts(one) for one in found] if json else eval_lines(found, str(evals_dir)), json=json)
+    echo_facts(json, lambda: list(map(eval_facts, found)), lambda: eval_lines(found, str(evals_dir)))
 
 
 def _show_results(opened: EvalResults, choice: Chosen, *, json: bool) -> None:
@@ -120,7 +101,7 @@ def _show_results(opened: EvalResults, choice: Chosen, *, json: bool) -> None:
 
     _check_size(choice.size, size_rules(opened.tasks))
     shown = chosen_tasks(opened.tasks, choice)
-    _print(results_facts(opened, shown) if json else results_lines(opened, shown), json=json)
+    echo_facts(json, lambda: results_facts(opened, shown), lambda: results_lines(opened, shown))
 
 
 def _show_pair(pair: ResultsPair, choice: Chosen, *, json: bool) -> None:
@@ -130,7 +111,7 @@ def _show_pair(pair: ResultsPair, choice: Chosen, *, json: bool) -> None:
 
     _check_size(choice.size, size_rules([*pair.first.tasks, *pair.second.tasks]))
     shown = chosen_tasks(pair.tasks, choice)
-    _print(pair_facts(pair, shown) if json else pair_lines(pair, shown), json=json)
+    echo_facts(json, lambda: pair_facts(pair, shown), lambda: pair_lines(pair, shown))
 
 
 def _check_size(size: str, there: Sequence[str]) -> None:
@@ -140,10 +121,6 @@ def _check_size(size: str, there: Sequence[str]) -> None:
 
 
 def _show_task(opened: EvalResults, task: str, *, json: bool) -> None:
-    from rich.console import Console
-
-    from arc_tui.drawing.text import text_of
-    from arc_tui.looks.themes import colourless, load_theme
     from arc_tui.results.facts import task_result_facts
     from arc_tui.results.text import task_result_rows
 
@@ -152,18 +129,6 @@ def _show_task(opened: EvalResults, task: str, *, json: bool) -> None:
     if found is None:
         raise ConfigError(f"{opened.name} does not ask task {printable(task, 60)}.")
     if json:
-        _print(task_result_facts(found), json=True)
-        return
-    theme = load_theme().without_colour() if colourless() else load_theme()
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    for row in task_result_rows(found, shutil.get_terminal_size().columns):
-        console.print(text_of(row, theme), soft_wrap=True)
-
-
-def _print(content: Any, *, json: bool) -> None:
-    if json:
-        from arc_tui.inspect.facts import to_json
-
-        echo(to_json(content))
+        echo_json(task_result_facts(found))
     else:
-        echo("\n".join(content))
+        print_rows(task_result_rows(found, shutil.get_terminal_size().columns))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -13,11 +13,12 @@ from arc_core.base.errors import CheckpointError
 from arc_core.base.paths import is_dir
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory
-from arc_tui.commands.output import echo
+from arc_tui.commands.output import echo, echo_facts, echo_json
 from arc_tui.drawing.text import aligned
 from arc_tui.inspect import facts, text
 from arc_tui.inspect.tensors.compare import by_change, changes, differences
 from arc_tui.inspect.tensors.extract import export_language_model, export_module
+from arc_tui.inspect.tensors.header_scan import sides
 from arc_tui.inspect.tensors.moments import updates
 from arc_tui.inspect.tensors.source import LANGUAGE_MODEL, Checkpoint
 from arc_tui.inspect.tensors.statistics import statistics
@@ -25,6 +26,7 @@ from arc_tui.inspect.tensors.timeline import drift, timeline
 from arc_tui.inspect.tensors.training import read_training
 from arc_tui.inspect.tensors.tree import Tree
 from arc_tui.inspect.tensors.verify import verify
+from arc_tui.ui.cancelled import Progress, untold
 
 NOT_VERIFIED = 1
 REDRAW_SECONDS = 0.1
@@ -35,7 +37,7 @@ def show_everything(found: Checkpoint, json: bool) -> None:
     tree = Tree(found.table)
     if json:
         indented = len(found.table) <= facts.INDENTED
-        echo(facts.to_json(facts.checkpoint_facts(found, tree), indented=indented))
+        echo_json(facts.checkpoint_facts(found, tree), indented=indented)
         return
     training, metadata = text.training_lines(found), text.metadata_lines(found)
     blocks = [
@@ -61,12 +63,12 @@ def show_tensor(found: Checkpoint, name: str, json: bool) -> None:
             "statistics": facts.statistics_facts(computed, shape),
             "moments": facts.update_facts(moved[0]) if moved else None,
         }
-        echo(facts.to_json(content))
+        echo_json(content)
         return
     table = found.table
     lines = [
         printable(table.names[place]),
-        f"{table.element(place).label} {text.sides(shape)} in {printable(found.owner(place).label, 200)}",
+        f"{table.element(place).label} {sides(shape)} in {printable(found.owner(place).label, 200)}",
         *text.statistics_lines(computed, shape),
     ]
     echo("\n".join(lines + (text.update_lines(moved) if moved else [])))
@@ -91,7 +93,7 @@ def show_statistics(found: Checkpoint, json: bool) -> None:
             }
             for place in ordered
         ]
-        echo(facts.to_json(content, indented=len(content) <= facts.INDENTED))
+        echo_json(content, indented=len(content) <= facts.INDENTED)
         return
     rows = [
         text.brief_statistics(
@@ -118,30 +120,24 @@ def show_moments(found: Checkpoint, json: bool) -> None:
     if state is None:
         raise CheckpointError(f"{found.title} is no checkpoint of a run: it has no optimizer.")
     moved = list(updates(found, state.groups))
-    if json:
-        echo(facts.to_json([facts.update_facts(update) for update in moved]))
-    else:
-        echo("\n".join(text.update_lines(moved)))
+    echo_facts(json, lambda: list(map(facts.update_facts, moved)), lambda: text.update_lines(moved))
 
 
 def show_differences(before: Checkpoint, after: Checkpoint, json: bool) -> None:
     """Show what has changed from one checkpoint to another."""
     found = differences(before, after)
     changed = by_change(list(changes(before, after, found.common, progress=_progress())))
-    if json:
-        echo(facts.to_json(facts.difference_facts(before, after, found, changed)))
-    else:
-        echo(f"From {before.title} to {after.title}")
-        echo("\n".join(text.change_lines(found, changed)))
+    echo_facts(
+        json,
+        lambda: facts.difference_facts(before, after, found, changed),
+        lambda: [f"From {before.title} to {after.title}", *text.change_lines(found, changed)],
+    )
 
 
 def show_timeline(found: Checkpoint, json: bool) -> None:
     """Show the checkpoints of the run."""
     marks = timeline(run_of(found))
-    if json:
-        echo(facts.to_json([facts.mark_facts(mark) for mark in marks]))
-    else:
-        echo("\n".join(text.mark_lines(marks)))
+    echo_facts(json, lambda: list(map(facts.mark_facts, marks)), lambda: text.mark_lines(marks))
 
 
 def show_drift(found: Checkpoint, name: str, json: bool) -> None:
@@ -149,10 +145,8 @@ def show_drift(found: Checkpoint, name: str, json: bool) -> None:
     names = [known for known in found.table.names if known.startswith(f"{name.rstrip('.')}.")]
     names = names or [found.table.names[found.find(name)]]
     moved = list(drift(run_of(found), names, progress=_progress()))
-    if json:
-        echo(facts.to_json([facts.drift_facts(one) for one in moved]))
-    else:
-        echo("\n".join([f"{printable(name, 80)}: {len(names)} tensors", *text.drift_lines(moved)]))
+    head = f"{printable(name, 80)}: {len(names)} tensors"
+    echo_facts(json, lambda: list(map(facts.drift_facts, moved)), lambda: [head, *text.drift_lines(moved)])
 
 
 def show_checks(found: Checkpoint, json: bool) -> None:
@@ -162,7 +156,7 @@ def show_checks(found: Checkpoint, json: bool) -> None:
         typer.Exit: With code 1 if a file is not as it should be.
     """
     checked = list(verify(found, progress=_progress()))
-    echo(facts.to_json(facts.check_facts(checked)) if json else "\n".join(text.check_lines(checked)))
+    echo_facts(json, lambda: facts.check_facts(checked), lambda: text.check_lines(checked))
     if any(file.problem is not None for file in checked):
         raise typer.Exit(NOT_VERIFIED)
 
@@ -197,10 +191,10 @@ def run_of(found: Checkpoint) -> RunDirectory:
     return found.run
 
 
-def _progress() -> Callable[[int, int], None] | None:
-    """Return what shows progress on a terminal's error output; None where that is none."""
+def _progress() -> Progress:
+    """Return what shows progress on error output where that is a terminal."""
     if not sys.stderr.isatty():
-        return None
+        return untold
     shown_at = time.monotonic() + REDRAW_SECONDS  # what is done at once shows nothing
 
     def show(done: int, total: int) -> None:

@@ -1,4 +1,7 @@
-"""`arc-tui solve`: one task adapted to before your eyes, then two answers for each of its test inputs."""
+"""`arc-tui solve`: one task adapted to before your eyes, then two answers for each of its test inputs.
+
+What reads grids or draws is imported where it is used: completion waits neither for numpy nor for Textual.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,37 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
+import typer
 
 from arc_core.base.errors import RunError
 from arc_core.base.text import printable
-from arc_core.data.finding import FoundTask
-from arc_core.data.kaggle import ATTEMPTS
-from arc_core.data.tasks import Task
-from arc_core.evaluation.folder import EvalFolder, TaskAnswer
 from arc_core.run.events import Event, EventReader
-from arc_tui.commands.eval import Asked, assign
-from arc_tui.drawing.groups import scrolled_rows
-from arc_tui.drawing.rows import Row
-from arc_tui.drawing.text import text_of
-from arc_tui.looks.themes import colourless, load_theme
-from arc_tui.results.evaluations import State, TaskResult
-from arc_tui.results.groups import input_groups
-from arc_tui.runs.evaluating import Command, Workers, follow, hand_out, watched_process
+from arc_tui.commands.options import (
+    SECONDS_PER_TASK,
+    Device,
+    Seed,
+    SkipBadTasks,
+    SolverSettings,
+    TaskName,
+    TaskSource,
+    Theme,
+    assigned,
+)
+from arc_tui.commands.output import echo, echo_error, print_rows
 from arc_tui.runs.starting import has_terminal
-from arc_tui.ui.settings import load_settings
 
 if TYPE_CHECKING:
+    from arc_core.data.finding import FoundTask
+    from arc_core.data.tasks import Task
+    from arc_core.evaluation.folder import EvalFolder, TaskAnswer
+    from arc_tui.commands.evaluation import Asked
+    from arc_tui.drawing.rows import Row
+    from arc_tui.runs.evaluating import Command, Workers
     from arc_tui.solve.app import Poll
 
 LEFT = 130
@@ -39,18 +47,63 @@ LEFT = 130
 
 SEEN = "The weights were trained on this task: what they say of it is no measure of them."
 
-SOLVED = {State.SOLVED: True, State.FAILED: False, State.UNKNOWN: None}
-"""What became of an answered task, as JSON says it."""
+SOLVED = {"solved": True, "failed": False}
+"""What became of an answered task, as JSON says it; null where the outputs are not known."""
 
 
 def solve(
+    task: TaskName,
+    dataset: TaskSource = None,
+    skip_bad_tasks: SkipBadTasks = False,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", min=0.1, help="Budget in seconds of the processor.")
+    ] = SECONDS_PER_TASK,
+    steps: Annotated[
+        int | None, typer.Option("--steps", metavar="N", min=0, help="Training steps, instead of seconds.")
+    ] = None,
+    seed: Seed = 0,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights", metavar="default|none|FILE", help="What to start from: the package's, or random."
+        ),
+    ] = None,
+    device: Device = "cpu",
+    assignments: SolverSettings = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
+    theme: Theme = None,
+) -> None:
+    """Solve one task by training on its demonstrations.
+
+    Shows two answers with their confidence.
+    """
+    from arc_core.data.finding import find_task
+    from arc_core.solver.weights_file import default_weights
+    from arc_tui.commands.evaluation import Asked
+
+    found = find_task(task, dataset, skip_bad_tasks=skip_bad_tasks, show=echo_error)
+    asked = Asked(
+        dataset=found.dataset,
+        split=found.split,
+        tasks=[found.task.id],
+        seconds_per_task=seconds,
+        steps_per_task=steps,
+        seed=seed,
+        device=device,
+        weights=weights or default_weights(),
+        settings=assigned(assignments),
+        allow_seen=True,  # nothing is scored
+    )
+    raise typer.Exit(solve_task(asked, found, as_json=as_json, theme=theme))
+
+
+def solve_task(
     asked: Asked,
     found: FoundTask,
     *,
     as_json: bool,
-    show_error: Callable[[str], None],
     theme: str | None = None,
-    command: Command = watched_process,
+    command: Command | None = None,
 ) -> int:
     """Solve one task and show its answers: on a screen in a terminal, else as JSON.
 
@@ -58,9 +111,8 @@ def solve(
         asked: Budget, seed, weights and settings.
         found: The task; its test outputs are not given to the process that solves it.
         as_json: Whether JSON is wanted in a terminal too.
-        show_error: Shows a line on standard error.
         theme: Name of the screen's theme; None takes the user's own.
-        command: Gives the command line of the solving process.
+        command: Gives the command line of the solving process; None is that of the package.
 
     Returns:
         The exit code; `LEFT` where the screen was left before there were answers.
@@ -68,13 +120,17 @@ def solve(
     Raises:
         ArcError: If anything about the input is refused.
     """
+    from arc_core.evaluation.folder import EvalFolder
+    from arc_tui.commands.evaluation import assign
+    from arc_tui.runs.evaluating import Workers, follow, hand_out, watched_process
+
     assignment = assign(asked, [found.task])
     with _scratch() as path:
         folder = EvalFolder(path / "solve")
         hand_out(folder, assignment, [found.task])
-        with Workers(folder, 1, command) as workers:
+        with Workers(folder, 1, command or watched_process) as workers:
             if has_terminal() and not as_json:
-                return _on_screen(found, folder, workers, theme, show_error, seen=bool(assignment.seen))
+                return _on_screen(found, folder, workers, theme, seen=bool(assignment.seen))
             follow(folder, workers, lambda answer, left: None)
         answer = folder.answer(found.task.id)
     place = {"dataset": found.dataset, "split": found.split, "seen": bool(assignment.seen)}
@@ -83,16 +139,11 @@ def solve(
 
 
 def _on_screen(
-    found: FoundTask,
-    folder: EvalFolder,
-    workers: Workers,
-    theme: str | None,
-    show_error: Callable[[str], None],
-    *,
-    seen: bool,
+    found: FoundTask, folder: EvalFolder, workers: Workers, theme: str | None, *, seen: bool
 ) -> int:
     from arc_tui.solve.app import SolveApp
-    from arc_tui.ui.app import ended  # here, as Textual is not needed where JSON is printed
+    from arc_tui.ui.app import ended
+    from arc_tui.ui.settings import load_settings
 
     place = f"{printable(found.dataset, 60)} {found.split}"
     poll = _poll(found.task, folder, workers)
@@ -100,17 +151,14 @@ def _on_screen(
     answer = app.run()
     if app.problem is not None:
         raise app.problem
-    if code := ended(app, show_error):
+    if code := ended(app, echo_error):
         return code
-    console = Console(markup=False, highlight=False, emoji=False)
     if answer is None:
-        console.print(f"{printable(found.task.id, 40)} was left before it was answered.")
+        echo(f"{printable(found.task.id, 40)} was left before it was answered.")
         return LEFT
-    theme_shown = load_theme().without_colour() if colourless() else load_theme()
-    for row in answer_rows(found.task, answer, console.width):
-        console.print(text_of(row, theme_shown), soft_wrap=True)
+    print_rows(answer_rows(found.task, answer, shutil.get_terminal_size().columns))
     if seen:
-        console.print(SEEN)
+        echo(SEEN)
     return 0
 
 
@@ -145,6 +193,9 @@ def _scratch() -> Iterator[Path]:
 
 def answer_json(task: Task, answer: TaskAnswer) -> dict[str, Any]:
     """The answers for programs; `solved` is null where the outputs are not known."""
+    from arc_core.data.kaggle import ATTEMPTS
+    from arc_tui.results.evaluations import TaskResult
+
     return {
         "task": task.id,
         "answers": [
@@ -158,7 +209,7 @@ def answer_json(task: Task, answer: TaskAnswer) -> dict[str, Any]:
             }
             for x in answer.inputs
         ],
-        "solved": SOLVED[TaskResult(task, answer).state],
+        "solved": SOLVED.get(TaskResult(task, answer).state),
         "steps": answer.steps,
         "seconds": answer.seconds,
         "fit": [answer.fit, answer.demonstrations],
@@ -173,8 +224,12 @@ def answer_rows(task: Task, answer: TaskAnswer, cells: int) -> list[Row]:
         answer: The answers.
         cells: Width.
     """
+    from arc_tui.drawing.groups import scrolled_rows
+    from arc_tui.results.evaluations import TaskResult
+    from arc_tui.results.groups import input_groups
+
     result = TaskResult(task, answer)
-    verdict = {None: "not known whether solved", True: "solved", False: "not solved"}[SOLVED[result.state]]
+    verdict = {"solved": "solved", "failed": "not solved"}.get(result.state, "not known whether solved")
     summary = (
         f"{printable(task.id, 40)}: {verdict}; {answer.steps} steps in {answer.seconds:.1f} s,"
         f" fits {answer.fit} of {answer.demonstrations} demonstrations"

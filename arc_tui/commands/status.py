@@ -4,44 +4,67 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-import json
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from rich.cells import cell_len
+import typer
 
 from arc_core.base.errors import ArcError
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
-from arc_core.run.directory import RunDirectory, is_alive, lock_holder, refuse_if_gone, stored_config
+from arc_core.run.directory import (
+    LATEST,
+    RunDirectory,
+    is_alive,
+    lock_holder,
+    open_run,
+    refuse_if_gone,
+    stored_config,
+)
 from arc_core.run.event_forms import lacks
 from arc_core.run.events import Event, EventReader, counting_events
-from arc_tui.commands.headless import HeadlessReporter, Output
-from arc_tui.drawing.rows import padded
-from arc_tui.drawing.signs import shown
+from arc_tui.commands.headless import HeadlessReporter, Output, PlainOutput
+from arc_tui.commands.options import RUNS_DIR, AsJson, Run, RunsDir
+from arc_tui.commands.output import echo_facts
+from arc_tui.runs import tail
 from arc_tui.runs.engine import last_lines
 from arc_tui.runs.fields import NOT_PART, number, size
-from arc_tui.runs.listing import Row, age, best_text, read_run
+from arc_tui.runs.listing import best_text, read_run
 from arc_tui.runs.starting import command_line, planned_batches
-from arc_tui.runs.state import Phase, RunState, ValidationResult
-from arc_tui.runs.tail import POLL_SECONDS, follow
+from arc_tui.runs.state import Phase, RunState
 
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE = 4000
 
 
-def status(run: RunDirectory, now: float | None = None) -> dict[str, Any]:
-    """Return what is known of a run, as JSON writes it."""
-    return _known(run, now)[0]
+def status(run: Run = LATEST, json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Show what a run is doing, with its last numbers."""
+    found = open_run(runs_dir, run)
+    echo_facts(json, lambda: known_of(found)[0], lambda: status_lines(found))
 
 
-def _known(run: RunDirectory, now: float | None) -> tuple[dict[str, Any], RunState]:
+def logs(
+    run: Run = LATEST,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="What the training process and its libraries print.")
+    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run ends.")] = False,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Show what has happened in a run, as train prints it."""
+    show = show_engine_log if engine else show_events
+    show(open_run(runs_dir, run), PlainOutput(sys.stdout), following=follow)
+
+
+def known_of(run: RunDirectory) -> tuple[dict[str, Any], RunState]:
+    """Return what is known of a run, as JSON writes it, and its state."""
     run_json = run.read()
-    state = read_run(run, run_json, whole_log=True, now=time.time() if now is None else now)
+    state = read_run(run, run_json, whole_log=True, now=time.time())
     alive = is_alive(run)
     best, plan = state.best_validation, run_json.get("plan")
     known: dict[str, Any] = {
@@ -67,22 +90,9 @@ def _known(run: RunDirectory, now: float | None) -> tuple[dict[str, Any], RunSta
     return known, state
 
 
-def to_json(content: object) -> str:
-    """Write JSON in which no control character stands unescaped; a number that is not finite is null."""
-    return json.dumps(_finite(content), indent=2, allow_nan=False).replace("\x7f", "\\u007f")
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {str(name): _finite(part) for name, part in cast("dict[object, object]", value).items()}
-    if isinstance(value, list):
-        return [_finite(part) for part in cast("list[object]", value)]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def status_lines(run: RunDirectory, now: float | None = None) -> list[str]:
+def status_lines(run: RunDirectory) -> list[str]:
     """Write what is known of a run in a few lines, safe to print."""
-    known, state = _known(run, now)
+    known, state = known_of(run)
     process = f", process {known['process']}" if known["process"] else ""
     total = known["total_steps"]
     of_total = f" of {total}" if isinstance(total, int) else ""
@@ -169,7 +179,7 @@ def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
     for event in counting_events(reader):
         reporter.handle([event])
     if following:
-        for batch in follow(reader, lambda: not is_alive(run)):
+        for batch in tail.follow(reader, lambda: not is_alive(run)):
             reporter.handle(batch)
         refuse_if_gone(run)
     if reader.damaged:
@@ -182,14 +192,14 @@ def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
 
 def show_engine_log(
     run: RunDirectory,
-    show: Callable[[str], None],
+    output: Output,
     *,
     following: bool,
     wait: Callable[[float], None] = time.sleep,
 ) -> None:
     """Show what the training process and its libraries printed, with control characters escaped."""
     for line in _log_lines(run, following, wait):
-        show(printable(line.rstrip("\r").expandtabs(), LONGEST_LINE))
+        output.line(printable(line.rstrip("\r").expandtabs(), LONGEST_LINE))
 
 
 def _log_lines(run: RunDirectory, following: bool, wait: Callable[[float], None]) -> Iterator[str]:
@@ -209,7 +219,7 @@ def _log_lines(run: RunDirectory, following: bool, wait: Callable[[float], None]
                 refuse_if_gone(run)
                 break
             if not block:
-                wait(POLL_SECONDS)
+                wait(tail.POLL_SECONDS)
     if rest:
         yield rest
 
@@ -221,28 +231,3 @@ def _config(run: RunDirectory) -> TrainConfig:
         return TrainConfig.from_mapping(stored)
     except ArcError:
         return TrainConfig()
-
-
-def table(rows: list[Row]) -> list[str]:
-    """Write the list as aligned lines."""
-    heads = ("NAME", "STATE", "EPOCH", "STEP", "BEST VALIDATION", "SIZE", "AGE")
-    lines = [tuple(map(shown, line)) for line in (heads, *(_cells(row) for row in rows))]
-    widths = [
-        max((cell_len(line[i]) for line in lines if len(line) > i + 1), default=0) for i in range(len(heads))
-    ]
-    return [
-        "  ".join(padded(cell, width) for cell, width in zip(line, widths, strict=False)).rstrip()
-        for line in lines
-    ]
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    name = printable(row.name, 60)
-    if row.problem is not None:
-        return name, f"{row.state}: {printable(row.problem, 200)}"
-    weight = "-" if row.bytes is None else size(row.bytes)
-    best = None
-    if row.best_exact is not None and row.best_cell_accuracy is not None:
-        best = ValidationResult(0, row.best_exact, row.best_inputs or 0, row.best_cell_accuracy)
-    since = "-" if row.age_seconds is None else age(row.age_seconds)
-    return name, row.state, str(row.epoch), str(row.step), best_text(best), weight, since

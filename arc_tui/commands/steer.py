@@ -1,16 +1,25 @@
-"""Steers a living run: sends a command, waits for its answer, and tells what came of it."""
+"""`arc-tui pause`, `resume`, `checkpoint`, `validate`, `set` and `stop`: each sends a living run a command.
+
+They wait for its answer, and tell what came of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from arc_core.base.errors import ConfigError, RunError
-from arc_core.base.options import canonical, unknown_key
-from arc_core.base.text import printable
+from arc_core.base.options import unknown_key
 from arc_core.run.commands import SETTABLE, send
 from arc_core.run.config import settings
-from arc_core.run.directory import RunDirectory, is_alive, refuse_if_gone
+from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run, refuse_if_gone
 from arc_core.run.events import Event, EventReader, read_tail
+from arc_tui.commands.completion import changeable_settings
+from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, assigned
+from arc_tui.commands.output import echo
 from arc_tui.runs.fields import text, whole
 from arc_tui.runs.listing import TAIL_BYTES
 from arc_tui.runs.sentences import applied_lines, sentence, validation_lines
@@ -19,69 +28,109 @@ from arc_tui.runs.state import Phase, observed, reduce
 from arc_tui.runs.steering import Request, Requests, RequestStage
 from arc_tui.runs.tail import follow
 
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Send the command and do not wait for its effect.")]
 
-def assignments(pairs: list[str]) -> dict[str, object]:
-    """Read `agent_lr=5e-5` and the like.
 
-    Raises:
-        ConfigError: If one is no assignment, of a setting that cannot change, or out of range.
+def pause(
+    run: Run = LATEST,
+    release: Annotated[
+        bool,
+        typer.Option("--release", help="Save a checkpoint and end the process, so that its GPU is free."),
+    ] = False,
+    no_wait: NoWait = False,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Let training stand still at the next step boundary."""
+    found = open_run(runs_dir, run)
+    _steer(found, runs_dir, "stop" if release else "pause", no_wait)
+    if release and not no_wait:
+        again = command_line(str(runs_dir), "resume", found.name)
+        echo(f"The run {found.name} is saved and its process has ended. To go on: {again}")
+
+
+def resume(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Go on with a paused run, or start an ended one again.
+
+    One without a process is started again in the background.
     """
-    values: dict[str, object] = {}
-    for pair in pairs:
-        key, separator, value = pair.partition("=")
-        name = canonical(key.strip())
-        if not separator:
-            raise ConfigError(f"set takes key=value, not {printable(pair, 60)}.")
-        if name not in SETTABLE:
-            raise unknown_key(key, SETTABLE, "setting that can change during a run:")
-        if name in values:
-            raise ConfigError(f"{name} is given twice.")
-        values[name] = settings()[name].parse(value.strip())
-    return values
+    found = open_run(runs_dir, run)
+    if is_alive(found):
+        _steer(found, runs_dir, "resume", no_wait)
+    else:
+        from arc_tui.commands.train import train_here  # here, as the other commands start nothing
+
+        flags = {"resume": found.name, "runs_dir": str(runs_dir), "detach": True}
+        raise typer.Exit(train_here(flags, None))
 
 
-def steer(
-    run: RunDirectory,
-    command: str,
-    args: Mapping[str, object] | None = None,
-    *,
-    show: Callable[[str], None],
-    wait: bool = True,
-    runs_dir: str = "runs",
+def checkpoint(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Save a checkpoint at the next step boundary."""
+    _steer(open_run(runs_dir, run), runs_dir, "checkpoint", no_wait)
+
+
+def validate(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Validate at the next step boundary."""
+    _steer(open_run(runs_dir, run), runs_dir, "validate", no_wait)
+
+
+def stop(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Save a checkpoint and end the run."""
+    _steer(open_run(runs_dir, run), runs_dir, "stop", no_wait)
+
+
+def set_values(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[RUN] KEY=VALUE...",
+            autocompletion=changeable_settings,
+            help="agent_lr, qwen_lr, policy_lr, checkpoint_every; of the newest run if none is named.",
+        ),
+    ],
+    no_wait: NoWait = False,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
+    """Change rates or the checkpoint interval during training."""
+    named = "=" not in words[0]
+    given = assigned(words[1:] if named else words, "set")
+    if not given:
+        raise ConfigError("set needs at least one KEY=VALUE, such as agent_lr=5e-5.")
+    if unknown := [name for name in given if name not in SETTABLE]:
+        raise unknown_key(unknown[0], SETTABLE, "setting that can change during a run:")
+    values = {name: settings()[name].parse(value) for name, value in given.items()}
+    _steer(open_run(runs_dir, words[0] if named else LATEST), runs_dir, "set", no_wait, values)
+
+
+def _steer(
+    run: RunDirectory, runs_dir: Path, command: str, no_wait: bool, args: Mapping[str, object] | None = None
 ) -> None:
     """Send a command to a living run, wait until it is carried out, and show what came of it.
 
     Args:
         run: The run.
-        command: One of `arc_core.run.commands.COMMANDS`.
-        args: For `set`, the new values.
-        show: Shows a line to the user.
-        wait: False returns as soon as the command is sent.
         runs_dir: As the user gave it, for the command that starts a dead run again.
+        command: One of `arc_core.run.commands.COMMANDS`.
+        no_wait: Return as soon as the command is sent.
+        args: For `set`, the new values.
 
     Raises:
         RunError: If no process trains the run, or it ends before it has done what was asked, or it
             rejects the command.
     """
-    again = command_line(runs_dir, "resume", run.name)
+    again = command_line(str(runs_dir), "resume", run.name)
     if not is_alive(run):
-        raise RunError(
-            f"The run {run.name} is {_ended(run)}: no process trains it. To start it again: {again}."
-        )
+        ended = observed(reduce(read_tail(run.events, TAIL_BYTES)), alive=False).activity
+        raise RunError(f"The run {run.name} is {ended}: no process trains it. To start it again: {again}.")
     reader = EventReader(run.events, from_end=True)
-    if not wait:
+    if no_wait:
         send(run.commands, command, args)
-        show(f"Sent {command} to {run.name}.")
+        echo(f"Sent {command} to {run.name}.")
         return
     if reduce(read_tail(run.events, TAIL_BYTES)).activity in (Phase.STARTING, Phase.STOPPED, Phase.FINISHED):
-        show(f"The run {run.name} is starting.")
+        echo(f"The run {run.name} is starting.")
         _await_start(run, reader, again)
     for line in _carried_out(run, reader, command, args, again):
-        show(line)
-
-
-def _ended(run: RunDirectory) -> Phase:
-    return observed(reduce(read_tail(run.events, TAIL_BYTES)), alive=False).activity
+        echo(line)
 
 
 def _await_start(run: RunDirectory, reader: EventReader, again: str) -> None:
@@ -107,9 +156,7 @@ def _carried_out(
     for event in _events(run, reader):
         for moved in requests.take([event]):
             yield from _lines(run, moved, event)
-            if (
-                moved.stage is RequestStage.DONE and command != "stop"
-            ):  # that is done once the process has ended
+            if moved.stage is RequestStage.DONE and command != "stop":  # that is once the process has ended
                 return
         for request in tuple(requests.to_resend):
             requests.resent(request, send(run.commands, command, args))

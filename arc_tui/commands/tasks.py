@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
-from arc_tui.commands.completion import task_ids
-from arc_tui.commands.output import echo, echo_error
-from arc_tui.commands.runs import AsJson, SkipBadTasks
+from arc_tui.commands.options import AsJson, SkipBadTasks, SplitName, TaskName, TaskSource
+from arc_tui.commands.output import echo_error, echo_facts, echo_json, print_rows
 from arc_tui.results.size_rules import SIZE_RULES
+
+if TYPE_CHECKING:
+    from arc_core.data.tasks import Split
 
 
 def dataset(
     source: Annotated[
         str, typer.Argument(metavar="[NAME|PATH]", help="arcagi1, arcagi2, or files as --dataset takes them.")
     ] = "arcagi2",
-    split: Annotated[str, typer.Option("--split", help="training or evaluation.")] = "training",
+    split: SplitName = "training",
     size: Annotated[
         str | None,
         typer.Option("--size", metavar="RULE", help=f"Only with this size rule: {', '.join(SIZE_RULES)}."),
@@ -36,41 +37,29 @@ def dataset(
     """List a dataset's tasks with sizes, colours and rule sentences."""
     if colours and not (colours.isascii() and colours.isdecimal()):
         raise ConfigError("--colours takes digits from 0 to 9, such as 038.")
-    from arc_tui.inspect import facts  # here, so that other commands need not wait for numpy
-    from arc_tui.results.dataset import dataset_facts, dataset_lines, filtered, load
+    # Here, so that completion need not wait for numpy.
+    from arc_core.data.tasks import load_tasks
+    from arc_tui.results.dataset import dataset_facts, dataset_lines, filtered
 
-    tasks = load(source, split, skip_bad_tasks=skip_bad_tasks)
+    tasks = load_tasks(source, cast("Split", split), skip_bad_tasks=skip_bad_tasks)
     shown = filtered(tasks.tasks, size, [int(digit) for digit in colours], search)
-    echo(facts.to_json(dataset_facts(tasks, shown)) if json else "\n".join(dataset_lines(tasks, shown)))
+    echo_facts(json, lambda: dataset_facts(tasks, shown), lambda: dataset_lines(tasks, shown))
 
 
 def task(
-    identity: Annotated[
-        str,
-        typer.Argument(
-            metavar="ID", autocompletion=task_ids, help="A task's id, the start of it, or its file."
-        ),
-    ],
-    source: Annotated[
-        str | None,
-        typer.Option("--dataset", metavar="NAME|PATH", help="Where to look; arcagi1, then arcagi2."),
-    ] = None,
+    identity: TaskName,
+    source: TaskSource = None,
     skip_bad_tasks: SkipBadTasks = False,
     json: AsJson = False,
 ) -> None:
     """Show a task as grids, with features and rule sentence. Of a file with several it shows a list."""
-    from rich.console import Console
-
     from arc_core.data.finding import find_task, load_file
-    from arc_tui.drawing.text import text_of
-    from arc_tui.inspect import facts
-    from arc_tui.looks.themes import colourless, load_theme
     from arc_tui.results.dataset import dataset_facts, dataset_lines, filtered, task_json, task_rows
 
     file = load_file(identity, skip_bad_tasks=skip_bad_tasks) if source is None else None
     if file is not None and len(file) > 1:
         shown = filtered(file.tasks)
-        echo(facts.to_json(dataset_facts(file, shown)) if json else "\n".join(dataset_lines(file, shown)))
+        echo_facts(json, lambda: dataset_facts(file, shown), lambda: dataset_lines(file, shown))
         echo_error(
             f"{printable(identity)} holds {len(file):,} tasks; to see one: "
             f"arc-tui inspect task ID --dataset {printable(identity)}"
@@ -78,9 +67,6 @@ def task(
         return
     found = find_task(identity, source, skip_bad_tasks=skip_bad_tasks, show=echo_error)
     if json:
-        echo(facts.to_json(task_json(found.task, found.place)))
-        return
-    theme = load_theme().without_colour() if colourless() else load_theme()
-    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-    for row in task_rows(found.task, found.place):
-        console.print(text_of(row, theme), soft_wrap=True)
+        echo_json(task_json(found.task, found.place))
+    else:
+        print_rows(task_rows(found.task, found.place))

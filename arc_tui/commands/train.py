@@ -1,24 +1,29 @@
-"""What `arc-tui train` does without the console: start a run's training process, follow or leave it."""
+"""`arc-tui train` and `config`: start a run's training process, and show it in the console or as lines."""
 
 from __future__ import annotations
 
 import dataclasses
 import errno
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+import typer
+
 from arc_core.base.text import printable
-from arc_core.run.config import resolve
+from arc_core.run.config import resolve, to_toml
 from arc_core.run.directory import gone_sentence, is_gone
 from arc_core.run.events import Event
 from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
-from arc_tui.commands.output import LOST, abandon, cannot_write
+from arc_tui.commands.options import Given, takes_options
+from arc_tui.commands.output import LOST, abandon, cannot_write, echo, echo_error
 from arc_tui.runs.engine import Engine, Outcome, engine_command, supervise
 from arc_tui.runs.starting import (
     Launch,
     command_line,
     conclude,
+    configuration,
+    has_terminal,
     how_to_go_on,
     plan_of,
     planned_batches,
@@ -26,21 +31,33 @@ from arc_tui.runs.starting import (
 )
 
 
-def train(
-    flags: Mapping[str, object],
-    file: Path | None,
-    argv: Sequence[str],
-    show_error: Callable[[str], None],
-    engine: Engine = engine_command,
-) -> int:
-    """Train a run to its end, or with `detach` until it has begun.
+@takes_options(themed=True)
+def train(given: Given) -> None:
+    """Make a run, start its training and open the console on it.
+
+    Without a terminal, or with --headless or --detach, it prints lines instead.
+    """
+    options = configuration(given.flags, given.file)
+    if not has_terminal() or options.headless or options.detach:
+        raise typer.Exit(train_here(given.flags, given.file))
+    from arc_tui.commands.attach import train_in_console
+
+    raise typer.Exit(train_in_console(given.flags, given.file, given.theme))
+
+
+@takes_options()
+def config(given: Given) -> None:
+    """Print the configuration of `train` as a config file. Every option is explained."""
+    echo(to_toml(configuration(given.flags, given.file)), nl=False)
+
+
+def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | None = None) -> int:
+    """Train a run to its end without the console, or with `detach` until it has begun.
 
     Args:
         flags: The options given on the command line.
         file: The config file, if one was given.
-        argv: The command line, for run.json.
-        show_error: Shows a line to the user on standard error.
-        engine: Gives the command line of the training process.
+        engine: Gives the command line of the training process; None is that of the package.
 
     Returns:
         The exit code: 0 if the run ended as it should, 1 if its process crashed.
@@ -53,8 +70,8 @@ def train(
 
     colours = load_theme().status
     detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
-    launch = prepare(flags, file, argv)
-    lost = _Loss(launch, show_error)
+    launch = prepare(flags, file, sys.argv)
+    lost = _Loss(launch)
     try:
         output = SurvivingOutput(open_output(colours), lost.tell)
         output.line(
@@ -83,10 +100,10 @@ def train(
     def on_stop_request(times: int) -> None:
         first = "Stopping: the run is saved first."
         line = first if times == 1 else "Still saving; the run ends as soon as its checkpoint is written."
-        reporter.notice(line) if lost.error is None else show_error(line)
+        reporter.notice(line) if lost.error is None else echo_error(line)
 
     try:
-        outcome = supervise(launch.run, on_events, on_stop_request, engine, detach=detach)
+        outcome = supervise(launch.run, on_events, on_stop_request, engine or engine_command, detach=detach)
         if outcome.refusal is None:
             reporter.handle(ending)
         if outcome.left_running:
@@ -94,7 +111,7 @@ def train(
                 reporter.notice(line)
     finally:
         reporter.close()
-    return lost.settle(conclude(launch, outcome, show_error), outcome)
+    return lost.settle(conclude(launch, outcome, echo_error), outcome)
 
 
 @dataclasses.dataclass
@@ -102,7 +119,6 @@ class _Loss:
     """Tells that standard output cannot be written while a run is followed, and what becomes of the run."""
 
     launch: Launch
-    show_error: Callable[[str], None]
     begun: bool = False
     """Whether there is training to go on with."""
     error: OSError | None = None
@@ -117,9 +133,9 @@ class _Loss:
             raise error
         self.error = error
         abandon(sys.stdout)
-        self.show_error(f"{cannot_write(error)}; run {printable(self.launch.run.name)} goes on.")
+        echo_error(f"{cannot_write(error)}; run {printable(self.launch.run.name)} goes on.")
         for line in how_to_go_on(self.launch.run, self.launch.config.runs_dir)[1:]:
-            self.show_error(line)
+            echo_error(line)
 
     def settle(self, code: int, outcome: Outcome) -> int:
         """Return the exit code: a reader that has gone is no error."""
@@ -127,14 +143,6 @@ class _Loss:
             return code
         if not outcome.left_running:
             logs = command_line(self.launch.config.runs_dir, "logs", self.launch.run.name)
-            self.show_error(f"The run has ended: {printable(outcome.reason or 'it did not say why')}.")
-            self.show_error(f"To read what could not be written: {logs}")
+            echo_error(f"The run has ended: {printable(outcome.reason or 'it did not say why')}.")
+            echo_error(f"To read what could not be written: {logs}")
         return code or LOST
-
-
-def start_again(
-    name: str, runs_dir: str, show_error: Callable[[str], None], engine: Engine | None = None
-) -> int:
-    """Start the training process of a run again and leave it running once it has resumed."""
-    flags: dict[str, object] = {"resume": name, "runs_dir": runs_dir, "detach": True}
-    return train(flags, None, [], show_error, engine or engine_command)

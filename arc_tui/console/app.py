@@ -16,7 +16,7 @@ from textual.screen import ModalScreen, Screen
 
 from arc_core.base.errors import ArcError
 from arc_core.run.directory import RunDirectory, lock_holder
-from arc_tui.console.crash import CrashScreen
+from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.machine import Machine, MachineSample
 from arc_tui.console.main import MainScreen
 from arc_tui.console.navigation import OpensScreens

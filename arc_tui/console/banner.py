@@ -45,11 +45,9 @@ class Banner(RowsView):
         """
         most = MOST_LINES if screen.height >= TALL else 1 if screen.height >= LOW else 0
         rows = banner_rows(view, unseen, keys, screen.width, most)
-        changed = len(rows) != len(self.rows)
+        before = len(self.rows)
         self.show(rows)
-        if changed:
-            self.refresh(layout=True)
-        return changed
+        return len(rows) != before
 
 
 def banner_rows(

@@ -131,10 +131,7 @@ class CompareRuns(KeyedScreen[None]):
         rows: list[Row] = [[self._told]] if self._told else []
         rows += self._difference_rows(max(view.size.width, 40))
         rows = rows[: max(4, min(DETAIL_LINES, self.size.height // 3))]
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
 
     def _difference_rows(self, cells: int) -> list[Row]:
         """Write what is known of both runs beside each other, and where their options differ."""

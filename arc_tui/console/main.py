@@ -15,11 +15,10 @@ from arc_tui.console.header import RunHeader
 from arc_tui.console.machine import MachineSample
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.console.panels.grids import GridsPanel
-from arc_tui.console.panels.layout import Panels
+from arc_tui.console.panels.layout import CURRICULUM, GRADIENTS, GRIDS, LOG, LOSS, MACHINE, REWARD, Panels
 from arc_tui.console.panels.log import LogPanel
 from arc_tui.console.panels.machine import MachinePanel
 from arc_tui.console.panels.panel import Panel
-from arc_tui.console.panels.places import CURRICULUM, GRADIENTS, GRIDS, LOG, LOSS, MACHINE, REWARD
 from arc_tui.console.steering import SteersRun
 from arc_tui.runs.session import Session
 from arc_tui.ui.chart import Chart

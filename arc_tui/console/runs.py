@@ -18,6 +18,7 @@ from arc_core.base.errors import ArcError, RunError
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, open_run
 from arc_tui.console.compare import CompareRuns
+from arc_tui.console.dialogs import confirm_start
 from arc_tui.console.lists import columns, description
 from arc_tui.drawing.rows import Row, fill, wrap
 from arc_tui.drawing.signs import PHASE_SIGNS
@@ -25,7 +26,6 @@ from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
 from arc_tui.runs.state import Phase, RunState, ValidationResult
-from arc_tui.ui.confirm import confirm_start
 from arc_tui.ui.keyed import KeyedScreen
 from arc_tui.ui.keys import Scope
 from arc_tui.ui.list import LazyList
@@ -240,10 +240,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         elif chosen is not None and chosen.problem is not None:
             rows += wrap(f"{printable(chosen.name)}: {printable(chosen.problem)}", cells)
         rows = rows[:DETAIL_LINES]
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
 
     # Keys
 

@@ -10,13 +10,12 @@ from textual.screen import Screen
 from arc_core.base.errors import ArcError
 from arc_core.run.directory import gone_sentence
 from arc_tui.console.banner import Banner
-from arc_tui.console.edit import EditScreen
+from arc_tui.console.dialogs import EditScreen, confirm_start, confirm_stop
 from arc_tui.console.footer import Footer
 from arc_tui.console.header import RunHeader
 from arc_tui.runs.session import Session
 from arc_tui.runs.state import Phase
 from arc_tui.runs.steering import Request, RequestStage
-from arc_tui.ui.confirm import confirm_start, confirm_stop
 
 MESSAGE_SECONDS = 12.0
 """How long what came of a request is shown."""

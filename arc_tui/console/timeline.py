@@ -24,7 +24,7 @@ from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
 from arc_tui.runs.view import RunView
 from arc_tui.ui.chart import Chart, ChartSeries
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.keyed import KeyedScreen
 from arc_tui.ui.keys import Scope, by_key
 from arc_tui.ui.list import LazyList
@@ -194,10 +194,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
             rows.append([(printable(str(chosen.path), 200), "muted")])
         if self._told is not None:
             rows.append([self._told])
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
 
     @on(LazyList.Chosen)
     def choose(self) -> None:

@@ -26,8 +26,8 @@ from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.runs.fields import size
 from arc_tui.ui.app import BaseApp
+from arc_tui.ui.dialog import Notice, Prompt
 from arc_tui.ui.jobs import Job
-from arc_tui.ui.prompt import Notice, Prompt
 
 
 class InspectApp(BaseApp[Begin]):
@@ -146,7 +146,7 @@ class InspectApp(BaseApp[Begin]):
         checkpoint = browser.browsed.checkpoint
 
         def work(job: Job) -> None:
-            found = list(verify(checkpoint, progress=job.progress, cancelled=job.cancelled))
+            found = list(verify(checkpoint, progress=job.progress))
             self.call_from_thread(self.push_screen, Notice("Files", functools.partial(_check_rows, found)))
 
         browser.compute("verifying every file; Esc calls it off", work)

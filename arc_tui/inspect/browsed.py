@@ -21,6 +21,7 @@ class Browsed:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
+        self.table = checkpoint.table
         self.statistics: dict[int, Statistics] = {}
         self.whole = Tree(checkpoint.table)
         self._finder = Finder(checkpoint.table, self._odd)

@@ -32,9 +32,9 @@ from arc_tui.inspect.tensors.search import TensorQuery, parse_query
 from arc_tui.inspect.tensors.statistics import statistics
 from arc_tui.runs.fields import size
 from arc_tui.ui.browser_keys import BROWSER
+from arc_tui.ui.dialog import Notice
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 
@@ -253,10 +253,7 @@ class BrowserScreen(InspectScreen[None]):
     def _compute(self, name: str, places: Sequence[int]) -> None:
         def work(job: Job) -> None:
             found: dict[int, Statistics] = {}
-            computed = statistics(
-                self.browsed.checkpoint, places, progress=job.progress, cancelled=job.cancelled
-            )
-            for place, one in computed:
+            for place, one in statistics(self.browsed.checkpoint, places, progress=job.progress):
                 found[place] = one
                 if len(found) >= BATCH:
                     self.post_message(self.Computed(found))
@@ -334,7 +331,8 @@ class BrowserScreen(InspectScreen[None]):
         if self._table:
             everything = range(len(self.browsed.checkpoint.table))
             places = everything if self._places is None else self._places
-            self._table_places = COLUMNS[self._sorted_by].key(self.browsed, places)
+            key = functools.partial(COLUMNS[self._sorted_by].key, self.browsed)
+            self._table_places = sorted(places, key=key)
             if self._descending:
                 self._table_places.reverse()
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from rich.cells import cell_len
 
 from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, cut, fill, padded, width
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.tensors.binning import Statistics
-from arc_tui.inspect.tensors.header_scan import METADATA
-from arc_tui.inspect.tensors.parts import Part
+from arc_tui.inspect.tensors.header import Part
+from arc_tui.inspect.tensors.header_scan import METADATA, Shape, sides
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.tree import Node, Tree, natural
-from arc_tui.inspect.text import bar, sides
+from arc_tui.inspect.text import bar
 from arc_tui.looks.styles import PALETTE_COLOURS
 from arc_tui.runs.fields import size
 
@@ -178,6 +178,10 @@ def tree_heading(cells: int) -> Row:
     return [*fill([(" MODULE", "muted")], max(cells - len(right), 8)), (right, "muted")]
 
 
+Text = Callable[[Browsed, int], str]
+Key = Callable[[Browsed, int], Any]
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of the table.
@@ -186,78 +190,58 @@ class Column:
         name: Its heading.
         cells: Width; 0 takes what the others leave.
         text: What stands in it for a tensor.
-        key: Sorts places by it, ascending.
+        key: What tensors are sorted by, ascending.
         least: Width of the table from which it is shown.
     """
 
     name: str
     cells: int
-    text: Callable[[Browsed, int], str]
-    key: Callable[[Browsed, Sequence[int]], list[int]]
+    text: Text
+    key: Key
     least: int = 0
 
 
-def _by(
-    values: Callable[[Checkpoint], npt.NDArray[np.integer]],
-) -> Callable[[Browsed, Sequence[int]], list[int]]:
-    def key(browsed: Browsed, places: Sequence[int]) -> list[int]:
-        column = values(browsed.checkpoint)[list(places)]
-        return np.asarray(places)[np.argsort(column, kind="stable")].tolist()
-
-    return key
+def _by_shape(browsed: Browsed, place: int) -> tuple[int, Shape]:
+    shape = browsed.table.shapes[place]
+    return len(shape), shape
 
 
-def _by_name(browsed: Browsed, places: Sequence[int]) -> list[int]:
-    names = browsed.checkpoint.table.names
-    return sorted(places, key=lambda place: natural(names[place]))
+def _known(value: Callable[[Statistics], float | None], form: str) -> tuple[Text, Key]:
+    """Return how a number of the statistics is shown, and what sorts by it: what is not known comes first."""
 
+    def text(browsed: Browsed, place: int) -> str:
+        if (found := browsed.statistics.get(place)) is None:
+            return ""
+        return "-" if (number := value(found)) is None else format(number, form)
 
-def _by_shape(browsed: Browsed, places: Sequence[int]) -> list[int]:
-    shapes = browsed.checkpoint.table.shapes
-    return sorted(places, key=lambda place: (len(shapes[place]), shapes[place]))
+    def key(browsed: Browsed, place: int) -> float:
+        found = browsed.statistics.get(place)
+        number = None if found is None else value(found)
+        return -math.inf if number is None else number
 
-
-def _by_statistic(value: Callable[[Statistics], float]) -> Callable[[Browsed, Sequence[int]], list[int]]:
-    def key(browsed: Browsed, places: Sequence[int]) -> list[int]:
-        found = browsed.statistics
-        return sorted(places, key=lambda place: value(found[place]) if place in found else -np.inf)
-
-    return key
-
-
-def _mean(found: Statistics) -> float:
-    return found.values.mean if found.values else -np.inf
-
-
-def _std(found: Statistics) -> float:
-    return found.values.std if found.values else -np.inf
-
-
-def _odd(found: Statistics) -> float:
-    return found.nans + found.infinities
-
-
-def _told(value: Callable[[Statistics], str]) -> Callable[[Browsed, int], str]:
-    return lambda browsed, place: value(browsed.statistics[place]) if place in browsed.statistics else ""
+    return text, key
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("TENSOR", 0, lambda b, p: printable(b.checkpoint.table.names[p], LONGEST_LABEL), _by_name),
-    Column("TYPE", 14, lambda b, p: b.checkpoint.table.element(p).label, _by(lambda c: c.table.types)),
-    Column("SHAPE", 18, lambda b, p: sides(b.checkpoint.table.shapes[p]), _by_shape, 60),
+    Column(
+        "TENSOR",
+        0,
+        lambda b, p: printable(b.table.names[p], LONGEST_LABEL),
+        lambda b, p: natural(b.table.names[p]),
+    ),
+    Column("TYPE", 14, lambda b, p: b.table.element(p).label, lambda b, p: int(b.table.types[p])),
+    Column("SHAPE", 18, lambda b, p: sides(b.table.shapes[p]), _by_shape, 60),
     Column(
         "PARAMETERS",
         -15,
-        lambda b, p: f"{int(b.checkpoint.table.parameters[p]):,}",
-        _by(lambda c: c.table.parameters),
+        lambda b, p: f"{b.table.parameters[p]:,}",
+        lambda b, p: int(b.table.parameters[p]),
         90,
     ),
-    Column("BYTES", -10, lambda b, p: size(int(b.checkpoint.table.bytes[p])), _by(lambda c: c.table.bytes)),
-    Column(
-        "MEAN", -11, _told(lambda s: f"{s.values.mean:.4g}" if s.values else "-"), _by_statistic(_mean), 115
-    ),
-    Column("STD", -11, _told(lambda s: f"{s.values.std:.4g}" if s.values else "-"), _by_statistic(_std), 115),
-    Column("NAN/INF", -9, _told(lambda s: f"{s.nans + s.infinities:,}"), _by_statistic(_odd), 75),
+    Column("BYTES", -10, lambda b, p: size(int(b.table.bytes[p])), lambda b, p: int(b.table.bytes[p])),
+    Column("MEAN", -11, *_known(lambda s: s.values and s.values.mean, ".4g"), 115),
+    Column("STD", -11, *_known(lambda s: s.values and s.values.std, ".4g"), 115),
+    Column("NAN/INF", -9, *_known(lambda s: s.nans + s.infinities, ","), 75),
 )
 
 

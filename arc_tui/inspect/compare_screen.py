@@ -15,9 +15,9 @@ from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, fill, padded
 from arc_tui.inspect.browser_rows import tail
 from arc_tui.inspect.tensors.compare import Change, changes, differences
+from arc_tui.inspect.tensors.header_scan import sides
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.tree import natural
-from arc_tui.inspect.text import sides
 from arc_tui.ui.browser_keys import COMPARE
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
@@ -107,14 +107,8 @@ class CompareCheckpoints(InspectScreen[None]):
 
         def work(job: Job) -> None:
             found: list[Change] = []
-            compared = changes(
-                self.before,
-                self.after,
-                self.differences.common,
-                progress=job.progress,
-                cancelled=job.cancelled,
-            )
-            for change in compared:
+            names = self.differences.common
+            for change in changes(self.before, self.after, names, progress=job.progress):
                 found.append(change)
                 if len(found) >= BATCH:
                     self.post_message(self.Compared(found))
@@ -146,10 +140,7 @@ class CompareCheckpoints(InspectScreen[None]):
         )
         view = self.query_one("#summary", RowsView)
         rows = self._summary_rows()
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
         self.query_one(LazyList).show(
             len(self._shown),
             lambda index, cells: self._row(self._shown[index], cells),

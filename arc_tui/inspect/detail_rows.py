@@ -1,20 +1,27 @@
-"""What the browser shows beside its list: the chosen module, tensor or damaged part."""
+"""What the browser shows beside its list and above a tensor's map: a module, a tensor, or a damaged part."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser_rows import Line, bytes_bar
-from arc_tui.inspect.tensor_rows import head_rows, histogram_rows, statistics_rows
-from arc_tui.inspect.tensors.parts import Part
+from arc_tui.inspect.facts import position
+from arc_tui.inspect.tensors.binning import QUANTILES, Statistics
+from arc_tui.inspect.tensors.header import Part
+from arc_tui.inspect.tensors.header_scan import Shape, sides
+from arc_tui.inspect.tensors.moments import Update
 from arc_tui.inspect.tensors.source import Checkpoint, metadata_of
 from arc_tui.inspect.tensors.tree import Node, Tree
+from arc_tui.inspect.text import figure
 from arc_tui.runs.fields import size
 
 HISTOGRAM_LINES = 8
 LONGEST_VALUE = 20_000
 """Characters of a value of metadata; training tools put whole tables there."""
+HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 def detail_rows(
@@ -93,3 +100,128 @@ def _tensor_rows(browsed: Browsed, place: int, cells: int, lines: int, *, powers
     rows += statistics_rows(found, table.shapes[place], cells)
     room = min(lines - len(rows) - 1, HISTOGRAM_LINES)
     return [*rows, [], *histogram_rows(found, min(cells, 64), room, powers=powers)]
+
+
+def head_rows(checkpoint: Checkpoint, place: int, cells: int) -> list[Row]:
+    """Write a tensor's name, type, shape and file."""
+    table = checkpoint.table
+    name = printable(table.names[place], 1000)
+    return [
+        *wrap(name, cells, "title", most=2),
+        [
+            (table.element(place).label, "accent"),
+            (f" {sides(table.shapes[place])}  ", "text"),
+            (f"{int(table.parameters[place]):,} elements, {size(int(table.bytes[place]))}", "text"),
+        ],
+        [(printable(checkpoint.owner(place).label, 200), "muted")],
+    ]
+
+
+def statistics_rows(found: Statistics, shape: Shape, cells: int) -> list[Row]:
+    """Write a tensor's statistics."""
+    rows: list[Row] = [
+        [
+            *_pair("zeros", f"{found.zeros:,}"),
+            *_pair("NaN", f"{found.nans:,}", "error" if found.nans else "good"),
+            *_pair("infinite", f"{found.infinities:,}", "error" if found.infinities else "good"),
+        ]
+    ]
+    for what, places in (("NaN", found.first_nans), ("infinite", found.first_infinities)):
+        if places:
+            at = " ".join(str(list(position(place, shape))) for place in places)
+            rows.append([(f"first {what} at {at}", "error")])
+    values = found.values
+    if values is None:
+        return [*rows, [("there is no finite value", "muted")]]
+    rows.append([*_pair("mean", figure(values.mean)), *_pair("std", figure(values.std))])
+    rows.append([*_pair("min", figure(values.minimum)), *_pair("max", figure(values.maximum))])
+    quantiles = [f"{q:.0%} {figure(v)}" for q, v in zip(QUANTILES, values.quantiles, strict=True)]
+    return [*rows, *_together(quantiles, cells)]
+
+
+def _together(texts: Sequence[str], cells: int) -> list[Row]:
+    """Write texts one after the other, none broken over two rows."""
+    rows: list[Row] = []
+    line = ""
+    for text in texts:
+        longer = f"{line}   {text}" if line else text
+        if line and len(longer) > cells:
+            rows.append([(line, "text")])
+            longer = text
+        line = longer
+    return [*rows, [(line, "text")]]
+
+
+def update_rows(update: Update | None) -> list[Row]:
+    """Write how far the optimizer's moments would move a parameter; nothing where it has none."""
+    if update is None:
+        return []
+    return [
+        [
+            *_pair("update to weight", f"{update.ratio:.2e}", "accent"),
+            *_pair("rate", f"{update.learning_rate:g}"),
+            *_pair("steps", f"{update.step:.0f}"),
+        ]
+    ]
+
+
+def histogram_rows(found: Statistics, cells: int, lines: int, *, powers: bool) -> list[Row]:
+    """Draw how a tensor's values are spread.
+
+    Args:
+        found: Its statistics.
+        cells: Width.
+        lines: Height, the line of edges included; at least 2.
+        powers: Whether by powers of two of the absolute value; else by the value.
+    """
+    values = found.values
+    if values is None or lines < 2 or cells < 8:
+        return []
+    if powers:
+        counts = values.magnitudes.counts
+        if not counts:
+            return [[("only zeros", "muted")]]
+        edges = f"2^{values.magnitudes.lowest}", f"2^{values.magnitudes.lowest + len(counts)}"
+    else:
+        counts = values.histogram.counts
+        edges = figure(values.histogram.low), figure(values.histogram.high)
+    columns = _stretched(counts, cells)
+    most = max(columns)
+    bars = lines - 1
+    rows: list[Row] = []
+    for line in range(bars, 0, -1):
+        text = "".join(_eighths(count, most, bars, line) for count in columns)
+        rows.append([(text, "series.0")])
+    gap = " " * max(cells - len(edges[0]) - len(edges[1]), 1)
+    return [*rows, [(edges[0] + gap + edges[1], "tick")]]
+
+
+def _stretched(counts: Sequence[int], cells: int) -> list[float]:
+    """Spread bins over columns, each bin over as many as it can have; bins that share one are added up."""
+    if len(counts) > cells:
+        return [
+            float(
+                sum(
+                    counts[
+                        len(counts) * c // cells : max(
+                            len(counts) * (c + 1) // cells, len(counts) * c // cells + 1
+                        )
+                    ]
+                )
+            )
+            for c in range(cells)
+        ]
+    return [float(counts[len(counts) * c // cells]) for c in range(cells)]
+
+
+def _eighths(count: float, most: float, bars: int, line: int) -> str:
+    """Return what a bar shows on a line, counted from 1 at the bottom; what is not 0 can be seen."""
+    height = count / most * bars * 8 if most else 0.0
+    if 0 < height < 1:
+        height = 1
+    part = round(height) - (line - 1) * 8
+    return " " if part <= 0 else HEIGHTS[min(part, 8) - 1]
+
+
+def _pair(name: str, value: str, style: str = "text") -> Row:
+    return [(f"{name} ", "muted"), (f"{value}   ", style)]

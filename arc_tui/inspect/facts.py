@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import Any
 
 from arc_core.base.errors import ArcError
 from arc_tui.inspect.tensors.binning import QUANTILES, Statistics
 from arc_tui.inspect.tensors.compare import Change, Differences
 from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES
+from arc_tui.inspect.tensors.header import Part
 from arc_tui.inspect.tensors.header_scan import Shape
 from arc_tui.inspect.tensors.moments import Update, pairs
-from arc_tui.inspect.tensors.parts import Part
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.timeline import CheckpointMark, Drift
 from arc_tui.inspect.tensors.training import (
-    TrainingState,
     configuration,
     generators,
     memory_entries,
@@ -115,19 +112,11 @@ def statistics_facts(found: Statistics, shape: Shape) -> Facts:
     if values is None:
         return facts
     return facts | {
-        "mean": values.mean,
-        "std": values.std,
-        "minimum": values.minimum,
-        "maximum": values.maximum,
+        **dataclasses.asdict(values),
         "quantiles": {f"{q:g}": value for q, value in zip(QUANTILES, values.quantiles, strict=True)},
-        "histogram": {
-            "low": values.histogram.low,
-            "high": values.histogram.high,
-            "counts": list(values.histogram.counts),
-        },
         "magnitudes": {
             "lowest_power_of_two": values.magnitudes.lowest,
-            "counts": list(values.magnitudes.counts),
+            "counts": values.magnitudes.counts,
         },
     }
 
@@ -149,10 +138,12 @@ def training_facts(checkpoint: Checkpoint) -> Facts | None:
     state = read_training(checkpoint)
     if state is None:
         return None
-    facts: Facts = {**_state(state), "problems": [state.problem] if state.problem else []}
+    facts = dataclasses.asdict(state)
+    problem, groups = facts.pop("problem"), facts.pop("groups")
+    facts |= {"groups": groups, "problems": [problem] if problem else []}
     readers = {
         "memory": lambda: [dataclasses.asdict(entry) for entry in memory_entries(checkpoint)],
-        "preference": lambda: _optional(preference(checkpoint)),
+        "preference": lambda: (found := preference(checkpoint)) and dataclasses.asdict(found),
         "configuration": lambda: configuration(checkpoint),
     }
     for name, read in readers.items():
@@ -162,23 +153,9 @@ def training_facts(checkpoint: Checkpoint) -> Facts | None:
             facts[name] = None
             if str(error) not in facts["problems"]:
                 facts["problems"].append(str(error))
-    facts["random_generators"] = {found.name: found.bytes for found in generators(checkpoint)}
+    facts["random_generators"] = generators(checkpoint)
     facts["parameters_with_moments"] = len(pairs(checkpoint))
     return facts
-
-
-def _state(state: TrainingState) -> Facts:
-    facts = {
-        field.name: getattr(state, field.name)
-        for field in dataclasses.fields(state)
-        if field.name not in ("groups", "problem")
-    }
-    facts["groups"] = [dataclasses.asdict(group) for group in state.groups]
-    return facts
-
-
-def _optional(found: Any) -> Facts | None:
-    return None if found is None else dataclasses.asdict(found)
 
 
 def update_facts(update: Update) -> Facts:
@@ -226,22 +203,3 @@ def drift_facts(drift: Drift) -> Facts:
     """Return how far a layer was at a checkpoint."""
     facts = dataclasses.asdict(drift)
     return {**mark_facts(drift.mark), **{name: facts[name] for name in facts if name != "mark"}}
-
-
-def to_json(content: object, *, indented: bool = True) -> str:
-    """Write JSON in which no control character stands unescaped; a number that is not finite is null."""
-    plain = _plain(content)
-    text = (
-        json.dumps(plain, indent=2, allow_nan=False)
-        if indented
-        else json.dumps(plain, separators=(",", ":"), allow_nan=False)
-    )
-    return text.replace("\x7f", "\\u007f")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in cast("Mapping[object, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in cast("list[object]", value)]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,9 +12,15 @@ from textual.message import Message
 from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, beside
 from arc_tui.inspect.browsed import Browsed
+from arc_tui.inspect.detail_rows import (
+    HISTOGRAM_LINES,
+    head_rows,
+    histogram_rows,
+    statistics_rows,
+    update_rows,
+)
 from arc_tui.inspect.facts import position
 from arc_tui.inspect.heat_map import HeatMap
-from arc_tui.inspect.tensor_rows import head_rows, histogram_rows, statistics_rows, update_rows
 from arc_tui.inspect.tensors.binning import Statistics
 from arc_tui.inspect.tensors.moments import Update, updates
 from arc_tui.inspect.tensors.statistics import statistics
@@ -23,7 +29,6 @@ from arc_tui.ui.jobs import Job
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 
-HISTOGRAM_LINES = 8
 BESIDE = 110
 """Cells from which the histogram stands beside the statistics."""
 LARGEST_UPDATE = 256 << 20
@@ -80,9 +85,7 @@ class TensorScreen(InspectScreen[None]):
         checkpoint, state = self.browsed.checkpoint, self.browsed.training
         found = self.browsed.statistics.get(self.place)
         if found is None:
-            for _, found in statistics(
-                checkpoint, [self.place], progress=job.progress, cancelled=job.cancelled
-            ):
+            for _, found in statistics(checkpoint, [self.place], progress=job.progress):
                 self.post_message(self.Computed(found, None))
         update = None
         if state is not None and int(checkpoint.table.bytes[self.place]) <= LARGEST_UPDATE:
@@ -114,10 +117,7 @@ class TensorScreen(InspectScreen[None]):
         if cells < 10:
             return
         rows = self._fact_rows(cells)
-        changed = len(rows) != len(view.rows)
         view.show(rows)
-        if changed:
-            view.refresh(layout=True)
         self.show_cursor()
 
     def _fact_rows(self, cells: int) -> list[Row]:

@@ -10,7 +10,7 @@ from arc_tui.drawing.text import aligned, when
 from arc_tui.inspect.facts import position, training_facts, type_facts
 from arc_tui.inspect.tensors.binning import QUANTILES, Histogram, Magnitudes, Statistics
 from arc_tui.inspect.tensors.compare import Change, Differences
-from arc_tui.inspect.tensors.header_scan import Shape
+from arc_tui.inspect.tensors.header_scan import Shape, sides
 from arc_tui.inspect.tensors.moments import Update
 from arc_tui.inspect.tensors.source import Checkpoint, metadata_of
 from arc_tui.inspect.tensors.timeline import CheckpointMark, Drift
@@ -35,11 +35,6 @@ def bar(share: float, width: int) -> str:
 def figure(value: float) -> str:
     """Write a number of a tensor with five digits; a whole one as it is."""
     return str(value) if isinstance(value, int) else f"{value:.5g}"
-
-
-def sides(shape: Shape) -> str:
-    """Write a shape, `[2, 3]`."""
-    return "[" + ", ".join(map(str, shape[:8])) + (", ..." if len(shape) > 8 else "") + "]"
 
 
 def summary_lines(checkpoint: Checkpoint) -> list[str]:
@@ -173,19 +168,7 @@ def brief_statistics(name: str, kind: str, shape: Shape, found: Statistics) -> t
     return (printable(name, LONGEST_NAME), kind, sides(shape), *numbers, f"{found.zeros:,}", *odd)
 
 
-STATISTICS_HEAD = (
-    "TENSOR",
-    "TYPE",
-    "SHAPE",
-    "MEAN",
-    "STD",
-    "MIN",
-    "MEDIAN",
-    "MAX",
-    "ZEROS",
-    "NAN",
-    "INF",
-)
+STATISTICS_HEAD = ["TENSOR", "TYPE", "SHAPE", "MEAN", "STD", "MIN", "MEDIAN", "MAX", "ZEROS", "NAN", "INF"]
 
 
 def training_lines(checkpoint: Checkpoint) -> list[str]:

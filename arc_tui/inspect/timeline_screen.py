@@ -17,14 +17,21 @@ from arc_core.run.directory import RunDirectory, check_name, is_alive
 from arc_tui.drawing.point_chart import chart_rows
 from arc_tui.drawing.rows import Row, beside, fill
 from arc_tui.drawing.text import when
-from arc_tui.inspect.drift_chart import drift_points, metric_points, metrics_of, span_of
-from arc_tui.inspect.tensors.timeline import CheckpointMark, Drift, drift, timeline
+from arc_tui.inspect.tensors.timeline import (
+    CheckpointMark,
+    Drift,
+    drift,
+    drift_points,
+    metric_points,
+    metrics_of,
+    span_of,
+    timeline,
+)
 from arc_tui.runs.fields import size
 from arc_tui.ui.browser_keys import TIMELINE
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen, Prompt
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Prompt
 from arc_tui.ui.rows_view import RowsView, looks
 from arc_tui.ui.screen import InspectScreen, KeysLine
 
@@ -117,7 +124,7 @@ class DriftScreen(InspectScreen[None]):
         if self._drifting:
 
             def work(job: Job) -> None:
-                for one in drift(self._run, self._drifting, progress=job.progress, cancelled=job.cancelled):
+                for one in drift(self._run, self._drifting, progress=job.progress):
                     self.post_message(self.Moved(one))
 
             self.compute(f"drift of {self._module or 'everything'}; Esc calls it off", work)

@@ -52,8 +52,11 @@ def sections(browsed: Browsed) -> list[Section]:
     state = browsed.training
     assert state is not None
     checkpoint = browsed.checkpoint
-    problem: list[Row] = [[(f" ✗ {state.problem}", "error")]] if state.problem else []
-    entries, refused = _tried(lambda: memory_entries(checkpoint))
+    problem = [_refusal(state.problem)] if state.problem else []
+    try:
+        entries, refused = memory_entries(checkpoint), list[Row]()
+    except ArcError as error:
+        entries, refused = [], [_refusal(error)]
     progress = [
         *problem,
         *pairs(
@@ -83,11 +86,12 @@ def sections(browsed: Browsed) -> list[Section]:
             lambda cells: _memory_head(browsed) + refused + [_entry_row(entry, cells) for entry in entries],
             lambda index: _entry_details(entries, index - len(_memory_head(browsed)) - len(refused)),
         ),
-        Section("preference", lambda cells: _preference_rows(browsed, cells)),
+        Section("preference", lambda cells: _tried(lambda: _preference_rows(browsed, cells))),
         Section(
-            "random generators", lambda cells: pairs({g.name: size(g.bytes) for g in generators(checkpoint)})
+            "random generators",
+            lambda cells: pairs({g: size(n) for g, n in generators(checkpoint).items()}),
         ),
-        Section("configuration", lambda cells: _configuration_rows(browsed)),
+        Section("configuration", lambda cells: _tried(lambda: _configuration_rows(browsed))),
         *([Section("also in its state", lambda cells: other)] if other else []),
     ]
 
@@ -103,11 +107,16 @@ def pairs(values: Mapping[str, str]) -> list[Row]:
     ]
 
 
-def _tried(read: Callable[[], list[MemoryEntry]]) -> tuple[list[MemoryEntry], list[Row]]:
+def _tried(draw: Callable[[], list[Row]]) -> list[Row]:
+    """Draw what is read, or say why it cannot be."""
     try:
-        return read(), []
+        return draw()
     except ArcError as error:
-        return [], [[(f" ✗ {error}", "error")]]
+        return [_refusal(error)]
+
+
+def _refusal(problem: object) -> Row:
+    return [(f" ✗ {problem}", "error")]
 
 
 def _number(value: int | None) -> str:
@@ -161,10 +170,7 @@ def _entry_details(entries: Sequence[MemoryEntry], index: int) -> list[Row]:
 
 
 def _preference_rows(browsed: Browsed, cells: int) -> list[Row]:
-    try:
-        found = preference(browsed.checkpoint)
-    except ArcError as error:
-        return [[(f" ✗ {error}", "error")]]
+    found = preference(browsed.checkpoint)
     if found is None:
         return [[(" the checkpoint has no colour preference", "muted")]]
     rows: list[Row] = [[(f" {'colour':<14}{'C':>8}{'anchor':>10}", "muted")]]
@@ -187,10 +193,7 @@ def _preference_rows(browsed: Browsed, cells: int) -> list[Row]:
 
 
 def _configuration_rows(browsed: Browsed) -> list[Row]:
-    try:
-        found = configuration(browsed.checkpoint)
-    except ArcError as error:
-        return [[(f" ✗ {error}", "error")]]
+    found = configuration(browsed.checkpoint)
     if not found:
         return [[(" the checkpoint lies outside a run: its configuration is in the run's run.json", "muted")]]
     return pairs({name: _json(value) for name, value in found.items()})

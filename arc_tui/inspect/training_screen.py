@@ -112,7 +112,6 @@ class TrainingScreen(InspectScreen[None]):
         rows = section.details(at) if section is not None and section.details and at is not None else []
         view.display = bool(rows)
         view.show(rows)
-        view.refresh(layout=True)
 
     @on(LazyList.Chosen)
     def choice_changed(self, message: LazyList.Chosen) -> None:
@@ -132,7 +131,7 @@ class TrainingScreen(InspectScreen[None]):
         def work(job: Job) -> None:
             total = len(pairs(self.browsed.checkpoint))
             found: list[Update] = []
-            for update in updates(self.browsed.checkpoint, groups, cancelled=job.cancelled):
+            for update in updates(self.browsed.checkpoint, groups):
                 found.append(update)
                 job.progress(len(found), total)
             self.post_message(self.Found(found))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arc_tui.drawing.ticks import Axis, exact, linear, logarithmic, written
+from arc_tui.drawing.axes import Axis, exact, linear, logarithmic, written
 from arc_tui.report.svg import Markup, element, label, path, text_of
 from arc_tui.runs.marks import Mark, MarkKind
 

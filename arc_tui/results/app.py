@@ -18,7 +18,7 @@ from arc_tui.results.evaluations import EvalResults, open_results
 from arc_tui.results.pair import ResultsPair
 from arc_tui.results.pair_screen import PairScreen
 from arc_tui.ui.app import BaseApp, ended
-from arc_tui.ui.prompt import Prompt
+from arc_tui.ui.dialog import Prompt
 from arc_tui.ui.settings import load_settings
 
 

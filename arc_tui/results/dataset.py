@@ -11,7 +11,7 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.data.features import FEATURE_NAMES, describe
 from arc_core.data.grids import Grid, to_rows
-from arc_core.data.tasks import SPLITS, Pair, Task, TaskSet, load_tasks
+from arc_core.data.tasks import Pair, Task, TaskSet
 from arc_tui.drawing.rows import Row
 from arc_tui.drawing.text import aligned, grids_beside
 from arc_tui.results.size_rules import SIZE_RULES
@@ -110,19 +110,6 @@ def filtered(
         for facts in [task_facts(task)]
         if set(colours) <= set(facts.colours) and (wanted in facts.id.lower() or wanted in facts.rule.lower())
     ]
-
-
-def load(source: str, split: str, *, skip_bad_tasks: bool = False) -> TaskSet:
-    """Load a dataset's split.
-
-    Raises:
-        ConfigError: If there is no such split.
-        DataError: If the data cannot be read.
-    """
-    for known in SPLITS:
-        if split == known:
-            return load_tasks(source, known, skip_bad_tasks=skip_bad_tasks)
-    raise ConfigError(f"There is no split {printable(split, 40)}: use training or evaluation.")
 
 
 def dataset_facts(tasks: TaskSet, shown: Sequence[TaskFacts]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row
 from arc_tui.results.keys import SECTIONS, TASK
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 

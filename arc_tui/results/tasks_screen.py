@@ -18,9 +18,9 @@ from arc_tui.results.choice import EVERYTHING, SORTS, Chosen, Shown, chosen_task
 from arc_tui.results.keys import SECTIONS, TASKS
 from arc_tui.results.rows import id_cells
 from arc_tui.results.task_screen import Page, ResultTaskScreen
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.dialog import Notice
+from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen, KeysLine
 

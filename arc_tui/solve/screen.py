@@ -17,7 +17,7 @@ from arc_tui.solve.rows import Shown, alternatives, fit_rows, header_rows, headl
 from arc_tui.solve.state import SolveState
 from arc_tui.ui.browser_keys import EVERYWHERE, Key, Sections
 from arc_tui.ui.framed import FRAME, Framed
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.rows_view import RowsView, looks
 from arc_tui.ui.screen import InspectScreen, KeysLine
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from arc_tui.drawing.grids import draw, lay_out, pictures_of
+from arc_tui.drawing.groups import Group, group_rows
 from arc_tui.drawing.rows import Row, width
 from arc_tui.runs.samples import Sample
 from arc_tui.ui.rows_view import looks, painted
@@ -124,3 +125,37 @@ class GridView(DrawnView):
         assert self._sample is not None
         layout = lay_out(pictures_of(self._sample), cells, lines, digits=digits, plain=plain)
         return draw(layout, digits=digits, plain=plain)
+
+
+class GroupsView(DrawnView):
+    """Shows groups of grids; see `arc_tui.drawing.groups.group_rows`."""
+
+    def __init__(self, *, empty: str = "", id: str | None = None) -> None:  # noqa: A002
+        super().__init__(empty=empty, id=id)
+        self._alternatives: tuple[tuple[Group, ...], ...] = ()
+        self._what: Hashable = None
+
+    def show_groups(
+        self, alternatives: Sequence[Sequence[Group]], *, what: Hashable = None, digits: bool = False
+    ) -> None:
+        """Show other groups.
+
+        Args:
+            alternatives: What may be shown, what is wanted most first; empty for nothing.
+            what: What they are of: where it is something else than before, the view is scrolled back.
+            digits: Whether each cell shows its digit; without colours all do.
+        """
+        self._alternatives = tuple(map(tuple, alternatives))
+        self._digits = digits
+        if what != self._what:
+            self._what = what
+            self.scroll_home(animate=False)
+        self.redraw()
+
+    def content(self) -> Hashable:
+        """Return the groups."""
+        return self._alternatives or None
+
+    def drawing(self, cells: int, lines: int, *, digits: bool, plain: bool) -> list[Row]:
+        """Draw them."""
+        return group_rows(self._alternatives, cells, lines, digits=digits, plain=plain)

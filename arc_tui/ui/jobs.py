@@ -32,8 +32,14 @@ class Job:
         return self.done / self.total if self.total else 0.0
 
     def progress(self, done: int, total: int) -> None:
-        """Take in how far it is."""
+        """Take in how far it is.
+
+        Raises:
+            Cancelled: If it has been called off.
+        """
         self.done, self.total = done, total
+        if self.cancelled():
+            raise Cancelled
 
     def cancel(self) -> None:
         """Call it off; it ends at its next piece."""

@@ -46,6 +46,8 @@ class RowsView(Widget, can_focus=False):
             new = self._rows[y] if y < len(self._rows) else None
             if old != new:
                 self.refresh(Region(0, y, self.size.width, 1))
+        if len(before) != len(self._rows) and self.styles.is_auto_height:
+            self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Take as many lines as there are rows, where the height is `auto`."""

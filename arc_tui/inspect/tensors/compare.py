@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from arc_core.base.errors import CheckpointError
 from arc_tui.inspect.tensors.binning import inner
-from arc_tui.inspect.tensors.blocks import BLOCK, raw_block
-from arc_tui.inspect.tensors.dtypes import decode_float64
+from arc_tui.inspect.tensors.dtypes import ElementType, decode_float64
 from arc_tui.inspect.tensors.header_scan import Shape
 from arc_tui.inspect.tensors.pieces import Bytes, Descriptors
 from arc_tui.inspect.tensors.source import Checkpoint
-from arc_tui.ui.cancelled import Cancelled
+from arc_tui.ui.cancelled import Progress, untold
 
 
 @dataclass(frozen=True)
@@ -114,8 +113,7 @@ def changes(
     after: Checkpoint,
     names: Sequence[str],
     *,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Progress = untold,
 ) -> Iterator[Change]:
     """Compare tensors by their values.
 
@@ -123,15 +121,13 @@ def changes(
         before: The first checkpoint.
         after: The second.
         names: Tensors that both have in the same shape.
-        progress: Told the elements compared so far and in all, after every block.
-        cancelled: Asked after every block whether to stop.
+        progress: Told the elements compared so far and in all, after every block; may call it off.
 
     Yields:
         One for each name, in order.
 
     Raises:
         CheckpointError: If a file cannot be read to its end, or a type is not decoded.
-        Cancelled: If `cancelled` said so.
     """
     total = sum(int(before.table.parameters[before.places[name]]) for name in names)
     done = 0
@@ -142,19 +138,12 @@ def changes(
             count = int(before.table.parameters[place])
             if int(after.table.parameters[other]) != count:
                 raise CheckpointError(f"{name} has not equally many elements in both.")
-            same_type = before.table.types[place] == after.table.types[other]
-            for first in range(0, count, BLOCK):
-                length = min(BLOCK, count - first)
-                one = raw_block(files, before, place, first, length)
-                two = raw_block(other_files, after, other, first, length)
-                sums.add(before, place, one, after, other, two, same_type=bool(same_type))
-                done += length
-                if progress is not None:
-                    progress(done, total)
-                if cancelled is not None and cancelled():
-                    raise Cancelled
-            labels = before.table.element(place).label, after.table.element(other).label
-            yield sums.change(name, None if same_type else labels)
+            element, other_element = before.table.element(place), after.table.element(other)
+            for one, two in zip(files.blocks(place), other_files.blocks(other), strict=True):
+                done += sums.add(element, one, other_element, two)
+                progress(done, total)
+            retyped = None if element == other_element else (element.label, other_element.label)
+            yield sums.change(name, retyped)
 
 
 class _Sums:
@@ -165,29 +154,20 @@ class _Sums:
         self._largest = 0.0
         self._odd = 0
 
-    def add(
-        self,
-        before: Checkpoint,
-        place: int,
-        one: Bytes,
-        after: Checkpoint,
-        other: int,
-        two: Bytes,
-        *,
-        same_type: bool,
-    ) -> None:
-        """Take in a stretch of both; equal bytes are not looked at twice."""
-        a = decode_float64(before.table.element(place), one)
-        if same_type and np.array_equal(one, two):
+    def add(self, element: ElementType, one: Bytes, other_element: ElementType, two: Bytes) -> int:
+        """Take in a stretch of both and return its elements; equal bytes are not looked at twice."""
+        a = decode_float64(element, one)
+        if element == other_element and np.array_equal(one, two):
             finite = a[np.isfinite(a)]
             square = inner(finite, finite)
             self._before += square
             self._after += square
             self._product += square
-            return
-        b = decode_float64(after.table.element(other), two)
+            return len(a)
+        b = decode_float64(other_element, two)
         with np.errstate(over="ignore", invalid="ignore"):
             self._add_values(a, b)
+        return len(a)
 
     def _add_values(self, a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> None:
         difference = b - a

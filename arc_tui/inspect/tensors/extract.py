@@ -9,6 +9,8 @@ import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from arc_core.base.errors import CheckpointError
 from arc_core.base.paths import entries, files_below, is_dir, is_file, is_link, is_taken
 from arc_core.base.text import printable
@@ -103,15 +105,13 @@ def write_tensors(checkpoint: Checkpoint, places: Sequence[int], cut: int, path:
         }
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    buffer = bytearray(PIECE_BYTES)
+    buffer = np.empty(PIECE_BYTES, np.uint8)
     with path.open("xb") as file, Descriptors(checkpoint) as files:
         file.write(struct.pack("<Q", len(text)) + text)
         for place in order:
             size = int(table.bytes[place])
             for start in range(0, size, PIECE_BYTES):
-                piece = memoryview(buffer)[: min(PIECE_BYTES, size - start)]
-                files.read_into(place, piece, int(table.begins[place]) + start)
-                file.write(piece)
+                file.write(files.read_into(place, buffer[: size - start], start).data)
 
 
 def _refuse_damaged(checkpoint: Checkpoint, prefix: str) -> None:

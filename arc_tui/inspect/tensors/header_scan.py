@@ -246,10 +246,8 @@ def _layout(name: str, code: str, sides: str) -> _Layout:
 
 
 def _refuse_size(name: str, code: str, layout: _Layout, there: int) -> NoReturn:
-    raise DamagedHeader(
-        f'is damaged: the tensor "{shown(name)}" has {there} bytes, but {code} {_sides(layout.shape)} needs '
-        f"{layout.bytes}."
-    )
+    needed = f"{code} of shape {sides(layout.shape)} needs {layout.bytes}"
+    raise DamagedHeader(f'is damaged: the tensor "{shown(name)}" has {there} bytes, but {needed}.')
 
 
 def _shape(name: str, written: str) -> tuple[Shape, int]:
@@ -275,8 +273,9 @@ def _twice(names: list[str]) -> str:
     raise AssertionError("no name is there twice")
 
 
-def _sides(shape: Shape) -> str:
-    return "of shape " + ("[" + ", ".join(map(str, shape[:8])) + (", ..." if len(shape) > 8 else "") + "]")
+def sides(shape: Shape) -> str:
+    """Write a shape, `[2, 3]`."""
+    return "[" + ", ".join(map(str, shape[:8])) + (", ..." if len(shape) > 8 else "") + "]"
 
 
 def shown(name: str) -> str:

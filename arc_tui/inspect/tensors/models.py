@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from arc_core.base.text import printable
+from arc_tui.inspect.tensors.header import Part, read_part, unread_part
 from arc_tui.inspect.tensors.hugging_face import (
     MOST_SHARDS,
     Shard,
@@ -18,7 +19,6 @@ from arc_tui.inspect.tensors.hugging_face import (
     read_index,
 )
 from arc_tui.inspect.tensors.listing import SUFFIX, Listing, Role
-from arc_tui.inspect.tensors.parts import Part, read_part, unread_part
 from arc_tui.inspect.tensors.tree import natural
 
 MOST_NAMED = 100

@@ -6,7 +6,7 @@ A healthy update moves a tensor by about a thousandth of its norm; far more is u
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from arc_tui.inspect.tensors.binning import inner
-from arc_tui.inspect.tensors.blocks import blocks
+from arc_tui.inspect.tensors.dtypes import decode_float64
 from arc_tui.inspect.tensors.pieces import Descriptors, read_values
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.training import ParameterGroup
-from arc_tui.ui.cancelled import Cancelled
 
 _OPTIMIZER = "optimizer."
 _BACKBONE = "prompt.language_model.backbone."
@@ -109,7 +108,6 @@ def updates(
     checkpoint: Checkpoint,
     groups: tuple[ParameterGroup, ...],
     only: str | None = None,
-    cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[Update]:
     """Compute what the moments would do to each parameter.
 
@@ -117,14 +115,12 @@ def updates(
         checkpoint: A checkpoint of ours.
         groups: Its parameter groups.
         only: A parameter's name; None takes all that have Adam's two moments.
-        cancelled: Asked after every parameter whether to stop.
 
     Yields:
         One for each parameter, in the table's order.
 
     Raises:
         CheckpointError: If a file cannot be read to its end.
-        Cancelled: If `cancelled` said so.
     """
     with Descriptors(checkpoint) as files:
         for found in pairs(checkpoint):
@@ -139,15 +135,14 @@ def updates(
                 update = _update(files, checkpoint, found, found.place, group)
                 if update is not None:
                     yield update
-            if cancelled is not None and cancelled():
-                raise Cancelled
 
 
 def _update(
     files: Descriptors, checkpoint: Checkpoint, found: Moments, place: int, group: ParameterGroup
 ) -> Update | None:
     first, second = found.slots["exp_avg"], found.slots["exp_avg_sq"]
-    table = checkpoint.table
+    table, places = checkpoint.table, (place, first, second)
+    elements = [table.element(one) for one in places]
     if not table.parameters[place] == table.parameters[first] == table.parameters[second]:
         return None
     step = math.nan
@@ -160,7 +155,8 @@ def _update(
     epsilon = _setting(group, "eps", 1e-8)
     sums = np.zeros(4)
     with np.errstate(over="ignore", invalid="ignore"):
-        for weight, mean, square in blocks(files, checkpoint, (place, first, second)):
+        for stretch in zip(*(files.blocks(one) for one in places), strict=True):
+            weight, mean, square = map(decode_float64, elements, stretch)
             moved = (mean / unbias_first) / (np.sqrt(np.maximum(square, 0) / unbias_second) + epsilon)
             sums += [inner(weight, weight), inner(moved, moved), inner(mean, mean), square.sum()]
     norms = np.sqrt(np.maximum(sums, 0))

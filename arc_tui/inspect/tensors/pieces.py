@@ -32,6 +32,8 @@ from arc_tui.ui.cancelled import Cancelled
 
 PIECE_BYTES = 4 << 20
 """Read at once; a multiple of every element's size."""
+BLOCK = 1 << 18
+"""Elements of a block: an even number, so that packed ones fill whole bytes."""
 WORKERS = min(4, os.cpu_count() or 1)
 """Threads that read, and compute what numpy computes without holding the interpreter."""
 AHEAD = WORKERS + 2
@@ -63,27 +65,35 @@ class Descriptors:
                 self._open[owner] = open_data(self._checkpoint.parts[owner].path, follow_links=not ours)
             return self._open[owner]
 
-    def read_into(self, place: int, buffer: memoryview, offset: int) -> None:
-        """Fill a buffer from a tensor's file.
-
-        Args:
-            place: The tensor.
-            buffer: To be filled.
-            offset: In the file.
+    def read_into(self, place: int, raw: Bytes, start: int = 0) -> Bytes:
+        """Fill an array with a tensor's bytes from `start` on, and return it.
 
         Raises:
             CheckpointError: If the file ends early or cannot be read.
         """
-        descriptor, done = self.of(place), 0
+        done, offset = 0, int(self._checkpoint.table.begins[place]) + start
         shown = printable(str(self._checkpoint.owner(place).path), 500)
-        while done < len(buffer):
+        while done < len(raw):
             try:
-                count = os.preadv(descriptor, [buffer[done:]], offset + done)
+                count = os.preadv(self.of(place), [raw.data[done:]], offset + done)
             except OSError as error:
                 raise CheckpointError(f"Cannot read {shown}: {error.strerror}.") from None
             if count == 0:
                 raise CheckpointError(f"{shown} has become shorter than its header says.")
             done += count
+        return raw
+
+    def blocks(self, place: int) -> Iterator[Bytes]:
+        """Read a tensor in stretches of `BLOCK` elements, the last of what is left.
+
+        Raises:
+            CheckpointError: If its type is not decoded, or its file cannot be read.
+        """
+        bits = readable(self._checkpoint, place).bits
+        total = int(self._checkpoint.table.parameters[place])
+        for first in range(0, total, BLOCK):
+            raw = np.empty(min(BLOCK, total - first) * bits // 8, np.uint8)
+            yield self.read_into(place, raw, first * bits // 8)
 
     def __enter__(self) -> Self:
         return self
@@ -142,9 +152,7 @@ def reading(
             buffer = free.get()
             if buffer is None:
                 raise Cancelled
-            raw = buffer[:count]
-            if count:
-                files.read_into(place, raw.data, int(checkpoint.table.begins[place]) + start)
+            raw = files.read_into(place, buffer[:count], start)
             return buffer, Piece(place, start, raw, last, prepare(place, raw))
 
         def take() -> Iterator[Piece]:
@@ -187,11 +195,8 @@ def read_raw(checkpoint: Checkpoint, place: int, limit: int = LARGEST_WHOLE) -> 
     if size > limit:
         name = printable(checkpoint.table.names[place], 80)
         raise CheckpointError(f'The tensor "{name}" has {size:,} bytes; at most {limit:,} are read at once.')
-    raw = np.empty(size, np.uint8)
-    if size:
-        with Descriptors(checkpoint) as files:
-            files.read_into(place, raw.data, int(checkpoint.table.begins[place]))
-    return raw
+    with Descriptors(checkpoint) as files:
+        return files.read_into(place, np.empty(size, np.uint8))
 
 
 def read_values(checkpoint: Checkpoint, place: int, limit: int = LARGEST_WHOLE) -> npt.NDArray[np.generic]:

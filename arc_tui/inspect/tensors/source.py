@@ -23,11 +23,10 @@ from arc_core.base.paths import entries, expanded, is_dir, is_file, is_taken, ma
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
 from arc_core.run.directory import LATEST, RunDirectory, open_run
-from arc_tui.inspect.tensors.header import FileHeader, TensorTable, read_header
+from arc_tui.inspect.tensors.header import FileHeader, Part, TensorTable, read_header, read_part
 from arc_tui.inspect.tensors.header_scan import Shape
 from arc_tui.inspect.tensors.listing import SUFFIX, Listing, Role, list_folder, role_of
 from arc_tui.inspect.tensors.models import parts_of
-from arc_tui.inspect.tensors.parts import Part, read_part
 
 LANGUAGE_MODEL = "lm"
 COMPONENTS = ("agent", "policy", "memory", "efe_loss", "prompt", LANGUAGE_MODEL, "optimizer", "rng")

@@ -9,7 +9,7 @@ standard deviation is that of the values at hand (divided by their number, not b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -20,7 +20,6 @@ from arc_tui.inspect.tensors.binning import (
     BINS,
     MOST_POSITIONS,
     Histogram,
-    Magnitudes,
     Statistics,
     ValueSummary,
     bin_places,
@@ -34,7 +33,7 @@ from arc_tui.inspect.tensors.dtypes import ElementType, decode, patterns, table
 from arc_tui.inspect.tensors.narrow import ByPattern, count_patterns
 from arc_tui.inspect.tensors.pieces import Bytes, readable, reading
 from arc_tui.inspect.tensors.source import Checkpoint
-from arc_tui.ui.cancelled import Cancelled
+from arc_tui.ui.cancelled import Progress, untold
 
 SMALL = 1 << 16
 """Elements up to which a tensor is sorted as a whole."""
@@ -54,23 +53,20 @@ def statistics(
     checkpoint: Checkpoint,
     places: Sequence[int],
     *,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    progress: Progress = untold,
 ) -> Iterator[tuple[int, Statistics]]:
     """Compute the statistics of tensors, in the order given.
 
     Args:
         checkpoint: Where they are.
         places: Which, each of a type that is decoded.
-        progress: Told the bytes read so far and in all, after every piece.
-        cancelled: Asked after every piece whether to stop.
+        progress: Told the bytes read so far and in all, after every piece; may call it off.
 
     Yields:
         Each tensor's place with its statistics, as soon as it is done.
 
     Raises:
         CheckpointError: If a file cannot be read to its end, or a type is not decoded.
-        Cancelled: If `cancelled` said so.
     """
     passes = [
         _passes(readable(checkpoint, place), int(checkpoint.table.parameters[place])) for place in places
@@ -92,10 +88,7 @@ def statistics(
                 left = collector.passes
             collector.add(piece.raw, piece.start * 8 // element.bits, piece.prepared)
             done += len(piece.raw)
-            if progress is not None:
-                progress(done, total)
-            if cancelled is not None and cancelled():
-                raise Cancelled
+            progress(done, total)
             if not piece.last:
                 continue
             collector.end_pass()
@@ -218,6 +211,3 @@ class _Wide:
             tuple(moments.first_infinities),
             summary,
         )
-
-
-__all__ = ["Histogram", "Magnitudes", "Statistics", "statistics"]

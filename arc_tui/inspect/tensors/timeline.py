@@ -1,9 +1,9 @@
-"""The checkpoints of a run in time, and how far a layer has drifted over them."""
+"""The checkpoints of a run in time, how far a layer has drifted over them, and both as points of a chart."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from arc_core.run.directory import RunDirectory
 from arc_tui.inspect.tensors.compare import changes, together
 from arc_tui.inspect.tensors.source import Checkpoint, of_run
 from arc_tui.inspect.tensors.training import training_state
+from arc_tui.ui.cancelled import Progress, untold
 
 
 @dataclass(frozen=True)
@@ -71,46 +72,42 @@ def timeline(run: RunDirectory) -> list[CheckpointMark]:
 
 
 def _mark(path: Path, best: str | None) -> CheckpointMark:
-    number, is_best = checkpoint_id(path), path.name == best
-    weight = 0
+    weight, state, problem = 0, training_state({}), None
     try:
         weight = size_of(path)
         state = training_state(read_state(path))
     except ArcError as error:
-        return CheckpointMark(number, path, None, None, {}, weight, None, is_best, str(error))
+        problem = str(error)
     except FileNotFoundError:
-        return CheckpointMark(
-            number, path, None, None, {}, weight, None, is_best, f"{path.name} is being removed."
-        )
+        problem = f"{path.name} is being removed."
     except OSError as error:
         problem = f"{printable(str(path), 500)} cannot be looked into: {error.strerror}."
-        return CheckpointMark(number, path, None, None, {}, weight, None, is_best, problem)
     return CheckpointMark(
-        number, path, state.step, state.epoch, state.metrics, weight, state.saved_at, is_best
+        checkpoint_id(path),
+        path,
+        state.step,
+        state.epoch,
+        state.metrics,
+        weight,
+        state.saved_at,
+        path.name == best,
+        problem,
     )
 
 
-def drift(
-    run: RunDirectory,
-    names: Sequence[str],
-    *,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Iterator[Drift]:
+def drift(run: RunDirectory, names: Sequence[str], *, progress: Progress = untold) -> Iterator[Drift]:
     """Follow tensors through all checkpoints of a run.
 
     Args:
         run: The run.
         names: Tensors; several count as one long vector.
-        progress: Told the checkpoints done and their number.
-        cancelled: Asked after every block whether to stop.
+        progress: Told the checkpoints done and their number, after every block; may call it off.
 
     Yields:
         One for each checkpoint, the oldest first.
 
     Raises:
         CheckpointError: If no checkpoint has them.
-        Cancelled: If `cancelled` said so.
     """
     marks = timeline(run)
     first: Checkpoint | None = None
@@ -120,8 +117,12 @@ def drift(
             here = of_run(run, mark.number)
             if missing := next((name for name in names if name not in here.places), None):
                 raise CheckpointError(f"{mark.path.name} has no {printable(missing, 80)}.")
+
+            def told(*_: int, number: int = number) -> None:
+                progress(number, len(marks))
+
             since_first, since_last = (
-                together(list(changes(then or here, here, names, cancelled=cancelled)), names[0])
+                together(list(changes(then or here, here, names, progress=told)), names[0])
                 for then in (first, last)
             )
         except ArcError as error:
@@ -131,7 +132,32 @@ def drift(
             yield Drift(
                 mark, since_first.relative, since_last.relative, since_first.cosine, since_first.largest
             )
-        if progress is not None:
-            progress(number + 1, len(marks))
+        progress(number + 1, len(marks))
     if first is None:
         raise CheckpointError(f"No checkpoint of {printable(run.name)} has what is asked for.")
+
+
+def span_of(marks: Sequence[CheckpointMark]) -> tuple[int, int]:
+    """Return the first and last step of a timeline, at least one apart."""
+    steps = [mark.step for mark in marks if mark.step is not None] or [0]
+    return min(steps), max(max(steps), min(steps) + 1)
+
+
+def drift_points(found: Sequence[Drift]) -> list[tuple[int, float]]:
+    """Return how far the layer is from the first checkpoint, by step."""
+    return [(one.mark.step, one.since_first) for one in found if one.mark.step is not None]
+
+
+def metric_points(marks: Sequence[CheckpointMark], metric: str) -> list[tuple[int, float]]:
+    """Return a metric by step."""
+    return [
+        (mark.step, mark.metrics[metric])
+        for mark in marks
+        if mark.step is not None and metric in mark.metrics
+    ]
+
+
+def metrics_of(marks: Sequence[CheckpointMark]) -> list[str]:
+    """Return the names of all metrics, the loss first."""
+    names = sorted({name for mark in marks for name in mark.metrics} - {"step"})
+    return sorted(names, key=lambda name: name != "loss")

@@ -21,30 +21,11 @@ from arc_core.run.directory import stored_config
 from arc_tui.inspect.tensors.pieces import read_values
 from arc_tui.inspect.tensors.source import Checkpoint, Kind
 
-KNOWN_KEYS = frozenset(
-    {
-        "format",
-        "id",
-        "epoch",
-        "batch",
-        "metrics",
-        "memory",
-        "optimizer",
-        "position",
-        "means",
-        "best",
-        "validated_at",
-        "checkpoint_every",
-        "skipped_in_a_row",
-        "epoch_told",
-        "epoch_began",
-        "system",
-        "elapsed_seconds",
-        "threads",
-        "saved_at",
-        "last_seq",
-    }
-)
+KNOWN_KEYS = {
+    *("format", "id", "epoch", "batch", "metrics", "memory", "optimizer", "position", "means", "best"),
+    *("validated_at", "checkpoint_every", "skipped_in_a_row", "epoch_told", "epoch_began", "system"),
+    *("elapsed_seconds", "threads", "saved_at", "last_seq"),
+}
 """Keys of state.json that are shown by name; others, from other versions, are listed as they are."""
 
 
@@ -133,14 +114,6 @@ class Preference:
 
     base: tuple[float, ...]
     anchor: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Generator:
-    """The state of a random generator."""
-
-    name: str
-    bytes: int
 
 
 def read_training(checkpoint: Checkpoint) -> TrainingState | None:
@@ -255,14 +228,14 @@ def preference(checkpoint: Checkpoint) -> Preference | None:
     return Preference(tuple((weights / weights.sum()).tolist()), tuple(anchor.tolist()))
 
 
-def generators(checkpoint: Checkpoint) -> list[Generator]:
-    """List the random generators whose states are kept."""
+def generators(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return the random generators whose states are kept, with the bytes of each."""
     table = checkpoint.table
-    return [
-        Generator(name.removeprefix("rng."), int(table.bytes[place]))
+    return {
+        name.removeprefix("rng."): int(table.bytes[place])
         for place, name in enumerate(table.names)
         if name.startswith("rng.")
-    ]
+    }
 
 
 def configuration(checkpoint: Checkpoint) -> dict[str, object]:

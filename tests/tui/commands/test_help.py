@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from arc_tui import cli
-from arc_tui.commands.groups import HEADINGS
+from arc_tui.commands.groups import COMMANDS as TABLE
 
 COMMANDS = typer.main.get_command(cli.app).commands  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -48,7 +48,7 @@ def test_every_command_stands_under_its_heading(capsys: pytest.CaptureFixture[st
             heading = line.removesuffix(":")
         elif line:
             found.setdefault(heading, []).append(line.split()[0])
-    assert {name: tuple(names) for name, names in found.items()} == HEADINGS
+    assert found == {heading: list(under) for heading, under in TABLE.items()}
     assert sorted(name for names in found.values() for name in names) == sorted(COMMANDS)
 
 

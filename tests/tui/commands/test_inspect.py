@@ -162,7 +162,7 @@ def test_dataset_lists_what_matches(capsys: pytest.CaptureFixture[str]):
     assert f"{text.count('upscale')} of 400 tasks of arcagi1 training" in text
     assert "is no size rule" in run(capsys, "dataset", "arcagi1", "--size", "x", code=2)
     assert "takes digits" in run(capsys, "dataset", "arcagi1", "--colours", "red", code=2)
-    assert "There is no split x" in run(capsys, "dataset", "arcagi1", "--split", "x", code=2)
+    assert "must be training or evaluation" in run(capsys, "dataset", "arcagi1", "--split", "x", code=2)
 
 
 def test_task_shows_its_grids_features_and_rule(capsys: pytest.CaptureFixture[str]):

@@ -21,7 +21,7 @@ from arc_core.run.events import (
 )
 from arc_tui.commands.export import export_csv
 from arc_tui.commands.headless import PlainOutput
-from arc_tui.commands.status import show_events, status
+from arc_tui.commands.status import known_of, show_events
 from arc_tui.runs.state import reduce
 
 MOST_BYTES = 40 << 20
@@ -67,7 +67,7 @@ def peak_of(use: Callable[[RunDirectory], object], run: RunDirectory) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("use", [status, logs, export])
+@pytest.mark.parametrize("use", [known_of, logs, export])
 def test_memory_does_not_grow_with_the_log(
     use: Callable[[RunDirectory], object], runs: tuple[RunDirectory, RunDirectory]
 ):
@@ -80,7 +80,7 @@ def test_memory_does_not_grow_with_the_log(
 @pytest.mark.slow
 def test_a_long_run_is_told_as_it_was(runs: tuple[RunDirectory, RunDirectory]):
     run, _ = runs
-    found = status(run)
+    found, _ = known_of(run)
     assert (found["step"], found["last_step"]["seq"], found["starts"]) == (10_000, 10_502, 2)
     assert export(run) == 10_000
     rows = (run.path / "numbers.csv").read_text().splitlines()

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 import arc_tui
 from arc_tui import cli
 from arc_tui.commands.output import echo, open_streams
-from arc_tui.commands.status import table
+from arc_tui.commands.runs import table
 from arc_tui.drawing.rows import padded, plain, sized, width
 from arc_tui.drawing.signs import shown
 from arc_tui.drawing.text import aligned

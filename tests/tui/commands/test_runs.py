@@ -15,7 +15,7 @@ from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, read_events, read_tail
 from arc_tui import cli
-from arc_tui.commands.status import table
+from arc_tui.commands.runs import table
 from arc_tui.runs import listing
 from arc_tui.runs.listing import age, disk_usage, list_rows
 

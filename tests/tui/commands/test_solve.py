@@ -14,8 +14,8 @@ from arc_core.data.finding import find_task
 from arc_core.data.kaggle import Attempts, challenges
 from arc_core.evaluation.folder import InputAnswer, TaskAnswer
 from arc_tui import cli
-from arc_tui.commands.eval import Asked
-from arc_tui.commands.solve import LEFT, answer_json, answer_rows, solve
+from arc_tui.commands.evaluation import Asked
+from arc_tui.commands.solve import LEFT, answer_json, answer_rows, solve_task
 from arc_tui.drawing.rows import plain
 from arc_tui.solve.app import SolveApp
 
@@ -73,17 +73,15 @@ def found(tmp_path, monkeypatch):
     return find_task(str(path), None)
 
 
-def run(found, script, errors=None):
+def run(found, script):
     asked = Asked(
-        dataset=found.dataset, split=found.split, limit=None, tasks=["mine"], held_out=False,
-        seconds_per_task=1.0, steps_per_task=None, seed=0, device="cpu", weights="none", settings={},
-        allow_seen=True, name=None,
+        dataset=found.dataset, split=found.split, tasks=["mine"], seconds_per_task=1.0, steps_per_task=None,
+        seed=0, device="cpu", weights="none", settings={}, allow_seen=True,
     )  # fmt: skip
-    return solve(
+    return solve_task(
         asked,
         found,
         as_json=False,
-        show_error=[].append if errors is None else errors.append,
         command=lambda folder: [sys.executable, "-c", script, str(folder.path)],
     )
 

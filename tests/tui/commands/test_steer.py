@@ -170,7 +170,7 @@ def test_command_to_a_process_that_is_starting_is_sent_once_it_listens(capsys: p
         ("set demo agent_lr", "set takes key=value, not agent_lr."),
         ("set agent_rl=3", "did you mean agent_lr?"),
         ("set agent_lr=7", "agent_lr is 7.0, but must be a number from 0 to 1."),
-        ("set agent_lr=0.1 agent-lr=0.2", "agent_lr is given twice."),
+        ("set agent_lr=0.1 agent-lr=0.2", "agent_lr is given twice on the command line."),
         ("pause nosuch", "There is no run nosuch in runs; there are demo."),
         ("pause --runs-dir elsewhere", "There is no run in elsewhere."),
         ("status ../demo", "is not in runs"),
@@ -208,7 +208,7 @@ def test_detached_run_goes_on_alone(capsys: pytest.CaptureFixture[str]):
         return [sys.executable, FAKE, "obey", str(run.path)]
 
     flags = {"name": "demo", "detach": True, "runs_dir": "my runs"}
-    assert train.train(flags, None, [], print, engine) == 0
+    assert train.train_here(flags, None, engine) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == [
         "Run demo goes on in the background.",
@@ -225,7 +225,7 @@ def test_detached_run_that_is_refused_is_refused_as_ever():
         return [sys.executable, FAKE, "refuse", str(run.path)]
 
     with pytest.raises(RunError, match=r"^The dataset nowhere"):
-        train.train({"name": "demo", "detach": True}, None, [], print, engine)
+        train.train_here({"name": "demo", "detach": True}, None, engine)
     assert list(Path("runs").iterdir()) == []
 
 

@@ -130,7 +130,7 @@ def test_evaluation_keeps_its_data_absolute(
 ):
     (home / "one").symlink_to(tmp_path / "one")
     asked: list[str] = []
-    monkeypatch.setattr("arc_tui.commands.eval.begin", lambda a, *_: asked.append(a.dataset))
+    monkeypatch.setattr("arc_tui.commands.evaluation.begin", lambda a, *_: asked.append(a.dataset))
     with pytest.raises(TypeError):  # nothing was begun
         cli.main(["eval", "--dataset", typed])
     assert asked == [str((home if "~" in typed else tmp_path) / "one")]

@@ -88,19 +88,19 @@ async def fail(app: ConsoleApp) -> None:
 
 
 async def test_failure_of_the_console_is_reported_and_the_run_is_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    said: list[str] = []
     with living(tmp_path / "runs") as live:
         app = ConsoleApp(live.run, Options("runs"))
         with pytest.raises(ZeroDivisionError):
             await fail(app)
-        assert _leave(app, said.append, said.append) == 1
+        assert _leave(app) == 1
         assert live.commands() == []
     (report,) = (tmp_path / "state" / "arc-tui").iterdir()
     assert "ZeroDivisionError" in report.read_text()
-    assert said == [
+    said = capsys.readouterr()
+    assert [*said.err.splitlines(), *said.out.splitlines()] == [
         f"Error: The console has failed; the report is {report}.",
         "Run recorded goes on in the background.",
         "To watch it: arc-tui attach recorded",
@@ -112,4 +112,4 @@ async def test_signal_ends_the_console_with_its_number(tmp_path: Path):
     async with console(make_run(tmp_path)) as (app, pilot):
         app._end_by_signal(signal.SIGTERM)
         await until(pilot, lambda: not app.is_running)
-    assert _leave(app, print, print) == 128 + signal.SIGTERM
+    assert _leave(app) == 128 + signal.SIGTERM

@@ -15,11 +15,11 @@ from arc_core.base.errors import ConfigError
 from arc_core.run.directory import RunDirectory, create_run, is_alive, lock_holder
 from arc_tui.commands import attach
 from arc_tui.console.app import ConsoleApp
-from arc_tui.console.crash import CrashScreen
+from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.options import Options
 from arc_tui.runs.state import Phase
 from arc_tui.runs.supervisor import Supervisor, cause
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
 
 FAKE = str(Path(__file__).parents[1] / "fake_engine.py")
 
@@ -113,11 +113,11 @@ def test_attach_without_a_terminal_names_the_command_that_needs_none(new_run: Ru
     with pytest.raises(
         ConfigError, match="attach needs a terminal; without one, use arc-tui logs demo --follow"
     ):
-        attach.attach(new_run, "runs", read_only=False, replay=None, theme=None, show=print, show_error=print)
+        attach.attach(new_run.name, runs_dir=new_run.path.parent)
 
 
 def test_unknown_theme_is_refused_and_the_new_run_is_gone(tmp_path: Path):
     flags = {"name": "demo", "runs_dir": str(tmp_path / "runs")}
     with pytest.raises(ConfigError, match="There is no theme arc-drak; did you mean arc-dark"):
-        attach.train(flags, None, [], "arc-drak", print, print)
+        attach.train_in_console(flags, None, "arc-drak")
     assert list((tmp_path / "runs").iterdir()) == []

@@ -11,10 +11,9 @@ from textual.widgets import Input
 
 from arc_core.run.commands import TOO_OLD, Command
 from arc_tui.console.app import ConsoleApp
-from arc_tui.console.crash import CrashScreen
-from arc_tui.console.edit import EditScreen
+from arc_tui.console.dialogs import CrashScreen, EditScreen
 from arc_tui.runs.state import Phase
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.settings import Settings
 
 STEP = events_until_step(40)[-1]

@@ -11,11 +11,10 @@ from textual.widgets import Input
 
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.main import MainScreen
-from arc_tui.console.panels.layout import Panels
+from arc_tui.console.panels.layout import CURRICULUM, GRIDS, LOG, LOSS, MACHINE, Panels
 from arc_tui.console.panels.log import LogPanel
 from arc_tui.console.panels.loss import LossPanel
 from arc_tui.console.panels.panel import Panel
-from arc_tui.console.panels.places import CURRICULUM, GRIDS, LOG, LOSS, MACHINE
 from arc_tui.console.runs import RunsScreen
 from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.state import Phase

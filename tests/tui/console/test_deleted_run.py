@@ -4,7 +4,6 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from arc_core.base.errors import RunError
 from arc_core.run.directory import RunDirectory, is_gone
 from arc_tui.commands import status, steer
 from arc_tui.commands.headless import PlainOutput
-from arc_tui.commands.train import train
+from arc_tui.commands.train import train_here
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.main import MainScreen
 from arc_tui.runs.engine import Outcome
@@ -97,13 +96,9 @@ def test_following_a_log_ends_when_the_run_is_gone(engine: bool, tmp_path: Path)
 
         output = PlainOutput(sys.stdout)
         output.line = watch  # type: ignore[method-assign]
-        follow = (
-            partial(status.show_engine_log, live.run, watch, wait=lambda _: None)
-            if engine
-            else partial(status.show_events, live.run, output)
-        )
+        follow = status.show_engine_log if engine else status.show_events
         with pytest.raises(RunError, match=GONE):
-            follow(following=True)
+            follow(live.run, output, following=True)
     assert deleted.is_set()
 
 
@@ -111,7 +106,7 @@ def test_waiting_for_an_answer_ends_when_the_run_is_gone(tmp_path: Path, monkeyp
     with living(tmp_path) as live:
         monkeypatch.setattr(steer, "send", lambda *_: _delete(live.run) or "id")
         with pytest.raises(RunError, match=GONE):
-            steer.steer(live.run, "pause", show=lambda _: None)
+            steer.pause(live.run.name, runs_dir=live.run.path.parent)
 
 
 def test_headless_training_says_that_its_run_is_gone(
@@ -124,7 +119,7 @@ def test_headless_training_says_that_its_run_is_gone(
         return [sys.executable, "-c", code, str(run.path)]
 
     with pytest.raises(RunError, match="The run recorded is gone"):
-        train({"name": "recorded"}, None, [], lambda _: None, engine)
+        train_here({"name": "recorded"}, None, engine)
     assert capsys.readouterr().out.count(f"{GONE} Its process goes on without it; Ctrl+C ends it.") == 1
 
 

@@ -10,14 +10,12 @@ from piloting import console, text_of, until
 from arc_core.run.directory import RunDirectory, RunLock
 from arc_core.run.events import Event
 from arc_tui.console.compare import CompareRuns
-from arc_tui.console.crash import CrashScreen
-from arc_tui.console.edit import EditScreen
+from arc_tui.console.dialogs import CrashScreen, EditScreen, confirm_start, confirm_stop
 from arc_tui.console.runs import RunsScreen
 from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.engine import last_lines
 from arc_tui.runs.feed import Arrival
 from arc_tui.runs.starting import command_line
-from arc_tui.ui.confirm import confirm_start, confirm_stop
 from arc_tui.ui.keys import PANEL_NAMES
 
 TEXTS = hostile_texts()

@@ -25,7 +25,7 @@ from arc_tui.runs.fields import size as size_text
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
 from arc_tui.ui.chart import Chart
-from arc_tui.ui.confirm import ConfirmScreen
+from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.list import LazyList
 
 SIZES = [(80, 24), (120, 40), (200, 60)]

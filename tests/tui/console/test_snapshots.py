@@ -16,7 +16,7 @@ from textual.screen import Screen
 from arc_core.run.directory import RunDirectory
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.compare import CompareRuns
-from arc_tui.console.crash import CrashScreen
+from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.machine import Gpu, Machine, MachineSample
 from arc_tui.console.options import Options
 from arc_tui.console.runs import RunsScreen

@@ -26,9 +26,8 @@ from arc_tui.inspect.timeline_screen import Begin, DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.ui.browser_help import InspectHelp
 from arc_tui.ui.browser_keys import SCREENS
-from arc_tui.ui.cancelled import Cancelled
+from arc_tui.ui.dialog import Notice, Prompt
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice, Prompt
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import InspectScreen
 
@@ -389,10 +388,9 @@ async def test_every_key_of_the_help_is_an_action_of_its_screen(tmp_path: Path):
 
 
 async def test_what_is_computed_can_be_called_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def endless(checkpoint, places, *, progress, cancelled):
-        while not cancelled():
+    def endless(checkpoint, places, *, progress):
+        while True:
             progress(1, 2)
-        raise Cancelled
         yield
 
     monkeypatch.setattr(browser, "statistics", endless)

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from arc_core.base.errors import ConfigError
 from arc_core.run.event_forms import Accuracy, Groups, Loss, Memory, Reward
 from arc_tui.cli import app
+from arc_tui.looks.current import ThemeWatcher
 from arc_tui.looks.styles import contrast, ink_on
 from arc_tui.looks.textual import to_textual
 from arc_tui.looks.themes import Theme, load_theme, theme_folder, theme_paths
-from arc_tui.looks.watch import ThemeWatcher
 from arc_tui.runs.state import Phase
 
 SHIPPED = theme_folder() / "arc-dark.toml"

@@ -20,7 +20,7 @@ from arc_core.run.directory import RunDirectory
 from arc_core.run.events import drop_superseded
 from arc_tui.cli import app
 from arc_tui.commands.report import PANELS as NAMES_IN_HELP
-from arc_tui.drawing import ticks as axis
+from arc_tui.drawing import axes as axis
 from arc_tui.looks.themes import load_theme
 from arc_tui.report.curves import HEIGHT, WIDTH, CurvePoints, LineChart, draw
 from arc_tui.report.page import page

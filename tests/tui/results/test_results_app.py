@@ -34,9 +34,9 @@ from arc_tui.results.keys import SECTIONS
 from arc_tui.results.pair_screen import PairScreen
 from arc_tui.results.task_screen import ResultTaskScreen
 from arc_tui.ui.browser_help import InspectHelp
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.dialog import Notice, Prompt
+from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.list import LazyList
-from arc_tui.ui.prompt import Notice, Prompt
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
 

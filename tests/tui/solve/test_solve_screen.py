@@ -18,7 +18,7 @@ from arc_tui.solve.app import SolveApp
 from arc_tui.solve.screen import FitPart, GridsPart, LossPart, SolveScreen
 from arc_tui.ui.browser_help import InspectHelp
 from arc_tui.ui.framed import Framed
-from arc_tui.ui.groups import GroupsView
+from arc_tui.ui.grid import GroupsView
 
 EVENTS = read_events(RECORDED / "solve.jsonl")
 ANSWER = TaskAnswer.from_json(json.loads((RECORDED / "solve_answer.json").read_text()), "recorded")

@@ -14,11 +14,11 @@ from arc_tui.console.banner import banner_rows
 from arc_tui.console.footer import footer_row
 from arc_tui.console.header import header_rows
 from arc_tui.console.machine import Gpu, MachineSample
-from arc_tui.console.panels.contributions import COMPONENTS, contribution_rows
 from arc_tui.console.panels.curriculum import curriculum_rows, schedule_rows
 from arc_tui.console.panels.fixes import fix_rows, strip_row
 from arc_tui.console.panels.gradients import gradient_rows
 from arc_tui.console.panels.log import log_rows
+from arc_tui.console.panels.loss import COMPONENTS, contribution_rows
 from arc_tui.console.panels.machine import machine_rows, past_rows
 from arc_tui.console.panels.reward import reward_rows, validation_row
 from arc_tui.drawing.rows import Row, plain, width

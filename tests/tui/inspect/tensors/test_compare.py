@@ -16,12 +16,13 @@ from transformers import Qwen2Config, Qwen2Model
 from arc_core.base.errors import CheckpointError
 from arc_core.run.checkpoint_index import problems_of
 from arc_core.run.directory import RunDirectory
-from arc_tui.inspect.tensors import compare
+from arc_tui.inspect.tensors import pieces
 from arc_tui.inspect.tensors.compare import Change, by_change, changes, differences, together
 from arc_tui.inspect.tensors.extract import export_language_model, export_module
 from arc_tui.inspect.tensors.timeline import drift, timeline
 from arc_tui.inspect.tensors.verify import verify, verify_checkpoint
 from arc_tui.ui.cancelled import Cancelled
+from arc_tui.ui.jobs import Job
 
 
 def pair(folder: Path, before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> list[Change]:
@@ -74,7 +75,7 @@ FLOATS = hnp.arrays(
 @given(data=st.data(), a=FLOATS)
 def test_changes_are_those_of_numpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: st.DataObject, a):
     b = data.draw(hnp.arrays(np.float32, a.shape, elements=st.floats(-1e6, 1e6, width=32)))
-    monkeypatch.setattr(compare, "BLOCK", 16)
+    monkeypatch.setattr(pieces, "BLOCK", 16)
     [change] = pair(tmp_path, {"w": a}, {"w": b})
     x, y = a.astype(np.float64), b.astype(np.float64)
     norms = np.linalg.norm(x), np.linalg.norm(y)
@@ -130,8 +131,10 @@ def test_several_tensors_together_are_one_long_vector(tmp_path: Path):
 
 def test_comparing_can_be_called_off(tmp_path: Path):
     found = opened(tensor_file(tmp_path / "x.safetensors", {"w": np.zeros(3, np.float32)}))
+    job = Job("comparing")
+    job.cancel()
     with pytest.raises(Cancelled):
-        list(changes(found, found, ["w"], cancelled=lambda: True))
+        list(changes(found, found, ["w"], progress=job.progress))
 
 
 def test_timeline_lists_every_checkpoint_with_its_numbers(tmp_path: Path):

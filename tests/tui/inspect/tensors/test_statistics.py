@@ -272,15 +272,16 @@ def test_a_range_as_wide_as_float64_does_not_overflow():
 def test_cancelling_stops_after_a_piece_and_reads_no_further(tmp_path: Path):
     path = tensor_file(tmp_path / "x.safetensors", {str(i): np.zeros(10, np.float32) for i in range(1000)})
     found = opened(path)
-    asked: list[int] = []
+    told: list[int] = []
 
-    def cancelled() -> bool:
-        asked.append(1)
-        return len(asked) == 3
+    def progress(done: int, total: int) -> None:
+        told.append(done)
+        if len(told) == 3:
+            raise Cancelled
 
     with pytest.raises(Cancelled):
-        list(statistics.statistics(found, range(1000), cancelled=cancelled))
-    assert len(asked) == 3
+        list(statistics.statistics(found, range(1000), progress=progress))
+    assert len(told) == 3
 
 
 def test_file_that_shrinks_while_it_is_open_is_an_error_with_a_sentence(tmp_path: Path):

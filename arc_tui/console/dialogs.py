@@ -1,4 +1,4 @@
-"""The dialog in which learning rates and the checkpoint interval are changed while a run trains."""
+"""The console's own dialogs: before a run is ended or started again, to edit it, and after it has crashed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,99 @@ from arc_core.base.text import printable
 from arc_core.run.commands import SETTABLE, check_command
 from arc_core.run.config import settings
 from arc_tui.drawing.rows import Row, wrap
-from arc_tui.ui.dialog import Dialog
+from arc_tui.runs.starting import command_line
+from arc_tui.runs.state import RunState
+from arc_tui.ui.dialog import ConfirmScreen, Dialog
+
+
+def confirm_stop(name: str, state: RunState, runs_dir: str) -> ConfirmScreen:
+    """Return the question before a run is ended.
+
+    Args:
+        name: The run.
+        state: How far it is.
+        runs_dir: Where it lies, as the user gave it.
+    """
+    saved = state.last_checkpoint
+    last = f"The last one is {saved.id:05d} of step {saved.step:,}. " if saved is not None else ""
+    return ConfirmScreen(
+        f"Stop {printable(name, 40)}?",
+        [
+            f"The run saves a checkpoint after step {state.step:,} and its process ends. {last}"
+            "All checkpoints, events and samples are kept; no step is lost.",
+            f"To go on with it later: {command_line(runs_dir, 'resume', name)}",
+            "To leave the console and let the run go on, detach instead.",
+        ],
+        "stops the run",
+    )
+
+
+def confirm_start(name: str, state: RunState) -> ConfirmScreen:
+    """Return the question before the process of a run is started again."""
+    saved = state.last_checkpoint
+    place = (
+        f"checkpoint {saved.id:05d} of step {saved.step:,}"
+        if saved
+        else "the newest checkpoint that verifies"
+    )
+    return ConfirmScreen(
+        f"Start {printable(name, 40)} again?",
+        [f"No process trains this run. A new one goes on from {place}; steps after it are trained again."],
+        "starts it",
+    )
+
+
+class CrashScreen(Dialog[bool]):
+    """Answers True if the process is to be started again.
+
+    Args:
+        cause: How the process ended, in a few words; empty where it is not known.
+        log: The last lines of its engine.log, printable.
+        command: The command that resumes the run.
+        read_only: Whether the run cannot be started from here.
+    """
+
+    DEFAULT_CSS = """
+    CrashScreen > #box { width: 130; border: round $state-crashed; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("p", "again", "Start again", show=False)]
+    TITLE_TEXT = "The training process has crashed"
+
+    def __init__(self, cause: str, log: Sequence[str], command: str, *, read_only: bool) -> None:
+        super().__init__()
+        self._cause = cause
+        self._log = log
+        self._command = command
+        self._read_only = read_only
+        self.HINT = "Esc closes" if read_only else "p starts it again from its last checkpoint · Esc closes"
+
+    def rows(self, cells: int) -> list[Row]:
+        """Write cause, last words and command."""
+        verb = "was" if self._cause.startswith("killed") else "ended"
+        how = f"It {verb} {self._cause}." if self._cause else "It ended without a word."
+        rows: list[Row] = [[], *wrap(printable(how), cells, "error"), []]
+        if self._log:
+            rows.append([("The last lines of engine.log:", "muted")])
+            rows += [[("  " + entry, "")] for entry in self._log]
+        else:
+            rows.append([("Its engine.log is empty.", "muted")])
+        rows += [
+            [],
+            *wrap("All checkpoints are kept. To go on:", cells),
+            [("  " + self._command, "accent")],
+            [],
+        ]
+        return rows
+
+    def action_again(self) -> None:
+        """Close, and have the process started again."""
+        if not self._read_only:
+            self.dismiss(True)
+
+    def action_close(self) -> None:
+        """Close and leave the run as it is."""
+        self.dismiss(False)
 
 
 class EditScreen(Dialog[dict[str, object]]):
@@ -70,7 +162,6 @@ class EditScreen(Dialog[dict[str, object]]):
 
     def on_mount(self) -> None:
         """Begin in the first field."""
-        super().on_mount()
         self.query_one(f"#field-{SETTABLE[0]}", Input).focus()
 
     def action_scale(self, factor: float) -> None:

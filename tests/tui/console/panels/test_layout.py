@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arc_tui.console.panels.places import (
+from arc_tui.console.panels.layout import (
     CURRICULUM,
     FIXES,
     GRIDS,
