@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arc_core.base.errors import ConfigError, RunError
-from arc_core.base.names import full_name
 from arc_core.base.paths import refusal
-from arc_core.base.text import printable
+from arc_core.base.text import full_name, printable
 from arc_tui.commands.options import EVALS_DIR, AsJson, EvalsDir, Plain, Theme
 from arc_tui.commands.output import echo_error, echo_facts, echo_json, print_rows
 from arc_tui.runs.starting import has_terminal
