@@ -82,8 +82,8 @@ class CompareRuns(SideScreen[None]):
         """Begin to read both runs."""
         for feed in self._feeds:
             feed.start()
-        self.set_interval(1 / DRAWS_A_SECOND, self._draw)
-        self._draw()
+        self.set_interval(1 / DRAWS_A_SECOND, self.redraw)
+        self.redraw()
 
     def on_unmount(self) -> None:
         """Read no more."""
@@ -104,14 +104,15 @@ class CompareRuns(SideScreen[None]):
         if batch.problem is not None:
             self.tell(f"✗ {batch.problem}", "error")
         if first:
-            self._draw()
+            self.redraw()
 
     @property
     def number_shown(self) -> str:
         """Dotted name of the number that the runs are compared by."""
         return SHOWN_NUMBERS[self._number]
 
-    def _draw(self) -> None:
+    def redraw(self) -> None:
+        """Draw chart and table."""
         name = self.number_shown
         curves = [
             (history, ChartSeries(name, printable(run.name, 30), line, raw))
@@ -175,12 +176,12 @@ class CompareRuns(SideScreen[None]):
 
     def _turn(self, places: int) -> None:
         self._number = (self._number + places) % len(SHOWN_NUMBERS)
-        self._draw()
+        self.redraw()
 
     def action_log_scale(self) -> None:
         """Draw on a logarithmic scale, or a linear one."""
         self._log = not self._log
-        self._draw()
+        self.redraw()
 
     def show_told(self) -> None:
         """Show the message above the table."""

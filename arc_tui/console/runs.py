@@ -120,14 +120,9 @@ class RunsScreen(SideScreen[RunChoice]):
 
     def on_mount(self) -> None:
         """Read the folder, now and then again."""
-        self.query_one(Input).display = False
         self.query_one(RowsView).show([[(f" Runs in {printable(self._runs_dir)}", "title")]])
         self.reload()
         self.set_interval(RELOAD_SECONDS, self.reload)
-
-    def on_resize(self) -> None:
-        """Draw for the new width."""
-        self.call_after_refresh(self._draw)
 
     def reload(self) -> None:
         """Read the folder on a thread of its own."""
@@ -148,7 +143,7 @@ class RunsScreen(SideScreen[RunChoice]):
         first = not self._runs
         self._runs = message.runs
         wanted = before.name if before is not None else self._current
-        self._draw(wanted)
+        self.redraw(wanted)
         if first:
             self._describe()
 
@@ -163,7 +158,8 @@ class RunsScreen(SideScreen[RunChoice]):
         at = self.query_one(LazyList).cursor
         return self._shown[at] if at is not None and at < len(self._shown) else None
 
-    def _draw(self, wanted: str | None = None) -> None:
+    def redraw(self, wanted: str | None = None) -> None:
+        """Draw list and details; `wanted` is the run to be chosen, None stays at the row."""
         word = self._word.casefold()
         self._shown = [run for run in self._runs if word in run.name.casefold()]
         names = [run.name for run in self._shown]
@@ -286,7 +282,7 @@ class RunsScreen(SideScreen[RunChoice]):
             self._marked.remove(chosen.name)
         else:
             self._marked = [*self._marked, chosen.name][-COMPARED:]
-        self._draw()
+        self.redraw()
 
     def action_compare(self) -> None:
         """Compare the marked runs, or the chosen one with the one that the console shows."""
@@ -309,31 +305,14 @@ class RunsScreen(SideScreen[RunChoice]):
 
     def action_filter(self) -> None:
         """Show only runs whose name holds a word."""
-        field = self.query_one(Input)
-        field.display = True
-        field.focus()
+        self.open_field()
 
     @on(Input.Changed)
     def filter_changed(self, message: Input.Changed) -> None:
         """Filter while the word is typed."""
         chosen = self.chosen
         self._word = message.value
-        self._draw(chosen.name if chosen is not None else None)
-
-    @on(Input.Submitted)
-    def filter_done(self) -> None:
-        """Go back to the list, which stays filtered."""
-        self.query_one(LazyList).focus()
-
-    def action_back(self) -> None:
-        """Leave the filter first, then the screen."""
-        field = self.query_one(Input)
-        if field.display:
-            field.value = ""
-            field.display = False
-            self.query_one(LazyList).focus()
-        else:
-            self.leave()
+        self.redraw(chosen.name if chosen is not None else None)
 
     def show_told(self) -> None:
         """Show the message above the details."""

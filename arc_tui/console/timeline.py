@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +20,7 @@ from arc_tui.drawing.rows import Row
 from arc_tui.runs.checkpoints import SavedState, Standing, best_id, list_saved, verified
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
+from arc_tui.runs.starting import Begin
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart, ChartSeries
@@ -34,30 +33,8 @@ REFRESH_SECONDS = 1.0
 _KINDS = (MarkKind.CHECKPOINT, MarkKind.CHECKPOINT_FAILED)
 
 
-class Origin(enum.Enum):
-    """What is to begin at a checkpoint."""
-
-    RESUME = "resume"
-    BRANCH = "branch"
-
-
-@dataclass(frozen=True)
-class TimelineChoice:
-    """What was chosen on the screen.
-
-    Attributes:
-        origin: What is to begin.
-        checkpoint: Id of the checkpoint that it begins at.
-        name: Name of the new run; None where the run itself goes on.
-    """
-
-    origin: Origin
-    checkpoint: int
-    name: str | None = None
-
-
-class TimelineScreen(SideScreen[TimelineChoice]):
-    """Shows the checkpoints of a run; ends with what was chosen, or None.
+class TimelineScreen(SideScreen[Begin]):
+    """Shows the checkpoints of a run; ends with the training that is to begin, or None.
 
     Args:
         run: The run.
@@ -116,14 +93,9 @@ class TimelineScreen(SideScreen[TimelineChoice]):
 
     def on_mount(self) -> None:
         """Read the folder, and look again for new ones."""
-        self.query_one(Input).display = False
         self.query_one(RowsView).show([[(f" Checkpoints of {printable(self._run.name)}", "title")]])
         self.refresh_view()
         self.set_interval(REFRESH_SECONDS, self.refresh_view)
-
-    def on_resize(self) -> None:
-        """Draw for the new width."""
-        self.call_after_refresh(self._draw)
 
     def refresh_view(self) -> None:
         """Draw what has changed; the folder is only read if the log tells of another checkpoint."""
@@ -151,7 +123,7 @@ class TimelineScreen(SideScreen[TimelineChoice]):
         self._saved, self._best = message.saved, message.best
         steps = [(saved.step, saved.id) for saved in self._saved]
         kept = (before.step, before.id) if before is not None else None
-        self._draw(steps.index(kept) if kept in steps else len(steps) - 1)
+        self.redraw(steps.index(kept) if kept in steps else len(steps) - 1)
 
     @property
     def chosen(self) -> SavedState | None:
@@ -159,7 +131,8 @@ class TimelineScreen(SideScreen[TimelineChoice]):
         at = self.query_one(LazyList).cursor
         return self._saved[at] if at is not None and at < len(self._saved) else None
 
-    def _draw(self, cursor: int | None = None) -> None:
+    def redraw(self, cursor: int | None = None) -> None:
+        """Draw everything; `cursor` is the row to be chosen, None stays at the one that is."""
         self.query_one(LazyList).show(len(self._saved), self._row, heading=checkpoint_heading, cursor=cursor)
         self._draw_chart()
         self._draw_details()
@@ -267,31 +240,29 @@ class TimelineScreen(SideScreen[TimelineChoice]):
             ],
             "goes on from it",
         )
-        self.app.push_screen(question, lambda yes: self._begin(Origin.RESUME, None) if yes else None)
+        self.app.push_screen(question, lambda yes: self._begin(None) if yes else None)
 
     def action_branch(self) -> None:
         """Ask for the name of a new run that begins at the chosen checkpoint."""
         chosen = self._usable()
         if chosen is not None:
-            field = self.query_one(Input)
-            field.display = True
-            field.value = f"{self._run.name}-{chosen.step}"
-            field.focus()
+            self.open_field(f"{self._run.name}-{chosen.step}")
 
     @on(Input.Submitted)
     def branch_named(self, message: Input.Submitted) -> None:
-        """Begin the new run if its name is allowed."""
+        """Begin the new run if its name is allowed, else stay in the field."""
+        message.prevent_default()
         try:
             check_name(message.value)
         except ArcError as error:
             self.tell(f"▲ {error}", "warning")
             return
-        self._begin(Origin.BRANCH, message.value)
+        self._begin(message.value)
 
-    def _begin(self, origin: Origin, name: str | None) -> None:
+    def _begin(self, branch: str | None) -> None:
         chosen = self._usable()
         if chosen is not None and chosen.id is not None:
-            self.dismiss(TimelineChoice(origin, chosen.id, name))
+            self.dismiss(Begin(self._run.name, chosen.id, branch))
 
     def _usable(self) -> SavedState | None:
         """Return the chosen checkpoint if it can be gone back to; says so where it cannot."""
@@ -302,15 +273,6 @@ class TimelineScreen(SideScreen[TimelineChoice]):
             self.tell(f"▲ That checkpoint is {chosen.standing.value}: choose one that is saved", "warning")
             return None
         return chosen
-
-    def action_back(self) -> None:
-        """Leave the name first, then the screen."""
-        field = self.query_one(Input)
-        if field.display:
-            field.display = False
-            self.query_one(LazyList).focus()
-        else:
-            self.leave()
 
     def show_told(self) -> None:
         """Show the message below the list."""

@@ -103,7 +103,6 @@ class BrowserScreen(JobScreen[None]):
 
     def on_mount(self) -> None:
         """Draw everything that is known."""
-        self.query_one("#search").display = False
         self._show_list()
         notes = [*self.browsed.checkpoint.problems, *self.browsed.checkpoint.notes]
         if notes:
@@ -119,7 +118,6 @@ class BrowserScreen(JobScreen[None]):
         if not self._looked_at:
             self._looked_at = True
             self._outline.unfold_to_fit(self._list.size.height - 1)
-        self.redraw()
 
     # What is chosen
 
@@ -338,9 +336,7 @@ class BrowserScreen(JobScreen[None]):
 
     def action_search(self) -> None:
         """Search names and conditions."""
-        field = self.query_one("#search", Input)
-        field.display = True
-        field.focus()
+        self.open_field()
 
     @on(Input.Changed, "#search")
     def search_changed(self, message: Input.Changed) -> None:
@@ -365,11 +361,6 @@ class BrowserScreen(JobScreen[None]):
         self._show_list(cursor=0)
         self.redraw()
 
-    @on(Input.Submitted, "#search")
-    def search_done(self) -> None:
-        """Go back to the list, which stays filtered."""
-        self._list.focus()
-
     def action_statistics(self) -> None:
         """Compute the statistics of all tensors shown."""
         everything = range(len(self.browsed.checkpoint.table))
@@ -389,21 +380,3 @@ class BrowserScreen(JobScreen[None]):
         """Draw the histogram by values, or by powers of two."""
         self._powers = not self._powers
         self.show_details()
-
-    def action_back(self) -> None:
-        """Leave the search first, then what is computed, then the browser."""
-        field = self.query_one("#search", Input)
-        if field.display:
-            field.value = ""
-            field.display = False
-            self._list.focus()
-            self._filter(TensorQuery())
-        elif self.job is not None:
-            self.job.cancel()
-        else:
-            self.leave()
-
-    def leave(self) -> None:
-        """Leave this checkpoint; leaving the first one leaves the browser."""
-        if len(self.app.screen_stack) > 1:
-            self.dismiss(None)

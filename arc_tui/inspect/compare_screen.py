@@ -117,10 +117,6 @@ class CompareCheckpoints(JobScreen[None]):
 
         self.compute(f"comparing {len(self.differences.common):,} tensors; Esc calls it off", work)
 
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.redraw)
-
     @on(Compared)
     def take_changes(self, message: Compared) -> None:
         """Sort in what has been compared."""

@@ -93,10 +93,6 @@ class TensorScreen(JobScreen[None]):
         if found is not None:
             self.post_message(self.Computed(found, update))
 
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.redraw)
-
     @on(Computed)
     def take_statistics(self, message: Computed) -> None:
         """Keep what has been computed, and show it."""

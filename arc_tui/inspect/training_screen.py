@@ -74,10 +74,6 @@ class TrainingScreen(JobScreen[None]):
             len(names), lambda index, cells: [(f" {names[index]}", "text")]
         )
 
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.redraw)
-
     @property
     def chosen(self) -> str:
         """Name of the chosen section."""

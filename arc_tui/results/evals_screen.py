@@ -61,10 +61,6 @@ class EvalsScreen(SideScreen[None]):
         self.set_interval(LOOK_SECONDS, self.look_again)
         self.redraw()
 
-    def on_resize(self) -> None:
-        """Draw the title for the new size."""
-        self.call_after_refresh(self.redraw)
-
     def look_again(self) -> None:
         """Show what has changed in the folder."""
         found = list_evals(self._evals_dir)
@@ -121,6 +117,3 @@ class EvalsScreen(SideScreen[None]):
             self.post_message(self.Wanted(wanted))
         else:
             self.tell("▲ Mark an evaluation by Space first, then choose another", "warning")
-
-    def leave(self) -> None:
-        """Stay: the first screen is left with the browser."""

@@ -65,10 +65,6 @@ class ResultTaskScreen(SideScreen[int]):
         """Draw once the size is known."""
         self.call_after_refresh(self.redraw)
 
-    def on_resize(self) -> None:
-        """Draw the title for the new size."""
-        self.call_after_refresh(self.redraw)
-
     def redraw(self) -> None:
         """Draw the task."""
         page = self._pages[self._at]

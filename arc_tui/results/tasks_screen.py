@@ -116,14 +116,12 @@ class TasksScreen(SideScreen[None], Generic[Shown]):
 
     def on_mount(self) -> None:
         """Show the tasks."""
-        self.query_one("#search").display = False
         self.again(0)
 
     def on_resize(self) -> None:
         """Lay out for the new size."""
         wanted = min(max(self.size.width // LIST_SHARE, LEAST_LIST), MOST_LIST)
         self.query_one(LazyList).styles.width = wanted
-        self.call_after_refresh(self.redraw)
 
     def again(self, cursor: int | None = None) -> None:
         """Choose the tasks anew and show them.
@@ -188,11 +186,6 @@ class TasksScreen(SideScreen[None], Generic[Shown]):
         self.chosen = replace(self.chosen, words=message.value.strip())
         self.again(0)
 
-    @on(Input.Submitted, "#search")
-    def search_done(self) -> None:
-        """Go back to the list, which stays filtered."""
-        self.query_one(LazyList).focus()
-
     # Actions
 
     def action_open(self) -> None:
@@ -238,9 +231,7 @@ class TasksScreen(SideScreen[None], Generic[Shown]):
 
     def action_search(self) -> None:
         """Search the ids."""
-        field = self.query_one("#search", Input)
-        field.display = True
-        field.focus()
+        self.open_field()
 
     def action_demonstrations(self) -> None:
         """Leave out the demonstrations, or show them again."""
@@ -271,23 +262,15 @@ class TasksScreen(SideScreen[None], Generic[Shown]):
                 rows += wrap(line, max(cells, 20), "text")
         self.app.push_screen(Notice("Scores", lambda _: rows))
 
-    def action_back(self) -> None:
-        """Leave the search first, then the filters, then the screen."""
-        field = self.query_one("#search", Input)
-        if field.display:
-            field.value = ""
-            field.display = False
-            self.query_one(LazyList).focus()
-        elif (self.chosen.only, self.chosen.size) != (EVERYTHING, EVERYTHING):
-            self.chosen = replace(self.chosen, only=EVERYTHING, size=EVERYTHING)
-            self.again()
-        else:
-            super().action_back()
-
-    def leave(self) -> None:
-        """Leave the screen; the first one is left with the browser."""
-        if len(self.app.screen_stack) > 1:
-            self.dismiss(None)
+    def step_back(self) -> bool:
+        """Leave the search, else the filters."""
+        if super().step_back():
+            return True
+        if (self.chosen.only, self.chosen.size) == (EVERYTHING, EVERYTHING):
+            return False
+        self.chosen = replace(self.chosen, only=EVERYTHING, size=EVERYTHING)
+        self.again()
+        return True
 
 
 def _next(names: Sequence[str], name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.message import Message
@@ -148,9 +148,8 @@ class SolveScreen(SideScreen[None]):
         """Draw once the sizes are known."""
         self._arrange()
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Lay out for the new size."""
-        del event
         self._arrange()
 
     def _arrange(self) -> None:

@@ -185,7 +185,7 @@ ACTIONS: tuple[Action, ...] = (
     _run("validate", "v", "validate", "Validate now.", 3, steers=True),
     _run("edit", "e", "edit", "Edit a learning rate or the checkpoint interval.", 6, steers=True),
     _run("stop", "s", "stop", "Save a checkpoint and end the run; asks first.", 8, steers=True),
-    _leave("detach", "q d ctrl+q ctrl+c", "detach", "Leave the console; the run goes on.", 5),
+    _leave("detach", "q d ctrl+q ctrl+c", "detach", "Leave the console; the run goes on.", 5, "leave"),
     *(
         _panel(
             f"panel_{digit}", str(digit), name, f"Show and focus the panel {name}.", None, "panel", (digit,)

@@ -185,7 +185,9 @@ class SideScreen(KeyedScreen[ScreenResultType]):
     SideScreen .title { height: 1; background: $surface-background; }
     SideScreen .told { height: 1; background: $surface-background; }
     SideScreen .details { height: auto; max-height: 50%; background: $surface-panel; padding: 0 1; }
-    SideScreen Input { border: none; height: 1; padding: 0 1; background: $surface-panel; }
+    SideScreen Input {
+        display: none; border: none; height: 1; padding: 0 1; background: $surface-panel;
+    }
     """
 
     def __init__(self, *, read_only: bool = False) -> None:
@@ -196,6 +198,13 @@ class SideScreen(KeyedScreen[ScreenResultType]):
     def on_mount(self) -> None:
         """Show what is told already."""
         self.call_after_refresh(self.show_told)
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.call_after_refresh(self.redraw)
+
+    def redraw(self) -> None:
+        """Draw what depends on the size."""
 
     def key_line(self) -> KeyLine:
         """Return the line of this screen's keys."""
@@ -234,13 +243,46 @@ class SideScreen(KeyedScreen[ScreenResultType]):
             self.tell("▲ Opened for reading only", "warning")
         return not self.read_only
 
+    # The field that some screens have: to search in, or for a name
+
+    def open_field(self, value: str | None = None) -> None:
+        """Let the user type.
+
+        Args:
+            value: What stands in the field at first; None leaves what was typed before.
+        """
+        field = self.query_one(Input)
+        if value is not None:
+            field.value = value
+        field.display = True
+        field.focus()
+
+    @on(Input.Submitted)
+    def field_done(self) -> None:
+        """Go back to the list, where what was typed goes on to count."""
+        self.query_one(LazyList).focus()
+
+    # The way back
+
     def action_back(self) -> None:
-        """Leave the screen."""
-        self.leave()
+        """Take back what the screen has come to, else leave it."""
+        if not self.step_back():
+            self.leave()
+
+    def step_back(self) -> bool:
+        """Take back one thing, here the field; returns whether there was one."""
+        for field in self.query(Input):
+            if field.display:
+                field.value = ""
+                field.display = False
+                self.query_one(LazyList).focus()
+                return True
+        return False
 
     def leave(self) -> None:
-        """Leave the screen without an answer."""
-        self.dismiss(None)
+        """Leave the screen without an answer; the first one is left with the app."""
+        if len(self.app.screen_stack) > 1:
+            self.dismiss(None)
 
 
 class JobScreen(SideScreen[ScreenResultType]):
@@ -292,12 +334,13 @@ class JobScreen(SideScreen[ScreenResultType]):
         bar = share_bar(self.job.share, BAR_CELLS)
         return [(f" {self.job.share:4.0%} ", "accent"), (bar, "accent"), (f" {self.job.name}", "muted")]
 
-    def action_back(self) -> None:
-        """Call off what is being computed, else leave the screen."""
+    def step_back(self) -> bool:
+        """Close the field, else call off what is being computed."""
+        if super().step_back():
+            return True
         if self.job is not None:
             self.job.cancel()
-        else:
-            self.leave()
+        return self.job is not None
 
     def on_unmount(self) -> None:
         """Let nothing go on that nobody waits for."""
