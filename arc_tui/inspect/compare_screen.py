@@ -15,9 +15,9 @@ from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, fill, padded
 from arc_tui.inspect.browser_rows import tail
 from arc_tui.inspect.tensors.compare import Change, changes, differences
-from arc_tui.inspect.tensors.header_scan import sides
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.tree import natural
+from arc_tui.inspect.text import unlike
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
@@ -155,16 +155,7 @@ class CompareCheckpoints(JobScreen[None]):
                 (f"≠ {len(self._changes) - same:,} changed", "text"),
             ]
         ]
-        rows += [[(f"+ {printable(name, 200)}", "good")] for name in found.added]
-        rows += [[(f"- {printable(name, 200)}", "error")] for name in found.removed]
-        rows += [
-            [(f"~ {printable(one.name, 200)} {sides(one.before)} is now {sides(one.after)}", "warning")]
-            for one in found.reshaped
-        ]
-        rows += [
-            [(f"? {printable(name, 200)} has a type that is not read", "muted")] for name in found.unread
-        ]
-        return rows
+        return [*rows, *([line] for line in unlike(found, 200))]
 
     def _heading(self, cells: int) -> Row:
         row: Row = []

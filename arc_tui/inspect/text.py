@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from arc_core.base.text import printable
+from arc_tui.drawing.rows import Run
 from arc_tui.drawing.text import aligned, when
 from arc_tui.inspect.facts import position, training_facts, type_facts
 from arc_tui.inspect.tensors.binning import QUANTILES, Histogram, Magnitudes, Statistics
@@ -250,13 +251,7 @@ def update_lines(found: Iterable[Update]) -> list[str]:
 
 def change_lines(found: Differences, changed: Sequence[Change]) -> list[str]:
     """Write how two checkpoints differ, the largest change first."""
-    lines = [f"+ {printable(name, LONGEST_NAME)}" for name in found.added]
-    lines += [f"- {printable(name, LONGEST_NAME)}" for name in found.removed]
-    lines += [
-        f"~ {printable(one.name, LONGEST_NAME)} {sides(one.before)} is now {sides(one.after)}"
-        for one in found.reshaped
-    ]
-    lines += [f"? {printable(name, LONGEST_NAME)} has a type that is not read" for name in found.unread]
+    lines = [line for line, _ in unlike(found, LONGEST_NAME)]
     rows = [
         (
             printable(change.name, LONGEST_NAME),
@@ -274,6 +269,20 @@ def change_lines(found: Differences, changed: Sequence[Change]) -> list[str]:
         lines += aligned([head, *rows], left=(0, 5))
     same = sum(change.is_none for change in changed)
     return [*lines, f"{same:,} of {len(changed):,} compared tensors are the same, {len(rows):,} changed."]
+
+
+def unlike(found: Differences, longest: int) -> list[Run]:
+    """Write what two tables do not share, a sign before each; names in so many letters."""
+    reshaped = [
+        (f"~ {printable(one.name, longest)} {sides(one.before)} is now {sides(one.after)}", "warning")
+        for one in found.reshaped
+    ]
+    return [
+        *((f"+ {printable(name, longest)}", "good") for name in found.added),
+        *((f"- {printable(name, longest)}", "error") for name in found.removed),
+        *reshaped,
+        *((f"? {printable(name, longest)} has a type that is not read", "muted") for name in found.unread),
+    ]
 
 
 def check_lines(found: Iterable[FileCheck]) -> list[str]:

@@ -14,6 +14,7 @@ from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.tensors.moments import Update
 from arc_tui.inspect.tensors.training import (
     MemoryEntry,
+    TrainingState,
     configuration,
     generators,
     memory_entries,
@@ -54,9 +55,9 @@ def sections(browsed: Browsed) -> list[Section]:
     checkpoint = browsed.checkpoint
     problem = [_refusal(state.problem)] if state.problem else []
     try:
-        entries, refused = memory_entries(checkpoint), list[Row]()
+        entries, head = memory_entries(checkpoint), _memory_head(state)
     except ArcError as error:
-        entries, refused = [], [_refusal(error)]
+        entries, head = [], [*_memory_head(state), _refusal(error)]
     progress = [
         *problem,
         *pairs(
@@ -80,11 +81,11 @@ def sections(browsed: Browsed) -> list[Section]:
     return [
         Section("progress", lambda cells: progress),
         Section("metrics", lambda cells: metrics),
-        Section("learning rates", lambda cells: _group_rows(browsed)),
+        Section("learning rates", lambda cells: _group_rows(state)),
         Section(
             "memory",
-            lambda cells: _memory_head(browsed) + refused + [_entry_row(entry, cells) for entry in entries],
-            lambda index: _entry_details(entries, index - len(_memory_head(browsed)) - len(refused)),
+            lambda cells: head + [_entry_row(entry, cells) for entry in entries],
+            lambda index: _entry_details(entries, index - len(head)),
         ),
         Section("preference", lambda cells: _tried(lambda: _preference_rows(browsed, cells))),
         Section(
@@ -127,10 +128,9 @@ def _json(value: object) -> str:
     return json.dumps(value, default=str)
 
 
-def _group_rows(browsed: Browsed) -> list[Row]:
-    state = browsed.training
+def _group_rows(state: TrainingState) -> list[Row]:
     rows: list[Row] = []
-    for group in state.groups if state is not None else ():
+    for group in state.groups:
         name = f"{group.optimizer}/{group.name}" if group.optimizer != group.name else group.name
         rows += pairs({name: f"{group.learning_rate:g}"})
         told = ", ".join(
@@ -142,9 +142,8 @@ def _group_rows(browsed: Browsed) -> list[Row]:
     return rows
 
 
-def _memory_head(browsed: Browsed) -> list[Row]:
-    state = browsed.training
-    if state is None or state.memory_ema is None:
+def _memory_head(state: TrainingState) -> list[Row]:
+    if state.memory_ema is None:
         return []
     return pairs(
         {

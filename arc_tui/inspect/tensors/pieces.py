@@ -13,11 +13,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,10 +42,11 @@ LARGEST_WHOLE = 64 << 20
 Bytes = npt.NDArray[np.uint8]
 
 
-class Descriptors:
+class Descriptors(ExitStack):
     """Open files of a checkpoint, each opened when first needed; a context manager, for any thread."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
         self._checkpoint = checkpoint
         self._open: dict[int, int] = {}
         self._lock = threading.Lock()
@@ -63,6 +62,7 @@ class Descriptors:
             if owner not in self._open:
                 ours = self._checkpoint.kind is Kind.CHECKPOINT
                 self._open[owner] = open_data(self._checkpoint.parts[owner].path, follow_links=not ours)
+                self.callback(os.close, self._open[owner])
             return self._open[owner]
 
     def read_into(self, place: int, raw: Bytes, start: int = 0) -> Bytes:
@@ -94,16 +94,6 @@ class Descriptors:
         for first in range(0, total, BLOCK):
             raw = np.empty(min(BLOCK, total - first) * bits // 8, np.uint8)
             yield self.read_into(place, raw, first * bits // 8)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)
-        self._open.clear()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -52,16 +52,6 @@ _counting = threading.Lock()
 """Held by the thread that counts by `bincount`, which keeps the interpreter to itself."""
 
 
-class _Collector(Protocol):
-    """Takes in the bytes of one tensor, as often as it has passes."""
-
-    passes: int
-
-    def add(self, raw: Bytes, first: int, prepared: object) -> None: ...
-    def end_pass(self) -> None: ...
-    def finish(self) -> Statistics: ...
-
-
 def statistics(
     checkpoint: Checkpoint,
     places: Sequence[int],
@@ -87,7 +77,7 @@ def statistics(
     plan = [place for place, times in zip(places, passes, strict=True) for _ in range(times)]
     columns = checkpoint.table
     total, done = sum(int(columns.bytes[place]) for place in plan), 0
-    collector: _Collector | None = None
+    collector: _Small | ByPattern | wide.ByHalves | None = None
     left = 0
 
     def prepare(place: int, raw: Bytes) -> object:
@@ -97,25 +87,26 @@ def statistics(
         for piece in pieces:
             element = columns.element(piece.place)
             if collector is None:
-                collector = _collector(element, int(columns.parameters[piece.place]))
-                left = collector.passes
+                parameters = int(columns.parameters[piece.place])
+                collector, left = _collector(element, parameters), _passes(element, parameters)
             collector.add(piece.raw, piece.start * 8 // element.bits, piece.prepared)
             done += len(piece.raw)
             progress(done, total)
             if not piece.last:
                 continue
-            collector.end_pass()
             left -= 1
             if left == 0:
                 yield piece.place, collector.finish()
                 collector = None
+            elif isinstance(collector, wide.ByHalves):
+                collector.end_pass()
 
 
 def _passes(element: ElementType, parameters: int) -> int:
     return 1 if parameters <= SMALL or element.by_table else wide.passes(element)
 
 
-def _collector(element: ElementType, parameters: int) -> _Collector:
+def _collector(element: ElementType, parameters: int) -> _Small | ByPattern | wide.ByHalves:
     if parameters <= SMALL:
         return _Small(element)
     return ByPattern(element) if element.by_table else wide.ByHalves(element, parameters)
@@ -152,8 +143,6 @@ def _summary(
 class _Small:
     """Sorts a small tensor."""
 
-    passes = 1
-
     def __init__(self, element: ElementType) -> None:
         self._element = element
         self._blocks: list[npt.NDArray[np.generic]] = []
@@ -161,9 +150,6 @@ class _Small:
     def add(self, raw: Bytes, first: int, prepared: object) -> None:
         del raw, first
         self._blocks.append(cast("npt.NDArray[np.generic]", prepared))
-
-    def end_pass(self) -> None:
-        pass
 
     def finish(self) -> Statistics:
         values = np.concatenate(self._blocks)
@@ -251,8 +237,6 @@ class _Patterns:
 class ByPattern:
     """Counts how often each bit pattern occurs."""
 
-    passes = 1
-
     def __init__(self, element: ElementType) -> None:
         self._element = element
         self._patterns = _Patterns.of(element.code)
@@ -264,24 +248,12 @@ class ByPattern:
         """Take in bytes and their counts; `first` is the place of their first element in the tensor."""
         counts = cast(Int64s, prepared)
         codes = patterns(self._element, raw)
-        self._note(self._first_nans, self._patterns.nans, codes, counts, first)
-        self._note(self._first_infinities, self._patterns.infinities, codes, counts, first)
+        odd = (self._first_nans, self._patterns.nans), (self._first_infinities, self._patterns.infinities)
+        for found, wanted in odd:
+            if len(found) < MOST_POSITIONS and counts[wanted].any():
+                here = np.flatnonzero(np.isin(codes, wanted))[: MOST_POSITIONS - len(found)]
+                found.extend((here + first).tolist())
         self._counts += counts
-
-    def _note(
-        self,
-        found: list[int],
-        wanted: npt.NDArray[np.intp],
-        codes: npt.NDArray[np.unsignedinteger],
-        counts: Int64s,
-        first: int,
-    ) -> None:
-        if len(found) < MOST_POSITIONS and counts[wanted].any():
-            here = np.flatnonzero(np.isin(codes, wanted))[: MOST_POSITIONS - len(found)]
-            found.extend((here + first).tolist())
-
-    def end_pass(self) -> None:
-        """One pass is enough."""
 
     def finish(self) -> Statistics:
         """Return what the counts say."""

@@ -224,7 +224,6 @@ class ByHalves:
         self._parameters = parameters
         self._moments = FirstPass(element)
         self._refinement: Refinement | None = None
-        self.passes = passes(element)
 
     def add(self, raw: Bytes, first: int, prepared: object) -> None:
         """Take in bytes of this pass; `first` is the place of their first element in the tensor."""
@@ -242,7 +241,8 @@ class ByHalves:
         self._refinement.end_pass()
 
     def finish(self) -> Statistics:
-        """Return what all passes have told."""
+        """Settle what the last pass has told, and return what all have."""
+        self.end_pass()
         moments, refinement = self._moments, self._refinement
         assert refinement is not None
         summary = None

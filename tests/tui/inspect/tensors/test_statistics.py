@@ -45,10 +45,12 @@ F4 = [0, 0.5, 1, 1.5, 2, 3, 4, 6]
 
 def statistics_of(element: ElementType, raw: np.ndarray) -> Statistics:
     """Compute the statistics of a tensor whose bytes are at hand."""
-    collector = statistics._collector(element, len(raw) * 8 // element.bits)
-    for _ in range(collector.passes):
-        collector.add(raw, 0, statistics._prepared(element, len(raw) * 8 // element.bits, raw))
-        collector.end_pass()
+    count = len(raw) * 8 // element.bits
+    collector = statistics._collector(element, count)
+    for left in reversed(range(statistics._passes(element, count))):
+        collector.add(raw, 0, statistics._prepared(element, count, raw))
+        if left:
+            collector.end_pass()
     return collector.finish()
 
 
