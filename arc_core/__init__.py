@@ -7,7 +7,7 @@ What each phase and step of the seed document became:
 | 1 | options, presets, run directory | `run.config`, `run.directory`, `run.provenance`, `base.environment` |
 | 2a, step 2 | prompt embedding | `pipeline.prompt`, `data.features`, `data.rules` |
 | 2a, the language model | loading, and what is refused | `pipeline.language_model` |
-| | | `pipeline.language_model_files`, `pipeline.language_model_config` |
+| | | `pipeline.language_model_files` |
 | 2b, steps 3 and 5 | the agent's plans and its size head | `pipeline.agent` |
 | 2c, step 9 | Expected Free Energy loss | `pipeline.loss` |
 | 2d, steps 4 and 8 | the policy that refines prompts | `pipeline.policy` |
@@ -28,15 +28,14 @@ What each phase and step of the seed document became:
 | | its adaptation and votes | `solver.solver`, `solver.adaptation`, `solver.placed_task`, `data.views` |
 | | | `solver.voting`, `evaluation.pace` |
 | 2 to 4 for one task | the pipeline as a solver | `evaluation.pipeline`, `evaluation.pipeline_start` |
-| | | `evaluation.pipeline_pace` |
 | 4 | evaluations | `evaluation.folder`, `evaluation.worker`, `evaluation.solving`, `evaluation.systems` |
 | | | `solver.weights_file` |
 | 3 for the solver | its pretraining | `pretraining.trainer`, `pretraining.numbers`, `pretraining.system` |
 | | its data; its weights | `pretraining.pairs`, `data.generated`, `pretraining.export` |
 | 3b, 4 | epochs, commands, events; validation | `training.loop`, `pipeline.trainer`, `training.telemetry` |
-| | | `pipeline.numbers`, `pipeline.validation` |
+| | | `pipeline.validation` |
 | potential issues | warnings with advice; preflight | `pipeline.diagnostics`, `pipeline.preflight` |
-| | | `training.diagnostics`, `training.preflight`, `pipeline.model_estimate` |
+| | | `training.diagnostics`, `training.preflight` |
 
 The seed's public names are exposed here and imported on first use, so that the boundary (`run.events`,
 `run.commands`, `run.directory`, `run.checkpoint_index`) is there without torch.

@@ -23,8 +23,7 @@ import torch
 from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.data.dataset import ARCDataset, plan_batches
 from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
-from arc_core.pipeline.numbers import step_fields
-from arc_core.pipeline.step import StepResult, training_step
+from arc_core.pipeline.step import StepResult, step_fields, training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.config import TrainConfig
 from arc_core.run.events import EventWriter, events_after, next_seq

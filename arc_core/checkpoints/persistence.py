@@ -13,7 +13,8 @@ import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePosixPath
 
-from arc_core.base.durable import (
+from arc_core.base.errors import CheckpointError
+from arc_core.base.files import (
     forget_cached,
     link_file,
     publish,
@@ -22,7 +23,6 @@ from arc_core.base.durable import (
     sync_folder,
     write_file,
 )
-from arc_core.base.errors import CheckpointError
 from arc_core.base.paths import is_dir, is_link, matching
 from arc_core.checkpoints.snapshot import Snapshot
 from arc_core.run.checkpoint_index import (

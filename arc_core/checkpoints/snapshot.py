@@ -15,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.base.errors import CheckpointError
-from arc_core.checkpoints.optimizer_state import OPTIMIZER, optimizer_groups, optimizer_tensors
-from arc_core.checkpoints.tensor_file import encode, size_in_bytes, split_aliases
+from arc_core.checkpoints.restoring import OPTIMIZER, optimizer_groups, optimizer_tensors
+from arc_core.checkpoints.tensor_file import ALIASES, encode, size_in_bytes, split_aliases
 from arc_core.run.checkpoint_index import FORMAT, STATE
 
 LANGUAGE_MODEL = "lm"
 RNG = "rng.safetensors"
-ALIASES = "aliases"
-"""Header entry of a file with tied tensors: JSON from each further name to the one that is written."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+ALIASES = "aliases"
+"""Header entry of a file with tied tensors: JSON from each further name to the one that is written."""
+
 _DTYPES = {
     torch.float64: "F64",
     torch.float32: "F32",

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from arc_core.base.errors import DataError
-from arc_core.base.names import first_of, full_name
-from arc_core.base.text import printable
+from arc_core.base.text import first_of, full_name, printable
 from arc_core.data.task_folder import look_at
 from arc_core.data.tasks import DATASET_NAMES, Split, Task, TaskSet, load_splits, load_tasks
 

@@ -75,13 +75,12 @@ class ExtraData:
         return f"{' and '.join(counts)} cannot be used and are left out: {named}{more}"
 
 
-def load_extra(source: str | Path, wanted: Collection[str], most: int | None = None) -> ExtraData:
+def load_extra(source: str | Path, wanted: Collection[str]) -> ExtraData:
     """Read the generated pairs of some tasks.
 
     Args:
         source: A zip or a folder.
         wanted: Ids; the files of other tasks are not even opened.
-        most: Pairs kept of each file; None keeps all.
 
     Returns:
         The pairs that can be used, and what was left out.
@@ -102,7 +101,7 @@ def load_extra(source: str | Path, wanted: Collection[str], most: int | None = N
         elif not isinstance(content, list) or not content:
             left_out.append(LeftOut(file, 0, f"{where} must be a list of pairs."))
         else:
-            good, bad = _pairs(content, where, most)
+            good, bad = _pairs(content, where)
             if bad:
                 left_out.append(LeftOut(file, len(bad), bad[0]))
             if good:
@@ -179,13 +178,11 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, place: str) -> ob
     return parse_json(raw, place)
 
 
-def _pairs(content: list[object], where: str, most: int | None) -> tuple[list[Pair], list[str]]:
-    """The pairs of a file that can be used, at most so many, and a sentence about each that cannot."""
+def _pairs(content: list[object], where: str) -> tuple[list[Pair], list[str]]:
+    """The pairs of a file that can be used, and a sentence about each that cannot."""
     good: list[Pair] = []
     bad: list[str] = []
     for number, raw in enumerate(content):
-        if most is not None and len(good) >= most:
-            break
         here = f"{where}, pair {number} (zero-based)"
         try:
             if not isinstance(raw, dict) or not raw.keys() >= {"input", "output"}:

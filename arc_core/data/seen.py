@@ -17,8 +17,7 @@ import numpy as np
 
 from arc_core.base.errors import DataError
 from arc_core.base.files import write_json_atomic
-from arc_core.base.names import first_of
-from arc_core.base.text import printable
+from arc_core.base.text import first_of, printable
 from arc_core.data.grids import NUM_COLORS, Grid, dihedral_view
 from arc_core.data.kaggle import challenges
 from arc_core.data.tasks import Pair, Split, Task, TaskSet, load_tasks

@@ -25,9 +25,8 @@ from typing import Any, Self
 
 from arc_core.base.errors import RunError
 from arc_core.base.files import open_regular, read_json_object, write_json_atomic
-from arc_core.base.names import full_name
 from arc_core.base.paths import exists, expanded, is_file, matching, modified, refusal
-from arc_core.base.text import printable
+from arc_core.base.text import full_name, printable
 from arc_core.data.grids import Grid, from_rows, to_rows
 from arc_core.data.kaggle import Attempts
 from arc_core.run.config import RECIPES, SOLVER

@@ -7,7 +7,7 @@ measured once, on made-up batches; from then on the number of steps of a task fo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self, cast
 
@@ -17,6 +17,7 @@ import torch
 from arc_core.base.errors import DataError
 from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
+from arc_core.evaluation.pipeline import Pipeline, PipelineSolver
 from arc_core.solver.adaptation import Adaptation
 from arc_core.solver.batch import pack
 from arc_core.solver.config import SolverConfig
@@ -26,6 +27,11 @@ from arc_core.solver.solver import Solver, fresh_net
 SIDES = (4, 10, 20)
 ROUNDS = 3
 DEMONSTRATIONS = 4
+
+WARM_STEPS = 4
+"""Steps of the pipeline before the clock counts: the first ones of a shape compile its kernels."""
+
+TIMED_STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -110,19 +116,24 @@ def measure_pace(
     """
     device = device or torch.device("cpu")
     clock = clock or solver_clock(device)
-    rng = np.random.default_rng(0)
     adaptation = Adaptation(fresh_net(config, 0).to(device), config, device)
     cells, train, predict = [], [], []
-    for side in SIDES:
-        grids = [rng.integers(0, 10, (side, side)).astype(np.int8) for _ in range(2 * DEMONSTRATIONS)]
-        pairs = tuple(Pair(*grids[i : i + 2]) for i in range(0, len(grids), 2))
-        placed = PlacedTask(Task("pace", pairs, pairs[:1]), make_views(1, (0,), symmetries=False))
-        items = placed.demonstrations(0)
+    for task in _made_up_tasks():
+        items = PlacedTask(task, make_views(1, (0,), symmetries=False)).demonstrations(0)
         batch = pack(items).to(device)
-        cells.append(len(items) * side * side)
+        cells.append(sum(item.input.size for item in items))
         train.append(_median(lambda batch=batch: adaptation.train(batch, 100), clock))
         predict.append(_median(lambda items=items: adaptation.plan(items), clock))
     return MachinePace(cost_line(cells, train), cost_line(cells, predict))
+
+
+def _made_up_tasks() -> Iterator[Task]:
+    """Tasks of random square grids, of each size of `SIDES`."""
+    rng = np.random.default_rng(0)
+    for side in SIDES:
+        grids = [rng.integers(0, 10, (side, side)).astype(np.int8) for _ in range(2 * DEMONSTRATIONS)]
+        pairs = tuple(Pair(*grids[i : i + 2]) for i in range(0, len(grids), 2))
+        yield Task("pace", pairs, pairs[:1])
 
 
 def _median(work: Callable[[], object], clock: Callable[[], float]) -> float:
@@ -139,3 +150,39 @@ def cost_line(cells: Sequence[float], seconds: Sequence[float]) -> Cost:
     """The line through the least and the most cells: what lies between is about on it."""
     per_cell = max(0.0, (seconds[-1] - seconds[0]) / (cells[-1] - cells[0]))
     return Cost(max(1e-6, seconds[0] - per_cell * cells[0]), per_cell)
+
+
+def measure_pipeline_pace(pipeline: Pipeline, clock: Callable[[], float] | None = None) -> MachinePace:
+    """Measure what a training step and an answer cost.
+
+    Args:
+        pipeline: Its start is left as it is.
+        clock: Tells seconds; None takes `solver_clock`.
+    """
+    clock = clock or solver_clock(pipeline.device)
+    step_cells, answer_cells, train, predict = [], [], [], []
+    for task in _made_up_tasks():
+        solver = PipelineSolver(task, pipeline)
+        solver.adapt(WARM_STEPS)
+        began = clock()
+        solver.adapt(TIMED_STEPS)
+        train.append((clock() - began) / TIMED_STEPS)
+        began = clock()
+        solver.look(0, 0.0)
+        predict.append(clock() - began)
+        step_cells.append(solver.cells_a_step)
+        answer_cells.append(solver.cells_of_answers)
+    return MachinePace(cost_line(step_cells, train), cost_line(answer_cells, predict))
+
+
+def pipeline_steps(pace: MachinePace, solver: PipelineSolver, seconds: float) -> int:
+    """Training steps that a budget buys for a task, its answers paid first; at least 1.
+
+    Args:
+        pace: Of this machine.
+        solver: Ready to solve the task.
+        seconds: The budget.
+    """
+    # Both the answers and the last look at the demonstrations come out of it.
+    answers = 2 * pace.predict.of(solver.cells_of_answers)
+    return max(1, int((seconds - answers) / pace.train.of(solver.cells_a_step)))

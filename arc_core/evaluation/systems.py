@@ -12,9 +12,8 @@ from arc_core.base.errors import CheckpointError, RunError
 from arc_core.base.text import printable
 from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import Assignment
-from arc_core.evaluation.pace import MachinePace, measure_pace
+from arc_core.evaluation.pace import MachinePace, measure_pace, measure_pipeline_pace, pipeline_steps
 from arc_core.evaluation.pipeline import Pipeline, PipelineSolver
-from arc_core.evaluation.pipeline_pace import measure_pipeline_pace, pipeline_steps
 from arc_core.evaluation.pipeline_start import identity_of, solving_config
 from arc_core.run.checkpoint_index import problems_of
 from arc_core.run.config import PIPELINE, SOLVER

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.base.errors import CheckpointError
-from arc_core.checkpoints.optimizer_state import OPTIMIZER, restore_optimizers
 from arc_core.checkpoints.persistence import CheckpointFolder
-from arc_core.checkpoints.restoring import read_tensors, restore_models
+from arc_core.checkpoints.restoring import OPTIMIZER, read_tensors, restore_models, restore_optimizers
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, RNG, Moment, SnapshotTaker, Text, restore_rng
 from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
 from arc_core.pipeline.loss import EFELoss

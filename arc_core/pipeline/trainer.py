@@ -11,11 +11,10 @@ from arc_core.data.dataset import Pair, plan_batches
 from arc_core.pipeline.batch import FEW_SIDES, collate
 from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
-from arc_core.pipeline.numbers import sample_fields, step_fields
 from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.preflight import plan_run
 from arc_core.pipeline.startup import color_shares, load_data
-from arc_core.pipeline.step import training_step
+from arc_core.pipeline.step import sample_fields, step_fields, training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.pipeline.validation import predict, score
 from arc_core.run.config import TrainConfig
@@ -23,8 +22,8 @@ from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.training.diagnostics import Finding
 from arc_core.training.loop import StopRequested, TrainingLoop
+from arc_core.training.progress import PairKey
 from arc_core.training.telemetry import Validation
-from arc_core.training.trained_pairs import PairKey
 
 SMALLEST_VALIDATION_BATCH = 8
 

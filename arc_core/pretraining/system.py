@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.base.errors import CheckpointError
-from arc_core.base.names import first_of
+from arc_core.base.text import first_of
 from arc_core.checkpoints.form import require_form
-from arc_core.checkpoints.optimizer_state import OPTIMIZER, restore_optimizers
-from arc_core.checkpoints.restoring import read_tensors, restore_tensors
+from arc_core.checkpoints.restoring import OPTIMIZER, read_tensors, restore_optimizers, restore_tensors
 from arc_core.checkpoints.snapshot import RNG, SnapshotTaker, restore_rng
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
 from arc_core.run.config import TrainConfig

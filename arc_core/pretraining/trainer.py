@@ -47,8 +47,8 @@ from arc_core.training.diagnostics import Finding, skipped_step
 from arc_core.training.loop import StopRequested, TrainingLoop
 from arc_core.training.optimizer import backward_and_step, set_rates
 from arc_core.training.preflight import Plan, runtime_bytes
+from arc_core.training.progress import PairKey
 from arc_core.training.telemetry import Validation
-from arc_core.training.trained_pairs import PairKey
 
 CONTEXT = 4
 """Demonstrations shown for a validated pair."""

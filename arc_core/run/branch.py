@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from arc_core.base.durable import link_file, publish, sync_folder, write_file
 from arc_core.base.errors import CheckpointError
-from arc_core.base.files import open_regular
+from arc_core.base.files import link_file, open_regular, publish, sync_folder, write_file
 from arc_core.run.checkpoint_index import (
     MANIFEST,
     TEMPORARY_PREFIX,

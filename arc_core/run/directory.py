@@ -16,7 +16,6 @@ from typing import Any, Self, cast
 
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.files import PICKLED, keeps_permissions, open_regular, read_json_object, write_json_atomic
-from arc_core.base.names import first_of, full_name
 from arc_core.base.paths import (
     entries,
     expanded,
@@ -28,7 +27,7 @@ from arc_core.base.paths import (
     refusal,
     same_place,
 )
-from arc_core.base.text import is_printable, printable
+from arc_core.base.text import first_of, full_name, is_printable, printable
 from arc_core.run.config import TrainConfig
 
 __all__ = [

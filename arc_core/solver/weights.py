@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from arc_core.base.durable import replace_file
 from arc_core.base.errors import CheckpointError
+from arc_core.base.files import replace_file
 from arc_core.base.text import printable
 from arc_core.checkpoints.tensor_file import encode
 from arc_core.data.seen import SeenTasks

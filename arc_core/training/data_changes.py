@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from arc_core.base.errors import DataError
-from arc_core.base.names import first_of
 from arc_core.base.paths import exists, expanded
-from arc_core.base.text import printable
+from arc_core.base.text import first_of, printable
 from arc_core.data.seen import SeenTasks
 from arc_core.data.tasks import DATASET_NAMES, Pair, TaskSet
 from arc_core.run.config import TrainConfig

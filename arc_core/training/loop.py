@@ -27,7 +27,7 @@ from arc_core.training.data_changes import (
 )
 from arc_core.training.diagnostics import Finding
 from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
-from arc_core.training.progress import Progress
+from arc_core.training.progress import PairKey, Progress, TrainedPairs
 from arc_core.training.resuming import (
     Start,
     Trainable,
@@ -40,7 +40,6 @@ from arc_core.training.resuming import (
 )
 from arc_core.training.saving import Saver
 from arc_core.training.telemetry import Pace, Validation
-from arc_core.training.trained_pairs import PairKey, TrainedPairs
 
 PAUSE_POLL_SECONDS = 0.05
 B = TypeVar("B")

@@ -13,9 +13,8 @@ from types import FrameType
 from typing import Any
 
 from arc_core.base.errors import CheckpointError, ConfigError, RunError
-from arc_core.base.names import first_of
 from arc_core.base.paths import exists
-from arc_core.base.text import printable
+from arc_core.base.text import first_of, printable
 from arc_core.data.finding import full_ids
 from arc_core.data.kaggle import with_known_outputs
 from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen, tasks_again

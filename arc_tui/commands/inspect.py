@@ -143,7 +143,4 @@ def _browse(found: Checkpoint, runs_dir: Path, theme: str | None) -> int:
     code = ended(app, echo_error)
     if code or begin is None:
         return code
-    flags = {"resume": begin.run, "checkpoint": str(begin.checkpoint), "runs_dir": str(runs_dir)}
-    if begin.branch is not None:
-        flags["branch"] = begin.branch
-    return train_in_console(flags, None, theme)
+    return train_in_console(begin.flags() | {"runs_dir": str(runs_dir)}, None, theme)

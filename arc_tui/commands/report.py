@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from arc_core.base.durable import replace_file
 from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.files import replace_file
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, open_run

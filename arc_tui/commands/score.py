@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from arc_core.base.names import first_of
 from arc_core.base.paths import expanded
-from arc_core.base.text import printable
+from arc_core.base.text import first_of, printable
 from arc_tui.commands.options import AsJson, SkipBadTasks, SplitName
 from arc_tui.commands.output import echo, echo_json
 

@@ -7,7 +7,6 @@ never its own: the console may be left, killed or opened again at any time.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import on
@@ -23,12 +22,11 @@ from arc_tui.console.navigation import OpensScreens
 from arc_tui.console.options import Options
 from arc_tui.console.palette import ActionProvider
 from arc_tui.console.steering import MESSAGE_SECONDS
-from arc_tui.runs.engine import REFUSED_INPUT, last_lines
+from arc_tui.runs.engine import REFUSED_INPUT, Supervisor, cause, last_lines
 from arc_tui.runs.feed import Arrival, EventSource
 from arc_tui.runs.session import News, Session
-from arc_tui.runs.starting import command_line, prepare
+from arc_tui.runs.starting import Begin, command_line, prepare
 from arc_tui.runs.state import Phase
-from arc_tui.runs.supervisor import Supervisor, cause
 from arc_tui.ui.terminal import Terminal
 
 MACHINE_SECONDS = 2.0
@@ -142,19 +140,18 @@ class ConsoleApp(OpensScreens):
         self.main.attach(session)
         self._start_source()
 
-    def start_again(self, run: RunDirectory, origin: Mapping[str, object] | None = None) -> None:
+    def start_again(self, run: RunDirectory, begin: Begin | None = None) -> None:
         """Start the training process of a run that has none, and show it.
 
         Args:
             run: The run.
-            origin: Options of `train` that say where it goes on, such as a checkpoint and the name of a
-                branch; None takes the newest checkpoint that verifies.
+            begin: Where it goes on; None takes the newest checkpoint that verifies.
 
         Raises:
             ArcError: If it cannot be resumed.
         """
-        flags = {"resume": run.name, "runs_dir": self.options.runs_dir, **(origin or {})}
-        launch = prepare(flags, None, [])
+        asked = {"resume": run.name} if begin is None else begin.flags()
+        launch = prepare({**asked, "runs_dir": self.options.runs_dir}, None, [])
         self.supervisor.start(launch.run)
         self.attach(launch.run)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from abc import abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,9 +15,10 @@ from arc_core.run.directory import RunDirectory, gone_sentence, open_run
 from arc_tui.console.main import MainScreen
 from arc_tui.console.options import Options
 from arc_tui.console.runs import RunChoice, RunsScreen, Wanted
-from arc_tui.console.timeline import TimelineChoice, TimelineScreen
+from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.engine import Program
 from arc_tui.runs.session import Session
+from arc_tui.runs.starting import Begin
 from arc_tui.ui.actions import CONSOLE, Scope
 from arc_tui.ui.app import BaseApp
 
@@ -42,7 +42,7 @@ class OpensScreens(BaseApp[None]):
         """Show another run."""
 
     @abstractmethod
-    def start_again(self, run: RunDirectory, origin: Mapping[str, object] | None = None) -> None:
+    def start_again(self, run: RunDirectory, begin: Begin | None = None) -> None:
         """Start the training process of a run that has none, and show it."""
 
     def action_runs(self) -> None:
@@ -72,14 +72,11 @@ class OpensScreens(BaseApp[None]):
         screen = TimelineScreen(session.run, session.view, read_only=read_only)
         self.push_screen(screen, self._checkpoint_chosen)
 
-    def _checkpoint_chosen(self, choice: TimelineChoice | None) -> None:
-        if choice is None or self._tell_gone():
+    def _checkpoint_chosen(self, begin: Begin | None) -> None:
+        if begin is None or self._tell_gone():
             return
-        origin: dict[str, object] = {"checkpoint": str(choice.checkpoint)}
-        if choice.name is not None:
-            origin["branch"] = choice.name
         try:
-            self.start_again(self.session.run, origin)
+            self.start_again(self.session.run, begin)
         except ArcError as error:
             self.main.tell(f"✗ {error}", "error", None)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +20,7 @@ from arc_tui.drawing.rows import Row
 from arc_tui.runs.checkpoints import SavedState, Standing, best_id, list_saved, verified
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
+from arc_tui.runs.starting import Begin
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart, ChartSeries
@@ -34,30 +33,8 @@ REFRESH_SECONDS = 1.0
 _KINDS = (MarkKind.CHECKPOINT, MarkKind.CHECKPOINT_FAILED)
 
 
-class Origin(enum.Enum):
-    """What is to begin at a checkpoint."""
-
-    RESUME = "resume"
-    BRANCH = "branch"
-
-
-@dataclass(frozen=True)
-class TimelineChoice:
-    """What was chosen on the screen.
-
-    Attributes:
-        origin: What is to begin.
-        checkpoint: Id of the checkpoint that it begins at.
-        name: Name of the new run; None where the run itself goes on.
-    """
-
-    origin: Origin
-    checkpoint: int
-    name: str | None = None
-
-
-class TimelineScreen(SideScreen[TimelineChoice]):
-    """Shows the checkpoints of a run; ends with what was chosen, or None.
+class TimelineScreen(SideScreen[Begin]):
+    """Shows the checkpoints of a run; ends with the training that is to begin, or None.
 
     Args:
         run: The run.
@@ -263,7 +240,7 @@ class TimelineScreen(SideScreen[TimelineChoice]):
             ],
             "goes on from it",
         )
-        self.app.push_screen(question, lambda yes: self._begin(Origin.RESUME, None) if yes else None)
+        self.app.push_screen(question, lambda yes: self._begin(None) if yes else None)
 
     def action_branch(self) -> None:
         """Ask for the name of a new run that begins at the chosen checkpoint."""
@@ -280,12 +257,12 @@ class TimelineScreen(SideScreen[TimelineChoice]):
         except ArcError as error:
             self.tell(f"▲ {error}", "warning")
             return
-        self._begin(Origin.BRANCH, message.value)
+        self._begin(message.value)
 
-    def _begin(self, origin: Origin, name: str | None) -> None:
+    def _begin(self, branch: str | None) -> None:
         chosen = self._usable()
         if chosen is not None and chosen.id is not None:
-            self.dismiss(TimelineChoice(origin, chosen.id, name))
+            self.dismiss(Begin(self._run.name, chosen.id, branch))
 
     def _usable(self) -> SavedState | None:
         """Return the chosen checkpoint if it can be gone back to; says so where it cannot."""

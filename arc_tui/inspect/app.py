@@ -21,10 +21,11 @@ from arc_tui.inspect.compare_screen import CompareCheckpoints
 from arc_tui.inspect.tensors.extract import export_language_model, export_module
 from arc_tui.inspect.tensors.source import LANGUAGE_MODEL, Checkpoint, Kind, of_run, open_checkpoint
 from arc_tui.inspect.tensors.verify import FileCheck, conclusion, verify
-from arc_tui.inspect.timeline_screen import Begin, DriftScreen
+from arc_tui.inspect.timeline_screen import DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.runs.fields import size
+from arc_tui.runs.starting import Begin
 from arc_tui.ui.actions import INSPECT
 from arc_tui.ui.app import BaseApp
 from arc_tui.ui.dialog import Notice, Prompt

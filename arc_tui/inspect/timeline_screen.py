@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -28,6 +27,7 @@ from arc_tui.inspect.tensors.timeline import (
     timeline,
 )
 from arc_tui.runs.fields import size
+from arc_tui.runs.starting import Begin
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.dialog import ConfirmScreen, Prompt
 from arc_tui.ui.jobs import Job
@@ -37,21 +37,6 @@ from arc_tui.ui.screen import JobScreen
 
 BESIDE = 100
 """Cells from which both charts stand beside each other."""
-
-
-@dataclass(frozen=True)
-class Begin:
-    """Training that is to begin at a checkpoint once the browser has been left.
-
-    Attributes:
-        run: Name of the run.
-        checkpoint: Id of the checkpoint.
-        branch: Name of the new run; None where the run itself goes on.
-    """
-
-    run: str
-    checkpoint: int
-    branch: str | None
 
 
 class DriftScreen(JobScreen[None]):

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
-from arc_core.base.durable import write_file
+from arc_core.base.files import write_file
 from arc_core.checkpoints.tensor_file import encode, size_in_bytes, split_aliases
 
 DTYPES = [

@@ -11,9 +11,8 @@ from small_run import new_run, opened, train
 
 from arc_core.data.dataset import Pair, Task, load_tasks
 from arc_core.evaluation import pipeline as pipeline_solver
-from arc_core.evaluation.pace import Cost, MachinePace
+from arc_core.evaluation.pace import Cost, MachinePace, measure_pipeline_pace, pipeline_steps
 from arc_core.evaluation.pipeline import Pipeline, PipelineSolver, likeliest_sizes
-from arc_core.evaluation.pipeline_pace import measure_pipeline_pace, pipeline_steps
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, settle, solving_config
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.validation import predict

@@ -11,7 +11,7 @@ import pytest
 
 from arc_core.base.errors import LanguageModelError
 from arc_core.pipeline.language_model import LanguageModel
-from arc_core.pipeline.model_estimate import estimate_parameters
+from arc_core.pipeline.preflight import estimate_parameters
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import torch
 from transformers import Qwen2Config
 
 from arc_core.base.errors import LanguageModelError, PreflightError
-from arc_core.pipeline import model_estimate
+from arc_core.pipeline import preflight
 from arc_core.pipeline.preflight import plan_run
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.config import TrainConfig
@@ -117,7 +117,7 @@ def test_a_language_model_that_trains_needs_memory_for_its_activations_and_casts
         vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
         num_attention_heads=9, num_key_value_heads=3, tie_word_embeddings=True,
     )  # fmt: skip
-    monkeypatch.setattr(model_estimate, "config_of", lambda _: config)
+    monkeypatch.setattr(preflight, "config_of", lambda _: config)
     plain, cast, more = (
         plan_of(small_config(**changes))
         for changes in ({}, {"amp": "auto"}, {"amp": "auto", "batch_size": 16, "hidden_dim": 2})

@@ -8,8 +8,7 @@ import torch
 
 from arc_core.data.dataset import Example
 from arc_core.pipeline.batch import Batch, collate
-from arc_core.pipeline.numbers import sample_fields, step_fields
-from arc_core.pipeline.step import StepResult, training_step
+from arc_core.pipeline.step import StepResult, sample_fields, step_fields, training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.training.optimizer import MixedPrecision
 

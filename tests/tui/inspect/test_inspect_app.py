@@ -22,8 +22,9 @@ from arc_tui.inspect.compare_screen import CompareCheckpoints
 from arc_tui.inspect.heat_map import HeatMap
 from arc_tui.inspect.tensor_screen import TensorScreen
 from arc_tui.inspect.tensors.source import open_checkpoint
-from arc_tui.inspect.timeline_screen import Begin, DriftScreen
+from arc_tui.inspect.timeline_screen import DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
+from arc_tui.runs.starting import Begin
 from arc_tui.ui.dialog import Notice, Prompt
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.list import LazyList

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from arc_core.base.durable import (
+from arc_core.base.files import (
     PIECE_BYTES,
     link_file,
     publish,
