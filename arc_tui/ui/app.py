@@ -25,9 +25,11 @@ from arc_core.base.errors import ArcError
 from arc_core.base.text import printable
 from arc_tui.looks.current import Looks
 from arc_tui.looks.themes import DEFAULT_THEME, Theme
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.crash_report import write_report
-from arc_tui.ui.keys import Keymap, keymap
-from arc_tui.ui.screen import KeyedApp, SideScreen
+from arc_tui.ui.help import HelpScreen
+from arc_tui.ui.keys import Keymap, by_key, keymap
+from arc_tui.ui.screen import SideScreen, perform
 from arc_tui.ui.signals import Signals
 from arc_tui.ui.terminal import terminal_size
 
@@ -47,7 +49,7 @@ class SizedDriver(LinuxDriver):
         return terminal_size()
 
 
-class BaseApp(KeyedApp[ReturnType], inherit_bindings=False):
+class BaseApp(App[ReturnType], inherit_bindings=False):
     """An app that waits, drawing nothing, while the terminal has no rows or no columns.
 
     Args:
@@ -71,6 +73,10 @@ class BaseApp(KeyedApp[ReturnType], inherit_bindings=False):
     """What it is, for a report of its failure."""
     PICTURE = "screen"
     """What the names of its screenshots begin with."""
+    PLACES: ClassVar[tuple[Scope, ...]]
+    """Where keys are heard in it, as `arc_tui.ui.actions` lists it for each app."""
+    keys: Keymap
+    """The keys of every action, the user's own included."""
 
     def __init__(self, theme: str = DEFAULT_THEME, keys: Keymap | None = None) -> None:
         self.keys = keymap(keys or {})
@@ -151,6 +157,18 @@ class BaseApp(KeyedApp[ReturnType], inherit_bindings=False):
         del seconds
         if isinstance(self.screen, SideScreen):
             self.screen.tell(text, style)
+
+    def on_key(self, event: events.Key) -> None:
+        """Do what a key with Ctrl is for in dialogs too; on all other screens `KeyedScreen` does it."""
+        action = by_key(self.PLACES[0], self.keys).get(event.key)
+        if action is not None and action.of_app and event.key.startswith("ctrl+"):
+            event.stop()
+            event.prevent_default()
+            self.call_next(perform, action, self.screen)
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        self.push_screen(HelpScreen(self.keys, self.PLACES))
 
     def action_leave(self) -> None:
         """Leave the app."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, cast
+from typing import ClassVar, Protocol, cast, runtime_checkable
 
 from textual import events, on
-from textual.app import App, ReturnType
 from textual.dom import DOMNode
 from textual.screen import Screen, ScreenResultType
 from textual.timer import Timer
@@ -20,7 +19,6 @@ from arc_tui.drawing.bars import share_bar
 from arc_tui.drawing.rows import Row, fill, spread, width
 from arc_tui.ui.actions import ACTIONS, Action, Scope
 from arc_tui.ui.chart import Chart
-from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.jobs import Job, JobEnded, start
 from arc_tui.ui.keys import BY_ID, Keymap, by_key, keymap, shown
 from arc_tui.ui.list import LazyList
@@ -35,25 +33,11 @@ Span = tuple[int, int, Action]
 """The first column of a key in a line of keys, the one after its last, and what it is for."""
 
 
-class KeyedApp(App[ReturnType]):
-    """The part of an app that knows the keys of every action."""
+@runtime_checkable
+class HasKeys(Protocol):
+    """An app that knows the keys of every action, the user's own included."""
 
-    PLACES: ClassVar[tuple[Scope, ...]]
-    """Where keys are heard in it, as `arc_tui.ui.actions` lists it for each app."""
     keys: Keymap
-    """The keys of every action, the user's own included."""
-
-    def on_key(self, event: events.Key) -> None:
-        """Do what a key with Ctrl is for in dialogs too; on all other screens `KeyedScreen` does it."""
-        action = by_key(self.PLACES[0], self.keys).get(event.key)
-        if action is not None and action.of_app and event.key.startswith("ctrl+"):
-            event.stop()
-            event.prevent_default()
-            self.call_next(perform, action, self.screen)
-
-    def action_help(self) -> None:
-        """Show all keys."""
-        self.push_screen(HelpScreen(self.keys, self.PLACES))
 
 
 async def perform(action: Action, screen: Screen[object]) -> None:
@@ -66,7 +50,8 @@ async def perform(action: Action, screen: Screen[object]) -> None:
 
 def keys_of(widget: Widget) -> Keymap:
     """Return the keys of the app that a widget is in; the defaults in any other app."""
-    return widget.app.keys if isinstance(widget.app, KeyedApp) else keymap({})
+    app: object = widget.app
+    return app.keys if isinstance(app, HasKeys) else keymap({})
 
 
 class KeyLine(RowsView):

@@ -13,9 +13,9 @@ from arc_tui.solve.app import SolveApp
 from arc_tui.ui.actions import ACTIONS, Action, Scope
 from arc_tui.ui.app import BaseApp
 from arc_tui.ui.chart import Chart
-from arc_tui.ui.screen import ENDS, KeyedApp, KeyedScreen
+from arc_tui.ui.screen import ENDS, KeyedScreen
 
-APPS: Sequence[type[KeyedApp]] = (ConsoleApp, InspectApp, ResultsApp, SolveApp)
+APPS: Sequence[type[BaseApp]] = (ConsoleApp, InspectApp, ResultsApp, SolveApp)
 OF_ALL_APPS = (Scope.CONSOLE, Scope.TOOLS)
 
 
