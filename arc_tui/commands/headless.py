@@ -6,7 +6,7 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from arc_core.run import event_forms as forms
 from arc_core.run.config import TrainConfig
@@ -32,42 +32,26 @@ FEW_BATCHES = 100
 """An epoch of fewer batches gets a line every tenth."""
 
 
-class Output(Protocol):
-    """Where the lines go."""
-
-    def line(self, line: str, status: str = "") -> None:
-        """Show one line; `status` names what it tells of, as a theme's status colours do."""
-        ...
-
-    def progress(self, step: forms.StepEvent, done: int, total: int | None, label: str) -> None:
-        """Show how far the epoch is."""
-        ...
-
-    def close(self) -> None:
-        """Leave the output as it was found."""
-        ...
-
-
 class PlainOutput:
-    """Lines without colour or progress, each written at once."""
+    """Where lines go: a stream without colour or progress, on which each is written at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def line(self, line: str, status: str = "") -> None:
-        """Write one line."""
+        """Show one line; `status` names what it tells of, as a theme's status colours do."""
         del status
         self._stream.write(line + "\n")
         self._stream.flush()
 
     def progress(self, step: forms.StepEvent, done: int, total: int | None, label: str) -> None:
-        """Show nothing: a log has no use for it."""
+        """Show how far the epoch is, where that is of use; in a log it is not."""
 
     def close(self) -> None:
-        """Leave the stream open."""
+        """Leave the output as it was found."""
 
 
-class TerminalOutput:
+class TerminalOutput(PlainOutput):
     """Coloured lines above a progress bar with the time that is left."""
 
     def __init__(self, console: Console, colours: Status) -> None:
@@ -106,7 +90,7 @@ class TerminalOutput:
         self._bar.stop()
 
 
-class SurvivingOutput:
+class SurvivingOutput(PlainOutput):
     """An output that is left alone once it cannot be written: what follows a run goes on.
 
     Args:
@@ -114,8 +98,8 @@ class SurvivingOutput:
         on_lost: Told once, why they can go there no more.
     """
 
-    def __init__(self, output: Output, on_lost: Callable[[OSError], None]) -> None:
-        self._output: Output | None = output
+    def __init__(self, output: PlainOutput, on_lost: Callable[[OSError], None]) -> None:
+        self._output: PlainOutput | None = output
         self._on_lost = on_lost
 
     def line(self, line: str, status: str = "") -> None:
@@ -130,7 +114,7 @@ class SurvivingOutput:
         """Leave the output as it was found."""
         self._try(lambda output: output.close())
 
-    def _try(self, use: Callable[[Output], None]) -> None:
+    def _try(self, use: Callable[[PlainOutput], None]) -> None:
         if self._output is None:
             return
         try:
@@ -145,7 +129,7 @@ class SurvivingOutput:
 class HeadlessReporter:
     """Turns the events of a run into lines."""
 
-    def __init__(self, config: TrainConfig, output: Output, planned: Callable[[], int | None]) -> None:
+    def __init__(self, config: TrainConfig, output: PlainOutput, planned: Callable[[], int | None]) -> None:
         """Prepare to report.
 
         Args:
@@ -244,7 +228,7 @@ class HeadlessReporter:
             self._output.line(checkpoint_line(checkpoint), "muted")
 
 
-def open_output(colours: Status, stream: TextIO | None = None) -> Output:
+def open_output(colours: Status, stream: TextIO | None = None) -> PlainOutput:
     """Return the output that fits the stream (standard output): with progress on a terminal, else plain."""
     from rich.console import Console
 

@@ -20,16 +20,16 @@ from arc_core.run.config import TrainConfig
 from arc_core.run.directory import (
     LATEST,
     RunDirectory,
+    config_of,
     is_alive,
     lock_holder,
     open_run,
     refuse_if_gone,
-    stored_config,
 )
 from arc_core.run.event_forms import Event, StepEvent
 from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
-from arc_tui.commands.headless import HeadlessReporter, Output, PlainOutput
+from arc_tui.commands.headless import HeadlessReporter, PlainOutput
 from arc_tui.commands.options import RUNS_DIR, AsJson, Run, RunsDir
 from arc_tui.commands.output import echo_facts
 from arc_tui.runs import engine
@@ -169,7 +169,7 @@ def _checkpoint_text(state: RunState) -> str:
     )
 
 
-def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
+def show_events(run: RunDirectory, output: PlainOutput, *, following: bool) -> None:
     """Show the events of a run as `train --headless` prints them.
 
     Args:
@@ -195,7 +195,7 @@ def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
 
 def show_engine_log(
     run: RunDirectory,
-    output: Output,
+    output: PlainOutput,
     *,
     following: bool,
     wait: Callable[[float], None] = time.sleep,
@@ -229,8 +229,7 @@ def _log_lines(run: RunDirectory, following: bool, wait: Callable[[float], None]
 
 def _config(run: RunDirectory) -> TrainConfig:
     """Return the run's configuration, or the defaults if it is damaged: only spacing hangs on it."""
-    stored = stored_config(run.read())
     try:
-        return TrainConfig.from_mapping(stored)
+        return config_of(run)
     except ArcError:
         return TrainConfig()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from types import FrameType
 
 from arc_core.base.files import open_regular
@@ -55,9 +56,23 @@ class Outcome:
         return self.returncode != 0 and self.refusal is None
 
 
+class Program(StrEnum):
+    """A module that runs as a process of its own."""
+
+    TRAINING = "arc_core"
+    SOLVING = "arc_core.evaluation.worker"
+    FETCHING = "arc_core.pipeline.fetch_lm"
+    EXPORTING = "arc_core.pretraining.export"
+    COMMANDS = "arc_tui.cli"
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return its command line."""
+        return [sys.executable, "-m", self, *arguments]
+
+
 def engine_command(run: RunDirectory) -> list[str]:
     """Return the command line of the training process of a run."""
-    return [sys.executable, "-m", "arc_core", str(run.path)]
+    return Program.TRAINING.command(str(run.path))
 
 
 def start_engine(run: RunDirectory, engine: Engine = engine_command) -> subprocess.Popen[bytes]:

@@ -49,6 +49,26 @@ HELD = (
 """Settings that decide what a checkpoint holds, so that a run with one cannot go on with others."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Begin:
+    """Training that is to begin at a checkpoint.
+
+    Attributes:
+        run: Name of the run.
+        checkpoint: Id of the checkpoint.
+        branch: Name of the new run; None where the run itself goes on.
+    """
+
+    run: str
+    checkpoint: int
+    branch: str | None = None
+
+    def flags(self) -> dict[str, object]:
+        """Return it as `prepare` takes options."""
+        branch = {"branch": self.branch} if self.branch is not None else {}
+        return {"resume": self.run, "checkpoint": str(self.checkpoint), **branch}
+
+
 @dataclasses.dataclass
 class Launch:
     """A run that is ready to be started, and how to undo that if its input is refused."""

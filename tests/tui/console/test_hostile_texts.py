@@ -17,7 +17,7 @@ from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.engine import last_lines
 from arc_tui.runs.feed import Arrival
 from arc_tui.runs.starting import command_line
-from arc_tui.ui.keys import PANEL_NAMES
+from arc_tui.ui.actions import PANEL_NAMES
 
 TEXTS = hostile_texts()
 IN_A_ROUND = 25
@@ -84,11 +84,11 @@ async def test_every_screen_shows_hostile_texts_as_texts(tmp_path: Path):
     run = hostile_run(tmp_path, TEXTS)
     (tmp_path / "\x1b]0;x\x07\u202e[bold").mkdir()
     async with console(run, (160, 46)) as (app, pilot):
-        state, keys = app.session.state, app.keys
+        state = app.session.state
         screens = [
-            RunsScreen(keys, str(tmp_path), run.name),
-            CompareRuns(keys, run, RunDirectory(tmp_path / "run1")),
-            TimelineScreen(keys, run, app.session.view),
+            RunsScreen(str(tmp_path), run.name),
+            CompareRuns(run, RunDirectory(tmp_path / "run1")),
+            TimelineScreen(run, app.session.view),
             EditScreen(dict.fromkeys(state.settings, TEXTS[0])),
             confirm_stop(run.name, state, TEXTS[0]),
             confirm_start(run.name, state),

@@ -17,9 +17,9 @@ from arc_core.evaluation.folder import TaskAnswer
 from arc_core.run.event_forms import Event
 from arc_tui.solve.app import SolveApp
 from arc_tui.solve.screen import FitPart, GridsPart, LossPart, SolveScreen
-from arc_tui.ui.browser_help import InspectHelp
 from arc_tui.ui.framed import Framed
 from arc_tui.ui.grid import GroupsView
+from arc_tui.ui.help import HelpScreen
 
 EVENTS = read_lines(RECORDED / "solve.jsonl")
 ANSWER = TaskAnswer.from_json(json.loads((RECORDED / "solve_answer.json").read_text()), "recorded")
@@ -176,7 +176,7 @@ async def test_keys_are_listed_and_the_scale_of_the_loss_is_told():
         await press(pilot, "y")
         assert " linear " in text_of(app)
         await press(pilot, "question_mark")
-        assert isinstance(app.screen, InspectHelp)
+        assert isinstance(app.screen, HelpScreen)
         assert "Show what was predicted earlier." in text_of(app)
 
 

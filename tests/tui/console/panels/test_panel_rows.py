@@ -12,7 +12,6 @@ from recordings import console_events, console_run_json, events_until_step
 
 from arc_core.run.event_forms import LOSS_TERMS
 from arc_tui.console.banner import banner_rows
-from arc_tui.console.footer import footer_row
 from arc_tui.console.header import header_rows
 from arc_tui.console.machine import Gpu, MachineSample
 from arc_tui.console.panels.curriculum import curriculum_rows, schedule_rows
@@ -22,6 +21,7 @@ from arc_tui.console.panels.log import log_rows
 from arc_tui.console.panels.loss import contribution_rows
 from arc_tui.console.panels.machine import machine_rows, past_rows
 from arc_tui.console.panels.reward import reward_rows, validation_row
+from arc_tui.console.steering import offered
 from arc_tui.drawing.rows import Row, plain, width
 from arc_tui.runs.fixes import assess
 from arc_tui.runs.history import History
@@ -29,6 +29,7 @@ from arc_tui.runs.sentences import LogEntry
 from arc_tui.runs.state import Phase, RunState, Warned, initial, reduce
 from arc_tui.runs.view import Facts, RunView, facts
 from arc_tui.ui.keys import keymap
+from arc_tui.ui.screen import key_row
 
 KEYS = keymap({})
 EVENTS = events_until_step(40)
@@ -241,7 +242,7 @@ def test_banner_fills_its_lines_and_tells_the_newest_warning(cells: int):
 
 def test_footer_leaves_out_what_cannot_be_done():
     def words(v: RunView, *, read_only: bool = False) -> str:
-        return plain(footer_row(v, KEYS, 200, read_only=read_only)[0])
+        return plain(key_row(offered(v, read_only=read_only), KEYS, 200)[0])
 
     assert " p pause " in words(view())
     assert " p go on " in words(view(phase=Phase.PAUSED))
@@ -253,7 +254,7 @@ def test_footer_leaves_out_what_cannot_be_done():
 
 @given(st.integers(1, 250))
 def test_footer_keeps_the_most_wanted_keys(cells: int):
-    row, spans = footer_row(RECORDED, KEYS, cells, read_only=False)
+    row, spans = key_row(offered(RECORDED, read_only=False), KEYS, cells)
     assert width(row) <= cells
     text = plain(row)
     assert all(text[first:last].strip().endswith(action.label) for first, last, action in spans)
