@@ -34,11 +34,10 @@ from arc_core.run.events import EventReader, parse_event
 from arc_tui.drawing import charts
 from arc_tui.drawing.charts import Curve, Plot
 from arc_tui.looks.themes import load_theme
-from arc_tui.runs.digest import Digest, Place, Told, digested
+from arc_tui.runs.digest import Digest, Place, StepTable, Told, digested, step_table
 from arc_tui.runs.feed import Arrival, Feed
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import Mark, MarkKind
-from arc_tui.runs.steps import StepTable, step_table
 from arc_tui.ui.chart import Chart, ChartSeries
 
 SAMPLE_EVERY = 100

@@ -33,7 +33,6 @@ from arc_core.run.event_lines import event_of, validate_event
 from arc_core.run.event_writer import EventWriter
 
 __all__ = [
-    "Event",
     "EventReader",
     "EventWriter",
     "counting_events",
@@ -93,12 +92,7 @@ class EventReader:
             lines = self._next_lines()
             if not lines:
                 break
-            for line in lines:
-                event = parse_event(line)
-                if event is None:
-                    self.damaged += 1
-                else:
-                    events.append(event)
+            events += self._parsed(lines)
         return events
 
     def __iter__(self) -> Iterator[Event]:
@@ -109,13 +103,8 @@ class EventReader:
         Raises:
             RunError: If the log is a symbolic link or no regular file.
         """
-        while lines := self._next_lines():
-            for line in lines:
-                event = parse_event(line)
-                if event is None:
-                    self.damaged += 1
-                else:
-                    yield event
+        for lines in self.blocks():
+            yield from self._parsed(lines)
 
     def blocks(self) -> Iterator[list[bytes]]:
         """Yield the lines up to the present end of the log, not read, a few thousand at a time."""
@@ -134,6 +123,14 @@ class EventReader:
                 file.seek(start - 1)  # a line that begins exactly there is whole
                 file.readline()
                 self._offset = file.tell()
+
+    def _parsed(self, lines: list[bytes]) -> Iterator[Event]:
+        for line in lines:
+            event = parse_event(line)
+            if event is None:
+                self.damaged += 1
+            else:
+                yield event
 
     def _next_lines(self) -> list[bytes]:
         try:
@@ -160,11 +157,7 @@ def read_events(path: Path) -> list[Event]:
     Raises:
         RunError: If the log is a symbolic link or no regular file.
     """
-    reader = EventReader(path)
-    events: list[Event] = []
-    while batch := reader.poll():
-        events += batch
-    return events
+    return list(EventReader(path))
 
 
 def read_tail(path: Path, limit: int) -> list[Event]:
@@ -175,10 +168,7 @@ def read_tail(path: Path, limit: int) -> list[Event]:
     """
     reader = EventReader(path)
     reader.skip_to_tail(limit)
-    events: list[Event] = []
-    while batch := reader.poll():
-        events += batch
-    return events
+    return list(reader)
 
 
 def next_seq(path: Path) -> int:

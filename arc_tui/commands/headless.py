@@ -8,21 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from arc_core.run import event_forms as forms
 from arc_core.run.config import TrainConfig
-from arc_core.run.event_forms import (
-    CheckpointEvent,
-    CommandAppliedEvent,
-    CommandRejectedEvent,
-    EpochEvent,
-    Event,
-    PausedEvent,
-    RunFinishedEvent,
-    StepEvent,
-    UnknownEvent,
-    UnpausedEvent,
-    ValidationEvent,
-    WarningEvent,
-)
 from arc_tui.runs.fields import duration
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import (
@@ -57,7 +44,7 @@ class PlainOutput:
         self._stream.write(line + "\n")
         self._stream.flush()
 
-    def progress(self, step: StepEvent, done: int, total: int | None, label: str) -> None:
+    def progress(self, step: forms.StepEvent, done: int, total: int | None, label: str) -> None:
         """Show how far the epoch is, where that is of use; in a log it is not."""
 
     def close(self) -> None:
@@ -91,7 +78,7 @@ class TerminalOutput(PlainOutput):
         style: str = getattr(self._colours, status) if status else ""
         self._console.print(Text(line, style=style), soft_wrap=True)
 
-    def progress(self, step: StepEvent, done: int, total: int | None, label: str) -> None:
+    def progress(self, step: forms.StepEvent, done: int, total: int | None, label: str) -> None:
         """Move the bar."""
         rate = f"{step.number('pairs_per_second'):5.1f} pairs/s"
         counts = f"{done}/{total if total is not None else '?'}  {rate}  {label}"
@@ -119,7 +106,7 @@ class SurvivingOutput(PlainOutput):
         """Show one line."""
         self._try(lambda output: output.line(line, status))
 
-    def progress(self, step: StepEvent, done: int, total: int | None, label: str) -> None:
+    def progress(self, step: forms.StepEvent, done: int, total: int | None, label: str) -> None:
         """Show how far the epoch is."""
         self._try(lambda output: output.progress(step, done, total, label))
 
@@ -155,23 +142,23 @@ class HeadlessReporter:
         self._planned = planned
         self._total: int | None = None
         self._pace = TimeLeft()
-        self._epoch: EpochEvent | None = None
-        self._validation: ValidationEvent | None = None
+        self._epoch: forms.EpochEvent | None = None
+        self._validation: forms.ValidationEvent | None = None
         self._checkpoints: set[int] = set()
 
-    def handle(self, events: list[Event]) -> None:
+    def handle(self, events: list[forms.Event]) -> None:
         """Report what is new."""
         for event in events:
             match event:
-                case StepEvent():
+                case forms.StepEvent():
                     self._on_step(event)
-                case EpochEvent():
+                case forms.EpochEvent():
                     self._on_epoch(event)
-                case ValidationEvent():
+                case forms.ValidationEvent():
                     self._on_validation(event)
-                case CheckpointEvent():
+                case forms.CheckpointEvent():
                     self._on_checkpoint(event)
-                case WarningEvent():
+                case forms.WarningEvent():
                     self._output.line(f"Warning: {warning_line(event)}", "warning")
                 case _ if (told := _life_line(event)) is not None:
                     self._settle()
@@ -188,7 +175,7 @@ class HeadlessReporter:
         self._settle()
         self._output.close()
 
-    def _on_step(self, step: StepEvent) -> None:
+    def _on_step(self, step: forms.StepEvent) -> None:
         self._settle()
         if self._total is None:
             self._total = self._planned() or self._config.max_batches
@@ -199,7 +186,7 @@ class HeadlessReporter:
         if done % (10 if few else BATCHES_BETWEEN_LINES) == 0:
             self._output.line(batch_line(step))
 
-    def _time_left(self, step: StepEvent, done: int) -> str:
+    def _time_left(self, step: forms.StepEvent, done: int) -> str:
         if self._total is None:
             return f"eta {duration(math.nan)}"
         epochs_after = max(self._config.epochs - step.epoch - 1, 0)
@@ -209,13 +196,13 @@ class HeadlessReporter:
             f"  run {duration(self._pace.remaining(rest + epochs_after * self._total))}"
         )
 
-    def _on_epoch(self, epoch: EpochEvent) -> None:
+    def _on_epoch(self, epoch: forms.EpochEvent) -> None:
         """Hold the summary back until its validation is there, whichever comes first."""
         self._epoch = epoch
         if self._validation is not None or self._config.validate_on == "none":
             self._settle()
 
-    def _on_validation(self, validation: ValidationEvent) -> None:
+    def _on_validation(self, validation: forms.ValidationEvent) -> None:
         self._validation = validation
         if self._epoch is not None:
             self._settle()
@@ -232,7 +219,7 @@ class HeadlessReporter:
         for line in lines:
             self._output.line(line)
 
-    def _on_checkpoint(self, checkpoint: CheckpointEvent) -> None:
+    def _on_checkpoint(self, checkpoint: forms.CheckpointEvent) -> None:
         """Report a checkpoint once, when it is on the disk or has failed."""
         if checkpoint.phase == "failed":
             self._output.line(checkpoint_line(checkpoint), "error")
@@ -250,19 +237,19 @@ def open_output(colours: Status, stream: TextIO | None = None) -> PlainOutput:
     return TerminalOutput(console, colours) if console.is_terminal else PlainOutput(target)
 
 
-_STATUSES: dict[type[Event], str] = {
-    PausedEvent: "paused",
-    UnpausedEvent: "running",
-    CommandRejectedEvent: "warning",
-    RunFinishedEvent: "finished",
-    UnknownEvent: "muted",
+_STATUSES: dict[type[forms.Event], str] = {
+    forms.PausedEvent: "paused",
+    forms.UnpausedEvent: "running",
+    forms.CommandRejectedEvent: "warning",
+    forms.RunFinishedEvent: "finished",
+    forms.UnknownEvent: "muted",
 }
 """Of events that are not simply good."""
 
 
-def _life_line(event: Event) -> tuple[str, str] | None:
+def _life_line(event: forms.Event) -> tuple[str, str] | None:
     """Return line and status of an event about the run's life, or None for one that says nothing here."""
-    if isinstance(event, CommandAppliedEvent):
+    if isinstance(event, forms.CommandAppliedEvent):
         return "; ".join(applied_lines(event)), "good"
     told = sentence(event)
     return None if told is None else (told, _STATUSES.get(type(event), "good"))

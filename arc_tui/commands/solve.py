@@ -175,9 +175,7 @@ def _poll(task: Task, folder: EvalFolder, workers: Workers) -> Poll:
     def poll() -> tuple[list[Event], TaskAnswer | None]:
         alive = workers.alive  # before looking, so that the last answers are seen
         answered = not folder.pending([task.id])
-        events = list[Event]()
-        while batch := reader.poll():
-            events += batch
+        events: list[Event] = list(reader)
         if answered:
             return events, folder.answer(task.id)
         workers.raise_failure()

@@ -13,20 +13,10 @@ import typer
 
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.options import unknown_key
+from arc_core.run import event_forms as forms
 from arc_core.run.commands import SETTABLE, send
 from arc_core.run.config import settings
 from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run, refuse_if_gone
-from arc_core.run.event_forms import (
-    CheckpointEvent,
-    CommandAppliedEvent,
-    Event,
-    ResumedEvent,
-    RunFinishedEvent,
-    RunStartedEvent,
-    StepEvent,
-    UnpausedEvent,
-    ValidationEvent,
-)
 from arc_core.run.events import EventReader, read_tail
 from arc_tui.commands.completion import changeable_settings
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, assigned
@@ -145,9 +135,9 @@ def _steer(
 
 def _await_start(run: RunDirectory, reader: EventReader, again: str) -> None:
     for event in _events(run, reader):
-        if isinstance(event, RunStartedEvent | ResumedEvent | StepEvent):
+        if isinstance(event, forms.RunStartedEvent | forms.ResumedEvent | forms.StepEvent):
             return
-        if isinstance(event, RunFinishedEvent):
+        if isinstance(event, forms.RunFinishedEvent):
             raise RunError(event.reason)
     refuse_if_gone(run)
     raise RunError(f"The training process of {run.name} ended before it began. To start it again: {again}.")
@@ -180,7 +170,7 @@ def _carried_out(
     raise RunError(f"The training process of {run.name} ended before it {did}. To start it again: {again}.")
 
 
-def _lines(run: RunDirectory, moved: Request, event: Event) -> list[str]:
+def _lines(run: RunDirectory, moved: Request, event: forms.Event) -> list[str]:
     """Tell how an event has moved the request.
 
     Raises:
@@ -193,19 +183,19 @@ def _lines(run: RunDirectory, moved: Request, event: Event) -> list[str]:
     if moved.stage is RequestStage.FAILED:
         raise RunError(moved.note)
     match event:
-        case CommandAppliedEvent():
+        case forms.CommandAppliedEvent():
             return applied_lines(event)
-        case CheckpointEvent():
+        case forms.CheckpointEvent():
             return [moved.note] if moved.stage is RequestStage.DONE else []
-        case ValidationEvent():
+        case forms.ValidationEvent():
             return [f"[Validation at step {event.step}]", *validation_lines(event)]
-        case UnpausedEvent() | StepEvent():
+        case forms.UnpausedEvent() | forms.StepEvent():
             return [going_on(event)]
         case _:
             return [sentence(event) or moved.note]
 
 
-def _events(run: RunDirectory, reader: EventReader) -> Iterator[Event]:
+def _events(run: RunDirectory, reader: EventReader) -> Iterator[forms.Event]:
     """Yield what the training process writes until it has ended."""
     for batch in follow(reader, lambda: not is_alive(run)):
         yield from batch

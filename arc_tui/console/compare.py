@@ -14,11 +14,11 @@ from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, stored_config
 from arc_tui.console.lists import columns
 from arc_tui.drawing.rows import Row
+from arc_tui.runs.digest import NUMBERS
 from arc_tui.runs.feed import Arrival, Feed
 from arc_tui.runs.history import History
 from arc_tui.runs.listing import best_text
 from arc_tui.runs.state import RunState
-from arc_tui.runs.steps import NUMBERS
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart, ChartSeries
 from arc_tui.ui.rows_view import RowsView, looks

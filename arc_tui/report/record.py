@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from arc_core.run.directory import RunDirectory, is_alive
-from arc_core.run.event_forms import EpochEvent, Event, ResumedEvent, StepEvent, ValidationEvent
+from arc_core.run.event_forms import EpochEvent, ResumedEvent, ValidationEvent
 from arc_core.run.events import EventReader
+from arc_tui.runs.feed import outline
 from arc_tui.runs.history import History
 from arc_tui.runs.state import RunState, apply, initial, observed
 from arc_tui.runs.thinned import Thinned
@@ -73,7 +73,7 @@ def read_record(run: RunDirectory, now: float) -> Record:
     while batch := reader.poll():
         started = batch[0].time if math.isnan(started) else started
         history.add(batch)
-        for event in _without_passing_steps(batch):
+        for event in outline(batch):
             state = apply(state, event)
             if isinstance(event, EpochEvent):
                 epochs.add(event.seq, event)
@@ -95,18 +95,3 @@ def read_record(run: RunDirectory, now: float) -> Record:
         started,
         reader.damaged,
     )
-
-
-def _without_passing_steps(events: Iterable[Event]) -> Iterator[Event]:
-    """Leave out steps that another step follows at once: the state is the same, and it costs far less."""
-    waiting: StepEvent | None = None
-    for event in events:
-        if isinstance(event, StepEvent):
-            waiting = event
-            continue
-        if waiting is not None:
-            yield waiting
-            waiting = None
-        yield event
-    if waiting is not None:
-        yield waiting

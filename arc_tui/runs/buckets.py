@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from arc_tui.runs.steps import StepTable
+from arc_tui.runs.digest import StepTable
 
 Floats = NDArray[np.float32]
 Counts = NDArray[np.uint32]

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from arc_core.base.errors import ArcError
 from arc_core.base.files import open_regular
@@ -84,25 +83,50 @@ class Arrival:
     gone: bool = False
 
 
-class EventSource(Protocol):
-    """Where a console has its events from: the log of a run, or a replay of it."""
+class EventSource:
+    """Where a console has its events from: the log of a run, or a replay of it.
+
+    Args:
+        name: Of its thread.
+        on_batch: Called with each batch, on the source's thread. It must not wait for the thread that
+            stops the source.
+    """
+
+    def __init__(self, name: str, on_batch: Callable[[Arrival], None]) -> None:
+        self._on_batch = on_batch
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def start(self) -> None:
         """Begin to hand over batches, on a thread of the source's own."""
-        ...
+        self._thread.start()
 
     def stop(self) -> None:
-        """Hand over no more."""
-        ...
+        """Hand over no more, and wait a moment for the thread to end."""
+        self._stopped.set()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(STOP_SECONDS)
+
+    def _work(self) -> None:
+        """Hand over all there is, on the source's thread."""
+        raise NotImplementedError
+
+    def _hand_over(self, batch: Arrival) -> None:
+        if not self._stopped.is_set():
+            self._on_batch(batch)
 
 
-class Feed:
+def problem_of(error: ArcError | OSError) -> str:
+    """Say in a sentence why a log cannot be read."""
+    return str(error) if isinstance(error, ArcError) else f"Cannot read the log: {error.strerror}."
+
+
+class Feed(EventSource):
     """Follows a run; see the module.
 
     Args:
         run: The run; its log need not exist yet.
-        on_batch: Called with each batch, on the feed's thread. It must not wait for the thread that stops
-            the feed.
+        on_batch: As of `EventSource`.
         clock: Seconds since the epoch.
         tail_bytes: How much of the log's end comes first.
         block_bytes: How much earlier log is handed over at a time.
@@ -117,12 +141,10 @@ class Feed:
         tail_bytes: int = TAIL_BYTES,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
+        super().__init__("feed", on_batch)
         self._run = run
         self._tail_bytes, self._block_bytes = tail_bytes, block_bytes
-        self._on_batch = on_batch
         self._clock = clock
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="feed", daemon=True)
         self._reader = EventReader(run.events)
         self._state = RunState()
         self._seen: list[Event] = []
@@ -134,17 +156,7 @@ class Feed:
         self._looked = float("-inf")
         self._created = float("nan")
 
-    def start(self) -> None:
-        """Begin to hand over batches."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Hand over no more, and wait a moment for the thread to end."""
-        self._stopped.set()
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._thread.join(STOP_SECONDS)
-
-    def _follow(self) -> None:
+    def _work(self) -> None:
         try:
             self._begin()
             while not self._stopped.wait(BATCH_SECONDS) and not self._gone:
@@ -153,8 +165,7 @@ class Feed:
             if is_gone(self._run):
                 self._tell_gone()
                 return
-            problem = str(error) if isinstance(error, ArcError) else f"Cannot read the log: {error.strerror}."
-            self._hand_over(Arrival([], alive=self._alive, damaged=self._damaged, problem=problem))
+            self._hand_over(Arrival([], alive=self._alive, damaged=self._damaged, problem=problem_of(error)))
 
     def _begin(self) -> None:
         run_json = self._run.read()
@@ -183,8 +194,7 @@ class Feed:
                 known = [event for block in reversed(outlines) for event in block]
                 self._state = reduce([*known, *self._seen], start)
                 self._seen = []
-            others = [told.event for told in digest.told]
-            self._hand_over(self._batch(others, digest, older=True))
+            self._hand_over(self._batch([told.event for told in digest.told], digest, older=True))
             self._newer()
 
     def _digest(self, lines: list[bytes]) -> tuple[Digest, list[Event], int]:
@@ -266,10 +276,6 @@ class Feed:
         while not self._stopped.is_set() and (more := self._reader.poll()):
             events += more
         return events
-
-    def _hand_over(self, batch: Arrival) -> None:
-        if not self._stopped.is_set():
-            self._on_batch(batch)
 
 
 def blocks_before(path: Path, end: int, size: int = BLOCK_BYTES) -> Iterator[tuple[int, list[bytes]]]:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from arc_core.run.event_forms import Event, SampleEvent
 from arc_tui.runs.digest import Digest, Place, Resume, Told, digested, safe_rule
-from arc_tui.runs.log import LogEntry, entry_of
 from arc_tui.runs.marks import Mark, MarkKind, mark_of
 from arc_tui.runs.samples import Sample, sample_of
+from arc_tui.runs.sentences import LogEntry, entry_of
 from arc_tui.runs.series import CAPACITY, SeriesStore, Window
 from arc_tui.runs.thinned import Thinned
 

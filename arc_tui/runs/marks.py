@@ -6,16 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from arc_core.base.text import printable
-from arc_core.run.event_forms import (
-    CheckpointEvent,
-    CommandAppliedEvent,
-    EpochEvent,
-    Event,
-    ResumedEvent,
-    StepEvent,
-    ValidationEvent,
-    WarningEvent,
-)
+from arc_core.run import event_forms as forms
 from arc_tui.runs.sentences import change_text, exact_share, origin
 
 
@@ -78,7 +69,7 @@ class Mark:
     names: tuple[str, ...] = ()
 
 
-def mark_of(event: Event, step: int) -> Mark | None:
+def mark_of(event: forms.Event, step: int) -> Mark | None:
     """Return the mark that an event leaves, or None for one that leaves none.
 
     Args:
@@ -88,11 +79,12 @@ def mark_of(event: Event, step: int) -> Mark | None:
     told = _told(event)
     if told is None:
         return None
-    own = event.step if isinstance(event, CheckpointEvent | ValidationEvent | ResumedEvent) else step
-    return Mark(told[0], own, event.seq, event.time, told[1])
+    if isinstance(event, forms.CheckpointEvent | forms.ValidationEvent | forms.ResumedEvent):
+        step = event.step
+    return Mark(told[0], step, event.seq, event.time, told[1])
 
 
-def nonfinite_mark(step: StepEvent) -> Mark | None:
+def nonfinite_mark(step: forms.StepEvent) -> Mark | None:
     """Return the mark of a step in which a number was not finite, or None if all were."""
     if not step.nonfinite:
         return None
@@ -101,22 +93,22 @@ def nonfinite_mark(step: StepEvent) -> Mark | None:
     return Mark(MarkKind.NAN, step.step, step.seq, step.time, words, safe)
 
 
-def _told(event: Event) -> tuple[MarkKind, str] | None:
+def _told(event: forms.Event) -> tuple[MarkKind, str] | None:
     match event:
-        case CheckpointEvent(phase="verified"):
+        case forms.CheckpointEvent(phase="verified"):
             return MarkKind.CHECKPOINT, f"checkpoint {event.id:05d}"
-        case CheckpointEvent(phase="failed"):
+        case forms.CheckpointEvent(phase="failed"):
             return MarkKind.CHECKPOINT_FAILED, f"checkpoint failed: {event.reason}"
-        case ValidationEvent():
+        case forms.ValidationEvent():
             words = f"validation {exact_share(event)}, {event.cell_accuracy:.4f} of cells"
             return MarkKind.VALIDATION, words
-        case CommandAppliedEvent(command="set"):
+        case forms.CommandAppliedEvent(command="set"):
             return MarkKind.RATE, change_text(event)
-        case WarningEvent():
+        case forms.WarningEvent():
             return MarkKind.WARNING, event.message
-        case ResumedEvent():
+        case forms.ResumedEvent():
             return MarkKind.RESUME, f"resumed{origin(event)}"
-        case EpochEvent():
+        case forms.EpochEvent():
             return MarkKind.EPOCH, f"end of epoch {event.epoch}"
         case _:
             return None

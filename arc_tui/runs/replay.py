@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -12,14 +11,14 @@ from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import Event
 from arc_core.run.events import EventReader
 from arc_tui.runs.digest import digested
-from arc_tui.runs.feed import BATCH_SECONDS, STOP_SECONDS, Arrival
+from arc_tui.runs.feed import BATCH_SECONDS, Arrival, EventSource, problem_of
 from arc_tui.runs.state import RunState, initial, observed, reduce
 
 LONGEST_WAIT_SECONDS = 2.0
 """A pause, or a night between two processes, is played no longer than this."""
 
 
-class Replay:
+class Replay(EventSource):
     """Hands over a run's events at the pace in which they were written, or a multiple of it.
 
     The run is told to be alive until an event says that it has ended, or there are no more; one whose log has
@@ -27,7 +26,7 @@ class Replay:
 
     Args:
         run: The run; what is in its log when an event's turn comes is played.
-        on_batch: Called with each batch, on the replay's thread.
+        on_batch: As of `EventSource`.
         speed: How many times faster than it happened.
         clock: Monotonic seconds.
         wait: Waits so many seconds, or until the replay is stopped; None takes the replay's own.
@@ -43,39 +42,25 @@ class Replay:
     ) -> None:
         if not (math.isfinite(speed) and speed > 0):
             raise ValueError(f"a replay cannot run {speed} times as fast")
+        super().__init__("replay", on_batch)
         self._run = run
-        self._on_batch = on_batch
         self._speed = speed
         self._clock = clock
-        self._stopped = threading.Event()
         self._wait = wait if wait is not None else self._rest
-        self._thread = threading.Thread(target=self._play, name="replay", daemon=True)
         self._reader = EventReader(run.events)
         self._state = RunState()
         self._shift = 0.0
 
-    def start(self) -> None:
-        """Begin to play."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Hand over no more, and wait a moment for the thread to end."""
-        self._stopped.set()
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._thread.join(STOP_SECONDS)
-
-    def _play(self) -> None:
+    def _work(self) -> None:
         try:
             self._state = initial(self._run.read())
             for events in self._due():
                 self._state = reduce(events, self._state)
-                self._hand_over(events, alive=not self._state.ended)
+                self._tell(events, alive=not self._state.ended)
             self._state = observed(self._state, alive=False)
-            self._hand_over([], alive=False)
+            self._tell([], alive=False)
         except (ArcError, OSError) as error:
-            problem = str(error) if isinstance(error, ArcError) else f"Cannot read the log: {error.strerror}."
-            if not self._stopped.is_set():
-                self._on_batch(Arrival([], complete=True, alive=False, problem=problem))
+            self._hand_over(Arrival([], complete=True, alive=False, problem=problem_of(error)))
 
     def _due(self) -> Iterator[list[Event]]:
         """Yield the events in batches, each when its time has come; the first at once, even if empty."""
@@ -110,18 +95,9 @@ class Replay:
                 before = at if math.isfinite(at) else before
                 yield event, due
 
-    def _hand_over(self, events: list[Event], *, alive: bool) -> None:
-        if not self._stopped.is_set():
-            self._on_batch(
-                Arrival(
-                    events,
-                    complete=True,
-                    alive=alive,
-                    damaged=self._reader.damaged,
-                    digest=digested(events),
-                    state=self._state,
-                )
-            )
+    def _tell(self, events: list[Event], *, alive: bool) -> None:
+        found, damaged = digested(events), self._reader.damaged
+        self._hand_over(Arrival(events, False, True, alive, damaged, found, self._state))
 
     def _rest(self, seconds: float) -> None:
         self._stopped.wait(seconds)

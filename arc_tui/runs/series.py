@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arc_tui.runs.buckets import Ring, buckets_of_table, grouped
-from arc_tui.runs.steps import NUMBERS, ROW_OF, StepTable
+from arc_tui.runs.digest import NUMBERS, ROW_OF, StepTable
 
 CAPACITY = 8192
 """Buckets of a ring; so many of the newest steps are kept one by one."""

@@ -14,22 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from arc_core.base.loose import listed, number
+from arc_core.run import event_forms as forms
 from arc_core.run.commands import SETTABLE
 from arc_core.run.directory import stored_config
-from arc_core.run.event_forms import (
-    CheckpointEvent,
-    CommandAppliedEvent,
-    EpochEvent,
-    Event,
-    PausedEvent,
-    ResumedEvent,
-    RunFinishedEvent,
-    RunStartedEvent,
-    StepEvent,
-    UnpausedEvent,
-    ValidationEvent,
-    WarningEvent,
-)
 
 KEPT_WARNINGS = 50
 COMPLETED = "completed"
@@ -57,7 +44,7 @@ class ValidationResult:
     exact: int
     inputs: int
     cell_accuracy: float
-    event: ValidationEvent | None = None
+    event: forms.ValidationEvent | None = None
 
     @property
     def mark(self) -> tuple[int, float]:
@@ -114,8 +101,8 @@ class RunState:
     reason: str | None = None
     epoch: int = 0
     step: int = 0
-    last_step: StepEvent | None = None
-    last_epoch: EpochEvent | None = None
+    last_step: forms.StepEvent | None = None
+    last_epoch: forms.EpochEvent | None = None
     validations: tuple[ValidationResult, ...] = ()
     last_checkpoint: SavedCheckpoint | None = None
     paused_at: float | None = None
@@ -138,7 +125,7 @@ class RunState:
         return self.activity in (Phase.STOPPED, Phase.CRASHED, Phase.FINISHED)
 
     @property
-    def last_validation(self) -> ValidationEvent | None:
+    def last_validation(self) -> forms.ValidationEvent | None:
         """The event of the last validation that counts."""
         return self.validations[-1].event if self.validations else None
 
@@ -161,17 +148,17 @@ def initial(run_json: Mapping[str, Any]) -> RunState:
     return RunState(settings=settings, set_at=set_at)
 
 
-def apply(state: RunState, event: Event) -> RunState:
+def apply(state: RunState, event: forms.Event) -> RunState:
     """Return the state after one more event; one of unknown type changes only `seq` and `updated`."""
     updated = event.time if math.isfinite(event.time) else state.updated
     changed = _changed(state, event)
     return dataclasses.replace(state, seq=event.seq, updated=updated, **changed)
 
 
-def _changed(state: RunState, event: Event) -> dict[str, Any]:
+def _changed(state: RunState, event: forms.Event) -> dict[str, Any]:
     """Return what an event changes beside, by name."""
     match event:
-        case StepEvent():
+        case forms.StepEvent():
             # A step follows at most one save, and none follows a pause: whatever was going on is over.
             return {
                 "activity": Phase.PAUSING if state.activity is Phase.PAUSING else Phase.RUNNING,
@@ -181,40 +168,40 @@ def _changed(state: RunState, event: Event) -> dict[str, Any]:
                 "last_step": event,
                 "starts": max(state.starts, 1),
             }
-        case RunStartedEvent():
+        case forms.RunStartedEvent():
             return _started(state)
-        case ResumedEvent():
+        case forms.ResumedEvent():
             return _resumed(state, event)
-        case EpochEvent():
+        case forms.EpochEvent():
             return {"last_epoch": event}
-        case ValidationEvent():
+        case forms.ValidationEvent():
             found = ValidationResult(event.step, event.exact, event.inputs, event.cell_accuracy, event)
             return {"validations": (*state.validations, found)}
-        case CheckpointEvent(phase="saved" | "verified"):
+        case forms.CheckpointEvent(phase="saved" | "verified"):
             saved = SavedCheckpoint(event.id, event.step, event.phase == "verified", event.bytes)
             return {"saving": not saved.verified, "last_checkpoint": saved}
-        case CheckpointEvent():
+        case forms.CheckpointEvent():
             return {"saving": event.phase == "requested"}
-        case PausedEvent():
+        case forms.PausedEvent():
             at = event.time if math.isfinite(event.time) else None
             return {"activity": Phase.PAUSED, "step": event.step, "paused_at": at}
-        case UnpausedEvent():
+        case forms.UnpausedEvent():
             return {"activity": Phase.RUNNING, "paused_at": None}
-        case CommandAppliedEvent():
+        case forms.CommandAppliedEvent():
             return _commanded(state, event)
-        case WarningEvent():
+        case forms.WarningEvent():
             warned = Warned(event.time, event.code, event.message, event.advice)
             # Validations on other inputs count no more beside those that follow.
             since = float(event.seq) if event.code == "best_reset" else state.best_since
             return {"best_since": since, "warnings": (*state.warnings, warned)[-KEPT_WARNINGS:]}
-        case RunFinishedEvent(reason=reason):
+        case forms.RunFinishedEvent(reason=reason):
             activity = Phase.FINISHED if reason == COMPLETED else Phase.STOPPED
             return {"activity": activity, "saving": False, "reason": reason}
         case _:
             return {}
 
 
-def reduce(events: Iterable[Event], start: RunState | None = None) -> RunState:
+def reduce(events: Iterable[forms.Event], start: RunState | None = None) -> RunState:
     """Return the state after all of the events."""
     state = start if start is not None else RunState()
     for event in events:
@@ -238,7 +225,7 @@ def _started(state: RunState) -> dict[str, Any]:
     return {"activity": Phase.RUNNING, "saving": False, "reason": None, "starts": state.starts + 1}
 
 
-def _resumed(state: RunState, event: ResumedEvent) -> dict[str, Any]:
+def _resumed(state: RunState, event: forms.ResumedEvent) -> dict[str, Any]:
     """Take back what came after the checkpoint that the run goes on from."""
     saved, counts = state.last_checkpoint, event.supersedes
     if event.checkpoint is None:
@@ -256,7 +243,7 @@ def _resumed(state: RunState, event: ResumedEvent) -> dict[str, Any]:
     }
 
 
-def _commanded(state: RunState, event: CommandAppliedEvent) -> dict[str, Any]:
+def _commanded(state: RunState, event: forms.CommandAppliedEvent) -> dict[str, Any]:
     if event.command == "pause" and not state.ended:
         return {"activity": Phase.PAUSING}
     if event.command == "resume" and state.activity is Phase.PAUSING:

@@ -12,18 +12,8 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from arc_core.run import event_forms as forms
 from arc_core.run.commands import TOO_OLD
-from arc_core.run.event_forms import (
-    CheckpointEvent,
-    CommandAppliedEvent,
-    CommandRejectedEvent,
-    Event,
-    PausedEvent,
-    RunFinishedEvent,
-    StepEvent,
-    UnpausedEvent,
-    ValidationEvent,
-)
 from arc_tui.runs.sentences import applied_lines, checkpoint_line, going_on, sentence
 
 MOST_SENDS = 3
@@ -125,7 +115,7 @@ class Requests:
             request, id=identity, stage=RequestStage.SENT, sends=request.sends + 1
         )
 
-    def take(self, events: Iterable[Event]) -> list[Request]:
+    def take(self, events: Iterable[forms.Event]) -> list[Request]:
         """Follow what the run answers.
 
         Returns:
@@ -139,7 +129,7 @@ class Requests:
                 after = _moved(request, event)
                 if after is None:
                     continue
-                too_old = isinstance(event, CommandRejectedEvent) and event.reason == TOO_OLD
+                too_old = isinstance(event, forms.CommandRejectedEvent) and event.reason == TOO_OLD
                 if too_old and after.sends < MOST_SENDS:
                     del self._open[request.id]
                     self.to_resend.append(request)
@@ -162,36 +152,38 @@ class Requests:
         return ended
 
 
-def _moved(request: Request, event: Event) -> Request | None:
+def _moved(request: Request, event: forms.Event) -> Request | None:
     """Return the request after an event that concerns it; None for any other event."""
     if request.stage is RequestStage.SENT:
         return _answered(request, event)
     match request.command, event:
-        case "checkpoint", CheckpointEvent():
+        case "checkpoint", forms.CheckpointEvent():
             return _checkpoint_moved(request, event)
-        case "pause", PausedEvent():
+        case "pause", forms.PausedEvent():
             return _now(request, RequestStage.DONE, sentence(event, ",") or "")
-        case "resume", (UnpausedEvent() | StepEvent()):
+        case "resume", (forms.UnpausedEvent() | forms.StepEvent()):
             return _now(request, RequestStage.DONE, going_on(event, ","))
-        case "pause", CommandAppliedEvent(command="resume"):
+        case "pause", forms.CommandAppliedEvent(command="resume"):
             return _now(request, RequestStage.FAILED, "Another command let it go on")
-        case "validate", ValidationEvent():
+        case "validate", forms.ValidationEvent():
             found = f"{event.exact:,}/{event.inputs:,} exact, {event.cell_accuracy:.4f} of cells"
             return _now(request, RequestStage.DONE, f"Validated: {found}")
-        case "stop", RunFinishedEvent():
+        case "stop", forms.RunFinishedEvent():
             return _now(request, RequestStage.DONE, f"Ended: {event.reason}")
         case _:
             return None
 
 
-def _answered(request: Request, event: Event) -> Request | None:
-    if not isinstance(event, CommandAppliedEvent | CommandRejectedEvent) or event.id != request.id:
-        return None
-    if isinstance(event, CommandRejectedEvent):
-        return _now(request, RequestStage.REJECTED, event.reason)
-    if request.command == "set":
-        return _now(request, RequestStage.DONE, "; ".join(applied_lines(event)))
-    return _now(request, RequestStage.APPLIED, _UNDER_WAY.get(request.command, ""))
+def _answered(request: Request, event: forms.Event) -> Request | None:
+    match event:
+        case forms.CommandRejectedEvent(id=request.id):
+            return _now(request, RequestStage.REJECTED, event.reason)
+        case forms.CommandAppliedEvent(id=request.id) if request.command == "set":
+            return _now(request, RequestStage.DONE, "; ".join(applied_lines(event)))
+        case forms.CommandAppliedEvent(id=request.id):
+            return _now(request, RequestStage.APPLIED, _UNDER_WAY.get(request.command, ""))
+        case _:
+            return None
 
 
 def _now(request: Request, stage: RequestStage, note: str) -> Request:
@@ -205,7 +197,7 @@ _UNDER_WAY = {
 }
 
 
-def _checkpoint_moved(request: Request, event: CheckpointEvent) -> Request | None:
+def _checkpoint_moved(request: Request, event: forms.CheckpointEvent) -> Request | None:
     if request.checkpoint is None and event.phase == "requested":
         note = f"Checkpoint {event.id:05d} requested"
         return dataclasses.replace(request, checkpoint=event.id, note=note)

@@ -13,7 +13,7 @@ from textual.widgets import Input
 from arc_core.base.text import printable
 from arc_tui.console.panels.panel import Panel
 from arc_tui.drawing.rows import Row, wrap
-from arc_tui.runs.log import LogEntry
+from arc_tui.runs.sentences import LogEntry
 from arc_tui.runs.view import RunView
 from arc_tui.ui.framed import FRAME
 from arc_tui.ui.rows_view import RowsView

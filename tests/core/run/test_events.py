@@ -1,5 +1,6 @@
 """The event log: one whole line a write, non-finite numbers, torn lines, superseded events."""
 
+import dataclasses
 import errno
 import json
 import math
@@ -16,7 +17,8 @@ from raw_events import read_lines, typed
 from arc_core.base.errors import RunError
 from arc_core.run import event_writer
 from arc_core.run import events as events_module
-from arc_core.run.event_lines import validate_event
+from arc_core.run.event_forms import EVENT_TYPES, MeasuredEvent, UnknownEvent, kind_of
+from arc_core.run.event_lines import FORMS, content_of, event_of, validate_event
 from arc_core.run.events import (
     EventReader,
     EventWriter,
@@ -339,3 +341,36 @@ def test_later_resume_supersedes_what_an_earlier_one_let_stand():
     log += [{"type": "step", "seq": 5, "step": 3}]
     log += [{"type": "resumed", "seq": 6, "step": 1, "checkpoint": 0, "supersedes": 1}]
     assert [event.seq for event in drop_superseded(typed(log))] == [1, 4, 6]
+
+
+@pytest.mark.parametrize("kind", [*EVENT_TYPES, "dance"])
+@pytest.mark.parametrize("value", [None, True, 10**400, "x\x1b[2J", [["1"]], {"a": None}])
+def test_damaged_fields_read_as_nothing_and_texts_are_safe_to_print(kind: str, value: object):
+    line = {"type": kind, "seq": 1, "time": value} | dict.fromkeys(FORMS.get(kind, {}), value)
+    event = event_of(line | {"type": kind, "seq": 1})
+    assert event is not None
+    assert kind_of(event) == kind
+    assert type(event) is EVENT_TYPES.get(kind, UnknownEvent)
+    told = [getattr(event, field.name) for field in dataclasses.fields(event)]
+    assert not any("\x1b" in part for part in told if isinstance(part, str))
+    if isinstance(event, MeasuredEvent):
+        assert event.epoch in (0, 1)
+        assert math.isnan(event.number("loss.risk"))
+
+
+def test_event_of_the_file_and_event_that_is_read_are_one_another():
+    step = {"type": "step", "seq": 1, "time": 2.0, **STEP, "nonfinite": []}
+    saved = {"id": 3, "step": 50, "phase": "saved", "reason": "interval", "bytes": 10, "seconds": 0.1}
+    sample = {"step": 1, "task": "t", "pair": 0, "input": ["01"], "before": [], "after": [], "target": ["1"]}
+    common = {"seq": 1, "time": 2.0}
+    for line in (step, {"type": "checkpoint", **common, **saved}, {"type": "sample", **common, **sample}):
+        (event,) = typed([line])
+        assert content_of(event) == line
+
+
+def test_number_that_a_run_lacks_is_told_from_one_that_was_not_finite():
+    lost = {"loss": STEP["loss"] | {"risk": None, "size": None}, "nonfinite": ["loss.size"]}
+    (step,) = typed([{"type": "step", **STEP, **lost}])
+    assert isinstance(step, MeasuredEvent)
+    assert (step.lacks("loss.risk"), step.lacks("loss.size"), step.lacks("loss.step")) == (True, False, False)
+    assert (step.count("pairs"), step.number("loss.step")) == (8, 0.5)

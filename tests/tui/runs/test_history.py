@@ -298,6 +298,11 @@ def test_damaged_fields_of_any_event_are_lived_with(spoil: Callable[[dict], dict
     assert "\x1b" not in "".join(shown)
 
 
+def test_event_of_a_kind_that_is_not_known_is_shown_in_the_log():
+    (entry,) = _history(_events({"type": "dance\x1b[2J", "step": 3})).entries
+    assert (entry.style, entry.text) == ("muted", "Event of unknown kind: dance\\x1b[2J")
+
+
 def test_grids_are_cut_to_what_arc_allows_and_hold_nothing_but_digits():
     assert grid_of(["12", "3"]) == ("12", "3?")
     assert grid_of(["1\x1b2"]) == ("1?2",)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from raw_events import typed
 from recordings import events_until_step
 
+from arc_tui.runs.digest import NUMBERS, StepTable, step_table
 from arc_tui.runs.series import SeriesStore, columns_of
-from arc_tui.runs.steps import NUMBERS, StepTable, step_table
 
 LOSS = "loss.combined"
 

@@ -25,7 +25,7 @@ from arc_tui.console.steering import offered
 from arc_tui.drawing.rows import Row, plain, width
 from arc_tui.runs.fixes import assess
 from arc_tui.runs.history import History
-from arc_tui.runs.log import LogEntry
+from arc_tui.runs.sentences import LogEntry
 from arc_tui.runs.state import Phase, RunState, Warned, initial, reduce
 from arc_tui.runs.view import Facts, RunView, facts
 from arc_tui.ui.keys import keymap
