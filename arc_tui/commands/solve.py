@@ -19,7 +19,8 @@ import typer
 
 from arc_core.base.errors import RunError
 from arc_core.base.text import printable
-from arc_core.run.events import Event, EventReader
+from arc_core.run.event_forms import Event
+from arc_core.run.events import EventReader
 from arc_tui.commands.options import (
     SECONDS_PER_TASK,
     Device,

@@ -22,12 +22,11 @@ from arc_tui.console.navigation import OpensScreens
 from arc_tui.console.options import Options
 from arc_tui.console.palette import ActionProvider
 from arc_tui.console.steering import MESSAGE_SECONDS
-from arc_tui.runs.engine import REFUSED_INPUT, last_lines
+from arc_tui.runs.engine import REFUSED_INPUT, Supervisor, cause, last_lines
 from arc_tui.runs.feed import Arrival, EventSource
 from arc_tui.runs.session import News, Session
 from arc_tui.runs.starting import Begin, command_line, prepare
 from arc_tui.runs.state import Phase
-from arc_tui.runs.supervisor import Supervisor, cause
 from arc_tui.ui.terminal import Terminal
 
 MACHINE_SECONDS = 2.0

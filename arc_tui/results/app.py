@@ -13,10 +13,9 @@ from arc_core.evaluation.folder import EvalFolder, find_eval
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.results.choice import Chosen
 from arc_tui.results.evals_screen import EvalsScreen
-from arc_tui.results.evaluation_screen import ResultsScreen
+from arc_tui.results.evaluation_screen import PairScreen, ResultsScreen
 from arc_tui.results.evaluations import EvalResults, open_results
 from arc_tui.results.pair import ResultsPair
-from arc_tui.results.pair_screen import PairScreen
 from arc_tui.ui.actions import RESULTS
 from arc_tui.ui.app import BaseApp, ended
 from arc_tui.ui.dialog import Prompt

@@ -38,8 +38,7 @@ from arc_core.run.directory import (
 )
 from arc_core.run.events import next_seq
 from arc_core.run.provenance import describe_run
-from arc_tui.runs.engine import Outcome, last_lines
-from arc_tui.runs.supervisor import cause
+from arc_tui.runs.engine import Outcome, cause, last_lines
 
 DYING_HOLDER_SECONDS = 10.0
 

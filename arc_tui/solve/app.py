@@ -9,7 +9,7 @@ from textual.screen import Screen
 from arc_core.base.errors import ArcError
 from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import TaskAnswer
-from arc_core.run.events import Event
+from arc_core.run.event_forms import Event
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.solve.screen import SolveScreen
 from arc_tui.solve.state import take

@@ -24,8 +24,8 @@ from arc_core.base.paths import entries, expanded, is_dir, is_file, is_taken, ma
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
 from arc_core.run.directory import LATEST, RunDirectory, open_run
-from arc_tui.inspect.tensors.header import FileHeader, Part, TensorTable, read_header, read_part
-from arc_tui.inspect.tensors.header_scan import Shape
+from arc_tui.inspect.tensors.header import FileHeader, Part, read_header, read_part
+from arc_tui.inspect.tensors.header_scan import Shape, TensorTable
 from arc_tui.inspect.tensors.listing import SUFFIX, Listing, Role, list_folder, role_of
 from arc_tui.inspect.tensors.models import parts_of
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from hostile import COUNT, hostile_events, hostile_run, hostile_texts, obeyed
 from piloting import console, text_of, until
+from raw_events import typed
 
 from arc_core.run.directory import RunDirectory, RunLock
-from arc_core.run.events import Event
+from arc_core.run.event_forms import Event
 from arc_tui.console.compare import CompareRuns
 from arc_tui.console.dialogs import CrashScreen, EditScreen, confirm_start, confirm_stop
 from arc_tui.console.runs import RunsScreen
@@ -65,7 +66,7 @@ async def test_every_panel_shows_every_text_as_text(tmp_path: Path, size: tuple[
             events = [event | {"seq": last + at} for at, event in enumerate(hostile_events(texts), start=1)]
             last = events[-1]["seq"]
             before = app.session.history.revision
-            sources[-1].give(events)
+            sources[-1].give(typed(events))
             await until(pilot, lambda before=before: app.session.history.revision > before)
             for digit in PANEL_NAMES if size[0] < 100 else (8,):
                 app.main.action_panel(digit)

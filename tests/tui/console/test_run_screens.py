@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from piloting import console, text_of, until
+from raw_events import typed
 from recordings import console_events, events_until_step, killed_events, make_run
 from textual import events
 from textual.pilot import Pilot
@@ -235,7 +236,7 @@ def saved(runs: Path) -> RunDirectory:
 
 def history(events: list[dict]) -> History:
     found = History()
-    found.add(events)
+    found.add(typed(events))
     return found
 
 

@@ -28,9 +28,8 @@ from arc_core.evaluation.folder import find_eval
 from arc_tui.results.app import ResultsApp
 from arc_tui.results.choice import Chosen
 from arc_tui.results.evals_screen import EvalsScreen
-from arc_tui.results.evaluation_screen import ResultsScreen
+from arc_tui.results.evaluation_screen import PairScreen, ResultsScreen
 from arc_tui.results.evaluations import open_results
-from arc_tui.results.pair_screen import PairScreen
 from arc_tui.results.task_screen import ResultTaskScreen
 from arc_tui.ui.actions import ACTIONS, RESULTS
 from arc_tui.ui.dialog import Notice, Prompt
