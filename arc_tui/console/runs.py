@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +15,7 @@ from textual.widgets import Input
 
 from arc_core.base.errors import ArcError, RunError
 from arc_core.base.text import printable
-from arc_core.run.directory import RunDirectory, open_run
+from arc_core.run.directory import open_run
 from arc_tui.console.compare import CompareRuns
 from arc_tui.console.dialogs import confirm_start
 from arc_tui.console.lists import columns, description
@@ -298,10 +297,7 @@ class RunsScreen(SideScreen[RunChoice]):
         if len(runs) < COMPARED:
             self.tell("▲ Mark two runs, or choose another than the one shown", "warning")
         else:
-            self._compare(runs)
-
-    def _compare(self, runs: Sequence[RunDirectory]) -> None:
-        self.app.push_screen(CompareRuns(runs[0], runs[1]))
+            self.app.push_screen(CompareRuns(*runs))
 
     def action_filter(self) -> None:
         """Show only runs whose name holds a word."""
