@@ -10,8 +10,8 @@ from recordings import RECORDED
 from textual.pilot import Pilot
 
 from arc_core.base.errors import RunError
-from arc_core.data.dataset import load_tasks
 from arc_core.data.seen import choose_tasks
+from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import TaskAnswer
 from arc_core.run.events import Event, read_events
 from arc_tui.solve.app import SolveApp

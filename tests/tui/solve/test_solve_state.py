@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import RECORDED
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.seen import choose_tasks
+from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import TaskAnswer
 from arc_core.run.events import read_events, validate_event
 from arc_tui.drawing.groups import group_rows
