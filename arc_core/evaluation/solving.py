@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -48,13 +49,28 @@ class TaskSolver(Protocol):
         ...
 
 
-class SolvingSystem(Protocol):
-    """What solves the tasks of an evaluation."""
+class SolvingSystem(ABC):
+    """What solves the tasks of an evaluation.
 
+    Args:
+        assignment: What is asked.
+        device: Where to compute.
+
+    Raises:
+        RunError: If weights or checkpoint are not those that the evaluation was begun with, or are gone.
+        CheckpointError: If they are missing or damaged.
+        LanguageModelError: If the pipeline's language model cannot be loaded.
+    """
+
+    def __init__(self, assignment: Assignment, device: torch.device) -> None:
+        self.assignment = assignment
+        self.device = device
+
+    @abstractmethod
     def measure_pace(self) -> MachinePace:
         """What steps and answers cost on this machine."""
-        ...
 
+    @abstractmethod
     def begin(self, task: Task, pace: MachinePace | None) -> tuple[TaskSolver, int]:
         """A solver at its start, and the steps it is to take; the solver before it must not be used any more.
 
@@ -62,25 +78,20 @@ class SolvingSystem(Protocol):
             task: Its test outputs are not looked at.
             pace: Of this machine; None where the evaluation gives steps instead of seconds.
         """
-        ...
+
+    def _steps(self, pace: MachinePace | None, bought: Callable[[MachinePace, float], int]) -> int:
+        if self.assignment.steps_per_task is not None:
+            return self.assignment.steps_per_task
+        assert pace is not None  # measured wherever seconds are given
+        return bought(pace, self.assignment.seconds_per_task or 0.0)
 
 
-class AgentSystem:
-    """The solver's own agent.
-
-    Args:
-        assignment: What is asked.
-        device: Where to compute.
-
-    Raises:
-        RunError: If the weights are not those that the evaluation was begun with.
-        CheckpointError: If they are missing or damaged.
-    """
+class AgentSystem(SolvingSystem):
+    """The solver's own agent."""
 
     def __init__(self, assignment: Assignment, device: torch.device) -> None:
-        self.assignment = assignment
+        super().__init__(assignment, device)
         self.config = SolverConfig.from_mapping(assignment.settings)
-        self.device = device
         self.weights: Mapping[str, torch.Tensor] | None = None
         if assignment.weights is not None:
             path = Path(assignment.weights)
@@ -94,24 +105,14 @@ class AgentSystem:
     def begin(self, task: Task, pace: MachinePace | None) -> tuple[Solver, int]:
         """See `SolvingSystem`."""
         solver = Solver(task, self.config, self.weights, self.assignment.seed, self.device)
-        return solver, _steps(self.assignment, lambda seconds: _known(pace).steps(solver, seconds))
+        return solver, self._steps(pace, lambda known, seconds: known.steps(solver, seconds))
 
 
-class PipelineSystem:
-    """The whole pipeline.
-
-    Args:
-        assignment: What is asked.
-        device: Where to compute.
-
-    Raises:
-        RunError: If the checkpoint is not the one that the evaluation was begun with, or is gone.
-        CheckpointError: If it is damaged.
-        LanguageModelError: If the language model cannot be loaded.
-    """
+class PipelineSystem(SolvingSystem):
+    """The whole pipeline."""
 
     def __init__(self, assignment: Assignment, device: torch.device) -> None:
-        self.assignment = assignment
+        super().__init__(assignment, device)
         checkpoint = None
         if assignment.weights is not None:
             checkpoint = Path(assignment.weights)
@@ -128,7 +129,7 @@ class PipelineSystem:
     def begin(self, task: Task, pace: MachinePace | None) -> tuple[PipelineSolver, int]:
         """See `SolvingSystem`."""
         solver = PipelineSolver(task, self.pipeline, self.assignment.seed)
-        return solver, _steps(self.assignment, lambda seconds: pipeline_steps(_known(pace), solver, seconds))
+        return solver, self._steps(pace, lambda known, seconds: pipeline_steps(known, solver, seconds))
 
 
 SYSTEMS: dict[str, Callable[[Assignment, torch.device], SolvingSystem]] = {
@@ -142,17 +143,6 @@ def _refuse_others(assignment: Assignment, digest: str) -> None:
     if digest != assignment.weights_sha256:
         shown = printable(str(assignment.weights))
         raise RunError(f"The weights {shown} are not those that this evaluation was begun with.")
-
-
-def _steps(assignment: Assignment, bought: Callable[[float], int]) -> int:
-    if assignment.steps_per_task is not None:
-        return assignment.steps_per_task
-    return bought(assignment.seconds_per_task or 0.0)
-
-
-def _known(pace: MachinePace | None) -> MachinePace:
-    assert pace is not None  # measured wherever seconds are given
-    return pace
 
 
 class Worker:

@@ -69,7 +69,7 @@ def plan_run(
         ]
     own = sum(p.numel() for module in ours for p in module.parameters())
     buffers = sum(b.numel() * b.element_size() for module in ours for b in module.buffers())
-    language = estimate_parameters(lm)
+    language = estimate_parameters(lm, config_of(lm))
     trained = own + (language if config.lm_train == "full" else 0)
     weight = 2 if config.lm_dtype == "bfloat16" else 4
     # Weight, gradient and two moments of each trained parameter; the weight alone of a frozen one.
