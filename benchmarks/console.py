@@ -26,7 +26,8 @@ import pexpect
 import psutil
 
 from arc_core.run.directory import RunDirectory, is_alive, lock_holder
-from arc_core.run.events import Event, EventReader
+from arc_core.run.event_forms import CommandAppliedEvent, Event, PausedEvent, StepEvent
+from arc_core.run.events import EventReader
 from benchmarks import console_data
 
 ARC_TUI = Path(sys.executable).with_name("arc-tui")
@@ -119,13 +120,13 @@ def pairs_per_second(reader: EventReader, seconds: float) -> float:
     all_new(reader)
     deadline = time.monotonic() + PATIENCE_SECONDS
     began = time.monotonic()
-    steps: list[Event] = []
+    steps: list[StepEvent] = []
     while time.monotonic() - began < seconds or len(steps) < LEAST_STEPS:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(steps)} steps in {PATIENCE_SECONDS:.0f} s")
         time.sleep(0.1)
-        steps += [event for event in all_new(reader) if event["type"] == "step"]
-    return sum(step["pairs"] for step in steps[1:]) / (steps[-1]["time"] - steps[0]["time"])
+        steps += [event for event in all_new(reader) if isinstance(event, StepEvent)]
+    return sum(step.count("pairs") for step in steps[1:]) / (steps[-1].time - steps[0].time)
 
 
 def all_new(reader: EventReader) -> list[Event]:
@@ -143,17 +144,17 @@ class News:
         self._reader = EventReader(run.events, from_end=True)
         self._unseen: list[Event] = []
 
-    def until(self, kind: str) -> Event:
-        """Return the next event of a type; those before it are taken."""
+    def until(self, kind: type[Event]) -> Event:
+        """Return the next event of a kind; those before it are taken."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             self._unseen += self._reader.poll()
             while self._unseen:
                 event = self._unseen.pop(0)
-                if event["type"] == kind:
+                if isinstance(event, kind):
                     return event
             time.sleep(0.005)
-        raise TimeoutError(f"no {kind}")
+        raise TimeoutError(f"no {kind.__name__}")
 
 
 def speeds(folder: Path, run: RunDirectory, seconds: float, rounds: int) -> dict[int, list[float]]:
@@ -180,18 +181,18 @@ def answers(console: Console, run: RunDirectory, presses: int) -> tuple[list[flo
     news = News(run)
     frames: list[float] = []
     acknowledged: list[float] = []
-    steps = [event["time"] for event in all_new(EventReader(run.events)) if event["type"] == "step"]
+    steps = [event.time for event in all_new(EventReader(run.events)) if isinstance(event, StepEvent)]
     step = statistics.median(after - before for before, after in zip(steps[-40:], steps[-39:], strict=False))
     for _ in range(presses):
         since, sent = console.mark(), time.time()
         pressed = console.press("p")
         frames.append(console.until(b"PAUS", since) - pressed)
-        applied = news.until("command_applied")
-        acknowledged.append((applied["time"] - sent) / step)
-        news.until("paused")
+        applied = news.until(CommandAppliedEvent)
+        acknowledged.append((applied.time - sent) / step)
+        news.until(PausedEvent)
         since = console.mark()
         console.press("p")
-        news.until("step")
+        news.until(StepEvent)
         console.until(b"RUNNING", since)
     return frames, acknowledged
 

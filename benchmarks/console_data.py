@@ -19,7 +19,8 @@ import tempfile
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ import numpy as np
 from textual.app import App, ComposeResult
 
 from arc_core.run.directory import RunDirectory, create_run
+from arc_core.run.event_forms import CheckpointEvent, StepEvent, ValidationEvent
+from arc_core.run.events import EventReader, parse_event
 from arc_tui.drawing import charts
 from arc_tui.drawing.charts import Curve, Plot
 from arc_tui.looks.themes import load_theme
-from arc_tui.runs.digest import Digest, Place, Told
+from arc_tui.runs.digest import Digest, Place, Told, digested
 from arc_tui.runs.feed import Arrival, Feed
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import Mark, MarkKind
@@ -172,11 +175,45 @@ def attach(run: RunDirectory) -> tuple[Attached, History]:
     return Attached(first, whole, longest, count), history
 
 
+@dataclass(frozen=True)
+class ReadingCost:
+    """Median microseconds a line of a log, measured in turns.
+
+    Attributes:
+        decoded: Its JSON alone.
+        read: Until its event is there.
+        digested: Until its numbers are out of the event too, as the console needs them.
+    """
+
+    decoded: float
+    read: float
+    digested: float
+
+
+def reading_cost(log: Path, lines: int = 2000, rounds: int = 40) -> ReadingCost:
+    """Measure what the first lines of a log cost to read."""
+    known = next(EventReader(log).blocks())[:lines]
+    decode = json.JSONDecoder().decode
+    ways: tuple[Callable[[], object], ...] = (
+        lambda: deque((decode(line.decode()) for line in known), maxlen=0),
+        lambda: deque((parse_event(line) for line in known), maxlen=0),
+        lambda: digested(event for line in known if (event := parse_event(line)) is not None),
+    )
+    seconds: list[list[float]] = [[] for _ in ways]
+    for _ in range(rounds):
+        for way, found in zip(ways, seconds, strict=True):
+            began = time.perf_counter()
+            way()
+            found.append(time.perf_counter() - began)
+    return ReadingCost(*(1e6 * statistics.median(found) / len(known) for found in seconds))
+
+
 def filled_history(steps: int) -> History:
     """Return the history of a run of so many steps, with as many marks as it can keep."""
     history, rng = History(), random.Random(0)
-    events = [{"type": "step", "seq": n, "step": n, **step_fields(n, rng)} for n in range(1, _VARIANTS + 1)]
-    table = step_table(events)
+    table = step_table(
+        [StepEvent(n, 0.0, {"step": n, **step_fields(n, rng)}) for n in range(1, _VARIANTS + 1)]
+    )
     for first in range(0, steps, 50_000):
         numbers = np.arange(first, min(first + 50_000, steps))
         part = dataclasses.replace(table.select(numbers % len(table)), steps=numbers + 1, seqs=numbers + 1)
@@ -191,9 +228,9 @@ def _not_finite(table: StepTable) -> Iterator[Mark]:
 
 def _told(table: StepTable) -> Iterator[Told]:
     for step in table.steps[table.steps % CHECKPOINT_EVERY == 0].tolist():
-        common = {"seq": step, "time": 0.0, "step": step}
-        yield Told({"type": "checkpoint", "id": step, "phase": "verified", **common}, Place(step, None))
-        yield Told({"type": "validation", "exact": 1, "inputs": 2, **common}, Place(step, None))
+        saved = CheckpointEvent(step, 0.0, step, step, "verified", "interval", None, 0.2)
+        validated = ValidationEvent(step, 0.0, step, "test", 2, 0.4, 1, 2, 1, 0.0, 0.5, 0.4, 0.4)
+        yield from (Told(event, Place(step, None)) for event in (saved, validated))
 
 
 def draw_loss(history: History, width: int = WIDTH, height: int = HEIGHT) -> int:
@@ -285,6 +322,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run = create_run(Path(folder), "long", {"created": 0.0})
         size = write_log(run.events, steps)
         print(f"log of {steps:,} steps: {size / 1e9:.2f} GB")
+        line = reading_cost(run.events)
+        read, taken = line.read / line.decoded, line.digested / line.decoded
+        print(f"  {line.decoded:.1f} us to decode the JSON of a line; {read:.2f} times that for its event")
+        print(f"  and {taken:.2f} times that with the numbers taken out")
         before = resource.getrusage(resource.RUSAGE_SELF)
         found, history = attach(run)
         after = resource.getrusage(resource.RUSAGE_SELF)

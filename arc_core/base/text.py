@@ -75,4 +75,4 @@ def full_name(start: str, names: Iterable[str], what: str, error: type[ArcError]
 def first_of(names: Sequence[str]) -> str:
     """The first few names, and how many more there are, to be shown."""
     rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(printable(name) for name in names[:MOST_NAMED]) + rest
+    return ", ".join(printable(name, 80) for name in names[:MOST_NAMED]) + rest

@@ -27,7 +27,7 @@ from arc_core.base.paths import (
     refusal,
     same_place,
 )
-from arc_core.base.text import is_printable, printable
+from arc_core.base.text import first_of, full_name, is_printable, printable
 from arc_core.run.config import TrainConfig
 
 __all__ = [
@@ -329,17 +329,15 @@ def open_run(runs_dir: Path, reference: str = LATEST) -> RunDirectory:
         if not runs:
             raise RunError(f"There is no run in {where}.")
         return trusted_run(runs[0].path)
-    matches = sorted(run.name for run in runs if run.name.startswith(name))
-    if len(matches) == 1:
-        return trusted_run(runs_dir / matches[0])
-    if matches:
-        raise RunError(f"{name} is the start of several runs: {_some(matches)}.")
+    names = [run.name for run in runs]
+    if full := full_name(name, names, "runs", RunError):
+        return trusted_run(runs_dir / full)
     if Path(name).suffix in PICKLED:
         raise RunError(
             f"{name} is no run and looks like a pickle, which is never read: where you trust it, convert a "
             "language model with transformers' save_pretrained(FOLDER) and name it by --lm FOLDER."
         )
-    known = f"there are {_some([run.name for run in runs])}" if runs else "there is none"
+    known = f"there are {first_of(names)}" if runs else "there is none"
     raise RunError(f"There is no run {name} in {where}; {known}.")
 
 
@@ -451,8 +449,3 @@ def _try_lock(fd: int, how: int) -> bool:
 def _holder_sentence(run: RunDirectory) -> str:
     pid = lock_holder(run)
     return f"The run {printable(run.name)} is in use by " + (f"process {pid}" if pid else "another process")
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(printable(name) for name in names[:5])
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")

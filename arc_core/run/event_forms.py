@@ -1,20 +1,50 @@
-"""The form of every event: one TypedDict each, exactly as the design lists them, and its check.
+"""The form of every event: one dataclass each, of which reading a line and checking it derive.
 
 Beside its own fields every event has `type`, `seq` (rising by one, never restarted) and `time`
 (seconds since the epoch). A number that was not finite is null in the file, and its dotted name
 stands in `nonfinite`; a step always has that list, other events only when it is not empty. A number
 of a part that the run's recipe does not have is null too, and is not in that list.
+
+Reading never fails on a field: a damaged number reads as NaN, a damaged count as 0, a missing text as
+the empty one, anything else as None or empty. Texts are safe to print once they are read. Where the
+file's form is not the type that is read, `Annotated` names it.
 """
 
 from __future__ import annotations
 
-import types
-import typing
-from typing import Any, Literal, TypedDict, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-Event = dict[str, Any]
-"""An event as read from the file: not yet known to have its form."""
+from arc_core.base.loose import listed, mapping, null_at, number, whole
 
+COMPONENTS = ("agent", "lm", "memory", "efe_loss", "policy")
+"""Parameter groups of the optimizers."""
+
+LOSS_TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
+"""Contributions to the EFE loss."""
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    # Weighted contributions, which add up to efe_total.
+    "loss": (*LOSS_TERMS, "efe_total", "combined"),
+    # Means over the batch; total = d_acc + 0.5 (d_size + d_color + d_rev).
+    "reward": ("total", "d_acc", "d_size", "d_color", "d_rev"),
+    # Share of cells that the refined prediction has wrong.
+    "hard_cells": ("mask_ratio",),
+    # Weight of the size term in this epoch.
+    "curriculum": ("size_weight",),
+    # State of the memory after this step; `stored` counts this step's pairs.
+    "memory": ("ema", "threshold", "entries", "stored"),
+    "grad_norm": COMPONENTS,
+    # Mixed precision: the scale is 1.0 where nothing is scaled; skipped_steps counts from the start.
+    "amp": ("scale", "skipped_steps"),
+    "learning_rate": COMPONENTS,
+    # Of this batch's training predictions, at their own predicted sizes.
+    "accuracy": ("cell", "exact"),
+}
+"""The numbers of a step by group."""
+
+_COUNTS = frozenset({"memory.entries", "memory.stored", "amp.skipped_steps"})
 
 NOT_IN_SOLVER = frozenset(
     f"{group}.{name}"
@@ -30,125 +60,122 @@ NOT_IN_SOLVER = frozenset(
 """Numbers of a step that the recipe `solver` does not have: null, and not among the `nonfinite`."""
 
 
-class Loss(TypedDict):
-    """Weighted contributions; the first eight add up to efe_total."""
-
-    risk: float | None
-    ambiguity: float | None
-    step: float | None
-    consistency: float
-    bidirectional: float | None
-    z_anchor: float | None
-    prompt: float | None
-    size: float
-    efe_total: float
-    combined: float
+def _form_of(group: str, counts: frozenset[str] = frozenset()) -> dict[str, object]:
+    """Return the type of each number of a group."""
+    named = {name: f"{group}.{name}" for name in GROUPS[group]}
+    kinds = {name: int if dotted in counts else float for name, dotted in named.items()}
+    return {name: kind | None if named[name] in NOT_IN_SOLVER else kind for name, kind in kinds.items()}
 
 
-class Reward(TypedDict):
-    """Means over the batch; total = d_acc + 0.5 (d_size + d_color + d_rev)."""
+STEP: dict[str, object] = {
+    "step": int,
+    "epoch": int,
+    "batch": int,
+    "pairs": int,
+    "pairs_per_second": float,
+    "elapsed_seconds": float,
+    **{group: _form_of(group, _COUNTS) for group in GROUPS},
+    "amp": {"dtype": str, **_form_of("amp", _COUNTS)},
+    "rule": str,
+    "nonfinite": list[str],
+}
+"""The fields of a step as the file has them, each with its type; a group is a dictionary of such."""
 
-    total: float | None
-    d_acc: float | None
-    d_size: float | None
-    d_color: float | None
-    d_rev: float | None
+EPOCH: dict[str, object] = {
+    "epoch": int,
+    "seconds": float,
+    "pairs": float,
+    "pairs_per_second": float,
+    **{group: _form_of(group) for group in GROUPS if group != "amp"},
+}
+"""The fields of an epoch, likewise."""
 
-
-class HardCells(TypedDict):
-    """Share of cells that the refined prediction has wrong."""
-
-    mask_ratio: float
-
-
-class Curriculum(TypedDict):
-    """Weight of the size term in this epoch."""
-
-    size_weight: float
-
-
-class Memory(TypedDict):
-    """State of the memory after this step; `stored` counts this step's pairs."""
-
-    ema: float | None
-    threshold: float | None
-    entries: int | None
-    stored: int | None
+GRIDS = ("input", "before", "after", "target")
+"""The grids of a sample, each a list of rows, each row a string of digits."""
 
 
-class MemoryMeans(TypedDict):
-    """The memory's numbers as means over an epoch."""
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What every event tells: its number, and when it was written (NaN where the line does not say)."""
 
-    ema: float | None
-    threshold: float | None
-    entries: float | None
-    stored: float | None
-
-
-class Groups(TypedDict):
-    """One number for each parameter group."""
-
-    agent: float
-    lm: float | None
-    memory: float | None
-    efe_loss: float | None
-    policy: float | None
+    seq: int
+    time: float
 
 
-class Amp(TypedDict):
-    """Mixed precision: the scale is 1.0 where nothing is scaled; skipped_steps counts from the start."""
+@dataclass(frozen=True, slots=True)
+class UnknownEvent(Event):
+    """An event of a kind that this version does not know."""
 
-    dtype: str
-    scale: float
-    skipped_steps: int
-
-
-class Accuracy(TypedDict):
-    """Of this batch's training predictions, at their own predicted sizes."""
-
-    cell: float
-    exact: float
+    kind: str
+    fields: Mapping[str, object]
 
 
-class StepEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class MeasuredEvent(Event):
+    """An event of many numbers, which are read by their dotted names, like `loss.risk`."""
+
+    fields: Mapping[str, object]
+    """The whole line."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, from 0."""
+        return whole(self.fields, "epoch")
+
+    @property
+    def nonfinite(self) -> list[object]:
+        """Dotted names of the numbers that were not finite; not yet safe to print."""
+        return listed(self.fields, "nonfinite")
+
+    def number(self, dotted: str) -> float:
+        """Return a number; NaN where it is null or missing."""
+        return number(self.fields, dotted)
+
+    def count(self, dotted: str) -> int:
+        """Return a count; 0 where it is null or missing."""
+        return whole(self.fields, dotted)
+
+    def group(self, name: str) -> Mapping[str, object]:
+        """Return the numbers of a group as the line has them; empty where it has no such group."""
+        return mapping(self.fields, name) or {}
+
+    def lacks(self, dotted: str) -> bool:
+        """Whether the run has no such number: it is null, and not because it was not finite."""
+        return null_at(self.fields, dotted) and dotted not in self.nonfinite
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent(MeasuredEvent):
     """One optimizer step: `step` from 1 and never restarted, `epoch` from 0, `batch` from 0 in its epoch."""
 
-    step: int
-    epoch: int
-    batch: int
-    pairs: int
-    pairs_per_second: float
-    elapsed_seconds: float
-    loss: Loss
-    reward: Reward
-    hard_cells: HardCells
-    curriculum: Curriculum
-    memory: Memory
-    grad_norm: Groups
-    amp: Amp
-    learning_rate: Groups
-    accuracy: Accuracy
-    rule: str
+    fields: Annotated[Mapping[str, object], STEP]
+
+    @property
+    def step(self) -> int:
+        """Its number."""
+        return whole(self.fields, "step")
+
+    @property
+    def batch(self) -> int:
+        """Its place in the epoch."""
+        return whole(self.fields, "batch")
+
+    @property
+    def rule(self) -> str | None:
+        """The sentence that the language model was given; not yet safe to print."""
+        rule = self.fields.get("rule")
+        return rule if isinstance(rule, str) else None
 
 
-class EpochEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class EpochEvent(MeasuredEvent):
     """The end of an epoch: means of its steps' numbers and the seconds it took."""
 
-    epoch: int
-    seconds: float
-    pairs: float
-    pairs_per_second: float
-    loss: Loss
-    reward: Reward
-    hard_cells: HardCells
-    curriculum: Curriculum
-    memory: MemoryMeans
-    grad_norm: Groups
-    learning_rate: Groups
-    accuracy: Accuracy
+    fields: Annotated[Mapping[str, object], EPOCH]
 
 
-class ValidationEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class ValidationEvent(Event):
     """`exact` and `tasks_solved` are counts, out of `inputs` and `tasks`; the accuracies are shares."""
 
     step: int
@@ -164,72 +191,79 @@ class ValidationEvent(TypedDict):
     black_cell_accuracy: float
 
 
-class SampleEvent(TypedDict):
-    """One training pair as it is seen and solved: each grid a list of rows, each row a string of digits."""
+@dataclass(frozen=True, slots=True)
+class SampleEvent(Event):
+    """One training pair as it is seen and solved; the grids are not checked yet."""
 
     step: int
     task: str
     pair: int
-    input: list[str]
-    before: list[str]
-    after: list[str]
-    target: list[str]
+    grids: Annotated[Mapping[str, object], dict.fromkeys(GRIDS, list[str])]
 
 
-class CheckpointEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class CheckpointEvent(Event):
     """A checkpoint on its way; `reason` says why it failed, or why it was asked for."""
 
     id: int
     step: int
-    phase: Literal["requested", "saved", "verified", "failed"]
-    reason: str | None
+    phase: Annotated[str, Literal["requested", "saved", "verified", "failed"]]
+    reason: Annotated[str, str | None]
     bytes: int | None
-    seconds: float | None
+    seconds: Annotated[float, float | None]
 
 
-class RunStartedEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class RunStartedEvent(Event):
     """The first process of a run begins, after `step` steps (0)."""
 
     step: int
 
 
-class ResumedEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class ResumedEvent(Event):
     """A later process goes on; `supersedes` is the seq of the last event that still counts."""
 
     step: int
     checkpoint: int | None
-    supersedes: int
+    supersedes: Annotated[float, int]
+    """NaN where the line does not say: then it takes nothing back."""
 
 
-class PausedEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class PausedEvent(Event):
     """Training stands still."""
 
     step: int
 
 
-class UnpausedEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class UnpausedEvent(Event):
     """Training goes on."""
 
     step: int
 
 
-class CommandAppliedEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class CommandAppliedEvent(Event):
     """`old` and `new` are what a `set` changed, by name; null for the other commands."""
 
     id: str
     command: str
-    old: object
-    new: object
+    old: Mapping[str, object] | None
+    new: Mapping[str, object] | None
 
 
-class CommandRejectedEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class CommandRejectedEvent(Event):
     """A command that changed nothing."""
 
     id: str
     reason: str
 
 
-class WarningEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class WarningEvent(Event):
     """Something looks wrong; `code` is stable, `advice` says what to do."""
 
     code: str
@@ -237,13 +271,15 @@ class WarningEvent(TypedDict):
     advice: str
 
 
-class RunFinishedEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class RunFinishedEvent(Event):
     """The process ends of its own will; if it refused its input, `reason` is the sentence for the user."""
 
     reason: str
 
 
-class AdaptationEvent(TypedDict):
+@dataclass(frozen=True, slots=True)
+class AdaptationEvent(Event):
     """How far the solver of one task is, and what inputs become now: grids as lists of rows of digits."""
 
     task: str
@@ -256,7 +292,7 @@ class AdaptationEvent(TypedDict):
     queries: list[list[str]]
 
 
-EVENT_TYPES: dict[str, type[Any]] = {
+EVENT_TYPES: dict[str, type[Event]] = {
     "run_started": RunStartedEvent,
     "resumed": ResumedEvent,
     "step": StepEvent,
@@ -273,82 +309,9 @@ EVENT_TYPES: dict[str, type[Any]] = {
     "adaptation": AdaptationEvent,
 }
 
-_HINTS = {name: typing.get_type_hints(form) for name, form in EVENT_TYPES.items()}
-_COMMON: dict[str, object] = {"type": str, "seq": int, "time": float}
+KINDS = {form: kind for kind, form in EVENT_TYPES.items()}
 
 
-def validate_event(event: Event) -> list[str]:
-    """Compare an event with its form.
-
-    Args:
-        event: An event as read from the file.
-
-    Returns:
-        What is wrong, one phrase each; empty for an event of exactly the design's form.
-    """
-    kind = event.get("type")
-    if not isinstance(kind, str) or kind not in _HINTS:
-        return [f"type: unknown event {kind!r}"]
-    hints: dict[str, object] = {**_COMMON, **_HINTS[kind]}
-    if kind == "step" or "nonfinite" in event:
-        hints["nonfinite"] = list[str]
-    names: object = event.get("nonfinite", [])
-    nonfinite = {str(n) for n in cast("list[object]", names)} if isinstance(names, list) else set[str]()
-    problems = _check_fields(event, hints, "", nonfinite)
-    return problems + [
-        f"nonfinite: {name} is not null" for name in sorted(nonfinite) if not _null_at(event, name)
-    ]
-
-
-def _check_fields(event: Event, hints: dict[str, object], prefix: str, nonfinite: set[str]) -> list[str]:
-    problems = [f"{prefix}{name}: missing" for name in hints if name not in event]
-    problems += [f"{prefix}{name}: not part of the form" for name in event if name not in hints]
-    for name, hint in hints.items():
-        if name in event:
-            problems += _check_value(event[name], hint, f"{prefix}{name}", nonfinite)
-    return problems
-
-
-def _check_value(value: object, hint: object, name: str, nonfinite: set[str]) -> list[str]:
-    if typing.is_typeddict(hint):
-        if not isinstance(value, dict):
-            return [f"{name}: {value!r} is not an object"]
-        return _check_fields(cast(Event, value), typing.get_type_hints(hint), f"{name}.", nonfinite)
-    if _fits(value, hint) or (value is None and hint is float and name in nonfinite):
-        return []
-    return [f"{name}: {value!r} is not {getattr(hint, '__name__', hint)}"]
-
-
-def lacks(event: Event, name: str) -> bool:
-    """Whether the run that an event is of has no such number: null, and not because it was not finite."""
-    named: object = event.get("nonfinite", [])
-    return _null_at(event, name) and not (isinstance(named, list) and name in named)
-
-
-def _fits(value: object, hint: object) -> bool:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is object:
-        return True
-    if origin is Literal:
-        return value in args
-    if origin is types.UnionType:
-        return any(_fits(value, arg) for arg in args)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(v, args[0]) for v in cast("list[object]", value))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, cast("type[Any]", hint))
-
-
-def _null_at(event: Event, name: str) -> bool:
-    value: object = event
-    for part in name.split("."):
-        if isinstance(value, dict) and part in value:
-            value = cast("dict[str, object]", value)[part]
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(cast("list[object]", value)):
-            value = cast("list[object]", value)[int(part)]
-        else:
-            return False
-    return value is None
+def kind_of(event: Event) -> str:
+    """Return the event's type as the file writes it, safe to print."""
+    return event.kind if isinstance(event, UnknownEvent) else KINDS[type(event)]

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from arc_core.base.files import open_regular
-from arc_core.run.event_forms import Event
 
 MOST_WAITING_BYTES = 64 << 20
 """Events that wait in memory while the log cannot be written; beyond this, writing one is an error."""
@@ -63,7 +62,7 @@ class EventWriter:
         """Number of the last event emitted."""
         return self._seq
 
-    def emit(self, kind: str, /, **values: Any) -> Event:
+    def emit(self, kind: str, /, **values: Any) -> dict[str, Any]:
         """Write one event.
 
         Args:
@@ -86,7 +85,7 @@ class EventWriter:
         if nonfinite or kind == "step":
             body["nonfinite"] = nonfinite
         with self._lock:
-            event: Event = {"type": kind, "seq": self._seq + 1, "time": self._clock(), **body}
+            event: dict[str, Any] = {"type": kind, "seq": self._seq + 1, "time": self._clock(), **body}
             line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
             error = self._write_waiting() or self._write(line)
             if error is not None:

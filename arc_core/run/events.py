@@ -1,29 +1,38 @@
 """The event log: what the training process tells, one JSON object a line, appended by it alone.
 
-The form of each event is in `arc_core.run.event_forms`. A line is written by exactly one `write` on a
-descriptor opened for appending, and never buffered, so a viewer sees whole lines and a killed process
-loses none that could have been seen. A reader takes whole lines only; it skips and counts what is
-damaged.
+The form of each event is in `arc_core.run.event_forms`; a line becomes one here, where it enters. A line
+is written by exactly one `write` on a descriptor opened for appending, and never buffered, so a viewer
+sees whole lines and a killed process loses none that could have been seen. A reader takes whole lines
+only; it skips and counts what is damaged.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import NoReturn
 
 from arc_core.base.errors import RunError
 from arc_core.base.files import open_regular
 from arc_core.base.paths import bytes_of
 from arc_core.base.text import printable
-from arc_core.run.event_forms import EVENT_TYPES, Event, validate_event
+from arc_core.run.event_forms import (
+    CheckpointEvent,
+    EpochEvent,
+    Event,
+    PausedEvent,
+    ResumedEvent,
+    SampleEvent,
+    StepEvent,
+    UnpausedEvent,
+    ValidationEvent,
+)
+from arc_core.run.event_lines import event_of, validate_event
 from arc_core.run.event_writer import EventWriter
 
 __all__ = [
-    "EVENT_TYPES",
     "Event",
     "EventReader",
     "EventWriter",
@@ -44,7 +53,7 @@ CHUNK_BYTES = 4 << 20
 TAIL_BYTES = 1 << 20
 """First part of a log's end that is read where only the end matters."""
 
-_OF_A_STEP = frozenset({"step", "sample", "validation", "epoch", "paused", "unpaused"})
+_OF_A_STEP = (StepEvent, SampleEvent, ValidationEvent, EpochEvent, PausedEvent, UnpausedEvent)
 """Events that tell of training itself, which a resume takes back."""
 
 
@@ -178,7 +187,7 @@ def next_seq(path: Path) -> int:
     while True:
         events = read_tail(path, limit)
         if events or limit >= (bytes_of(path) or 0):
-            return max((event["seq"] for event in events), default=0) + 1
+            return max((event.seq for event in events), default=0) + 1
         limit *= 4
 
 
@@ -187,8 +196,8 @@ def events_after(path: Path, seq: int) -> list[Event]:
     limit = TAIL_BYTES
     while True:
         events = read_tail(path, limit)
-        if limit >= (bytes_of(path) or 0) or (events and events[0]["seq"] <= seq):
-            return [event for event in events if event["seq"] > seq]
+        if limit >= (bytes_of(path) or 0) or (events and events[0].seq <= seq):
+            return [event for event in events if event.seq > seq]
         limit *= 4
 
 
@@ -201,7 +210,7 @@ def drop_superseded(events: Iterable[Event]) -> list[Event]:
     """
     kept: list[Event] = []
     for event in events:
-        if event["type"] == "resumed":
+        if isinstance(event, ResumedEvent):
             kept = [earlier for earlier in kept if not _is_superseded(earlier, event)]
         kept.append(event)
     return kept
@@ -215,9 +224,9 @@ def counting_events(reader: EventReader) -> Iterator[Event]:
     Args:
         reader: Of the log, from its start; stands at the end afterwards.
     """
-    ahead = [event for event in without_passing_steps(reader.path) if event["type"] == "resumed"]
+    ahead = [event for event in without_passing_steps(reader.path) if isinstance(event, ResumedEvent)]
     for event in reader:
-        if ahead and event["seq"] == ahead[0]["seq"]:
+        if ahead and event.seq == ahead[0].seq:
             del ahead[0]
         if not any(_is_superseded(event, resumed) for resumed in ahead):
             yield event
@@ -243,7 +252,7 @@ def without_passing_steps(path: Path) -> Iterator[Event]:
             if event is None:
                 continue
             last, passing = _last_step(passing) or last, []
-            if event["type"] == "step":
+            if isinstance(event, StepEvent):
                 last = event
                 continue
             if last is not None:
@@ -264,28 +273,20 @@ def _last_step(lines: list[bytes]) -> Event | None:
     return next((event for line in reversed(lines) if (event := parse_event(line)) is not None), None)
 
 
-def _is_superseded(event: Event, resumed: Event) -> bool:
-    if event["type"] == "checkpoint":
-        return _number(event, "step") > _number(resumed, "step")
-    return event["type"] in _OF_A_STEP and event["seq"] > _number(resumed, "supersedes")
-
-
-def _number(event: Event, name: str) -> float:
-    value: object = event.get(name)
-    return value if isinstance(value, int | float) else math.nan
+def _is_superseded(event: Event, resumed: ResumedEvent) -> bool:
+    if isinstance(event, CheckpointEvent):
+        return event.step > resumed.step
+    return isinstance(event, _OF_A_STEP) and event.seq > resumed.supersedes
 
 
 def parse_event(line: bytes) -> Event | None:
     """Read a line of a log; None for one that is torn or damaged."""
     try:
-        event: object = _DECODER.decode(line.decode())
+        text = line.strip().decode()
+        found, end = _DECODER.raw_decode(text)  # `decode` looks for blanks in Python, which takes longer
     except (ValueError, RecursionError):
         return None
-    if not isinstance(event, dict):
-        return None
-    fields = cast(Event, event)
-    whole = isinstance(fields.get("type"), str) and type(fields.get("seq")) is int
-    return fields if whole else None
+    return event_of(found) if end == len(text) and type(found) is dict else None
 
 
 def _refuse_constant(name: str) -> NoReturn:

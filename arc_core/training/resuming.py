@@ -17,6 +17,7 @@ from arc_core.run.commands import SETTABLE
 from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig, settings
 from arc_core.run.course import Timeline, give_up_what_follows, settings_then
 from arc_core.run.directory import RunDirectory
+from arc_core.run.event_forms import CommandAppliedEvent, ResumedEvent, RunStartedEvent
 from arc_core.run.events import EventReader, EventWriter, events_after
 from arc_core.run.provenance import describe_build
 from arc_core.training.control import Rated, apply_settings
@@ -140,7 +141,9 @@ def start_or_resume(
             raise CheckpointError(f"{path.name} cannot be used: {error}") from None
     system = build(None)
     progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
-    trained_before = any(event["type"] in ("run_started", "resumed") for event in EventReader(run.events))
+    trained_before = any(
+        isinstance(event, RunStartedEvent | ResumedEvent) for event in EventReader(run.events)
+    )
     replay_settings(run, system, progress, after=0)
     return Start(
         system, progress, config, live_settings(system, progress), supersedes=0 if trained_before else None
@@ -288,9 +291,9 @@ def replay_settings(run: RunDirectory, system: Rated, progress: Progress, after:
     """Apply what was set after the event `after`: by commands, and by flags given on resuming."""
     timeline = Timeline.of(run)
     changes: list[tuple[int, Mapping[str, Any]]] = [
-        (event["seq"], event["new"])
+        (event.seq, event.new)
         for event in events_after(run.events, after)
-        if event["type"] == "command_applied" and event["command"] == "set"
+        if isinstance(event, CommandAppliedEvent) and event.new is not None
     ]
     # A change by a flag bears the number of the event that followed it.
     flags = [(int(c["seq"]), {c["key"]: c["new"]}) for c in run.read().get("changes", []) if "seq" in c]

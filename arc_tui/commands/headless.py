@@ -6,11 +6,24 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from arc_core.run.config import TrainConfig
-from arc_core.run.events import Event
-from arc_tui.runs.fields import duration, number, whole
+from arc_core.run.event_forms import (
+    CheckpointEvent,
+    CommandAppliedEvent,
+    CommandRejectedEvent,
+    EpochEvent,
+    Event,
+    PausedEvent,
+    RunFinishedEvent,
+    StepEvent,
+    UnknownEvent,
+    UnpausedEvent,
+    ValidationEvent,
+    WarningEvent,
+)
+from arc_tui.runs.fields import duration
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import (
     applied_lines,
@@ -32,42 +45,26 @@ FEW_BATCHES = 100
 """An epoch of fewer batches gets a line every tenth."""
 
 
-class Output(Protocol):
-    """Where the lines go."""
-
-    def line(self, line: str, status: str = "") -> None:
-        """Show one line; `status` names what it tells of, as a theme's status colours do."""
-        ...
-
-    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
-        """Show how far the epoch is."""
-        ...
-
-    def close(self) -> None:
-        """Leave the output as it was found."""
-        ...
-
-
 class PlainOutput:
-    """Lines without colour or progress, each written at once."""
+    """Where lines go: a stream without colour or progress, on which each is written at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def line(self, line: str, status: str = "") -> None:
-        """Write one line."""
+        """Show one line; `status` names what it tells of, as a theme's status colours do."""
         del status
         self._stream.write(line + "\n")
         self._stream.flush()
 
-    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
-        """Show nothing: a log has no use for it."""
+    def progress(self, step: StepEvent, done: int, total: int | None, label: str) -> None:
+        """Show how far the epoch is, where that is of use; in a log it is not."""
 
     def close(self) -> None:
-        """Leave the stream open."""
+        """Leave the output as it was found."""
 
 
-class TerminalOutput:
+class TerminalOutput(PlainOutput):
     """Coloured lines above a progress bar with the time that is left."""
 
     def __init__(self, console: Console, colours: Status) -> None:
@@ -94,11 +91,11 @@ class TerminalOutput:
         style: str = getattr(self._colours, status) if status else ""
         self._console.print(Text(line, style=style), soft_wrap=True)
 
-    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
+    def progress(self, step: StepEvent, done: int, total: int | None, label: str) -> None:
         """Move the bar."""
-        rate = f"{number(step, 'pairs_per_second'):5.1f} pairs/s"
+        rate = f"{step.number('pairs_per_second'):5.1f} pairs/s"
         counts = f"{done}/{total if total is not None else '?'}  {rate}  {label}"
-        epoch = f"Epoch {whole(step, 'epoch')}"
+        epoch = f"Epoch {step.epoch}"
         self._bar.update(self._task, description=epoch, completed=done, total=total, counts=counts)
 
     def close(self) -> None:
@@ -106,7 +103,7 @@ class TerminalOutput:
         self._bar.stop()
 
 
-class SurvivingOutput:
+class SurvivingOutput(PlainOutput):
     """An output that is left alone once it cannot be written: what follows a run goes on.
 
     Args:
@@ -114,15 +111,15 @@ class SurvivingOutput:
         on_lost: Told once, why they can go there no more.
     """
 
-    def __init__(self, output: Output, on_lost: Callable[[OSError], None]) -> None:
-        self._output: Output | None = output
+    def __init__(self, output: PlainOutput, on_lost: Callable[[OSError], None]) -> None:
+        self._output: PlainOutput | None = output
         self._on_lost = on_lost
 
     def line(self, line: str, status: str = "") -> None:
         """Show one line."""
         self._try(lambda output: output.line(line, status))
 
-    def progress(self, step: Event, done: int, total: int | None, label: str) -> None:
+    def progress(self, step: StepEvent, done: int, total: int | None, label: str) -> None:
         """Show how far the epoch is."""
         self._try(lambda output: output.progress(step, done, total, label))
 
@@ -130,7 +127,7 @@ class SurvivingOutput:
         """Leave the output as it was found."""
         self._try(lambda output: output.close())
 
-    def _try(self, use: Callable[[Output], None]) -> None:
+    def _try(self, use: Callable[[PlainOutput], None]) -> None:
         if self._output is None:
             return
         try:
@@ -145,7 +142,7 @@ class SurvivingOutput:
 class HeadlessReporter:
     """Turns the events of a run into lines."""
 
-    def __init__(self, config: TrainConfig, output: Output, planned: Callable[[], int | None]) -> None:
+    def __init__(self, config: TrainConfig, output: PlainOutput, planned: Callable[[], int | None]) -> None:
         """Prepare to report.
 
         Args:
@@ -158,26 +155,29 @@ class HeadlessReporter:
         self._planned = planned
         self._total: int | None = None
         self._pace = TimeLeft()
-        self._epoch: Event | None = None
-        self._validation: Event | None = None
+        self._epoch: EpochEvent | None = None
+        self._validation: ValidationEvent | None = None
         self._checkpoints: set[int] = set()
-        self._handlers: dict[str, Callable[[Event], None]] = {
-            "step": self._on_step,
-            "epoch": self._on_epoch,
-            "validation": self._on_validation,
-            "checkpoint": self._on_checkpoint,
-            "warning": self._on_warning,
-        }
 
     def handle(self, events: list[Event]) -> None:
         """Report what is new."""
         for event in events:
-            handler = self._handlers.get(event["type"])
-            if handler is not None:
-                handler(event)
-            elif (told := _life_line(event)) is not None:
-                self._settle()
-                self._output.line(told[0], told[1])
+            match event:
+                case StepEvent():
+                    self._on_step(event)
+                case EpochEvent():
+                    self._on_epoch(event)
+                case ValidationEvent():
+                    self._on_validation(event)
+                case CheckpointEvent():
+                    self._on_checkpoint(event)
+                case WarningEvent():
+                    self._output.line(f"Warning: {warning_line(event)}", "warning")
+                case _ if (told := _life_line(event)) is not None:
+                    self._settle()
+                    self._output.line(*told)
+                case _:
+                    pass
 
     def notice(self, line: str) -> None:
         """Show a line of the command itself."""
@@ -188,34 +188,34 @@ class HeadlessReporter:
         self._settle()
         self._output.close()
 
-    def _on_step(self, step: Event) -> None:
+    def _on_step(self, step: StepEvent) -> None:
         self._settle()
         if self._total is None:
             self._total = self._planned() or self._config.max_batches
-        done = whole(step, "batch") + 1
+        done = step.batch + 1
         self._pace.update(step)
         self._output.progress(step, done, self._total, self._time_left(step, done))
         few = self._total is not None and self._total < FEW_BATCHES
         if done % (10 if few else BATCHES_BETWEEN_LINES) == 0:
             self._output.line(batch_line(step))
 
-    def _time_left(self, step: Event, done: int) -> str:
+    def _time_left(self, step: StepEvent, done: int) -> str:
         if self._total is None:
             return f"eta {duration(math.nan)}"
-        epochs_after = max(self._config.epochs - whole(step, "epoch") - 1, 0)
+        epochs_after = max(self._config.epochs - step.epoch - 1, 0)
         rest = max(self._total - done, 0)
         return (
             f"eta epoch {duration(self._pace.remaining(rest))}"
             f"  run {duration(self._pace.remaining(rest + epochs_after * self._total))}"
         )
 
-    def _on_epoch(self, epoch: Event) -> None:
+    def _on_epoch(self, epoch: EpochEvent) -> None:
         """Hold the summary back until its validation is there, whichever comes first."""
         self._epoch = epoch
         if self._validation is not None or self._config.validate_on == "none":
             self._settle()
 
-    def _on_validation(self, validation: Event) -> None:
+    def _on_validation(self, validation: ValidationEvent) -> None:
         self._validation = validation
         if self._epoch is not None:
             self._settle()
@@ -226,26 +226,22 @@ class HeadlessReporter:
         if self._epoch is not None:
             lines = ["", *epoch_lines(self._epoch, self._validation), ""]
         elif self._validation is not None:
-            lines = [f"[Validation at step {whole(self._validation, 'step')}]"]
+            lines = [f"[Validation at step {self._validation.step}]"]
             lines += validation_lines(self._validation)
         self._epoch = self._validation = None
         for line in lines:
             self._output.line(line)
 
-    def _on_checkpoint(self, checkpoint: Event) -> None:
+    def _on_checkpoint(self, checkpoint: CheckpointEvent) -> None:
         """Report a checkpoint once, when it is on the disk or has failed."""
-        phase, identity = checkpoint.get("phase"), whole(checkpoint, "id")
-        if phase == "failed":
+        if checkpoint.phase == "failed":
             self._output.line(checkpoint_line(checkpoint), "error")
-        elif phase in ("saved", "verified") and identity not in self._checkpoints:
-            self._checkpoints.add(identity)
+        elif checkpoint.phase in ("saved", "verified") and checkpoint.id not in self._checkpoints:
+            self._checkpoints.add(checkpoint.id)
             self._output.line(checkpoint_line(checkpoint), "muted")
 
-    def _on_warning(self, warning: Event) -> None:
-        self._output.line(f"Warning: {warning_line(warning)}", "warning")
 
-
-def open_output(colours: Status, stream: TextIO | None = None) -> Output:
+def open_output(colours: Status, stream: TextIO | None = None) -> PlainOutput:
     """Return the output that fits the stream (standard output): with progress on a terminal, else plain."""
     from rich.console import Console
 
@@ -254,19 +250,19 @@ def open_output(colours: Status, stream: TextIO | None = None) -> Output:
     return TerminalOutput(console, colours) if console.is_terminal else PlainOutput(target)
 
 
-_STATUSES = {
-    "paused": "paused",
-    "unpaused": "running",
-    "command_rejected": "warning",
-    "run_finished": "finished",
+_STATUSES: dict[type[Event], str] = {
+    PausedEvent: "paused",
+    UnpausedEvent: "running",
+    CommandRejectedEvent: "warning",
+    RunFinishedEvent: "finished",
+    UnknownEvent: "muted",
 }
 """Of events that are not simply good."""
 
 
 def _life_line(event: Event) -> tuple[str, str] | None:
     """Return line and status of an event about the run's life, or None for one that says nothing here."""
-    kind = event["type"]
-    if kind == "command_applied":
+    if isinstance(event, CommandAppliedEvent):
         return "; ".join(applied_lines(event)), "good"
-    told = sentence(event, str(whole(event, "step")))
-    return None if told is None else (told, _STATUSES.get(kind, "good"))
+    told = sentence(event)
+    return None if told is None else (told, _STATUSES.get(type(event), "good"))

@@ -137,12 +137,10 @@ def _browse(found: Checkpoint, runs_dir: Path, theme: str | None) -> int:
     from arc_tui.ui.app import ended
     from arc_tui.ui.settings import load_settings
 
-    app = InspectApp(found, runs_dir, theme or load_settings().theme)
+    settings = load_settings()
+    app = InspectApp(found, runs_dir, theme or settings.theme, settings.keys)
     begin = app.run()
     code = ended(app, echo_error)
     if code or begin is None:
         return code
-    flags = {"resume": begin.run, "checkpoint": str(begin.checkpoint), "runs_dir": str(runs_dir)}
-    if begin.branch is not None:
-        flags["branch"] = begin.branch
-    return train_in_console(flags, None, theme)
+    return train_in_console(begin.flags() | {"runs_dir": str(runs_dir)}, None, theme)

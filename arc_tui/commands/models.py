@@ -12,13 +12,14 @@ from arc_core.run.directory import LATEST, open_run
 from arc_tui.commands.completion import checkpoint_ids, run_names
 from arc_tui.commands.options import RUNS_DIR, RunsDir
 from arc_tui.commands.output import relay
+from arc_tui.runs.engine import Program
 
 
 def fetch_lm(
     name: Annotated[str, typer.Argument(help="The language model to fetch, as --lm names it: smollm2.")],
 ) -> None:
     """Fetch a language model, so that --lm finds it. It is kept in the user's cache."""
-    raise typer.Exit(relay("arc_core.pipeline.fetch_lm", name))
+    raise typer.Exit(relay(Program.FETCHING.command(name)))
 
 
 def export_weights(
@@ -46,4 +47,4 @@ def export_weights(
     """Write what a run has learned as weights for solve and eval."""
     found = open_run(runs_dir, run)
     number = [] if checkpoint is None else [str(checkpoint)]
-    raise typer.Exit(relay("arc_core.pretraining.export", str(found.path), str(target), *number))
+    raise typer.Exit(relay(Program.EXPORTING.command(str(found.path), str(target), *number)))

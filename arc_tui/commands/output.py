@@ -183,13 +183,12 @@ def cannot_write(lost: OSError) -> str:
     return f"Standard output cannot be written: {lost.strerror}"
 
 
-def relay(module: str, *arguments: str) -> int:
-    """Run a module of ours in a process of its own and write what it writes; returns its exit code.
+def relay(command: Sequence[str]) -> int:
+    """Run a process and write what it writes; returns its exit code.
 
     Raises:
         OutputLost: If standard output cannot be written; the process has ended then.
     """
-    command: Sequence[str] = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as process:
         assert process.stdout is not None
         for line in process.stdout:

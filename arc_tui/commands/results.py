@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,9 +15,7 @@ from arc_tui.commands.output import echo_error, echo_facts, echo_json, print_row
 from arc_tui.runs.starting import has_terminal
 
 if TYPE_CHECKING:
-    from arc_tui.results.choice import Chosen
     from arc_tui.results.evaluations import EvalResults
-    from arc_tui.results.pair import ResultsPair
 
 
 def results(
@@ -52,10 +48,11 @@ def results(
     evals_dir: EvalsDir = EVALS_DIR,
 ) -> None:
     """Browse what one evaluation has solved, or two side by side."""
-    # Here, so that other commands need not wait for numpy.
+    # Here, so that completion need not wait for numpy.
     from arc_core.evaluation.folder import find_eval
-    from arc_tui.results import evaluations as files
-    from arc_tui.results.choice import EVERYTHING, SORTS, Chosen, checked
+    from arc_tui.results import facts, text
+    from arc_tui.results.choice import EVERYTHING, SORTS, Chosen, checked, chosen_tasks, size_rules
+    from arc_tui.results.evaluations import State, list_evals, open_results
     from arc_tui.results.pair import PairOutcome, ResultsPair
 
     names = evaluations or []
@@ -63,61 +60,35 @@ def results(
         raise ConfigError("Name one evaluation, or two to compare them.")
     if task is not None and len(names) != 1:
         raise ConfigError("--task goes with one evaluation.")
-    checked("--only", only, [EVERYTHING, *(PairOutcome if len(names) == 2 else files.State)])
+    checked("--only", only, [EVERYTHING, *(PairOutcome if len(names) == 2 else State)])
     checked("--sort", order, [*SORTS])
     choice = Chosen(only=only, size=size, order=order, reverse=reverse)
-    opened = [files.open_results(find_eval(name, evals_dir)) for name in names]
-    pair = ResultsPair(*opened) if len(opened) == 2 else None
+    opened = [open_results(find_eval(name, evals_dir)) for name in names]
     if task is not None:
         _show_task(opened[0], task, json=json)
-    elif json or plain or not has_terminal():
-        if pair is not None:
-            _show_pair(pair, choice, json=json)
-        elif opened:
-            _show_results(opened[0], choice, json=json)
-        else:
-            _show_evals(evals_dir, json=json)
-    else:
+        return
+    if not (json or plain) and has_terminal():
         from arc_tui.results.app import browse
 
         raise typer.Exit(browse(opened, evals_dir, choice, theme, echo_error))
-
-
-def _show_evals(evals_dir: Path, *, json: bool) -> None:
-    from arc_tui.results.evaluations import list_evals
-    from arc_tui.results.facts import eval_facts
-    from arc_tui.results.text import eval_lines
-
-    found = list_evals(evals_dir)
-    if not found and (reason := refusal(evals_dir)):
-        raise RunError(f"{printable(str(evals_dir))} cannot be looked at: {reason}.")
-    echo_facts(json, lambda: list(map(eval_facts, found)), lambda: eval_lines(found, str(evals_dir)))
-
-
-def _show_results(opened: EvalResults, choice: Chosen, *, json: bool) -> None:
-    from arc_tui.results.choice import chosen_tasks, size_rules
-    from arc_tui.results.facts import results_facts
-    from arc_tui.results.text import results_lines
-
-    _check_size(choice.size, size_rules(opened.tasks))
-    shown = chosen_tasks(opened.tasks, choice)
-    echo_facts(json, lambda: results_facts(opened, shown), lambda: results_lines(opened, shown))
-
-
-def _show_pair(pair: ResultsPair, choice: Chosen, *, json: bool) -> None:
-    from arc_tui.results.choice import chosen_tasks, size_rules
-    from arc_tui.results.facts import pair_facts
-    from arc_tui.results.text import pair_lines
-
-    _check_size(choice.size, size_rules([*pair.first.tasks, *pair.second.tasks]))
-    shown = chosen_tasks(pair.tasks, choice)
-    echo_facts(json, lambda: pair_facts(pair, shown), lambda: pair_lines(pair, shown))
-
-
-def _check_size(size: str, there: Sequence[str]) -> None:
-    from arc_tui.results.choice import EVERYTHING, checked
-
-    checked("--size", size, [EVERYTHING, *there])
+    if not opened:
+        found = list_evals(evals_dir)
+        if not found and (reason := refusal(evals_dir)):
+            raise RunError(f"{printable(str(evals_dir))} cannot be looked at: {reason}.")
+        echo_facts(
+            json,
+            lambda: [facts.eval_facts(one) for one in found],
+            lambda: text.eval_lines(found, str(evals_dir)),
+        )
+        return
+    checked("--size", size, [EVERYTHING, *size_rules([one for each in opened for one in each.tasks])])
+    if len(opened) == 2:
+        pair = ResultsPair(*opened)
+        both = chosen_tasks(pair.tasks, choice)
+        echo_facts(json, lambda: facts.pair_facts(pair, both), lambda: text.pair_lines(pair, both))
+    else:
+        [one], shown = opened, chosen_tasks(opened[0].tasks, choice)
+        echo_facts(json, lambda: facts.results_facts(one, shown), lambda: text.results_lines(one, shown))
 
 
 def _show_task(opened: EvalResults, task: str, *, json: bool) -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,8 @@ import typer
 
 from arc_core.base.errors import RunError
 from arc_core.base.text import printable
-from arc_core.run.events import Event, EventReader
+from arc_core.run.event_forms import Event
+from arc_core.run.events import EventReader
 from arc_tui.commands.options import (
     SECONDS_PER_TASK,
     Device,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from arc_tui.drawing.rows import Row
     from arc_tui.runs.evaluating import Command, Workers
     from arc_tui.solve.app import Poll
+    from arc_tui.ui.settings import Settings
 
 LEFT = 130
 """Exit code where the user has left before there were answers, as after Ctrl+C."""
@@ -123,14 +126,17 @@ def solve_task(
     from arc_core.evaluation.folder import EvalFolder
     from arc_tui.commands.evaluation import assign
     from arc_tui.runs.evaluating import Workers, follow, hand_out, watched_process
+    from arc_tui.ui.settings import load_settings
 
+    settings = load_settings() if has_terminal() and not as_json else None
     assignment = assign(asked, [found.task])
     with _scratch() as path:
         folder = EvalFolder(path / "solve")
         hand_out(folder, assignment, [found.task])
         with Workers(folder, 1, command or watched_process) as workers:
-            if has_terminal() and not as_json:
-                return _on_screen(found, folder, workers, theme, seen=bool(assignment.seen))
+            if settings is not None:
+                own = replace(settings, theme=theme or settings.theme)
+                return _on_screen(found, folder, workers, own, seen=bool(assignment.seen))
             follow(folder, workers, lambda answer, left: None)
         answer = folder.answer(found.task.id)
     place = {"dataset": found.dataset, "split": found.split, "seen": bool(assignment.seen)}
@@ -139,15 +145,15 @@ def solve_task(
 
 
 def _on_screen(
-    found: FoundTask, folder: EvalFolder, workers: Workers, theme: str | None, *, seen: bool
+    found: FoundTask, folder: EvalFolder, workers: Workers, settings: Settings, *, seen: bool
 ) -> int:
     from arc_tui.solve.app import SolveApp
     from arc_tui.ui.app import ended
-    from arc_tui.ui.settings import load_settings
 
     place = f"{printable(found.dataset, 60)} {found.split}"
     poll = _poll(found.task, folder, workers)
-    app = SolveApp(found.task, place, poll, theme or load_settings().theme, note=SEEN if seen else "")
+    note = SEEN if seen else ""
+    app = SolveApp(found.task, place, poll, settings.theme, settings.keys, note=note)
     answer = app.run()
     if app.problem is not None:
         raise app.problem

@@ -20,20 +20,20 @@ from arc_core.run.config import TrainConfig
 from arc_core.run.directory import (
     LATEST,
     RunDirectory,
+    config_of,
     is_alive,
     lock_holder,
     open_run,
     refuse_if_gone,
-    stored_config,
 )
-from arc_core.run.event_forms import lacks
-from arc_core.run.events import Event, EventReader, counting_events
-from arc_tui.commands.headless import HeadlessReporter, Output, PlainOutput
+from arc_core.run.event_forms import Event, StepEvent
+from arc_core.run.event_lines import content_of
+from arc_core.run.events import EventReader, counting_events
+from arc_tui.commands.headless import HeadlessReporter, PlainOutput
 from arc_tui.commands.options import RUNS_DIR, AsJson, Run, RunsDir
 from arc_tui.commands.output import echo_facts
-from arc_tui.runs import tail
-from arc_tui.runs.engine import last_lines
-from arc_tui.runs.fields import NOT_PART, number, size
+from arc_tui.runs import engine
+from arc_tui.runs.fields import NOT_PART, size
 from arc_tui.runs.listing import best_text, read_run
 from arc_tui.runs.starting import command_line, planned_batches
 from arc_tui.runs.state import Phase, RunState
@@ -77,9 +77,9 @@ def known_of(run: RunDirectory) -> tuple[dict[str, Any], RunState]:
         "epoch": state.epoch,
         "step": state.step,
         "total_steps": plan.get("total_steps") if isinstance(plan, dict) else None,
-        "last_step": state.last_step,
-        "last_validation": state.last_validation,
-        "best_validation": best.event if best else None,
+        "last_step": _content(state.last_step),
+        "last_validation": _content(state.last_validation),
+        "best_validation": _content(best.event if best else None),
         "last_checkpoint": dataclasses.asdict(state.last_checkpoint) if state.last_checkpoint else None,
         "settings": dict(state.settings),
         "warnings": [dataclasses.asdict(warning) for warning in state.warnings],
@@ -88,6 +88,10 @@ def known_of(run: RunDirectory) -> tuple[dict[str, Any], RunState]:
         "updated": state.updated,
     }
     return known, state
+
+
+def _content(event: Event | None) -> dict[str, object] | None:
+    return None if event is None else content_of(event)
 
 
 def status_lines(run: RunDirectory) -> list[str]:
@@ -118,7 +122,7 @@ def status_lines(run: RunDirectory) -> list[str]:
 
 def crash_lines(run: RunDirectory) -> list[str]:
     """Write why the training process of a run may have ended without a word, and how to go on."""
-    said = last_lines(run)
+    said = engine.last_lines(run)
     again = command_line(str(run.path.parent), "train", "--resume", run.name)
     return [
         "The training process ended without saying why"
@@ -139,21 +143,20 @@ def _step_lines(state: RunState) -> list[str]:
         f"Gradient norms: {_group(step, 'grad_norm', '.2e')}",
         f"Learning rates: {_group(step, 'learning_rate', 'g')}",
         f"Memory threshold: {_number(step, 'memory.threshold', '.4f')}",
-        f"Speed: {number(step, 'pairs_per_second'):.1f} pairs/s",
+        f"Speed: {step.number('pairs_per_second'):.1f} pairs/s",
     ]
 
 
-def _group(step: Event, name: str, form: str) -> str:
-    group: object = step.get(name)
-    names = cast("dict[str, object]", group) if isinstance(group, dict) else {}
-    known = [part for part in names if not lacks(step, f"{name}.{part}")]
+def _group(step: StepEvent, name: str, form: str) -> str:
+    names = step.group(name)
+    known = [part for part in names if not step.lacks(f"{name}.{part}")]
     if names and not known:
         return NOT_PART
-    return ", ".join(f"{part} {number(step, f'{name}.{part}'):{form}}" for part in known) or "-"
+    return ", ".join(f"{part} {step.number(f'{name}.{part}'):{form}}" for part in known) or "-"
 
 
-def _number(step: Event, name: str, form: str) -> str:
-    return NOT_PART if lacks(step, name) else f"{number(step, name):{form}}"
+def _number(step: StepEvent, name: str, form: str) -> str:
+    return NOT_PART if step.lacks(name) else f"{step.number(name):{form}}"
 
 
 def _checkpoint_text(state: RunState) -> str:
@@ -166,7 +169,7 @@ def _checkpoint_text(state: RunState) -> str:
     )
 
 
-def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
+def show_events(run: RunDirectory, output: PlainOutput, *, following: bool) -> None:
     """Show the events of a run as `train --headless` prints them.
 
     Args:
@@ -179,7 +182,7 @@ def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
     for event in counting_events(reader):
         reporter.handle([event])
     if following:
-        for batch in tail.follow(reader, lambda: not is_alive(run)):
+        for batch in engine.follow(reader, lambda: not is_alive(run)):
             reporter.handle(batch)
         refuse_if_gone(run)
     if reader.damaged:
@@ -192,7 +195,7 @@ def show_events(run: RunDirectory, output: Output, *, following: bool) -> None:
 
 def show_engine_log(
     run: RunDirectory,
-    output: Output,
+    output: PlainOutput,
     *,
     following: bool,
     wait: Callable[[float], None] = time.sleep,
@@ -219,15 +222,14 @@ def _log_lines(run: RunDirectory, following: bool, wait: Callable[[float], None]
                 refuse_if_gone(run)
                 break
             if not block:
-                wait(tail.POLL_SECONDS)
+                wait(engine.POLL_SECONDS)
     if rest:
         yield rest
 
 
 def _config(run: RunDirectory) -> TrainConfig:
     """Return the run's configuration, or the defaults if it is damaged: only spacing hangs on it."""
-    stored = stored_config(run.read())
     try:
-        return TrainConfig.from_mapping(stored)
+        return config_of(run)
     except ArcError:
         return TrainConfig()

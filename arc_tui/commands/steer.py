@@ -16,17 +16,27 @@ from arc_core.base.options import unknown_key
 from arc_core.run.commands import SETTABLE, send
 from arc_core.run.config import settings
 from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run, refuse_if_gone
-from arc_core.run.events import Event, EventReader, read_tail
+from arc_core.run.event_forms import (
+    CheckpointEvent,
+    CommandAppliedEvent,
+    Event,
+    ResumedEvent,
+    RunFinishedEvent,
+    RunStartedEvent,
+    StepEvent,
+    UnpausedEvent,
+    ValidationEvent,
+)
+from arc_core.run.events import EventReader, read_tail
 from arc_tui.commands.completion import changeable_settings
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, assigned
 from arc_tui.commands.output import echo
-from arc_tui.runs.fields import text, whole
+from arc_tui.runs.engine import follow
 from arc_tui.runs.listing import TAIL_BYTES
-from arc_tui.runs.sentences import applied_lines, sentence, validation_lines
+from arc_tui.runs.sentences import applied_lines, going_on, sentence, validation_lines
 from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import Phase, observed, reduce
 from arc_tui.runs.steering import Request, Requests, RequestStage
-from arc_tui.runs.tail import follow
 
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send the command and do not wait for its effect.")]
 
@@ -135,10 +145,10 @@ def _steer(
 
 def _await_start(run: RunDirectory, reader: EventReader, again: str) -> None:
     for event in _events(run, reader):
-        if event["type"] in ("run_started", "resumed", "step"):
+        if isinstance(event, RunStartedEvent | ResumedEvent | StepEvent):
             return
-        if event["type"] == "run_finished":
-            raise RunError(text(event, "reason"))
+        if isinstance(event, RunFinishedEvent):
+            raise RunError(event.reason)
     refuse_if_gone(run)
     raise RunError(f"The training process of {run.name} ended before it began. To start it again: {again}.")
 
@@ -182,16 +192,17 @@ def _lines(run: RunDirectory, moved: Request, event: Event) -> list[str]:
         raise RunError(f"Another command resumed {run.name} before it paused.")
     if moved.stage is RequestStage.FAILED:
         raise RunError(moved.note)
-    step = str(whole(event, "step"))
-    match event["type"]:
-        case "command_applied":
+    match event:
+        case CommandAppliedEvent():
             return applied_lines(event)
-        case "checkpoint":
+        case CheckpointEvent():
             return [moved.note] if moved.stage is RequestStage.DONE else []
-        case "validation":
-            return [f"[Validation at step {step}]", *validation_lines(event)]
+        case ValidationEvent():
+            return [f"[Validation at step {event.step}]", *validation_lines(event)]
+        case UnpausedEvent() | StepEvent():
+            return [going_on(event)]
         case _:
-            return [sentence(event, step) or f"Going on at step {step}"]
+            return [sentence(event) or moved.note]
 
 
 def _events(run: RunDirectory, reader: EventReader) -> Iterator[Event]:

@@ -13,7 +13,7 @@ import typer
 from arc_core.base.text import printable
 from arc_core.run.config import resolve, to_toml
 from arc_core.run.directory import gone_sentence, is_gone
-from arc_core.run.events import Event
+from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunStartedEvent
 from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
 from arc_tui.commands.options import Given, takes_options
 from arc_tui.commands.output import LOST, abandon, cannot_write, echo, echo_error
@@ -92,10 +92,10 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
         if not told_gone and is_gone(launch.run):
             told_gone = True
             reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
-        ending.extend(event for event in events if event["type"] == "run_finished")
-        if any(event["type"] in ("run_started", "resumed") for event in events):
+        ending.extend(event for event in events if isinstance(event, RunFinishedEvent))
+        if any(isinstance(event, RunStartedEvent | ResumedEvent) for event in events):
             reporter.notice(printable(str(plan_of(launch.run).get("summary", "The plan is not known."))))
-        reporter.handle([event for event in events if event["type"] != "run_finished"])
+        reporter.handle([event for event in events if not isinstance(event, RunFinishedEvent)])
 
     def on_stop_request(times: int) -> None:
         first = "Stopping: the run is saved first."

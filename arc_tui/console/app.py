@@ -7,10 +7,9 @@ never its own: the console may be left, killed or opened again at any time.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
@@ -23,13 +22,11 @@ from arc_tui.console.navigation import OpensScreens
 from arc_tui.console.options import Options
 from arc_tui.console.palette import ActionProvider
 from arc_tui.console.steering import MESSAGE_SECONDS
-from arc_tui.runs.engine import REFUSED_INPUT, last_lines
+from arc_tui.runs.engine import REFUSED_INPUT, Supervisor, cause, last_lines
 from arc_tui.runs.feed import Arrival, EventSource
 from arc_tui.runs.session import News, Session
-from arc_tui.runs.starting import command_line, prepare
+from arc_tui.runs.starting import Begin, command_line, prepare
 from arc_tui.runs.state import Phase
-from arc_tui.runs.supervisor import Supervisor, cause
-from arc_tui.ui.keys import Scope, by_key, keymap
 from arc_tui.ui.terminal import Terminal
 
 MACHINE_SECONDS = 2.0
@@ -84,12 +81,11 @@ class ConsoleApp(OpensScreens):
         self, run: RunDirectory, options: Options | None = None, supervisor: Supervisor | None = None
     ) -> None:
         self.options = options if options is not None else Options()
-        super().__init__(self.options.theme or self.options.settings.theme)
+        settings = self.options.settings
+        super().__init__(self.options.theme or settings.theme, settings.keys)
         self.refused = False
         self.supervisor = supervisor if supervisor is not None else Supervisor()
         self.session = self._session_of(run)
-        self.keys = keymap(self.options.settings.keys)
-        self._actions = by_key(Scope.APP, self.keys)
         self._source: EventSource | None = None
         self._generation = 0
         self._machine = Machine(run.path, self._trainer)
@@ -104,7 +100,6 @@ class ConsoleApp(OpensScreens):
         settings = self.options.settings
         self.main = MainScreen(
             self.session,
-            self.keys,
             self.options.runs_dir,
             read_only=self.options.read_only,
             grid_digits=settings.grid_digits or self.looks.colourless,
@@ -145,19 +140,18 @@ class ConsoleApp(OpensScreens):
         self.main.attach(session)
         self._start_source()
 
-    def start_again(self, run: RunDirectory, origin: Mapping[str, object] | None = None) -> None:
+    def start_again(self, run: RunDirectory, begin: Begin | None = None) -> None:
         """Start the training process of a run that has none, and show it.
 
         Args:
             run: The run.
-            origin: Options of `train` that say where it goes on, such as a checkpoint and the name of a
-                branch; None takes the newest checkpoint that verifies.
+            begin: Where it goes on; None takes the newest checkpoint that verifies.
 
         Raises:
             ArcError: If it cannot be resumed.
         """
-        flags = {"resume": run.name, "runs_dir": self.options.runs_dir, **(origin or {})}
-        launch = prepare(flags, None, [])
+        asked = {"resume": run.name} if begin is None else begin.flags()
+        launch = prepare({**asked, "runs_dir": self.options.runs_dir}, None, [])
         self.supervisor.start(launch.run)
         self.attach(launch.run)
 
@@ -303,20 +297,7 @@ class ConsoleApp(OpensScreens):
         if problem is not None:
             self.main.tell(f"▲ {problem}", "warning")
 
-    # Keys
-
-    def on_key(self, event: events.Key) -> None:
-        """Do what a key is for, on every screen but dialogs."""
-        action = self._actions.get(event.key)
-        if action is None or (isinstance(self.screen, ModalScreen) and not event.key.startswith("ctrl+")):
-            return
-        event.stop()
-        event.prevent_default()
-        self.call_next(self.run_action, action.call)
-
-    def action_detach(self) -> None:
-        """Leave the console; the run goes on."""
-        self.exit()
+    # Actions
 
     def tell(self, text: str, style: str = "muted", seconds: float | None = MESSAGE_SECONDS) -> None:
         """Show a message on the main screen."""

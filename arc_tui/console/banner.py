@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from textual.geometry import Size
 
@@ -11,7 +11,7 @@ from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row, fill, spread, width, wrap
 from arc_tui.runs.state import Phase, Warned
 from arc_tui.runs.view import RunView
-from arc_tui.ui.keys import shown
+from arc_tui.ui.keys import Keymap, shown
 from arc_tui.ui.rows_view import RowsView
 
 MOST_LINES = 3
@@ -29,9 +29,7 @@ class Banner(RowsView):
     def __init__(self) -> None:
         super().__init__(id="banner")
 
-    def show_view(
-        self, view: RunView, unseen: Sequence[Warned], keys: Mapping[str, Sequence[str]], screen: Size
-    ) -> bool:
+    def show_view(self, view: RunView, unseen: Sequence[Warned], keys: Keymap, screen: Size) -> bool:
         """Show what is to be told now.
 
         Args:
@@ -53,7 +51,7 @@ class Banner(RowsView):
 def banner_rows(
     view: RunView,
     unseen: Sequence[Warned],
-    keys: Mapping[str, Sequence[str]],
+    keys: Keymap,
     cells: int,
     most: int = MOST_LINES,
 ) -> list[Row]:
@@ -82,15 +80,13 @@ def banner_rows(
     return [[(text, row[0][1]) for text, _ in fill(row, cells)] for row in rows[:most]]
 
 
-def _paused(view: RunView, keys: Mapping[str, Sequence[str]]) -> str:
+def _paused(view: RunView, keys: Keymap) -> str:
     at = view.state.paused_at
     since = f" since {time.strftime('%H:%M:%S', time.localtime(at))}" if at is not None else ""
     return f"  ‖ PAUSED at step {view.state.step:,}{since}: {_key(keys, 'pause')} goes on"
 
 
-def _warnings(
-    unseen: Sequence[Warned], keys: Mapping[str, Sequence[str]], cells: int, most: int
-) -> list[Row]:
+def _warnings(unseen: Sequence[Warned], keys: Keymap, cells: int, most: int) -> list[Row]:
     """Write the newest unseen warning with its advice, and how many others there are."""
     if not unseen or most <= 0:
         return []
@@ -105,5 +101,5 @@ def _warnings(
     return [[("".join(text for text, _ in row), "banner.warning")] for row in rows]
 
 
-def _key(keys: Mapping[str, Sequence[str]], identity: str) -> str:
+def _key(keys: Keymap, identity: str) -> str:
     return shown(keys.get(identity, ())[:1]) or identity

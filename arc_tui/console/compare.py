@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
@@ -20,10 +19,10 @@ from arc_tui.runs.history import History
 from arc_tui.runs.listing import best_text
 from arc_tui.runs.state import RunState
 from arc_tui.runs.steps import NUMBERS
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart, ChartSeries
-from arc_tui.ui.keyed import KeyedScreen
-from arc_tui.ui.keys import Scope, by_key
 from arc_tui.ui.rows_view import RowsView, looks
+from arc_tui.ui.screen import SideScreen
 
 DRAWS_A_SECOND = 2
 SHOWN_NUMBERS = (
@@ -42,11 +41,10 @@ NOT_COMPARED = ("name", "runs_dir", "headless", "detach", "resume")
 DETAIL_LINES = 12
 
 
-class CompareRuns(KeyedScreen[None]):
+class CompareRuns(SideScreen[None]):
     """Follows two runs and draws them over each other.
 
     Args:
-        keys: Keys of every action.
         first: A run.
         second: Another.
     """
@@ -62,17 +60,15 @@ class CompareRuns(KeyedScreen[None]):
             self.place = place
             self.batch = batch
 
-    def __init__(self, keys: Mapping[str, Sequence[str]], first: RunDirectory, second: RunDirectory) -> None:
-        super().__init__(keys)
+    def __init__(self, first: RunDirectory, second: RunDirectory) -> None:
+        super().__init__()
         self._runs = (first, second)
         self._histories = (History(), History())
         self._states: list[RunState | None] = [None, None]
-        self._chart_actions = by_key(Scope.CHART, keys)
         self._configs = tuple(_config(run) for run in self._runs)
         self._number = 0
         self._log = False
         self._cursor: int | None = None
-        self._told: tuple[str, str] | None = None
         self._feeds = [Feed(run, self._hand_over(place)) for place, run in enumerate(self._runs)]
 
     def compose(self) -> ComposeResult:
@@ -86,8 +82,8 @@ class CompareRuns(KeyedScreen[None]):
         """Begin to read both runs."""
         for feed in self._feeds:
             feed.start()
-        self.set_interval(1 / DRAWS_A_SECOND, self._draw)
-        self._draw()
+        self.set_interval(1 / DRAWS_A_SECOND, self.redraw)
+        self.redraw()
 
     def on_unmount(self) -> None:
         """Read no more."""
@@ -108,14 +104,15 @@ class CompareRuns(KeyedScreen[None]):
         if batch.problem is not None:
             self.tell(f"✗ {batch.problem}", "error")
         if first:
-            self._draw()
+            self.redraw()
 
     @property
     def number_shown(self) -> str:
         """Dotted name of the number that the runs are compared by."""
         return SHOWN_NUMBERS[self._number]
 
-    def _draw(self) -> None:
+    def redraw(self) -> None:
+        """Draw chart and table."""
         name = self.number_shown
         curves = [
             (history, ChartSeries(name, printable(run.name, 30), line, raw))
@@ -128,7 +125,7 @@ class CompareRuns(KeyedScreen[None]):
 
     def _draw_details(self) -> None:
         view = self.query(".details").only_one(RowsView)
-        rows: list[Row] = [[self._told]] if self._told else []
+        rows: list[Row] = [self._told] if self._told else []
         rows += self._difference_rows(max(view.size.width, 40))
         rows = rows[: max(4, min(DETAIL_LINES, self.size.height // 3))]
         view.show(rows)
@@ -162,41 +159,32 @@ class CompareRuns(KeyedScreen[None]):
             if first.get(key) != second.get(key) and key not in NOT_COMPARED
         ]
 
-    # Keys
-
-    def on_key(self, event: events.Key) -> None:
-        """Do what a key is for; the chart's keys are heard too."""
-        action = self._chart_actions.get(event.key)
-        if action is not None:
-            event.stop()
-            event.prevent_default()
-            self.call_next(self.query_one(Chart).run_action, action.call)
+    # Actions
 
     @on(Chart.CursorMoved)
     def cursor_moved(self, message: Chart.CursorMoved) -> None:
         """Keep the cursor where the user has put it."""
         self._cursor = message.step
 
-    def action_compare_next(self) -> None:
+    def action_next(self) -> None:
         """Compare by the next number."""
         self._turn(1)
 
-    def action_compare_previous(self) -> None:
+    def action_previous(self) -> None:
         """Compare by the previous number."""
         self._turn(-1)
 
     def _turn(self, places: int) -> None:
         self._number = (self._number + places) % len(SHOWN_NUMBERS)
-        self._draw()
+        self.redraw()
 
-    def action_compare_log_scale(self) -> None:
+    def action_log_scale(self) -> None:
         """Draw on a logarithmic scale, or a linear one."""
         self._log = not self._log
-        self._draw()
+        self.redraw()
 
-    def tell(self, text: str, style: str = "muted") -> None:
-        """Show a message above the table."""
-        self._told = text, style
+    def show_told(self) -> None:
+        """Show the message above the table."""
         self._draw_details()
 
 

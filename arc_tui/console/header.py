@@ -6,7 +6,7 @@ from arc_core.base.text import printable
 from arc_tui.drawing.bars import progress_bar
 from arc_tui.drawing.rows import Row, Run, cut, spread, width
 from arc_tui.drawing.signs import PHASE_SIGNS
-from arc_tui.runs.fields import duration, whole
+from arc_tui.runs.fields import duration
 from arc_tui.runs.state import Phase
 from arc_tui.runs.view import RunView
 from arc_tui.ui.rows_view import RowsView
@@ -89,7 +89,7 @@ def _place(view: RunView) -> Row:
 def _progress(view: RunView, cells: int) -> Row:
     step = view.state.last_step
     batches, total, epochs = view.facts.batches_per_epoch, view.facts.total_steps, view.facts.epochs
-    done = whole(step, "batch") + 1 if step is not None else 0
+    done = step.batch + 1 if step is not None else 0
     of_batches = f"{done:,}/{batches:,}" if batches else f"{done:,}"
     of_epochs = f"{view.state.epoch + 1:,}/{epochs:,}" if epochs else f"{view.state.epoch + 1:,}"
     of_total = f"{view.state.step:,}/{total:,}" if total else f"{view.state.step:,}"

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 
 from arc_core.base.text import printable
-from arc_core.run.events import Event
+from arc_core.run.event_forms import StepEvent
 from arc_tui.drawing.rows import Row, Run, fill, padded, wrap
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.checkpoints import SavedState, Standing
-from arc_tui.runs.fields import number, size
+from arc_tui.runs.fields import size
 from arc_tui.runs.listing import best_text
 from arc_tui.runs.state import RunState
 
@@ -90,8 +90,7 @@ def description(state: RunState, cells: int) -> list[Row]:
         state: The run.
         cells: Width of the rows.
     """
-    step = state.last_step or {}
-    loss, reward = _figure(step, "loss.combined"), _figure(step, "reward.total")
+    loss, reward = (_figure(state.last_step, name) for name in ("loss.combined", "reward.total"))
     saved = state.last_checkpoint
     checkpoint = f"{saved.id:05d} of step {saved.step:,}" if saved is not None else "none"
     reason = f", {printable(state.reason, 120)}" if state.reason else ""
@@ -110,6 +109,6 @@ def description(state: RunState, cells: int) -> list[Row]:
     return [[(printable(text), style) for text, style in row] for row in rows]
 
 
-def _figure(step: Event, name: str) -> str:
-    value = number(step, name)
+def _figure(step: StepEvent | None, name: str) -> str:
+    value = step.number(name) if step is not None else math.nan
     return f"{value:.4f}" if math.isfinite(value) else "-"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
-from textual.widgets import Input
 
 from arc_tui.console.banner import Banner
-from arc_tui.console.footer import Footer
 from arc_tui.console.header import RunHeader
 from arc_tui.console.machine import MachineSample
 from arc_tui.console.panels.chart_panel import ChartPanel
@@ -21,8 +17,9 @@ from arc_tui.console.panels.machine import MachinePanel
 from arc_tui.console.panels.panel import Panel
 from arc_tui.console.steering import SteersRun
 from arc_tui.runs.session import Session
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart
-from arc_tui.ui.keys import Scope, by_key
+from arc_tui.ui.screen import KeyLine
 
 
 class MainScreen(SteersRun):
@@ -30,13 +27,13 @@ class MainScreen(SteersRun):
 
     Args:
         session: The run that is shown.
-        keys: Keys of every action.
         runs_dir: The folder of runs as the user gave it.
         read_only: Whether nothing may be asked of the run.
         grid_digits: Whether cells have their digits at first.
         log_scale: Whether charts are logarithmic at first.
     """
 
+    SCOPE = Scope.MAIN
     DEFAULT_CSS = """
     MainScreen {
         layout: vertical; overflow: hidden; background: $surface-background; color: $surface-text;
@@ -49,16 +46,13 @@ class MainScreen(SteersRun):
     def __init__(
         self,
         session: Session,
-        keys: Mapping[str, Sequence[str]],
         runs_dir: str,
         *,
         read_only: bool = False,
         grid_digits: bool = False,
         log_scale: bool = False,
     ) -> None:
-        super().__init__(session, keys, runs_dir, read_only=read_only)
-        self._actions = by_key(Scope.MAIN, keys)
-        self._chart_actions = by_key(Scope.CHART, keys)
+        super().__init__(session, runs_dir, read_only=read_only)
         self._grid_digits = grid_digits
         self._log_scale = log_scale
 
@@ -67,7 +61,7 @@ class MainScreen(SteersRun):
         yield RunHeader()
         yield Banner()
         yield Panels()
-        yield Footer()
+        yield KeyLine(id="footer")
 
     def on_mount(self) -> None:
         """Begin with the loss."""
@@ -124,33 +118,6 @@ class MainScreen(SteersRun):
             panel.take(sample)
             self._panels.stale(MACHINE)
 
-    # Keys
-
-    def on_key(self, event: events.Key) -> None:
-        """Do what a key is for."""
-        if isinstance(self.focused, Input) and event.key != "escape":
-            return
-        action = self._actions.get(event.key)
-        on_chart = self._chart_actions.get(event.key)
-        if on_chart is not None and isinstance(self.focused, Chart):
-            event.stop()
-            event.prevent_default()
-            self.call_next(self.focused.run_action, on_chart.call)
-        elif action is not None:
-            event.stop()
-            event.prevent_default()
-            self.call_next(self.run_action, action.call)
-        elif event.key in ("tab", "shift+tab"):
-            event.stop()
-            event.prevent_default()
-            self._panels.next_panel(1 if event.key == "tab" else -1)
-            self.redraw()
-
-    @on(Footer.Chosen)
-    async def run_chosen(self, message: Footer.Chosen) -> None:
-        """Do what was clicked in the footer."""
-        await self.run_action(message.action.call)
-
     @on(Chart.CursorMoved)
     def follow_cursor(self, message: Chart.CursorMoved) -> None:
         """Let the grids and the other charts follow the cursor of one."""
@@ -169,6 +136,11 @@ class MainScreen(SteersRun):
     def action_panel(self, digit: int) -> None:
         """Show and focus a panel."""
         self._panels.choose(digit)
+        self.redraw()
+
+    def action_turn_panel(self, by: int) -> None:
+        """Go to the next panel, or to the one before."""
+        self._panels.next_panel(by)
         self.redraw()
 
     def action_enlarge(self) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on
 from textual.app import SuspendNotSupported
@@ -16,10 +15,12 @@ from arc_core.run.directory import RunDirectory, gone_sentence, open_run
 from arc_tui.console.main import MainScreen
 from arc_tui.console.options import Options
 from arc_tui.console.runs import RunChoice, RunsScreen, Wanted
-from arc_tui.console.timeline import TimelineChoice, TimelineScreen
+from arc_tui.console.timeline import TimelineScreen
+from arc_tui.runs.engine import Program
 from arc_tui.runs.session import Session
+from arc_tui.runs.starting import Begin
+from arc_tui.ui.actions import CONSOLE, Scope
 from arc_tui.ui.app import BaseApp
-from arc_tui.ui.help import HelpScreen
 
 
 class OpensScreens(BaseApp[None]):
@@ -27,13 +28,12 @@ class OpensScreens(BaseApp[None]):
 
     Attributes:
         options: What the console is opened with.
-        keys: Keys of every action.
         session: The run that is shown.
         main: The main screen.
     """
 
+    PLACES: ClassVar[tuple[Scope, ...]] = CONSOLE
     options: Options
-    keys: Mapping[str, Sequence[str]]
     session: Session
     main: MainScreen
 
@@ -42,14 +42,13 @@ class OpensScreens(BaseApp[None]):
         """Show another run."""
 
     @abstractmethod
-    def start_again(self, run: RunDirectory, origin: Mapping[str, object] | None = None) -> None:
+    def start_again(self, run: RunDirectory, begin: Begin | None = None) -> None:
         """Start the training process of a run that has none, and show it."""
 
     def action_runs(self) -> None:
         """Browse the runs of the folder."""
-        screen = RunsScreen(
-            self.keys, self.options.runs_dir, self.session.run.name, read_only=self.options.read_only
-        )
+        options = self.options
+        screen = RunsScreen(options.runs_dir, self.session.run.name, read_only=options.read_only)
         self.push_screen(screen, self._run_chosen)
 
     def _run_chosen(self, choice: RunChoice | None) -> None:
@@ -69,19 +68,15 @@ class OpensScreens(BaseApp[None]):
         session = self.session
         if self._tell_gone():
             return
-        screen = TimelineScreen(
-            self.keys, session.run, session.view, read_only=self.options.read_only or session.replay
-        )
+        read_only = self.options.read_only or session.replay
+        screen = TimelineScreen(session.run, session.view, read_only=read_only)
         self.push_screen(screen, self._checkpoint_chosen)
 
-    def _checkpoint_chosen(self, choice: TimelineChoice | None) -> None:
-        if choice is None or self._tell_gone():
+    def _checkpoint_chosen(self, begin: Begin | None) -> None:
+        if begin is None or self._tell_gone():
             return
-        origin: dict[str, object] = {"checkpoint": str(choice.checkpoint)}
-        if choice.name is not None:
-            origin["branch"] = choice.name
         try:
-            self.start_again(self.session.run, origin)
+            self.start_again(self.session.run, begin)
         except ArcError as error:
             self.main.tell(f"✗ {error}", "error", None)
 
@@ -91,7 +86,7 @@ class OpensScreens(BaseApp[None]):
         run = self.session.run
         if self._tell_gone():
             return
-        command = [sys.executable, "-m", "arc_tui.cli", "inspect", "checkpoint", run.name]
+        command = Program.COMMANDS.command("inspect", "checkpoint", run.name)
         command += ["--checkpoint", str(message.checkpoint), "--runs-dir", str(run.path.parent)]
         if self.options.theme is not None:
             command += ["--theme", self.options.theme]
@@ -106,7 +101,3 @@ class OpensScreens(BaseApp[None]):
         if self.session.gone:
             self.main.tell(f"✗ {gone_sentence(self.session.run)}", "error")
         return self.session.gone
-
-    def action_help(self) -> None:
-        """Show all keys."""
-        self.push_screen(HelpScreen(self.keys))

@@ -7,7 +7,8 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from arc_tui.ui.keys import ACTIONS, Action, Scope
+from arc_tui.ui.actions import ACTIONS, Action, Scope
+from arc_tui.ui.screen import KeyedScreen, perform
 
 
 class ActionProvider(Provider):
@@ -28,13 +29,14 @@ class ActionProvider(Provider):
                 yield Hit(score, highlighted, partial(self._run, action), help=_group(action))
 
     def _offered(self) -> list[Action]:
-        """Return what can be called from this screen: not the palette itself, and not a chart's own keys."""
-        here = (Scope.APP, getattr(self.screen, "SCOPE", Scope.MAIN))
-        return [action for action in ACTIONS if action.scope in here and action.id != "palette"]
+        """Return what can be called from this screen but the palette; from a dialog, what the app does."""
+        screen = self.screen
+        here = screen.SCOPE if isinstance(screen, KeyedScreen) else Scope.CONSOLE
+        offered = [action for action in ACTIONS if here in action.places and action.id != "palette"]
+        return offered if here is not Scope.CONSOLE else [action for action in offered if action.of_app]
 
     async def _run(self, action: Action) -> None:
-        screen = self.screen
-        await screen.run_action(action.call)
+        await perform(action, self.screen)
 
 
 def _group(action: Action) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -26,10 +26,10 @@ from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
 from arc_tui.runs.state import Phase, RunState, ValidationResult
-from arc_tui.ui.keyed import KeyedScreen
-from arc_tui.ui.keys import Scope
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
+from arc_tui.ui.screen import SideScreen
 
 RELOAD_SECONDS = 3.0
 COMPARED = 2
@@ -62,11 +62,10 @@ class RunChoice:
     name: str
 
 
-class RunsScreen(KeyedScreen[RunChoice]):
+class RunsScreen(SideScreen[RunChoice]):
     """Lists runs; ends with what was chosen, or None.
 
     Args:
-        keys: Keys of every action.
         runs_dir: The folder of runs.
         current: Name of the run that the console shows.
         read_only: Whether nothing may be asked of a run.
@@ -98,10 +97,8 @@ class RunsScreen(KeyedScreen[RunChoice]):
             self.state = state
             self.problem = problem
 
-    def __init__(
-        self, keys: Mapping[str, Sequence[str]], runs_dir: str, current: str, *, read_only: bool = False
-    ) -> None:
-        super().__init__(keys, read_only=read_only)
+    def __init__(self, runs_dir: str, current: str, *, read_only: bool = False) -> None:
+        super().__init__(read_only=read_only)
         self._runs_dir = runs_dir
         self._current = current
         self._lister = RunLister(Path(runs_dir))
@@ -112,7 +109,6 @@ class RunsScreen(KeyedScreen[RunChoice]):
         self._state: RunState | None = None
         self.described: str | None = None
         """Name of the run whose details are shown; None while they are being read."""
-        self._told: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
         """Make the parts."""
@@ -124,14 +120,9 @@ class RunsScreen(KeyedScreen[RunChoice]):
 
     def on_mount(self) -> None:
         """Read the folder, now and then again."""
-        self.query_one(Input).display = False
         self.query_one(RowsView).show([[(f" Runs in {printable(self._runs_dir)}", "title")]])
         self.reload()
         self.set_interval(RELOAD_SECONDS, self.reload)
-
-    def on_resize(self) -> None:
-        """Draw for the new width."""
-        self.call_after_refresh(self._draw)
 
     def reload(self) -> None:
         """Read the folder on a thread of its own."""
@@ -152,7 +143,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         first = not self._runs
         self._runs = message.runs
         wanted = before.name if before is not None else self._current
-        self._draw(wanted)
+        self.redraw(wanted)
         if first:
             self._describe()
 
@@ -167,7 +158,8 @@ class RunsScreen(KeyedScreen[RunChoice]):
         at = self.query_one(LazyList).cursor
         return self._shown[at] if at is not None and at < len(self._shown) else None
 
-    def _draw(self, wanted: str | None = None) -> None:
+    def redraw(self, wanted: str | None = None) -> None:
+        """Draw list and details; `wanted` is the run to be chosen, None stays at the row."""
         word = self._word.casefold()
         self._shown = [run for run in self._runs if word in run.name.casefold()]
         names = [run.name for run in self._shown]
@@ -203,7 +195,8 @@ class RunsScreen(KeyedScreen[RunChoice]):
     @on(LazyList.Chosen)
     def describe_chosen(self) -> None:
         """Read what there is to know of the chosen run."""
-        self._state = self._told = self.described = None
+        self._state = self.described = None
+        self._told = []
         self._draw_details()
         self._describe()
 
@@ -227,13 +220,13 @@ class RunsScreen(KeyedScreen[RunChoice]):
         if self.chosen is not None and self.chosen.name == message.name:
             self._state, self.described = message.state, message.name
             if message.problem is not None:
-                self._told = message.problem, "error"
+                self._told = [(message.problem, "error")]
             self._draw_details()
 
     def _draw_details(self) -> None:
         view = self.query(".details").only_one(RowsView)
         cells = max(view.size.width, 40)
-        rows: list[Row] = [[(self._told[0], self._told[1])]] if self._told else []
+        rows: list[Row] = [self._told] if self._told else []
         chosen = self.chosen
         if chosen is not None and self._state is not None:
             rows += description(self._state, cells)
@@ -242,9 +235,9 @@ class RunsScreen(KeyedScreen[RunChoice]):
         rows = rows[:DETAIL_LINES]
         view.show(rows)
 
-    # Keys
+    # Actions
 
-    def action_runs_attach(self) -> None:
+    def action_attach(self) -> None:
         """Show the chosen run."""
         self._choose(Wanted.ATTACH)
 
@@ -253,7 +246,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         """Show the run that was clicked twice."""
         self._choose(Wanted.ATTACH)
 
-    def action_runs_go_on(self) -> None:
+    def action_go_on(self) -> None:
         """Start a run again that has no process, once it is confirmed."""
         chosen = self.chosen
         if chosen is None or chosen.problem is not None or not self.may_steer():
@@ -280,7 +273,7 @@ class RunsScreen(KeyedScreen[RunChoice]):
         else:
             self.dismiss(RunChoice(wanted, chosen.name))
 
-    def action_runs_mark(self) -> None:
+    def action_mark(self) -> None:
         """Mark the chosen run for comparison, or take the mark off; the oldest mark makes way."""
         chosen = self.chosen
         if chosen is None or chosen.problem is not None:
@@ -289,9 +282,9 @@ class RunsScreen(KeyedScreen[RunChoice]):
             self._marked.remove(chosen.name)
         else:
             self._marked = [*self._marked, chosen.name][-COMPARED:]
-        self._draw()
+        self.redraw()
 
-    def action_runs_compare(self) -> None:
+    def action_compare(self) -> None:
         """Compare the marked runs, or the chosen one with the one that the console shows."""
         names = list(self._marked)
         for name in (self._current, self.chosen.name if self.chosen is not None else None):
@@ -308,39 +301,21 @@ class RunsScreen(KeyedScreen[RunChoice]):
             self._compare(runs)
 
     def _compare(self, runs: Sequence[RunDirectory]) -> None:
-        self.app.push_screen(CompareRuns(self.keys, runs[0], runs[1]))
+        self.app.push_screen(CompareRuns(runs[0], runs[1]))
 
-    def action_runs_filter(self) -> None:
+    def action_filter(self) -> None:
         """Show only runs whose name holds a word."""
-        field = self.query_one(Input)
-        field.display = True
-        field.focus()
+        self.open_field()
 
     @on(Input.Changed)
     def filter_changed(self, message: Input.Changed) -> None:
         """Filter while the word is typed."""
         chosen = self.chosen
         self._word = message.value
-        self._draw(chosen.name if chosen is not None else None)
+        self.redraw(chosen.name if chosen is not None else None)
 
-    @on(Input.Submitted)
-    def filter_done(self) -> None:
-        """Go back to the list, which stays filtered."""
-        self.query_one(LazyList).focus()
-
-    def action_leave(self) -> None:
-        """Leave the filter first, then the screen."""
-        field = self.query_one(Input)
-        if field.display:
-            field.value = ""
-            field.display = False
-            self.query_one(LazyList).focus()
-        else:
-            self.dismiss(None)
-
-    def tell(self, text: str, style: str = "muted") -> None:
-        """Show a message above the details."""
-        self._told = text, style
+    def show_told(self) -> None:
+        """Show the message above the details."""
         self._draw_details()
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 
 from textual.message import Message
-from textual.screen import Screen
 
 from arc_core.base.errors import ArcError
 from arc_core.run.directory import gone_sentence
 from arc_tui.console.banner import Banner
 from arc_tui.console.dialogs import EditScreen, confirm_start, confirm_stop
-from arc_tui.console.footer import Footer
 from arc_tui.console.header import RunHeader
 from arc_tui.runs.session import Session
 from arc_tui.runs.state import Phase
 from arc_tui.runs.steering import Request, RequestStage
+from arc_tui.runs.view import RunView
+from arc_tui.ui.actions import ACTIONS, Action, Scope
+from arc_tui.ui.screen import KeyedScreen, KeyLine
 
 MESSAGE_SECONDS = 12.0
 """How long what came of a request is shown."""
@@ -24,12 +26,11 @@ _STYLES = {RequestStage.REJECTED: "warning", RequestStage.FAILED: "error", Reque
 _SIGNS = {RequestStage.REJECTED: "▲ ", RequestStage.FAILED: "✗ ", RequestStage.DONE: "✓ "}
 
 
-class SteersRun(Screen[None]):
-    """A screen with header, banner and footer that steers a run.
+class SteersRun(KeyedScreen[None]):
+    """A screen with header, banner and keys that steers a run.
 
     Args:
         session: The run.
-        keys: Keys of every action.
         runs_dir: The folder of runs as the user gave it.
         read_only: Whether nothing may be asked of the run.
     """
@@ -37,12 +38,9 @@ class SteersRun(Screen[None]):
     class StartAgain(Message):
         """The user wants a process for a run that has none."""
 
-    def __init__(
-        self, session: Session, keys: Mapping[str, Sequence[str]], runs_dir: str, *, read_only: bool
-    ) -> None:
+    def __init__(self, session: Session, runs_dir: str, *, read_only: bool) -> None:
         super().__init__()
         self.session = session
-        self._keys = keys
         self._runs_dir = runs_dir
         self._read_only = read_only
         self.cursor: int | None = None
@@ -54,7 +52,7 @@ class SteersRun(Screen[None]):
         return self.is_mounted and self.app.is_running
 
     def redraw_state(self) -> bool:
-        """Draw header, banner and footer at once: a key press is answered without waiting for the panels.
+        """Draw header, banner and keys at once: a key press is answered without waiting for the panels.
 
         Returns:
             Whether the banner now takes another number of lines, so that the panels have other places.
@@ -63,8 +61,8 @@ class SteersRun(Screen[None]):
             return False
         view = self.session.view(self.cursor)
         self.query_one(RunHeader).show_view(view)
-        self.query_one(Footer).show_view(view, self._keys, read_only=self._read_only or view.gone)
-        return self.query_one(Banner).show_view(view, self.session.unseen, self._keys, self.size)
+        self.query_one(KeyLine).offer(offered(view, read_only=self._read_only or view.gone))
+        return self.query_one(Banner).show_view(view, self.session.unseen, self.keys, self.size)
 
     def tell(self, text: str, style: str = "accent", seconds: float | None = MESSAGE_SECONDS) -> None:
         """Show a message in the header for a while; None until the next one."""
@@ -157,3 +155,19 @@ class SteersRun(Screen[None]):
             return
         self.tell_request(request)
         self.redraw_state()
+
+
+def offered(view: RunView, *, read_only: bool) -> list[Action]:
+    """Return the actions whose keys stand at the foot of the main screen.
+
+    Args:
+        view: The run.
+        read_only: Whether actions that steer are left out.
+    """
+    here = [action for action in ACTIONS if Scope.MAIN in action.places and action.footer is not None]
+    if read_only or view.replay or view.phase is Phase.FINISHED:
+        return [action for action in here if not action.steers]
+    pause = "go on" if view.phase in (Phase.PAUSED, Phase.PAUSING) else "pause"
+    if view.state.ended:
+        here, pause = [a for a in here if a.id == "pause" or not a.steers], "start again"
+    return [replace(action, label=pause) if action.id == "pause" else action for action in here]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 from textual.widgets import Input
@@ -22,45 +20,23 @@ from arc_tui.drawing.rows import Row
 from arc_tui.runs.checkpoints import SavedState, Standing, best_id, list_saved, verified
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
+from arc_tui.runs.starting import Begin
 from arc_tui.runs.view import RunView
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart, ChartSeries
 from arc_tui.ui.dialog import ConfirmScreen
-from arc_tui.ui.keyed import KeyedScreen
-from arc_tui.ui.keys import Scope, by_key
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView, looks
+from arc_tui.ui.screen import SideScreen
 
 REFRESH_SECONDS = 1.0
 _KINDS = (MarkKind.CHECKPOINT, MarkKind.CHECKPOINT_FAILED)
 
 
-class Origin(enum.Enum):
-    """What is to begin at a checkpoint."""
-
-    RESUME = "resume"
-    BRANCH = "branch"
-
-
-@dataclass(frozen=True)
-class TimelineChoice:
-    """What was chosen on the screen.
-
-    Attributes:
-        origin: What is to begin.
-        checkpoint: Id of the checkpoint that it begins at.
-        name: Name of the new run; None where the run itself goes on.
-    """
-
-    origin: Origin
-    checkpoint: int
-    name: str | None = None
-
-
-class TimelineScreen(KeyedScreen[TimelineChoice]):
-    """Shows the checkpoints of a run; ends with what was chosen, or None.
+class TimelineScreen(SideScreen[Begin]):
+    """Shows the checkpoints of a run; ends with the training that is to begin, or None.
 
     Args:
-        keys: Keys of every action.
         run: The run.
         view: Tells how the run stands.
         read_only: Whether nothing may be asked of it.
@@ -96,24 +72,15 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
             self.text = text
             self.style = style
 
-    def __init__(
-        self,
-        keys: Mapping[str, Sequence[str]],
-        run: RunDirectory,
-        view: Callable[[], RunView],
-        *,
-        read_only: bool = False,
-    ) -> None:
-        super().__init__(keys, read_only=read_only)
+    def __init__(self, run: RunDirectory, view: Callable[[], RunView], *, read_only: bool = False) -> None:
+        super().__init__(read_only=read_only)
         self._run = run
         self._view = view
-        self._chart_actions = by_key(Scope.CHART, keys)
         self._saved: list[SavedState] = []
         self._best: int | None = None
         self._log = False
         self._cursor: int | None = None
         self._seen_marks: object = None
-        self._told: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
         """Make the parts."""
@@ -126,14 +93,9 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
 
     def on_mount(self) -> None:
         """Read the folder, and look again for new ones."""
-        self.query_one(Input).display = False
         self.query_one(RowsView).show([[(f" Checkpoints of {printable(self._run.name)}", "title")]])
         self.refresh_view()
         self.set_interval(REFRESH_SECONDS, self.refresh_view)
-
-    def on_resize(self) -> None:
-        """Draw for the new width."""
-        self.call_after_refresh(self._draw)
 
     def refresh_view(self) -> None:
         """Draw what has changed; the folder is only read if the log tells of another checkpoint."""
@@ -161,7 +123,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         self._saved, self._best = message.saved, message.best
         steps = [(saved.step, saved.id) for saved in self._saved]
         kept = (before.step, before.id) if before is not None else None
-        self._draw(steps.index(kept) if kept in steps else len(steps) - 1)
+        self.redraw(steps.index(kept) if kept in steps else len(steps) - 1)
 
     @property
     def chosen(self) -> SavedState | None:
@@ -169,7 +131,8 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         at = self.query_one(LazyList).cursor
         return self._saved[at] if at is not None and at < len(self._saved) else None
 
-    def _draw(self, cursor: int | None = None) -> None:
+    def redraw(self, cursor: int | None = None) -> None:
+        """Draw everything; `cursor` is the row to be chosen, None stays at the one that is."""
         self.query_one(LazyList).show(len(self._saved), self._row, heading=checkpoint_heading, cursor=cursor)
         self._draw_chart()
         self._draw_details()
@@ -192,21 +155,21 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
                 best = f"{chosen.best_exact} exact, {chosen.best_cells:.4f} of cells"
                 rows.append([("best validation by then ", "muted"), (best, "text")])
             rows.append([(printable(str(chosen.path), 200), "muted")])
-        if self._told is not None:
-            rows.append([self._told])
+        if self._told:
+            rows.append(self._told)
         view.show(rows)
 
     @on(LazyList.Chosen)
     def choose(self) -> None:
         """Put the chart's cursor at the chosen checkpoint."""
-        self._cursor, self._told = None, None
+        self._cursor, self._told = None, []
         self._draw_chart()
         self._draw_details()
 
     @on(LazyList.Opened)
     def opened(self) -> None:
         """Open the checkpoint that was clicked twice."""
-        self.action_timeline_open()
+        self.action_open()
 
     @on(Chart.CursorMoved)
     def cursor_moved(self, message: Chart.CursorMoved) -> None:
@@ -219,22 +182,14 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         self._cursor = step
         self._draw_chart()
 
-    # Keys
+    # Actions
 
-    def on_key(self, event: events.Key) -> None:
-        """Do what a key is for; the chart's keys move its cursor whatever has the focus."""
-        action = self._chart_actions.get(event.key)
-        if action is not None and not isinstance(self.focused, Input):
-            event.stop()
-            event.prevent_default()
-            self.call_next(self.query_one(Chart).run_action, action.call)
-
-    def action_timeline_log_scale(self) -> None:
+    def action_log_scale(self) -> None:
         """Draw on a logarithmic scale, or a linear one."""
         self._log = not self._log
         self._draw_chart()
 
-    def action_timeline_open(self) -> None:
+    def action_open(self) -> None:
         """Ask for the browser on the chosen checkpoint."""
         if (path := self._path()) is not None:
             self.post_message(self.BrowserWanted(checkpoint_id(path)))
@@ -247,7 +202,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
             return None
         return chosen.path
 
-    def action_timeline_verify(self) -> None:
+    def action_verify(self) -> None:
         """Hold the files of the chosen checkpoint against its manifest, on a thread."""
         path = self._path()
         if path is None:
@@ -267,7 +222,7 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
         """Show what was found out."""
         self.tell(message.text, message.style)
 
-    def action_timeline_resume(self) -> None:
+    def action_resume(self) -> None:
         """Go on with the run from the chosen checkpoint, once it is confirmed."""
         chosen = self._usable()
         if chosen is None:
@@ -285,31 +240,29 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
             ],
             "goes on from it",
         )
-        self.app.push_screen(question, lambda yes: self._begin(Origin.RESUME, None) if yes else None)
+        self.app.push_screen(question, lambda yes: self._begin(None) if yes else None)
 
-    def action_timeline_branch(self) -> None:
+    def action_branch(self) -> None:
         """Ask for the name of a new run that begins at the chosen checkpoint."""
         chosen = self._usable()
         if chosen is not None:
-            field = self.query_one(Input)
-            field.display = True
-            field.value = f"{self._run.name}-{chosen.step}"
-            field.focus()
+            self.open_field(f"{self._run.name}-{chosen.step}")
 
     @on(Input.Submitted)
     def branch_named(self, message: Input.Submitted) -> None:
-        """Begin the new run if its name is allowed."""
+        """Begin the new run if its name is allowed, else stay in the field."""
+        message.prevent_default()
         try:
             check_name(message.value)
         except ArcError as error:
             self.tell(f"▲ {error}", "warning")
             return
-        self._begin(Origin.BRANCH, message.value)
+        self._begin(message.value)
 
-    def _begin(self, origin: Origin, name: str | None) -> None:
+    def _begin(self, branch: str | None) -> None:
         chosen = self._usable()
         if chosen is not None and chosen.id is not None:
-            self.dismiss(TimelineChoice(origin, chosen.id, name))
+            self.dismiss(Begin(self._run.name, chosen.id, branch))
 
     def _usable(self) -> SavedState | None:
         """Return the chosen checkpoint if it can be gone back to; says so where it cannot."""
@@ -321,16 +274,6 @@ class TimelineScreen(KeyedScreen[TimelineChoice]):
             return None
         return chosen
 
-    def action_leave(self) -> None:
-        """Leave the name first, then the screen."""
-        field = self.query_one(Input)
-        if field.display:
-            field.display = False
-            self.query_one(LazyList).focus()
-        else:
-            self.dismiss(None)
-
-    def tell(self, text: str, style: str = "muted") -> None:
-        """Show a message below the list."""
-        self._told = text, style
+    def show_told(self) -> None:
+        """Show the message below the list."""
         self._draw_details()

@@ -1,9 +1,14 @@
-"""Dots of a picture as braille characters: four rows and two columns of dots to a cell."""
+"""Cells to draw into, one drawing over another: characters, or dots, four rows and two columns to a cell."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+from arc_tui.drawing.rows import Row
 
 DOT_ROWS, DOT_COLUMNS = 4, 2
 """Dots of one cell."""
@@ -14,6 +19,9 @@ _BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype
 
 Dots = NDArray[np.bool_]
 Codes = NDArray[np.uint32]
+_DOT, _PLAIN_DOT = ord("·"), ord(".")
+_GROUND = frozenset({BLANK, _DOT, _PLAIN_DOT})
+"""What a cell may hold before anything is drawn into it."""
 
 
 def braille(dots: Dots) -> Codes:
@@ -82,3 +90,73 @@ def _pattern(dots: Dots) -> Codes:
     rows, cells = dots.shape[0] // DOT_ROWS, dots.shape[1] // DOT_COLUMNS
     blocks = dots.reshape(rows, DOT_ROWS, cells, DOT_COLUMNS)
     return np.einsum("rycx,yx->rc", blocks.astype(np.uint32), _BITS)
+
+
+class Canvas:
+    """Cells with a character and the name of a style each.
+
+    Args:
+        lines: Rows of cells.
+        cells: Cells of a row.
+    """
+
+    def __init__(self, lines: int, cells: int) -> None:
+        self.lines, self.cells = lines, cells
+        self._codes = np.full((lines, cells), BLANK, np.uint32)
+        self._styles = np.zeros((lines, cells), np.uint8)
+        self._names = [""]
+
+    @property
+    def dot_rows(self) -> int:
+        """Rows of dots."""
+        return self.lines * DOT_ROWS
+
+    def paint(self, codes: Codes, style: str) -> None:
+        """Put characters over what is there, except where they are blank."""
+        where = codes != BLANK
+        self._codes[where] = codes[where]
+        self._styles[where] = self._style(style)
+
+    def put(self, line: int, cell: int, text: str, style: str) -> None:
+        """Write a short text."""
+        for offset, character in enumerate(text):
+            if 0 <= cell + offset < self.cells:
+                self._codes[line, cell + offset] = ord(character)
+                self._styles[line, cell + offset] = self._style(style)
+
+    def put_at(self, line: int, cells: Sequence[int], character: str, style: str) -> None:
+        """Write one character into several cells of a line."""
+        self._codes[line, cells] = ord(character)
+        self._styles[line, cells] = self._style(style)
+
+    def is_free(self, line: int, first: int, last: int) -> bool:
+        """Whether cells exist and nothing but the ground is in them."""
+        if first < 0 or last >= self.cells:
+            return False
+        return _GROUND.issuperset(self._codes[line, first : last + 1].tolist())
+
+    def column(self, cell: int, character: str, style: str) -> None:
+        """Draw a line from top to bottom in place of what is there."""
+        self._codes[:, cell] = ord(character)
+        self._styles[:, cell] = self._style(style)
+
+    def dotted(self, line: int, *, plain: bool) -> None:
+        """Draw a faint line from left to right."""
+        self._codes[line, ::2] = _PLAIN_DOT if plain else _DOT
+        self._styles[line, :] = self._style("grid_line")
+
+    def rows(self) -> list[Row]:
+        """Return what was drawn, as runs of one style."""
+        found: list[Row] = []
+        for codes, styles in zip(self._codes, self._styles, strict=True):
+            text = text_of(codes)
+            cuts = [0, *(np.flatnonzero(np.diff(styles)) + 1).tolist(), len(text)]
+            found.append(
+                [(text[begin:end], self._names[styles[begin]]) for begin, end in itertools.pairwise(cuts)]
+            )
+        return found
+
+    def _style(self, name: str) -> int:
+        if name not in self._names:
+            self._names.append(name)
+        return self._names.index(name)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from arc_tui.drawing import axes, braille
-from arc_tui.drawing.canvas import Canvas
 from arc_tui.drawing.rows import Row
 from arc_tui.runs.marks import GLYPHS, PLAIN_GLYPHS, MarkKind
 from arc_tui.runs.series import Window, columns_of
@@ -136,7 +135,7 @@ def draw(plot: Plot, width: int, height: int) -> list[Row]:
         rows[lines // 2].append((f" {plot.empty}"[:cells], "muted"))
         return [*rows, _axis_row(plot, cells, {}), []]
     scale = scale_of(plot)
-    canvas = Canvas(lines, cells)
+    canvas = braille.Canvas(lines, cells)
     labels = axes.value_labels(scale, lines)
     for row in labels:
         canvas.dotted(row, plain=plot.plain)
@@ -168,7 +167,7 @@ def clipped_columns(curve: Curve) -> int:
     return int(np.count_nonzero(curve.window.low <= 0))
 
 
-def _draw_envelope(canvas: Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+def _draw_envelope(canvas: braille.Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
     curve = plot.curves[place]
     if not curve.raw:
         return
@@ -181,7 +180,7 @@ def _draw_envelope(canvas: Canvas, plot: Plot, place: int, scale: axes.Scale) ->
     canvas.paint(braille.in_ascii(dots, PLAIN_RAW) if plot.plain else braille.braille(dots), curve.raw)
 
 
-def _draw_line(canvas: Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+def _draw_line(canvas: braille.Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
     curve = plot.curves[place]
     values = curve.window.mean if curve.smooth is None else curve.smooth
     if plot.log:
@@ -215,7 +214,7 @@ def bridged(values: Values, window: Window) -> Values:
     return filled
 
 
-def _draw_clipped(canvas: Canvas, plot: Plot, scale: axes.Scale) -> None:
+def _draw_clipped(canvas: braille.Canvas, plot: Plot, scale: axes.Scale) -> None:
     """Mark at the bottom where a logarithmic scale cannot show a value."""
     if not scale.log:
         return
@@ -224,13 +223,13 @@ def _draw_clipped(canvas: Canvas, plot: Plot, scale: axes.Scale) -> None:
         canvas.put_at(canvas.lines - 1, cells, _PLAIN_CLIPPED if plot.plain else _CLIPPED, "mark.clipped")
 
 
-def _draw_cursor(canvas: Canvas, plot: Plot) -> None:
+def _draw_cursor(canvas: braille.Canvas, plot: Plot) -> None:
     if plot.cursor is not None and plot.first <= plot.cursor <= plot.last:
         cell = axes.cell_of(plot.cursor, plot.first, plot.last, canvas.cells)
         canvas.column(cell, "|" if plot.plain else "│", "cursor")
 
 
-def _draw_nonfinite(canvas: Canvas, plot: Plot) -> None:
+def _draw_nonfinite(canvas: braille.Canvas, plot: Plot) -> None:
     """Pin what was not finite to the top, with its step where there is room."""
     at = _cells_of(plot, MarkKind.NAN, canvas.cells)
     columns = [np.flatnonzero(curve.window.bad > 0) // 2 for curve in plot.curves]
@@ -260,7 +259,7 @@ def _gutter(label: str | None, *, plain: bool) -> Row:
 
 def _axis_row(plot: Plot, cells: int, steps: dict[int, str]) -> Row:
     """Draw the line below the plot with the marks on it."""
-    canvas = Canvas(1, cells)
+    canvas = braille.Canvas(1, cells)
     canvas.put(0, 0, ("-" if plot.plain else "─") * cells, "axis")
     for cell in steps:
         canvas.put(0, cell, "+" if plot.plain else "┴", "axis")

@@ -21,13 +21,16 @@ from arc_tui.inspect.compare_screen import CompareCheckpoints
 from arc_tui.inspect.tensors.extract import export_language_model, export_module
 from arc_tui.inspect.tensors.source import LANGUAGE_MODEL, Checkpoint, Kind, of_run, open_checkpoint
 from arc_tui.inspect.tensors.verify import FileCheck, conclusion, verify
-from arc_tui.inspect.timeline_screen import Begin, DriftScreen
+from arc_tui.inspect.timeline_screen import DriftScreen
 from arc_tui.inspect.training_screen import TrainingScreen
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.runs.fields import size
+from arc_tui.runs.starting import Begin
+from arc_tui.ui.actions import INSPECT
 from arc_tui.ui.app import BaseApp
 from arc_tui.ui.dialog import Notice, Prompt
 from arc_tui.ui.jobs import Job
+from arc_tui.ui.keys import Keymap
 
 
 class InspectApp(BaseApp[Begin]):
@@ -37,18 +40,24 @@ class InspectApp(BaseApp[Begin]):
         checkpoint: The checkpoint.
         runs_dir: Where runs are looked up by name.
         theme: Name of the theme.
+        keys: The user's own keys by action id.
 
     Raises:
-        ConfigError: If there is no such theme, or its file is refused.
+        ConfigError: If there is no such theme, its file is refused, or the keys clash.
     """
 
     WHAT = "the checkpoint browser"
     PICTURE = "inspect"
+    PLACES = INSPECT
 
     def __init__(
-        self, checkpoint: Checkpoint, runs_dir: Path = Path("runs"), theme: str = DEFAULT_THEME
+        self,
+        checkpoint: Checkpoint,
+        runs_dir: Path = Path("runs"),
+        theme: str = DEFAULT_THEME,
+        keys: Keymap | None = None,
     ) -> None:
-        super().__init__(theme)
+        super().__init__(theme, keys)
         self._first = checkpoint
         self._runs_dir = runs_dir
 

@@ -31,12 +31,12 @@ from arc_tui.inspect.tensors.binning import Statistics
 from arc_tui.inspect.tensors.search import TensorQuery, parse_query
 from arc_tui.inspect.tensors.statistics import statistics
 from arc_tui.runs.fields import size
-from arc_tui.ui.browser_keys import BROWSER
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.dialog import Notice
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import JobScreen
 
 WIDE = 110
 """Cells from which the details stand beside the list instead of below it."""
@@ -52,14 +52,14 @@ BATCH = 32
 """Tensors whose statistics are handed over together."""
 
 
-class BrowserScreen(InspectScreen[None]):
+class BrowserScreen(JobScreen[None]):
     """Shows a checkpoint.
 
     Args:
         browsed: The checkpoint.
     """
 
-    KEYS = BROWSER
+    SCOPE = Scope.BROWSER
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     BrowserScreen #sides { height: 1fr; }
@@ -99,11 +99,10 @@ class BrowserScreen(InspectScreen[None]):
             yield LazyList(empty="no tensor")
             yield RowsView(id="details")
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Draw everything that is known."""
-        self.query_one("#search").display = False
         self._show_list()
         notes = [*self.browsed.checkpoint.problems, *self.browsed.checkpoint.notes]
         if notes:
@@ -119,7 +118,6 @@ class BrowserScreen(InspectScreen[None]):
         if not self._looked_at:
             self._looked_at = True
             self._outline.unfold_to_fit(self._list.size.height - 1)
-        self.redraw()
 
     # What is chosen
 
@@ -338,9 +336,7 @@ class BrowserScreen(InspectScreen[None]):
 
     def action_search(self) -> None:
         """Search names and conditions."""
-        field = self.query_one("#search", Input)
-        field.display = True
-        field.focus()
+        self.open_field()
 
     @on(Input.Changed, "#search")
     def search_changed(self, message: Input.Changed) -> None:
@@ -365,11 +361,6 @@ class BrowserScreen(InspectScreen[None]):
         self._show_list(cursor=0)
         self.redraw()
 
-    @on(Input.Submitted, "#search")
-    def search_done(self) -> None:
-        """Go back to the list, which stays filtered."""
-        self._list.focus()
-
     def action_statistics(self) -> None:
         """Compute the statistics of all tensors shown."""
         everything = range(len(self.browsed.checkpoint.table))
@@ -389,21 +380,3 @@ class BrowserScreen(InspectScreen[None]):
         """Draw the histogram by values, or by powers of two."""
         self._powers = not self._powers
         self.show_details()
-
-    def action_back(self) -> None:
-        """Leave the search first, then what is computed, then the browser."""
-        field = self.query_one("#search", Input)
-        if field.display:
-            field.value = ""
-            field.display = False
-            self._list.focus()
-            self._filter(TensorQuery())
-        elif self.job is not None:
-            self.job.cancel()
-        else:
-            self.leave()
-
-    def leave(self) -> None:
-        """Leave this checkpoint; leaving the first one leaves the browser."""
-        if len(self.app.screen_stack) > 1:
-            self.dismiss(None)

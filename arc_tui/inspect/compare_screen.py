@@ -18,11 +18,11 @@ from arc_tui.inspect.tensors.compare import Change, changes, differences
 from arc_tui.inspect.tensors.header_scan import sides
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.tree import natural
-from arc_tui.ui.browser_keys import COMPARE
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import JobScreen
 
 NO_WEIGHTS = ("optimizer.", "memory.", "rng.")
 """Parts of our checkpoints whose tensors are no weights, or mostly none."""
@@ -61,7 +61,7 @@ COLUMNS: tuple[_Column, ...] = (
 )
 
 
-class CompareCheckpoints(InspectScreen[None]):
+class CompareCheckpoints(JobScreen[None]):
     """Compares two checkpoints.
 
     Args:
@@ -69,7 +69,7 @@ class CompareCheckpoints(InspectScreen[None]):
         after: The second.
     """
 
-    KEYS = COMPARE
+    SCOPE = Scope.CHANGES
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     CompareCheckpoints #summary {
@@ -100,7 +100,7 @@ class CompareCheckpoints(InspectScreen[None]):
         yield RowsView(id="summary")
         yield LazyList(empty="nothing to compare")
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Begin to compare."""
@@ -116,10 +116,6 @@ class CompareCheckpoints(InspectScreen[None]):
             self.post_message(self.Compared(found))
 
         self.compute(f"comparing {len(self.differences.common):,} tensors; Esc calls it off", work)
-
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.redraw)
 
     @on(Compared)
     def take_changes(self, message: Compared) -> None:

@@ -15,13 +15,12 @@ from arc_tui.inspect.tensors.header_scan import Shape, sides
 from arc_tui.inspect.tensors.moments import Update
 from arc_tui.inspect.tensors.source import Checkpoint, metadata_of
 from arc_tui.inspect.tensors.tree import Node, Tree
-from arc_tui.inspect.text import figure
+from arc_tui.inspect.text import eighths, figure
 from arc_tui.runs.fields import size
 
 HISTOGRAM_LINES = 8
 LONGEST_VALUE = 20_000
 """Characters of a value of metadata; training tools put whole tables there."""
-HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 def detail_rows(
@@ -190,7 +189,7 @@ def histogram_rows(found: Statistics, cells: int, lines: int, *, powers: bool) -
     bars = lines - 1
     rows: list[Row] = []
     for line in range(bars, 0, -1):
-        text = "".join(_eighths(count, most, bars, line) for count in columns)
+        text = "".join(eighths(count, most, bars, line) for count in columns)
         rows.append([(text, "series.0")])
     gap = " " * max(cells - len(edges[0]) - len(edges[1]), 1)
     return [*rows, [(edges[0] + gap + edges[1], "tick")]]
@@ -212,15 +211,6 @@ def _stretched(counts: Sequence[int], cells: int) -> list[float]:
             for c in range(cells)
         ]
     return [float(counts[len(counts) * c // cells]) for c in range(cells)]
-
-
-def _eighths(count: float, most: float, bars: int, line: int) -> str:
-    """Return what a bar shows on a line, counted from 1 at the bottom; what is not 0 can be seen."""
-    height = count / most * bars * 8 if most else 0.0
-    if 0 < height < 1:
-        height = 1
-    part = round(height) - (line - 1) * 8
-    return " " if part <= 0 else HEIGHTS[min(part, 8) - 1]
 
 
 def _pair(name: str, value: str, style: str = "text") -> Row:

@@ -24,10 +24,10 @@ from arc_tui.inspect.heat_map import HeatMap
 from arc_tui.inspect.tensors.binning import Statistics
 from arc_tui.inspect.tensors.moments import Update, updates
 from arc_tui.inspect.tensors.statistics import statistics
-from arc_tui.ui.browser_keys import TENSOR
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import JobScreen
 
 BESIDE = 110
 """Cells from which the histogram stands beside the statistics."""
@@ -35,7 +35,7 @@ LARGEST_UPDATE = 256 << 20
 """Bytes of a parameter up to which its moments are read without being asked for."""
 
 
-class TensorScreen(InspectScreen[None]):
+class TensorScreen(JobScreen[None]):
     """Shows a tensor.
 
     Args:
@@ -43,7 +43,7 @@ class TensorScreen(InspectScreen[None]):
         place: The tensor.
     """
 
-    KEYS = TENSOR
+    SCOPE = Scope.TENSOR
     AUTO_FOCUS: ClassVar[str | None] = "HeatMap"
     DEFAULT_CSS = """
     TensorScreen #facts { height: auto; max-height: 50%; background: $surface-background; padding: 0 1; }
@@ -72,7 +72,7 @@ class TensorScreen(InspectScreen[None]):
         yield RowsView(id="cursor")
         yield HeatMap(self.browsed.checkpoint, self.place)
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Compute what is not known yet."""
@@ -92,10 +92,6 @@ class TensorScreen(InspectScreen[None]):
             update = next(updates(checkpoint, state.groups, checkpoint.table.names[self.place]), None)
         if found is not None:
             self.post_message(self.Computed(found, update))
-
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.redraw)
 
     @on(Computed)
     def take_statistics(self, message: Computed) -> None:

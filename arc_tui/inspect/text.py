@@ -142,7 +142,22 @@ def statistics_lines(found: Statistics, shape: Shape) -> list[str]:
 def spark(counts: Sequence[int]) -> str:
     """Write counts as a row of bars; whatever is not 0 can be seen."""
     most = max(counts, default=0)
-    return "".join(HEIGHTS[0 if not count else max(1, round(8 * count / most))] for count in counts)
+    return "".join(eighths(count, most) for count in counts)
+
+
+def eighths(count: float, most: float, bars: int = 1, line: int = 1) -> str:
+    """Return what a bar shows on a line, counted from 1 at the bottom; what is not 0 can be seen.
+
+    Args:
+        count: What the bar stands for.
+        most: What fills all its lines.
+        bars: How many these are.
+        line: Which of them.
+    """
+    height = count / most * bars * 8 if most else 0.0
+    if 0 < height < 1:
+        height = 1
+    return HEIGHTS[max(0, min(round(height) - (line - 1) * 8, 8))]
 
 
 def _range(histogram: Histogram) -> str:

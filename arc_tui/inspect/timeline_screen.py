@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -28,33 +27,19 @@ from arc_tui.inspect.tensors.timeline import (
     timeline,
 )
 from arc_tui.runs.fields import size
-from arc_tui.ui.browser_keys import TIMELINE
+from arc_tui.runs.starting import Begin
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.dialog import ConfirmScreen, Prompt
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView, looks
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import JobScreen
 
 BESIDE = 100
 """Cells from which both charts stand beside each other."""
 
 
-@dataclass(frozen=True)
-class Begin:
-    """Training that is to begin at a checkpoint once the browser has been left.
-
-    Attributes:
-        run: Name of the run.
-        checkpoint: Id of the checkpoint.
-        branch: Name of the new run; None where the run itself goes on.
-    """
-
-    run: str
-    checkpoint: int
-    branch: str | None
-
-
-class DriftScreen(InspectScreen[None]):
+class DriftScreen(JobScreen[None]):
     """Shows the checkpoints of a run.
 
     Args:
@@ -64,7 +49,7 @@ class DriftScreen(InspectScreen[None]):
         names: Its tensors, whose drift is shown; empty for none.
     """
 
-    KEYS = TIMELINE
+    SCOPE = Scope.DRIFT
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     DriftScreen #charts { height: 60%; background: $surface-panel; }
@@ -115,7 +100,7 @@ class DriftScreen(InspectScreen[None]):
         yield RowsView(id="charts")
         yield LazyList(empty="no checkpoint")
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Begin to follow the layer."""
@@ -128,10 +113,6 @@ class DriftScreen(InspectScreen[None]):
                     self.post_message(self.Moved(one))
 
             self.compute(f"drift of {self._module or 'everything'}; Esc calls it off", work)
-
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.redraw)
 
     @on(Moved)
     def take_drift(self, message: Moved) -> None:

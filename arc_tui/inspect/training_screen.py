@@ -14,23 +14,23 @@ from arc_tui.drawing.rows import Row
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.tensors.moments import Update, pairs, updates
 from arc_tui.inspect.training_rows import Section, sections, update_heading, update_row
-from arc_tui.ui.browser_keys import TRAINING
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.jobs import Job
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import JobScreen
 
 MOMENTS = "moments"
 
 
-class TrainingScreen(InspectScreen[None]):
+class TrainingScreen(JobScreen[None]):
     """Shows sections at the left and the lines of the chosen one at the right.
 
     Args:
         browsed: A checkpoint of ours.
     """
 
-    KEYS = TRAINING
+    SCOPE = Scope.TRAINING
     AUTO_FOCUS: ClassVar[str | None] = "#sections"
     DEFAULT_CSS = """
     TrainingScreen #sides { height: 1fr; }
@@ -65,7 +65,7 @@ class TrainingScreen(InspectScreen[None]):
                 yield LazyList(id="lines")
                 yield RowsView(id="details")
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Show the sections."""
@@ -73,10 +73,6 @@ class TrainingScreen(InspectScreen[None]):
         self.query_one("#sections", LazyList).show(
             len(names), lambda index, cells: [(f" {names[index]}", "text")]
         )
-
-    def on_resize(self) -> None:
-        """Draw for the new size."""
-        self.call_after_refresh(self.redraw)
 
     @property
     def chosen(self) -> str:

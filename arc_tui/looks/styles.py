@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 from rich.style import Style
 
-from arc_core.run.event_forms import Accuracy, Groups, Loss, Memory, Reward
+from arc_core.run.event_forms import GROUPS
 
 PALETTE_COLOURS = 8
 GRID_COLOURS = 10
@@ -140,19 +140,6 @@ _LOOKS: dict[str, _Look] = {
     "grid.outside": _Look("muted", "dim"),
 }
 
-_NUMBERS: dict[str, tuple[str, ...]] = {
-    "loss": tuple(Loss.__annotations__),
-    "reward": tuple(Reward.__annotations__),
-    "grad_norm": tuple(Groups.__annotations__),
-    "learning_rate": tuple(Groups.__annotations__),
-    "memory": tuple(Memory.__annotations__),
-    "accuracy": tuple(Accuracy.__annotations__),
-    "curriculum": ("size_weight",),
-    "hard_cells": ("mask_ratio",),
-    "amp": ("scale", "skipped_steps"),
-}
-"""The numbers of a step; within a group each takes its turn in the palette."""
-
 _NUMBER_LOOKS = {"loss.combined": "loss", "loss.efe_total": "efe", "reward.total": "accent"}
 
 
@@ -180,7 +167,7 @@ def styles(
     }
     for number, colour in enumerate(series.palette):
         found[f"series.{number}"] = Style(color=None if colourless else colour)
-    for group, names in _NUMBERS.items():
+    for group, names in GROUPS.items():
         for place, name in enumerate(names):
             dotted = f"{group}.{name}"
             found[dotted] = found[_NUMBER_LOOKS.get(dotted, f"series.{place % PALETTE_COLOURS}")]

@@ -11,14 +11,13 @@ import numpy as np
 
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.options import unknown_key
-from arc_core.run.event_forms import Groups, Loss
+from arc_core.run.event_forms import COMPONENTS, LOSS_TERMS
 from arc_tui.drawing.grids import pictures_of
 from arc_tui.looks.themes import Theme
 from arc_tui.report import curves, grids
 from arc_tui.report.curves import CurvePoints, LineChart
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, label, style_sheet, text_of
-from arc_tui.runs.fields import number
 from arc_tui.runs.marks import Mark, MarkKind
 from arc_tui.runs.samples import Sample
 
@@ -29,8 +28,6 @@ PNG_SCALE = 2
 """Pixels for each unit of the drawing: enough for a column of print."""
 
 GRIDS = "grids"
-COMPONENTS = tuple(name for name in Loss.__annotations__ if name not in ("efe_total", "combined"))
-GROUPS = tuple(Groups.__annotations__)
 NAMES = {
     "agent": "agent",
     "lm": "language model",
@@ -115,17 +112,17 @@ def _marks(record: Record) -> list[Mark]:
 
 
 def _validation(record: Record) -> Markup:
-    found = [validation.event or {} for validation in record.state.validations]
-    steps = np.array([number(event, "step") for event in found])
+    found = record.validations
+    steps = np.array([float(event.step) for event in found])
     parts = (
-        ("cell_accuracy", "cells"),
-        ("size_accuracy", "sizes"),
-        ("copy_cell_accuracy", "cells, input copied"),
-        ("black_cell_accuracy", "cells, all black"),
+        ("cells", [event.cell_accuracy for event in found]),
+        ("sizes", [event.size_accuracy for event in found]),
+        ("cells, input copied", [event.copy_cell_accuracy for event in found]),
+        ("cells, all black", [event.black_cell_accuracy for event in found]),
     )
     drawn: list[CurvePoints] = []
-    for place, (name, shown) in enumerate(parts):
-        values = np.array([number(event, name) for event in found])
+    for place, (shown, numbers) in enumerate(parts):
+        values = np.array(numbers)
         drawn.append(CurvePoints(steps, shown, str(place), values, values, values, dash=place))
     first, last = _span(record)
     return curves.draw(LineChart("Validation", first, last, drawn, _marks(record), zero=True))
@@ -142,7 +139,7 @@ LOOKS = {"loss.combined": "loss", "loss.efe_total": "efe"}
 CHARTS: dict[str, Callable[[Record], Markup]] = {
     "loss": _steps("Loss", LOSSES),
     "loss_log": _steps("Loss, logarithmic", LOSSES, log=True),
-    "components": _steps("Contributions to the EFE loss, weighted", _named("loss", COMPONENTS), zero=True),
+    "components": _steps("Contributions to the EFE loss, weighted", _named("loss", LOSS_TERMS), zero=True),
     "reward": _steps("Reward", _named("reward", ("total", "d_acc", "d_size", "d_color", "d_rev")), zero=True),
     "validation": _validation,
     "accuracy": _steps(
@@ -150,8 +147,10 @@ CHARTS: dict[str, Callable[[Record], Markup]] = {
         {"accuracy.cell": "cells", "accuracy.exact": "exact"},
         zero=True,
     ),
-    "gradients": _steps("Gradient norms before clipping, logarithmic", _named("grad_norm", GROUPS), log=True),
-    "rates": _steps("Learning rates, logarithmic", _named("learning_rate", GROUPS), log=True),
+    "gradients": _steps(
+        "Gradient norms before clipping, logarithmic", _named("grad_norm", COMPONENTS), log=True
+    ),
+    "rates": _steps("Learning rates, logarithmic", _named("learning_rate", COMPONENTS), log=True),
     "memory": _steps(
         "Memory: what a pair must reach to be stored",
         {"memory.threshold": "threshold", "memory.ema": "mean accuracy"},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from arc_core.run.directory import RunDirectory, is_alive
-from arc_core.run.events import Event, EventReader
-from arc_tui.runs.fields import number
+from arc_core.run.event_forms import EpochEvent, Event, ResumedEvent, StepEvent, ValidationEvent
+from arc_core.run.events import EventReader
 from arc_tui.runs.history import History
 from arc_tui.runs.state import RunState, apply, initial, observed
 from arc_tui.runs.thinned import Thinned
@@ -34,7 +35,7 @@ class Record:
     run: RunDirectory
     run_json: dict[str, Any]
     view: RunView
-    epochs: list[Event]
+    epochs: list[EpochEvent]
     started: float
     damaged: int
 
@@ -42,6 +43,11 @@ class Record:
     def state(self) -> RunState:
         """What its events add up to."""
         return self.view.state
+
+    @property
+    def validations(self) -> list[ValidationEvent]:
+        """Events of the validations that count, oldest first."""
+        return [found.event for found in self.state.validations if found.event is not None]
 
     @property
     def history(self) -> History:
@@ -62,22 +68,17 @@ def read_record(run: RunDirectory, now: float) -> Record:
     run_json = run.read()
     alive = is_alive(run)  # before the log, so that the end of a run that just ended is in it
     reader = EventReader(run.events)
-    state, history, epochs, started = (
-        initial(run_json),
-        History(),
-        Thinned[Event](KEPT_EPOCHS, KEPT_EPOCHS),
-        None,
-    )
+    state, history, started = initial(run_json), History(), math.nan
+    epochs = Thinned[EpochEvent](KEPT_EPOCHS, KEPT_EPOCHS)
     while batch := reader.poll():
-        started = started if started is not None else number(batch[0], "time")
+        started = batch[0].time if math.isnan(started) else started
         history.add(batch)
         for event in _without_passing_steps(batch):
             state = apply(state, event)
-            if event["type"] == "epoch":
-                epochs.add(event["seq"], event)
-            elif event["type"] == "resumed":
-                counts = number(event, "supersedes")
-                epochs.drop(lambda seq, _, counts=counts: seq > counts)
+            if isinstance(event, EpochEvent):
+                epochs.add(event.seq, event)
+            elif isinstance(event, ResumedEvent):
+                epochs.drop(lambda seq, _, counts=event.supersedes: seq > counts)
     view = RunView(
         state=observed(state, alive=alive),
         history=history,
@@ -91,16 +92,16 @@ def read_record(run: RunDirectory, now: float) -> Record:
         run_json,
         view,
         epochs.items(),
-        started if started is not None else number({}, ""),
+        started,
         reader.damaged,
     )
 
 
 def _without_passing_steps(events: Iterable[Event]) -> Iterator[Event]:
     """Leave out steps that another step follows at once: the state is the same, and it costs far less."""
-    waiting: Event | None = None
+    waiting: StepEvent | None = None
     for event in events:
-        if event["type"] == "step":
+        if isinstance(event, StepEvent):
             waiting = event
             continue
         if waiting is not None:

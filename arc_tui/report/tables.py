@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from arc_core.base.loose import listed, number
 from arc_core.run.config import PRESETS, TrainConfig, settings
-from arc_core.run.events import Event
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, text_of
-from arc_tui.runs.fields import NOT_PART, duration, number, whole
+from arc_tui.runs.fields import NOT_PART, duration
 from arc_tui.runs.fixes import SIGNS, assess
 from arc_tui.runs.listing import best_text
 from arc_tui.runs.marks import MarkKind
@@ -108,7 +108,7 @@ def summary(record: Record) -> Markup:
             ("Best validation", best_text(state.best_validation)),
             ("Git revision", f"{git.get('revision') or NOT_KNOWN}{modified}"),
             ("Versions", ", ".join(f"{name} {value}" for name, value in versions.items()) or NOT_KNOWN),
-            ("Command", " ".join(map(str, _list(content.get("argv")))) or NOT_KNOWN),
+            ("Command", " ".join(map(str, listed(content, "argv"))) or NOT_KNOWN),
             ("Damaged lines", f"{record.damaged}"),
         ]
     )
@@ -135,12 +135,12 @@ def epochs(record: Record) -> Markup:
     heads = ("Epoch", "EFE loss", "Combined", "Reward", "Cells right", "Exact", "LM gradient", "Threshold")
     rows = [
         (
-            whole(epoch, "epoch"),
-            *(_figure(number(epoch, name)) for name in names),
-            _figure(number(epoch, "grad_norm.lm"), ".2e"),
-            _figure(number(epoch, "memory.threshold")),
-            _figure(number(epoch, "pairs_per_second"), ".1f"),
-            duration(number(epoch, "seconds")),
+            epoch.epoch,
+            *(_figure(epoch.number(name)) for name in names),
+            _figure(epoch.number("grad_norm.lm"), ".2e"),
+            _figure(epoch.number("memory.threshold")),
+            _figure(epoch.number("pairs_per_second"), ".1f"),
+            duration(epoch.number("seconds")),
         )
         for epoch in record.epochs
     ]
@@ -150,20 +150,19 @@ def epochs(record: Record) -> Markup:
 def validations(record: Record) -> Markup:
     """Write the validations beside their baselines."""
     heads = ("Step", "Split", "Exact", "Tasks", "Cells", "Copy", "Black", "Sizes", "Delta")
-    events = [found.event or {} for found in record.state.validations]
     rows = [
         (
-            f"{whole(event, 'step'):,}",
-            event.get("split", NOT_KNOWN),
-            f"{whole(event, 'exact')}/{whole(event, 'inputs')}",
-            f"{whole(event, 'tasks_solved')}/{whole(event, 'tasks')}",
-            *(
-                _figure(number(event, name))
-                for name in ("cell_accuracy", "copy_cell_accuracy", "black_cell_accuracy", "size_accuracy")
-            ),
-            _figure(number(event, "accuracy_delta"), "+.4f"),
+            f"{event.step:,}",
+            event.split or NOT_KNOWN,
+            f"{event.exact}/{event.inputs}",
+            f"{event.tasks_solved}/{event.tasks}",
+            _figure(event.cell_accuracy),
+            _figure(event.copy_cell_accuracy),
+            _figure(event.black_cell_accuracy),
+            _figure(event.size_accuracy),
+            _figure(event.accuracy_delta, "+.4f"),
         )
-        for event in events
+        for event in record.validations
     ]
     return table(heads, rows)
 
@@ -207,8 +206,8 @@ def configuration(record: Record) -> Markup:
 def notes(record: Record) -> Markup:
     """Write the notes that were kept with the run; empty without any."""
     rows = [
-        (moment(number(cast(Event, note), "time")), cast(Event, note).get("text", ""))
-        for note in _list(record.run_json.get("notes"))
+        (moment(number(cast("dict[str, Any]", note), "time")), cast("dict[str, Any]", note).get("text", ""))
+        for note in listed(record.run_json, "notes")
         if isinstance(note, dict)
     ]
     return table(("Time", "Note"), rows, numbers_from=9) if rows else ""
@@ -221,7 +220,3 @@ def _figure(value: float, form: str = ".4f") -> str:
 def _part(content: dict[str, Any], name: str) -> dict[str, Any]:
     part: object = content.get(name)
     return cast("dict[str, Any]", part) if isinstance(part, dict) else {}
-
-
-def _list(value: object) -> list[object]:
-    return cast("list[object]", value) if isinstance(value, list) else []

@@ -13,12 +13,13 @@ from arc_core.evaluation.folder import EvalFolder, find_eval
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.results.choice import Chosen
 from arc_tui.results.evals_screen import EvalsScreen
-from arc_tui.results.evaluation_screen import ResultsScreen
+from arc_tui.results.evaluation_screen import PairScreen, ResultsScreen
 from arc_tui.results.evaluations import EvalResults, open_results
 from arc_tui.results.pair import ResultsPair
-from arc_tui.results.pair_screen import PairScreen
+from arc_tui.ui.actions import RESULTS
 from arc_tui.ui.app import BaseApp, ended
 from arc_tui.ui.dialog import Prompt
+from arc_tui.ui.keys import Keymap
 from arc_tui.ui.settings import load_settings
 
 
@@ -30,14 +31,16 @@ class ResultsApp(BaseApp[None]):
         evals_dir: The folder of evaluations.
         chosen: What is shown of the tasks at first.
         theme: Name of the theme.
+        keys: The user's own keys by action id.
 
     Raises:
-        ConfigError: If there is no such theme, or its file is refused.
+        ConfigError: If there is no such theme, its file is refused, or the keys clash.
         RunError: If two evaluations have no task in common.
     """
 
     WHAT = "the browser of results"
     PICTURE = "results"
+    PLACES = RESULTS
 
     def __init__(
         self,
@@ -45,8 +48,9 @@ class ResultsApp(BaseApp[None]):
         evals_dir: Path,
         chosen: Chosen | None = None,
         theme: str = DEFAULT_THEME,
+        keys: Keymap | None = None,
     ) -> None:
-        super().__init__(theme)
+        super().__init__(theme, keys)
         self._pair = ResultsPair(*opened) if len(opened) == 2 else None
         self._first = opened[0] if opened else None
         self._evals_dir = evals_dir
@@ -114,8 +118,9 @@ def browse(
         The exit code: 0, 1 if the browser failed, 128 and the signal's number if one ended it.
 
     Raises:
-        ArcError: If the theme or the evaluations are refused.
+        ArcError: If the settings, the theme or the evaluations are refused.
     """
-    app = ResultsApp(opened, evals_dir, chosen, theme or load_settings().theme)
+    settings = load_settings()
+    app = ResultsApp(opened, evals_dir, chosen, theme or settings.theme, settings.keys)
     app.run()
     return ended(app, show_error)

@@ -12,25 +12,24 @@ from textual.message import Message
 from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row
 from arc_tui.results.evaluations import list_evals
-from arc_tui.results.keys import EVALS, SECTIONS
 from arc_tui.results.rows import eval_heading, eval_row
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import SideScreen
 
 LOOK_SECONDS = 2.0
 """How often the folder is looked at."""
 
 
-class EvalsScreen(InspectScreen[None]):
+class EvalsScreen(SideScreen[None]):
     """Lists evaluations.
 
     Args:
         evals_dir: The folder.
     """
 
-    KEYS = EVALS
-    SECTIONS = SECTIONS
+    SCOPE = Scope.EVALS
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
 
     class Wanted(Message):
@@ -55,16 +54,12 @@ class EvalsScreen(InspectScreen[None]):
         yield RowsView(classes="title")
         yield LazyList(empty="no evaluation here; arc-tui eval makes one")
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Show what there is, and follow what comes."""
         self.set_interval(LOOK_SECONDS, self.look_again)
         self.redraw()
-
-    def on_resize(self) -> None:
-        """Draw the title for the new size."""
-        self.call_after_refresh(self.redraw)
 
     def look_again(self) -> None:
         """Show what has changed in the folder."""
@@ -122,6 +117,3 @@ class EvalsScreen(InspectScreen[None]):
             self.post_message(self.Wanted(wanted))
         else:
             self.tell("▲ Mark an evaluation by Space first, then choose another", "warning")
-
-    def leave(self) -> None:
-        """Stay: the first screen is left with the browser."""

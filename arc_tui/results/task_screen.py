@@ -10,10 +10,10 @@ from textual.app import ComposeResult
 
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row
-from arc_tui.results.keys import SECTIONS, TASK
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import SideScreen
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Page:
     groups: Callable[[bool], Sequence[Group]]
 
 
-class ResultTaskScreen(InspectScreen[int]):
+class ResultTaskScreen(SideScreen[int]):
     """Shows one task of a list after another; ends with the place of the one shown last.
 
     Args:
@@ -41,8 +41,7 @@ class ResultTaskScreen(InspectScreen[int]):
         digits: Whether each cell shows its digit.
     """
 
-    KEYS = TASK
-    SECTIONS = SECTIONS
+    SCOPE = Scope.TASK
     AUTO_FOCUS: ClassVar[str | None] = "GroupsView"
     DEFAULT_CSS = """
     ResultTaskScreen GroupsView { margin: 0 1; background: $surface-background; }
@@ -60,14 +59,10 @@ class ResultTaskScreen(InspectScreen[int]):
         yield RowsView(classes="title")
         yield GroupsView()
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Draw once the size is known."""
-        self.call_after_refresh(self.redraw)
-
-    def on_resize(self) -> None:
-        """Draw the title for the new size."""
         self.call_after_refresh(self.redraw)
 
     def redraw(self) -> None:

@@ -15,14 +15,14 @@ from textual.widgets import Input
 from arc_tui.drawing.groups import Group
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.results.choice import EVERYTHING, SORTS, Chosen, Shown, chosen_tasks
-from arc_tui.results.keys import SECTIONS, TASKS
 from arc_tui.results.rows import id_cells
 from arc_tui.results.task_screen import Page, ResultTaskScreen
+from arc_tui.ui.actions import Scope
 from arc_tui.ui.dialog import Notice
 from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import SideScreen
 
 LIST_SHARE = 3
 """The list takes one part of so many of the screen's width."""
@@ -34,7 +34,7 @@ LEAST_LIST, MOST_LIST = 28, 66
 """Cells of the list at least and at most."""
 
 
-class TasksScreen(InspectScreen[None], Generic[Shown]):
+class TasksScreen(SideScreen[None], Generic[Shown]):
     """Shows tasks and the grids of the chosen one; what they are and how they look is a child's matter.
 
     Args:
@@ -42,13 +42,11 @@ class TasksScreen(InspectScreen[None], Generic[Shown]):
         chosen: What is shown at first.
     """
 
+    SCOPE = Scope.TASKS
     FILTERS: ClassVar[Sequence[str]]
     """What `f` goes through."""
     FILTER_NAMES: ClassVar[Mapping[str, str]] = {}
     """How some of these are written for the reader."""
-
-    KEYS = TASKS
-    SECTIONS = SECTIONS
     AUTO_FOCUS: ClassVar[str | None] = "LazyList"
     DEFAULT_CSS = """
     TasksScreen #sides { height: 1fr; }
@@ -114,18 +112,16 @@ class TasksScreen(InspectScreen[None], Generic[Shown]):
                 yield RowsView(id="facts")
                 yield GroupsView()
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Show the tasks."""
-        self.query_one("#search").display = False
         self.again(0)
 
     def on_resize(self) -> None:
         """Lay out for the new size."""
         wanted = min(max(self.size.width // LIST_SHARE, LEAST_LIST), MOST_LIST)
         self.query_one(LazyList).styles.width = wanted
-        self.call_after_refresh(self.redraw)
 
     def again(self, cursor: int | None = None) -> None:
         """Choose the tasks anew and show them.
@@ -190,11 +186,6 @@ class TasksScreen(InspectScreen[None], Generic[Shown]):
         self.chosen = replace(self.chosen, words=message.value.strip())
         self.again(0)
 
-    @on(Input.Submitted, "#search")
-    def search_done(self) -> None:
-        """Go back to the list, which stays filtered."""
-        self.query_one(LazyList).focus()
-
     # Actions
 
     def action_open(self) -> None:
@@ -240,9 +231,7 @@ class TasksScreen(InspectScreen[None], Generic[Shown]):
 
     def action_search(self) -> None:
         """Search the ids."""
-        field = self.query_one("#search", Input)
-        field.display = True
-        field.focus()
+        self.open_field()
 
     def action_demonstrations(self) -> None:
         """Leave out the demonstrations, or show them again."""
@@ -273,23 +262,15 @@ class TasksScreen(InspectScreen[None], Generic[Shown]):
                 rows += wrap(line, max(cells, 20), "text")
         self.app.push_screen(Notice("Scores", lambda _: rows))
 
-    def action_back(self) -> None:
-        """Leave the search first, then the filters, then the screen."""
-        field = self.query_one("#search", Input)
-        if field.display:
-            field.value = ""
-            field.display = False
-            self.query_one(LazyList).focus()
-        elif (self.chosen.only, self.chosen.size) != (EVERYTHING, EVERYTHING):
-            self.chosen = replace(self.chosen, only=EVERYTHING, size=EVERYTHING)
-            self.again()
-        else:
-            super().action_back()
-
-    def leave(self) -> None:
-        """Leave the screen; the first one is left with the browser."""
-        if len(self.app.screen_stack) > 1:
-            self.dismiss(None)
+    def step_back(self) -> bool:
+        """Leave the search, else the filters."""
+        if super().step_back():
+            return True
+        if (self.chosen.only, self.chosen.size) == (EVERYTHING, EVERYTHING):
+            return False
+        self.chosen = replace(self.chosen, only=EVERYTHING, size=EVERYTHING)
+        self.again()
+        return True
 
 
 def _next(names: Sequence[str], name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from arc_core.base.errors import ArcError
 from arc_core.base.files import read_limited
+from arc_core.base.loose import number, whole
 from arc_core.base.paths import is_file
 from arc_core.run.checkpoint_index import (
     MANIFEST,
@@ -20,7 +21,6 @@ from arc_core.run.checkpoint_index import (
     read_state,
     size_of,
 )
-from arc_tui.runs.fields import number, whole
 from arc_tui.runs.marks import Mark, MarkKind
 
 LONGEST_HINT = 200

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from arc_core.base.text import printable
-from arc_core.run.events import Event
-from arc_tui.runs.fields import number, whole
+from arc_core.run.event_forms import Event, ResumedEvent, StepEvent
 from arc_tui.runs.marks import Mark, nonfinite_mark
-from arc_tui.runs.steps import StepTable, joined, number_row, table_of_rows
+from arc_tui.runs.steps import NumberRow, StepTable, joined, number_row, table_of_rows
 
 LONGEST_RULE = 2000
 _ROWS_AT_ONCE = 256
@@ -78,24 +76,25 @@ class DigestBuilder:
     """Takes in events one by one, in the order of the log, and keeps nothing else of the steps."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: list[NumberRow] = []
         self._tables: list[StepTable] = []
         self._nonfinite: list[Mark] = []
         self._told: list[Told] = []
         self._resumes: list[Resume] = []
         self._end: Place | None = None
+        self._newest: StepEvent | None = None
+        """The last step, while `_end` does not tell of it yet."""
 
     def add(self, event: Event) -> None:
         """Take in one event."""
-        if event["type"] == "step":
+        if isinstance(event, StepEvent):
             self._add_step(event)
             return
-        if event["type"] == "resumed":
-            step, supersedes = whole(event, "step"), number(event, "supersedes")
-            if math.isfinite(supersedes):
-                self._resumes.append(Resume(event["seq"], supersedes, step))
-            self._end = Place(step, None)
-        self._told.append(Told(event, self._end))
+        if isinstance(event, ResumedEvent):
+            if math.isfinite(event.supersedes):
+                self._resumes.append(Resume(event.seq, event.supersedes, event.step))
+            self._end, self._newest = Place(event.step, None), None
+        self._told.append(Told(event, self._place()))
 
     def build(self) -> Digest:
         """Return what was taken in."""
@@ -105,16 +104,21 @@ class DigestBuilder:
             tuple(self._nonfinite),
             tuple(self._told),
             tuple(self._resumes),
-            self._end,
+            self._place(),
         )
 
-    def _add_step(self, event: Event) -> None:
+    def _place(self) -> Place | None:
+        """Return where the log has come to."""
+        if self._newest is not None:
+            self._end, self._newest = Place(self._newest.step, self._newest.rule), None
+        return self._end
+
+    def _add_step(self, event: StepEvent) -> None:
         row = number_row(event)
         if row is None:
             return
-        rule = event.get("rule")
-        self._end = Place(row[0], rule if isinstance(rule, str) else None)
-        if event.get("nonfinite") and (mark := nonfinite_mark(event)) is not None:
+        self._newest = event
+        if event.fields.get("nonfinite") and (mark := nonfinite_mark(event)) is not None:
             self._nonfinite.append(mark)
         self._rows.append(row)
         if len(self._rows) >= _ROWS_AT_ONCE:  # in small pieces, so that other threads are not held up

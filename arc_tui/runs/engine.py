@@ -1,4 +1,4 @@
-"""Starts the training process and stays with it until it ends."""
+"""Starts the training process, follows what it writes, and sees how it ends."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from types import FrameType
 
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import Event, EventReader
-from arc_tui.runs.tail import follow
+from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunStartedEvent, StepEvent
+from arc_core.run.events import EventReader
 
 REFUSED_INPUT = 2
 """Exit code of a training process that refuses what it was given, having said why."""
+
+POLL_SECONDS = 0.1
 
 LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
 """Processes that go on without this one; kept, as a dropped handle warns of a process not waited for."""
@@ -52,9 +56,23 @@ class Outcome:
         return self.returncode != 0 and self.refusal is None
 
 
+class Program(StrEnum):
+    """A module that runs as a process of its own."""
+
+    TRAINING = "arc_core"
+    SOLVING = "arc_core.evaluation.worker"
+    FETCHING = "arc_core.pipeline.fetch_lm"
+    EXPORTING = "arc_core.pretraining.export"
+    COMMANDS = "arc_tui.cli"
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return its command line."""
+        return [sys.executable, "-m", self, *arguments]
+
+
 def engine_command(run: RunDirectory) -> list[str]:
     """Return the command line of the training process of a run."""
-    return [sys.executable, "-m", "arc_core", str(run.path)]
+    return Program.TRAINING.command(str(run.path))
 
 
 def start_engine(run: RunDirectory, engine: Engine = engine_command) -> subprocess.Popen[bytes]:
@@ -104,11 +122,11 @@ def supervise(
         process = start_engine(run, engine)
         for events in follow(reader, lambda: process.poll() is not None):
             for event in events:
-                outcome.steps += event["type"] == "step"
-                if event["type"] == "run_finished":
-                    outcome.reason = str(event.get("reason"))
+                outcome.steps += isinstance(event, StepEvent)
+                if isinstance(event, RunFinishedEvent):
+                    outcome.reason = event.reason
             on_events(events)
-            if detach and any(event["type"] in ("run_started", "resumed") for event in events):
+            if detach and any(isinstance(event, RunStartedEvent | ResumedEvent) for event in events):
                 LEFT_RUNNING.append(process)
                 outcome.left_running = True
                 return outcome
@@ -120,6 +138,99 @@ def supervise(
         outcome.returncode = process.wait()
         outcome.stop_requests = told
     return outcome
+
+
+def follow(
+    reader: EventReader,
+    has_ended: Callable[[], bool],
+    wait: Callable[[float], None] = time.sleep,
+) -> Iterator[list[Event]]:
+    """Yield the events of a log in batches until its writer has ended and all is read.
+
+    Args:
+        reader: The log, from where it is to be followed.
+        has_ended: Whether the writer can write no more.
+        wait: Passes the seconds between two looks.
+
+    Yields:
+        What is new, at least every `POLL_SECONDS`; an empty batch when nothing is, so that the caller
+        can see to other things.
+    """
+    while True:
+        ended = has_ended()
+        events = reader.poll()
+        yield events
+        if ended and not events:
+            return
+        if not events:
+            wait(POLL_SECONDS)
+
+
+class Supervisor:
+    """Starts the process of a run for a console and sees how it ends; the process is watched, never owned.
+
+    It is started as every other command starts it, in a session of its own, so it goes on however the
+    console ends. `asyncio`'s subprocesses would be killed with their event loop.
+
+    Args:
+        engine: Gives the command line of the training process.
+    """
+
+    def __init__(self, engine: Engine = engine_command) -> None:
+        self._engine = engine
+        self.process: subprocess.Popen[bytes] | None = None
+        """The process that was started last; None before one was."""
+        self.started_at = 0.0
+        """When that was, in seconds since the epoch."""
+        self.run: RunDirectory | None = None
+        """The run whose process was started last; None before one was."""
+        self.outcome = Outcome()
+        """How the process that was started last has ended, as far as it has."""
+
+    @property
+    def started(self) -> bool:
+        """Whether this console has started a process."""
+        return self.process is not None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process that this console started still runs."""
+        return self.returncode is None and self.started
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code of the process; None while it runs, and where none was started."""
+        return self.process.poll() if self.process is not None else None
+
+    def start(self, run: RunDirectory) -> None:
+        """Start the training process of a run.
+
+        Raises:
+            RunError: If its engine.log is no regular file.
+        """
+        self.outcome = Outcome()
+        self.started_at = time.time()
+        self.process = start_engine(run, self._engine)
+        self.run = run
+
+    def finish(self) -> Outcome:
+        """Return how it went, with the process left running if it still does."""
+        if self.process is not None:
+            if self.running:
+                LEFT_RUNNING.append(self.process)
+                self.outcome.left_running = True
+            else:
+                self.outcome.returncode = self.process.wait()
+        return self.outcome
+
+
+def cause(returncode: int) -> str:
+    """Say how a process ended: `with exit code 1`, `killed by SIGKILL, perhaps for want of memory`."""
+    if returncode >= 0:
+        return f"with exit code {returncode}"
+    known = {int(number): number.name for number in signal.Signals}
+    name = known.get(-returncode, str(-returncode))
+    return f"killed by {name}" + (", perhaps for want of memory" if -returncode == signal.SIGKILL else "")
 
 
 def last_lines(run: RunDirectory, count: int = 15) -> list[str]:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from arc_core.data.scoring import Report, score
 from arc_core.data.seen import write_blind
 from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import Assignment, EvalFolder, TaskAnswer, single_view, voted
-from arc_tui.runs.engine import REFUSED_INPUT
+from arc_tui.runs.engine import REFUSED_INPUT, Program
 
 POLL_SECONDS = 0.2
 LAST_LINES = 8
@@ -32,7 +31,7 @@ Command = Callable[[EvalFolder], Sequence[str]]
 
 def solving_process(folder: EvalFolder) -> list[str]:
     """Return the command line of a process that solves an evaluation's tasks."""
-    return [sys.executable, "-m", "arc_core.evaluation.worker", str(folder.path)]
+    return Program.SOLVING.command(str(folder.path))
 
 
 def watched_process(folder: EvalFolder) -> list[str]:

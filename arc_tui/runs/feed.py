@@ -9,23 +9,29 @@ which knows nothing of the console but a function to call.
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from arc_core.base.errors import ArcError
+from arc_core.base.files import open_regular
+from arc_core.base.loose import number
 from arc_core.run.directory import RunDirectory, is_alive, is_gone
-from arc_core.run.events import Event, EventReader, parse_event
-from arc_tui.runs.backward import BLOCK_BYTES, blocks_before, outline
+from arc_core.run.event_forms import Event, SampleEvent, StepEvent
+from arc_core.run.events import EventReader, parse_event
 from arc_tui.runs.digest import Digest, DigestBuilder, digested
-from arc_tui.runs.fields import number
 from arc_tui.runs.listing import STARTING_SECONDS
 from arc_tui.runs.state import Phase, RunState, initial, observed, reduce
 
 TAIL_BYTES = 1 << 20
 """How much of the log's end comes first."""
+
+BLOCK_BYTES = 4 << 20
+"""How much earlier log is read at a time."""
 
 BATCH_SECONDS = 0.1
 """Time between two batches, at least."""
@@ -264,3 +270,75 @@ class Feed:
     def _hand_over(self, batch: Arrival) -> None:
         if not self._stopped.is_set():
             self._on_batch(batch)
+
+
+def blocks_before(path: Path, end: int, size: int = BLOCK_BYTES) -> Iterator[tuple[int, list[bytes]]]:
+    """Read the log before a place, the last block first.
+
+    Args:
+        path: The run's events.jsonl.
+        end: Where a line begins, in bytes.
+        size: Bytes of a block, unless a single line is longer.
+
+    Yields:
+        Where the block begins, and its lines in the order of the log; the last block begins at 0.
+
+    Raises:
+        RunError: If the log is a symbolic link or no regular file.
+        OSError: If it cannot be read.
+    """
+    fd = open_regular(path, os.O_RDONLY)
+    try:
+        while end > 0:
+            start, data = _whole_lines(fd, end, size)
+            end = start
+            yield start, data.split(b"\n")[:-1]
+    finally:
+        os.close(fd)
+
+
+def _whole_lines(fd: int, end: int, size: int) -> tuple[int, bytes]:
+    """Return the whole lines of at least the last bytes before `end`, and where they begin."""
+    data = b""
+    start = end
+    while start > 0:
+        begin = max(start - size, 0)
+        data = os.pread(fd, start - begin, begin) + data
+        start = begin
+        if start == 0:
+            break
+        first = data.find(b"\n", 0, len(data) - 1) + 1
+        if first:
+            return start + first, data[first:]
+    return 0, data
+
+
+def outline(events: Sequence[Event]) -> list[Event]:
+    """Leave out what does not change what the events add up to (`arc_tui.runs.state.reduce`).
+
+    Of the steps between two other events only the last counts, and samples do not count at all; the last
+    event is kept in any case, as it tells when the log was last written. Of all steps but the last only
+    the fields are kept that count.
+    """
+    kept: list[Event] = []
+    step: StepEvent | None = None
+    for event in events:
+        if isinstance(event, StepEvent):
+            step = event
+        elif not isinstance(event, SampleEvent):
+            if step is not None:
+                kept.append(step)
+                step = None
+            kept.append(event)
+    if step is not None:
+        kept.append(step)
+    if events and (not kept or kept[-1] is not events[-1]):
+        kept.append(events[-1])
+    newest = next((event for event in reversed(kept) if isinstance(event, StepEvent)), None)
+    return [_lean(event) if isinstance(event, StepEvent) and event is not newest else event for event in kept]
+
+
+def _lean(step: StepEvent) -> StepEvent:
+    """Keep of a step what a run's state takes of it."""
+    counts = {name: step.fields[name] for name in ("step", "epoch") if name in step.fields}
+    return StepEvent(step.seq, step.time, counts)

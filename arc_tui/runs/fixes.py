@@ -6,7 +6,6 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_core.run.config import SOLVER
@@ -179,11 +178,9 @@ def _prompt(view: RunView) -> _Verdict:
 
 
 def _mixed_precision(view: RunView) -> _Verdict:
-    step = view.state.last_step or {}
-    amp: object = step.get("amp")
-    values = cast("dict[str, object]", amp) if isinstance(amp, dict) else {}
+    step = view.state.last_step
     known = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
-    dtype = str(values.get("dtype"))
+    dtype = str(step.group("amp").get("dtype")) if step is not None else ""
     shown = known.get(dtype, "-")
     skipped = view.count("amp.skipped_steps")
     if dtype not in known:
@@ -206,9 +203,8 @@ def _setting(view: RunView, name: str, default: float) -> float:
 
 def _last_epoch_mean(view: RunView) -> float | None:
     """Return the mean of the prompt term over the last epoch that ended; None before one has."""
-    loss: object = (view.state.last_epoch or {}).get("loss")
-    value = cast("dict[str, object]", loss).get("prompt") if isinstance(loss, dict) else None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    value = view.state.last_epoch.number("loss.prompt") if view.state.last_epoch is not None else math.nan
+    return value if math.isfinite(value) else None
 
 
 _JUDGES: tuple[Callable[[RunView], _Verdict], ...] = (

@@ -16,9 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from arc_core.run.events import Event
+from arc_core.run.event_forms import Event, SampleEvent
 from arc_tui.runs.digest import Digest, Place, Resume, Told, digested, safe_rule
-from arc_tui.runs.fields import whole
 from arc_tui.runs.log import LogEntry, entry_of
 from arc_tui.runs.marks import Mark, MarkKind, mark_of
 from arc_tui.runs.samples import Sample, sample_of
@@ -44,8 +43,7 @@ _BETWEEN_STEPS = frozenset({MarkKind.RATE, MarkKind.WARNING})
 class _Kept(NamedTuple):
     """A sample as the log has it: reading its grids is left until it is looked at."""
 
-    step: int
-    event: Event
+    event: SampleEvent
     rule: str | None
 
 
@@ -194,7 +192,7 @@ class History:
     @property
     def sample_steps(self) -> list[int]:
         """Steps of the samples that are kept, oldest first."""
-        return [kept.step for kept in self._samples]
+        return [kept.event.step for kept in self._samples]
 
     @property
     def last_sample(self) -> Sample | None:
@@ -273,11 +271,11 @@ class History:
                 self._entries.add(entry.seq, entry)
 
     def _add_told(self, event: Event, place: Place, resumes: Sequence[Resume], *, older: bool) -> None:
-        if event["type"] == "sample":
-            seq, step = event["seq"], whole(event, "step")
-            if self._counts(None, seq, step, resumes, older):
+        if isinstance(event, SampleEvent):
+            if self._counts(None, event.seq, event.step, resumes, older):
                 # The rule is that of the sample's own step.
-                self._samples.add(seq, _Kept(step, event, place.rule if place.step == step else None))
+                rule = place.rule if place.step == event.step else None
+                self._samples.add(event.seq, _Kept(event, rule))
         elif (mark := mark_of(event, place.step)) is not None:
             self._add_mark(mark, resumes, older=older)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from arc_core.base.errors import ArcError, RunError
+from arc_core.base.loose import number
 from arc_core.base.paths import Stamp, entries, is_taken, modified, refusal, stamp
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory, is_alive
 from arc_core.run.events import read_tail, without_passing_steps
-from arc_tui.runs.fields import number
 from arc_tui.runs.state import Phase, RunState, ValidationResult, initial, observed, reduce
 
 TAIL_BYTES = 256 << 10

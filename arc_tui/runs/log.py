@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from arc_core.run.events import Event
-from arc_tui.runs.fields import number, text, whole
+from arc_core.run.event_forms import (
+    CheckpointEvent,
+    CommandAppliedEvent,
+    CommandRejectedEvent,
+    EpochEvent,
+    Event,
+    PausedEvent,
+    UnknownEvent,
+    ValidationEvent,
+    WarningEvent,
+    kind_of,
+)
 from arc_tui.runs.sentences import (
     change_text,
     checkpoint_line,
@@ -36,32 +46,38 @@ class LogEntry:
 
 
 def entry_of(event: Event) -> LogEntry | None:
-    """Return the line that tells of an event, or None for steps, samples and what is unknown."""
+    """Return the line that tells of an event, or None for steps and samples."""
     told = _told(event)
     if told is None:
         return None
-    return LogEntry(event["seq"], number(event, "time"), event["type"], *told)
+    return LogEntry(event.seq, event.time, kind_of(event), *told)
 
 
 def _told(event: Event) -> tuple[str, str] | None:
-    kind = event["type"]
-    match kind:
-        case "epoch":
+    match event:
+        case EpochEvent():
             return "text", epoch_line(event)
-        case "validation":
+        case ValidationEvent():
             return "text", validation_line(event)
-        case "checkpoint" if event.get("phase") == "requested":
-            return "muted", f"Checkpoint {whole(event, 'id'):05d} requested at step {whole(event, 'step'):,}"
-        case "checkpoint":
-            style = {"verified": "good", "failed": "error"}.get(str(event.get("phase")), "muted")
-            return style, checkpoint_line(event)
-        case "command_applied" if event.get("command") == "set":
+        case CheckpointEvent(phase="requested"):
+            return "muted", f"Checkpoint {event.id:05d} requested at step {event.step:,}"
+        case CheckpointEvent():
+            return _CHECKPOINT_STYLES.get(event.phase, "muted"), checkpoint_line(event)
+        case CommandAppliedEvent(command="set"):
             return "good", f"Applied: {change_text(event)}"
-        case "command_applied":
-            return "good", f"Command {text(event, 'command')} applied"
-        case "warning":
+        case CommandAppliedEvent():
+            return "good", f"Command {event.command} applied"
+        case WarningEvent():
             return "warning", warning_line(event)
         case _:
-            told = sentence(event, f"{whole(event, 'step'):,}")
-            style = "warning" if kind in ("paused", "command_rejected") else "good"
-            return None if told is None else (style, told)
+            told = sentence(event, ",")
+            return None if told is None else (_STYLES.get(type(event), "good"), told)
+
+
+_CHECKPOINT_STYLES = {"verified": "good", "failed": "error"}
+_STYLES: dict[type[Event], str] = {
+    PausedEvent: "warning",
+    CommandRejectedEvent: "warning",
+    UnknownEvent: "muted",
+}
+"""Of events that are not simply good."""

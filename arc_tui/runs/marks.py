@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import cast
 
 from arc_core.base.text import printable
-from arc_core.run.events import Event
-from arc_tui.runs.fields import number, text, whole
+from arc_core.run.event_forms import (
+    CheckpointEvent,
+    CommandAppliedEvent,
+    EpochEvent,
+    Event,
+    ResumedEvent,
+    StepEvent,
+    ValidationEvent,
+    WarningEvent,
+)
 from arc_tui.runs.sentences import change_text, exact_share, origin
 
 
@@ -81,38 +88,35 @@ def mark_of(event: Event, step: int) -> Mark | None:
     told = _told(event)
     if told is None:
         return None
-    kind, words = told
-    if "step" in event:
-        step = whole(event, "step")
-    return Mark(kind, step, event["seq"], number(event, "time"), words)
+    own = event.step if isinstance(event, CheckpointEvent | ValidationEvent | ResumedEvent) else step
+    return Mark(told[0], own, event.seq, event.time, told[1])
 
 
-def nonfinite_mark(step: Event) -> Mark | None:
+def nonfinite_mark(step: StepEvent) -> Mark | None:
     """Return the mark of a step in which a number was not finite, or None if all were."""
-    names: object = step.get("nonfinite")
-    if not isinstance(names, list) or not names:
+    if not step.nonfinite:
         return None
-    safe = tuple(printable(str(name), 60) for name in cast("list[object]", names)[:50])
+    safe = tuple(printable(str(name), 60) for name in step.nonfinite[:50])
     words = f"not finite: {', '.join(safe[:3])}" + (f" and {len(safe) - 3} more" if len(safe) > 3 else "")
-    return Mark(MarkKind.NAN, whole(step, "step"), step["seq"], number(step, "time"), words, safe)
+    return Mark(MarkKind.NAN, step.step, step.seq, step.time, words, safe)
 
 
 def _told(event: Event) -> tuple[MarkKind, str] | None:
-    match event["type"]:
-        case "checkpoint" if event.get("phase") == "verified":
-            return MarkKind.CHECKPOINT, f"checkpoint {whole(event, 'id'):05d}"
-        case "checkpoint" if event.get("phase") == "failed":
-            return MarkKind.CHECKPOINT_FAILED, f"checkpoint failed: {text(event, 'reason')}"
-        case "validation":
-            cells = number(event, "cell_accuracy")
-            return MarkKind.VALIDATION, f"validation {exact_share(event)}, {cells:.4f} of cells"
-        case "command_applied" if event.get("command") == "set":
+    match event:
+        case CheckpointEvent(phase="verified"):
+            return MarkKind.CHECKPOINT, f"checkpoint {event.id:05d}"
+        case CheckpointEvent(phase="failed"):
+            return MarkKind.CHECKPOINT_FAILED, f"checkpoint failed: {event.reason}"
+        case ValidationEvent():
+            words = f"validation {exact_share(event)}, {event.cell_accuracy:.4f} of cells"
+            return MarkKind.VALIDATION, words
+        case CommandAppliedEvent(command="set"):
             return MarkKind.RATE, change_text(event)
-        case "warning":
-            return MarkKind.WARNING, text(event, "message")
-        case "resumed":
+        case WarningEvent():
+            return MarkKind.WARNING, event.message
+        case ResumedEvent():
             return MarkKind.RESUME, f"resumed{origin(event)}"
-        case "epoch":
-            return MarkKind.EPOCH, f"end of epoch {whole(event, 'epoch')}"
+        case EpochEvent():
+            return MarkKind.EPOCH, f"end of epoch {event.epoch}"
         case _:
             return None

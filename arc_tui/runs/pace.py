@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arc_core.run.events import Event
-from arc_tui.runs.fields import number, whole
+from arc_core.run.event_forms import StepEvent
 
 
 class TimeLeft:
@@ -16,9 +15,9 @@ class TimeLeft:
         self._last: tuple[int, float] | None = None
         self._seconds_per_step = math.nan
 
-    def update(self, step: Event) -> None:
+    def update(self, step: StepEvent) -> None:
         """Take a step into account."""
-        count, elapsed = whole(step, "step"), number(step, "elapsed_seconds")
+        count, elapsed = step.step, step.number("elapsed_seconds")
         if self._last is not None and count > self._last[0] and elapsed >= self._last[1]:
             seconds = (elapsed - self._last[1]) / (count - self._last[0])
             known = math.isfinite(self._seconds_per_step)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 from arc_core.base.errors import ArcError
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import Event, EventReader
+from arc_core.run.event_forms import Event
+from arc_core.run.events import EventReader
 from arc_tui.runs.digest import digested
 from arc_tui.runs.feed import BATCH_SECONDS, STOP_SECONDS, Arrival
-from arc_tui.runs.fields import number
 from arc_tui.runs.state import RunState, initial, observed, reduce
 
 LONGEST_WAIT_SECONDS = 2.0
@@ -104,7 +104,7 @@ class Replay:
         before = math.nan
         while events := self._reader.poll():
             for event in events:
-                at = number(event, "time")
+                at = event.time
                 gap = (at - before) / self._speed
                 due += min(gap, LONGEST_WAIT_SECONDS) if gap > 0 else 0.0
                 before = at if math.isfinite(at) else before

@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import cast
 
-from arc_core.run.events import Event
-from arc_tui.runs.fields import number, text, whole
+from arc_core.run.event_forms import GRIDS, SampleEvent
 
 LARGEST_SIDE = 30
 UNKNOWN = "?"
@@ -48,7 +47,7 @@ class Sample:
     target: Grid
 
 
-def sample_of(event: Event, rule: str | None) -> Sample:
+def sample_of(event: SampleEvent, rule: str | None) -> Sample:
     """Read a sample event; what is damaged in a grid becomes `UNKNOWN`.
 
     Args:
@@ -56,13 +55,13 @@ def sample_of(event: Event, rule: str | None) -> Sample:
         rule: The rule sentence of its step.
     """
     return Sample(
-        whole(event, "step"),
-        event["seq"],
-        number(event, "time"),
-        text(event, "task"),
-        whole(event, "pair"),
+        event.step,
+        event.seq,
+        event.time,
+        event.task,
+        event.pair,
         rule,
-        *(grid_of(event.get(name)) for name in ("input", "before", "after", "target")),
+        *(grid_of(event.grids[name]) for name in GRIDS),
     )
 
 

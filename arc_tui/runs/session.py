@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from arc_core.base.errors import RunError
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory, gone_sentence
-from arc_core.run.events import Event
+from arc_core.run.event_forms import Event, ResumedEvent, RunStartedEvent, StepEvent
 from arc_tui.runs.feed import Arrival
-from arc_tui.runs.fields import number, whole
 from arc_tui.runs.history import History
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.state import Phase, RunState, Warned, initial, observed, reduce
@@ -183,18 +182,18 @@ class Session:
         batches, total = self._facts.batches_per_epoch, self._facts.total_steps
         if batches is None or total is None or state.last_step is None:
             return math.nan, math.nan
-        in_epoch = batches - whole(state.last_step, "batch") - 1
+        in_epoch = batches - state.last_step.batch - 1
         return self._pace.remaining(max(in_epoch, 0)), self._pace.remaining(max(total - state.step, 0))
 
     def _follow(self, events: Sequence[Event]) -> None:
         """Keep the pace, and read again what the training process notes in run.json."""
         begun = False
         for event in events:
-            if event["type"] == "step":
+            if isinstance(event, StepEvent):
                 self._pace.update(event)
-            if event["type"] in ("run_started", "resumed"):
+            elif isinstance(event, RunStartedEvent | ResumedEvent):
                 begun = True
-                if self.awaited_since is not None and number(event, "time") >= self.awaited_since:
+                if self.awaited_since is not None and event.time >= self.awaited_since:
                     self.awaited_since = None
         if begun or self._facts.total_steps is None:
             self._facts = self._reread()

@@ -38,8 +38,7 @@ from arc_core.run.directory import (
 )
 from arc_core.run.events import next_seq
 from arc_core.run.provenance import describe_run
-from arc_tui.runs.engine import Outcome, last_lines
-from arc_tui.runs.supervisor import cause
+from arc_tui.runs.engine import Outcome, cause, last_lines
 
 DYING_HOLDER_SECONDS = 10.0
 
@@ -48,6 +47,26 @@ HELD = (
     *("optimizer", "agent_options"),
 )
 """Settings that decide what a checkpoint holds, so that a run with one cannot go on with others."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Begin:
+    """Training that is to begin at a checkpoint.
+
+    Attributes:
+        run: Name of the run.
+        checkpoint: Id of the checkpoint.
+        branch: Name of the new run; None where the run itself goes on.
+    """
+
+    run: str
+    checkpoint: int
+    branch: str | None = None
+
+    def flags(self) -> dict[str, object]:
+        """Return it as `prepare` takes options."""
+        branch = {"branch": self.branch} if self.branch is not None else {}
+        return {"resume": self.run, "checkpoint": str(self.checkpoint), **branch}
 
 
 @dataclasses.dataclass

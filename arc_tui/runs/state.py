@@ -9,14 +9,27 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from arc_core.base.loose import listed, number
 from arc_core.run.commands import SETTABLE
 from arc_core.run.directory import stored_config
-from arc_core.run.events import Event
-from arc_tui.runs.fields import number, text, whole
+from arc_core.run.event_forms import (
+    CheckpointEvent,
+    CommandAppliedEvent,
+    EpochEvent,
+    Event,
+    PausedEvent,
+    ResumedEvent,
+    RunFinishedEvent,
+    RunStartedEvent,
+    StepEvent,
+    UnpausedEvent,
+    ValidationEvent,
+    WarningEvent,
+)
 
 KEPT_WARNINGS = 50
 COMPLETED = "completed"
@@ -44,7 +57,7 @@ class ValidationResult:
     exact: int
     inputs: int
     cell_accuracy: float
-    event: Event | None = None
+    event: ValidationEvent | None = None
 
     @property
     def mark(self) -> tuple[int, float]:
@@ -101,8 +114,8 @@ class RunState:
     reason: str | None = None
     epoch: int = 0
     step: int = 0
-    last_step: Event | None = None
-    last_epoch: Event | None = None
+    last_step: StepEvent | None = None
+    last_epoch: EpochEvent | None = None
     validations: tuple[ValidationResult, ...] = ()
     last_checkpoint: SavedCheckpoint | None = None
     paused_at: float | None = None
@@ -125,16 +138,14 @@ class RunState:
         return self.activity in (Phase.STOPPED, Phase.CRASHED, Phase.FINISHED)
 
     @property
-    def last_validation(self) -> Event | None:
+    def last_validation(self) -> ValidationEvent | None:
         """The event of the last validation that counts."""
         return self.validations[-1].event if self.validations else None
 
     @property
     def best_validation(self) -> ValidationResult | None:
         """The best validation that counts, the earlier of two equal ones."""
-        counting = (
-            v for v in self.validations if v.event is None or number(v.event, "seq") > self.best_since
-        )
+        counting = (v for v in self.validations if v.event is None or v.event.seq > self.best_since)
         return max(counting, key=lambda found: found.mark, default=None)
 
 
@@ -143,8 +154,7 @@ def initial(run_json: Mapping[str, Any]) -> RunState:
     values = stored_config(run_json)
     settings = {name: values[name] for name in SETTABLE if name in values}
     set_at: dict[str, float] = {}
-    changes: object = run_json.get("changes")
-    for change in cast("list[object]", changes) if isinstance(changes, list) else []:
+    for change in listed(run_json, "changes"):
         if isinstance(change, dict):
             entry = cast("dict[str, Any]", change)
             set_at[str(entry.get("key"))] = number(entry, "time")
@@ -153,14 +163,55 @@ def initial(run_json: Mapping[str, Any]) -> RunState:
 
 def apply(state: RunState, event: Event) -> RunState:
     """Return the state after one more event; one of unknown type changes only `seq` and `updated`."""
-    seq, at = event.get("seq"), number(event, "time")
-    state = dataclasses.replace(
-        state,
-        seq=seq if isinstance(seq, int) else state.seq,
-        updated=at if math.isfinite(at) else state.updated,
-    )
-    handler = _HANDLERS.get(str(event.get("type")))
-    return handler(state, event) if handler is not None else state
+    updated = event.time if math.isfinite(event.time) else state.updated
+    changed = _changed(state, event)
+    return dataclasses.replace(state, seq=event.seq, updated=updated, **changed)
+
+
+def _changed(state: RunState, event: Event) -> dict[str, Any]:
+    """Return what an event changes beside, by name."""
+    match event:
+        case StepEvent():
+            # A step follows at most one save, and none follows a pause: whatever was going on is over.
+            return {
+                "activity": Phase.PAUSING if state.activity is Phase.PAUSING else Phase.RUNNING,
+                "saving": False,
+                "step": event.step,
+                "epoch": event.epoch,
+                "last_step": event,
+                "starts": max(state.starts, 1),
+            }
+        case RunStartedEvent():
+            return _started(state)
+        case ResumedEvent():
+            return _resumed(state, event)
+        case EpochEvent():
+            return {"last_epoch": event}
+        case ValidationEvent():
+            found = ValidationResult(event.step, event.exact, event.inputs, event.cell_accuracy, event)
+            return {"validations": (*state.validations, found)}
+        case CheckpointEvent(phase="saved" | "verified"):
+            saved = SavedCheckpoint(event.id, event.step, event.phase == "verified", event.bytes)
+            return {"saving": not saved.verified, "last_checkpoint": saved}
+        case CheckpointEvent():
+            return {"saving": event.phase == "requested"}
+        case PausedEvent():
+            at = event.time if math.isfinite(event.time) else None
+            return {"activity": Phase.PAUSED, "step": event.step, "paused_at": at}
+        case UnpausedEvent():
+            return {"activity": Phase.RUNNING, "paused_at": None}
+        case CommandAppliedEvent():
+            return _commanded(state, event)
+        case WarningEvent():
+            warned = Warned(event.time, event.code, event.message, event.advice)
+            # Validations on other inputs count no more beside those that follow.
+            since = float(event.seq) if event.code == "best_reset" else state.best_since
+            return {"best_since": since, "warnings": (*state.warnings, warned)[-KEPT_WARNINGS:]}
+        case RunFinishedEvent(reason=reason):
+            activity = Phase.FINISHED if reason == COMPLETED else Phase.STOPPED
+            return {"activity": activity, "saving": False, "reason": reason}
+        case _:
+            return {}
 
 
 def reduce(events: Iterable[Event], start: RunState | None = None) -> RunState:
@@ -183,137 +234,36 @@ def observed(state: RunState, *, alive: bool) -> RunState:
     return state
 
 
-def _on_start(state: RunState, event: Event) -> RunState:
-    del event
-    return dataclasses.replace(
-        state, activity=Phase.RUNNING, saving=False, reason=None, starts=state.starts + 1
-    )
+def _started(state: RunState) -> dict[str, Any]:
+    return {"activity": Phase.RUNNING, "saving": False, "reason": None, "starts": state.starts + 1}
 
 
-def _on_resumed(state: RunState, event: Event) -> RunState:
+def _resumed(state: RunState, event: ResumedEvent) -> dict[str, Any]:
     """Take back what came after the checkpoint that the run goes on from."""
-    step, identity = whole(event, "step"), event.get("checkpoint")
-    saved = state.last_checkpoint
-    if isinstance(identity, int) and (saved is None or saved.step > step or saved.id != identity):
-        saved = SavedCheckpoint(identity, step, verified=True)
-    elif identity is None:
+    saved, counts = state.last_checkpoint, event.supersedes
+    if event.checkpoint is None:
         saved = None
-    counts = number(event, "supersedes")
-    return dataclasses.replace(
-        _on_start(state, event),
-        step=step,
-        last_step=_if_counts(state.last_step, counts),
-        last_epoch=_if_counts(state.last_epoch, counts),
-        validations=tuple(found for found in state.validations if _if_counts(found.event, counts)),
-        last_checkpoint=saved,
-        best_since=state.best_since if state.best_since <= counts else 0.0,
-    )
-
-
-def _if_counts(event: Event | None, last_that_counts: float) -> Event | None:
-    return event if event is not None and number(event, "seq") <= last_that_counts else None
-
-
-def _on_step(state: RunState, event: Event) -> RunState:
-    # A step follows at most one save, and none follows a pause: whatever was going on is over.
-    activity = Phase.PAUSING if state.activity is Phase.PAUSING else Phase.RUNNING
-    return dataclasses.replace(
-        state,
-        activity=activity,
-        saving=False,
-        step=whole(event, "step"),
-        epoch=whole(event, "epoch"),
-        last_step=event,
-        starts=max(state.starts, 1),
-    )
-
-
-def _on_epoch(state: RunState, event: Event) -> RunState:
-    return dataclasses.replace(state, last_epoch=event)
-
-
-def _on_validation(state: RunState, event: Event) -> RunState:
-    found = ValidationResult(
-        whole(event, "step"),
-        whole(event, "exact"),
-        whole(event, "inputs"),
-        number(event, "cell_accuracy"),
-        event,
-    )
-    return dataclasses.replace(state, validations=(*state.validations, found))
-
-
-def _on_checkpoint(state: RunState, event: Event) -> RunState:
-    phase = event.get("phase")
-    if phase not in ("saved", "verified"):
-        return dataclasses.replace(state, saving=phase == "requested")
-    size = event.get("bytes")
-    found = SavedCheckpoint(
-        whole(event, "id"),
-        whole(event, "step"),
-        verified=phase == "verified",
-        bytes=size if isinstance(size, int) else None,
-    )
-    return dataclasses.replace(state, saving=not found.verified, last_checkpoint=found)
-
-
-def _on_paused(state: RunState, event: Event) -> RunState:
-    at = number(event, "time")
-    return dataclasses.replace(
-        state,
-        activity=Phase.PAUSED,
-        step=whole(event, "step"),
-        paused_at=at if math.isfinite(at) else None,
-    )
-
-
-def _on_unpaused(state: RunState, event: Event) -> RunState:
-    del event
-    return dataclasses.replace(state, activity=Phase.RUNNING, paused_at=None)
-
-
-def _on_command(state: RunState, event: Event) -> RunState:
-    command, new = event.get("command"), event.get("new")
-    if command == "pause" and not state.ended:
-        return dataclasses.replace(state, activity=Phase.PAUSING)
-    if command == "resume" and state.activity is Phase.PAUSING:
-        return dataclasses.replace(state, activity=Phase.RUNNING)
-    if command != "set" or not isinstance(new, dict):
-        return state
-    at = number(event, "time")
-    values = {
-        name: value
-        for name, value in cast("dict[str, object]", new).items()
-        if not at < state.set_at.get(name, -math.inf)
+    elif saved is None or saved.step > event.step or saved.id != event.checkpoint:
+        saved = SavedCheckpoint(event.checkpoint, event.step, verified=True)
+    step, epoch = state.last_step, state.last_epoch
+    return _started(state) | {
+        "step": event.step,
+        "last_step": step if step is not None and step.seq <= counts else None,
+        "last_epoch": epoch if epoch is not None and epoch.seq <= counts else None,
+        "validations": tuple(v for v in state.validations if v.event is not None and v.event.seq <= counts),
+        "last_checkpoint": saved,
+        "best_since": state.best_since if state.best_since <= counts else 0.0,
     }
-    return dataclasses.replace(state, settings={**state.settings, **values})
 
 
-def _on_warning(state: RunState, event: Event) -> RunState:
-    found = Warned(
-        number(event, "time"), str(event.get("code")), text(event, "message"), text(event, "advice")
-    )
-    # Validations on other inputs count no more beside those that follow.
-    since = number(event, "seq") if found.code == "best_reset" else state.best_since
-    return dataclasses.replace(state, best_since=since, warnings=(*state.warnings, found)[-KEPT_WARNINGS:])
-
-
-def _on_finished(state: RunState, event: Event) -> RunState:
-    reason = text(event, "reason")
-    activity = Phase.FINISHED if reason == COMPLETED else Phase.STOPPED
-    return dataclasses.replace(state, activity=activity, saving=False, reason=reason)
-
-
-_HANDLERS: dict[str, Callable[[RunState, Event], RunState]] = {
-    "run_started": _on_start,
-    "resumed": _on_resumed,
-    "step": _on_step,
-    "epoch": _on_epoch,
-    "validation": _on_validation,
-    "checkpoint": _on_checkpoint,
-    "paused": _on_paused,
-    "unpaused": _on_unpaused,
-    "command_applied": _on_command,
-    "warning": _on_warning,
-    "run_finished": _on_finished,
-}
+def _commanded(state: RunState, event: CommandAppliedEvent) -> dict[str, Any]:
+    if event.command == "pause" and not state.ended:
+        return {"activity": Phase.PAUSING}
+    if event.command == "resume" and state.activity is Phase.PAUSING:
+        return {"activity": Phase.RUNNING}
+    if event.command != "set" or event.new is None:
+        return {}
+    values = {
+        name: value for name, value in event.new.items() if not event.time < state.set_at.get(name, -math.inf)
+    }
+    return {"settings": {**state.settings, **values}}

@@ -13,9 +13,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from arc_core.run.commands import TOO_OLD
-from arc_core.run.events import Event
-from arc_tui.runs.fields import number, text, whole
-from arc_tui.runs.sentences import applied_lines, checkpoint_line, sentence
+from arc_core.run.event_forms import (
+    CheckpointEvent,
+    CommandAppliedEvent,
+    CommandRejectedEvent,
+    Event,
+    PausedEvent,
+    RunFinishedEvent,
+    StepEvent,
+    UnpausedEvent,
+    ValidationEvent,
+)
+from arc_tui.runs.sentences import applied_lines, checkpoint_line, going_on, sentence
 
 MOST_SENDS = 3
 """A process that is just starting rejects what was sent before it listened; that is sent again."""
@@ -130,11 +139,8 @@ class Requests:
                 after = _moved(request, event)
                 if after is None:
                     continue
-                if (
-                    after.stage is RequestStage.REJECTED
-                    and event.get("reason") == TOO_OLD
-                    and after.sends < MOST_SENDS
-                ):
+                too_old = isinstance(event, CommandRejectedEvent) and event.reason == TOO_OLD
+                if too_old and after.sends < MOST_SENDS:
                     del self._open[request.id]
                     self.to_resend.append(request)
                     continue
@@ -148,9 +154,7 @@ class Requests:
     def abandon(self) -> list[Request]:
         """End what is open, as the process that it was sent to has ended; returns it."""
         ended = [
-            dataclasses.replace(
-                r, stage=RequestStage.FAILED, note=f"{_ASKED[r.command]}: the process ended first"
-            )
+            _now(r, RequestStage.FAILED, f"{_ASKED[r.command]}: the process ended first")
             for r in self._open.values()
             if r.command != "stop"
         ]
@@ -160,40 +164,38 @@ class Requests:
 
 def _moved(request: Request, event: Event) -> Request | None:
     """Return the request after an event that concerns it; None for any other event."""
-    kind = event["type"]
     if request.stage is RequestStage.SENT:
-        if event.get("id") != request.id:
-            return None
-        if kind == "command_rejected":
-            return dataclasses.replace(request, stage=RequestStage.REJECTED, note=text(event, "reason"))
-        if kind != "command_applied":
-            return None
-        if request.command == "set":
-            return dataclasses.replace(request, stage=RequestStage.DONE, note="; ".join(applied_lines(event)))
-        return dataclasses.replace(
-            request, stage=RequestStage.APPLIED, note=_UNDER_WAY.get(request.command, "")
-        )
-    match request.command, kind:
-        case "checkpoint", "checkpoint":
+        return _answered(request, event)
+    match request.command, event:
+        case "checkpoint", CheckpointEvent():
             return _checkpoint_moved(request, event)
-        case ("pause", "paused") | ("resume", "unpaused") | ("resume", "step"):
-            step = f"{whole(event, 'step'):,}"
-            note = sentence(event, step) or f"Going on at step {step}"
-            return dataclasses.replace(request, stage=RequestStage.DONE, note=note)
-        case "pause", "command_applied" if event.get("command") == "resume":
-            return dataclasses.replace(
-                request, stage=RequestStage.FAILED, note="Another command let it go on"
-            )
-        case "validate", "validation":
-            found = f"{whole(event, 'exact'):,}/{whole(event, 'inputs'):,} exact"
-            cells = f"{number(event, 'cell_accuracy'):.4f} of cells"
-            return dataclasses.replace(request, stage=RequestStage.DONE, note=f"Validated: {found}, {cells}")
-        case "stop", "run_finished":
-            return dataclasses.replace(
-                request, stage=RequestStage.DONE, note=f"Ended: {text(event, 'reason')}"
-            )
+        case "pause", PausedEvent():
+            return _now(request, RequestStage.DONE, sentence(event, ",") or "")
+        case "resume", (UnpausedEvent() | StepEvent()):
+            return _now(request, RequestStage.DONE, going_on(event, ","))
+        case "pause", CommandAppliedEvent(command="resume"):
+            return _now(request, RequestStage.FAILED, "Another command let it go on")
+        case "validate", ValidationEvent():
+            found = f"{event.exact:,}/{event.inputs:,} exact, {event.cell_accuracy:.4f} of cells"
+            return _now(request, RequestStage.DONE, f"Validated: {found}")
+        case "stop", RunFinishedEvent():
+            return _now(request, RequestStage.DONE, f"Ended: {event.reason}")
         case _:
             return None
+
+
+def _answered(request: Request, event: Event) -> Request | None:
+    if not isinstance(event, CommandAppliedEvent | CommandRejectedEvent) or event.id != request.id:
+        return None
+    if isinstance(event, CommandRejectedEvent):
+        return _now(request, RequestStage.REJECTED, event.reason)
+    if request.command == "set":
+        return _now(request, RequestStage.DONE, "; ".join(applied_lines(event)))
+    return _now(request, RequestStage.APPLIED, _UNDER_WAY.get(request.command, ""))
+
+
+def _now(request: Request, stage: RequestStage, note: str) -> Request:
+    return dataclasses.replace(request, stage=stage, note=note)
 
 
 _UNDER_WAY = {
@@ -203,14 +205,11 @@ _UNDER_WAY = {
 }
 
 
-def _checkpoint_moved(request: Request, event: Event) -> Request | None:
-    identity, phase = whole(event, "id"), event.get("phase")
-    if request.checkpoint is None and phase == "requested":
-        note = f"Checkpoint {identity:05d} requested"
-        return dataclasses.replace(request, checkpoint=identity, note=note)
-    if identity != request.checkpoint:
+def _checkpoint_moved(request: Request, event: CheckpointEvent) -> Request | None:
+    if request.checkpoint is None and event.phase == "requested":
+        note = f"Checkpoint {event.id:05d} requested"
+        return dataclasses.replace(request, checkpoint=event.id, note=note)
+    if event.id != request.checkpoint:
         return None
-    stage = {"verified": RequestStage.DONE, "failed": RequestStage.FAILED}.get(
-        str(phase), RequestStage.APPLIED
-    )
-    return dataclasses.replace(request, stage=stage, note=checkpoint_line(event))
+    stages = {"verified": RequestStage.DONE, "failed": RequestStage.FAILED}
+    return _now(request, stages.get(event.phase, RequestStage.APPLIED), checkpoint_line(event))

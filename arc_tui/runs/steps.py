@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -12,8 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from arc_core.run.event_forms import StepEvent
-from arc_core.run.events import Event
+from arc_core.run.event_forms import GROUPS, STEP, StepEvent
 
 MOST_STEPS = 1 << 31
 """A step beyond this comes from a damaged log and is left out."""
@@ -24,26 +22,15 @@ LARGEST, SMALLEST = 3e38, 1e-37
 _PLACE = ("step", "batch")
 """Where a step stands, which is no curve."""
 
+_SINGLE = tuple(name for name, kind in STEP.items() if kind in (int, float) and name not in _PLACE)
+_GROUPS = {"": _SINGLE, **GROUPS}
+"""The numeric fields of a step by their group, those in no group under the empty name."""
 
-_KINDS = (int, float, int | None, float | None)
-
-
-def _names_by_group() -> dict[str, tuple[str, ...]]:
-    """Return the numeric fields of a step by their group, those in no group under the empty name."""
-    groups: dict[str, tuple[str, ...]] = {}
-    single: list[str] = []
-    for name, form in typing.get_type_hints(StepEvent).items():
-        if typing.is_typeddict(form):
-            parts = typing.get_type_hints(form)
-            groups[name] = tuple(part for part, kind in parts.items() if kind in _KINDS)
-        elif form in _KINDS and name not in _PLACE:
-            single.append(name)
-    return {"": tuple(single), **groups}
-
-
-_GROUPS = _names_by_group()
 NUMBERS = tuple(f"{group}.{name}".lstrip(".") for group, names in _GROUPS.items() for name in names)
 """Dotted names of a step's numbers, in the order of a table's rows."""
+
+NumberRow = tuple[int, int, list[Any]]
+"""Step and seq of an event, and its numbers in the order of `NUMBERS`; they are not checked yet."""
 
 ROW_OF = {name: row for row, name in enumerate(NUMBERS)}
 
@@ -72,27 +59,27 @@ class StepTable:
         return StepTable(self.steps[keep], self.seqs[keep], self.values[:, keep], self.bad[:, keep])
 
 
-def step_table(events: Sequence[Event]) -> StepTable:
+def step_table(events: Sequence[StepEvent]) -> StepTable:
     """Take the numbers out of step events; an event without a usable step is left out."""
     return table_of_rows([row for event in events if (row := number_row(event)) is not None])
 
 
-def table_of_rows(rows: Sequence[tuple[Any, ...]]) -> StepTable:
+def table_of_rows(rows: Sequence[NumberRow]) -> StepTable:
     """Make a table of rows from `number_row`."""
     if not rows:
         empty = np.zeros((len(NUMBERS), 0))
         return StepTable(np.zeros(0, np.int64), np.zeros(0, np.int64), empty, empty.astype(bool))
     try:
-        numbers = np.array([row[2:] for row in rows], dtype=np.float64)  # None becomes NaN
+        numbers = np.array([row[2] for row in rows], dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError, OverflowError):  # a damaged log may hold anything in a number's place
-        numbers = np.array([[_usable(value) for value in row[2:]] for row in rows], dtype=np.float64)
+        numbers = np.array([[_usable(value) for value in row[2]] for row in rows], dtype=np.float64)
     values = np.ascontiguousarray(numbers.T)
     missing = values == _MISSING
     bad = ~np.isfinite(values)
     values[bad | missing] = np.nan
     np.clip(values, -LARGEST, LARGEST, out=values)
     values[np.abs(values) < SMALLEST] = 0.0
-    place = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2)
+    place = np.array([row[:2] for row in rows], dtype=np.int64)
     return StepTable(place[:, 0].copy(), place[:, 1].copy(), values, bad)
 
 
@@ -108,27 +95,28 @@ def joined(tables: Sequence[StepTable]) -> StepTable:
     )
 
 
-def number_row(event: Event) -> tuple[Any, ...] | None:
-    """Return step, seq and the numbers of a step event in the order of `NUMBERS`; they are not checked yet.
+def number_row(event: StepEvent) -> NumberRow | None:
+    """Take the numbers out of a step event.
 
     Returns:
         None for an event without a usable step.
     """
-    step, seq = event.get("step"), event.get("seq")
-    if type(step) is not int or type(seq) is not int or not (0 < step <= MOST_STEPS and 0 <= seq < 1 << 62):
+    line, seq = cast("dict[str, Any]", event.fields), event.seq
+    step = line.get("step")
+    if type(step) is not int or not (0 < step <= MOST_STEPS and 0 <= seq < 1 << 62):
         return None
     try:
-        row = (step, seq, *_single(event))
+        values = [*_single(line)]
         for group, parts in _GETTERS:
-            row += parts(event[group])
+            values += parts(line[group])
     except (KeyError, TypeError, AttributeError, IndexError):
-        row = (step, seq, *_one_by_one(event))
-    named: object = event.get("nonfinite")
-    if isinstance(named, list) and None in row:
+        values = _one_by_one(line)
+    named: object = line.get("nonfinite")
+    if isinstance(named, list) and None in values:
         # A null that is not named there is a number that the run's recipe does not have.
-        values = zip(NUMBERS, row[2:], strict=True)
-        row = (step, seq, *(_MISSING if v is None and name not in named else v for name, v in values))
-    return row
+        known = zip(NUMBERS, values, strict=True)
+        values = [_MISSING if v is None and name not in named else v for name, v in known]
+    return step, seq, values
 
 
 def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -144,13 +132,13 @@ _MISSING = sys.float_info.max
 """Stands in a row for a number that the event does not have, as against one that is null."""
 
 
-def _one_by_one(event: Event) -> tuple[Any, ...]:
+def _one_by_one(line: dict[str, Any]) -> list[Any]:
     found: list[Any] = []
     for group, names in _GROUPS.items():
-        part: object = event.get(group) if group else event
+        part: object = line.get(group) if group else line
         values = cast("dict[str, object]", part) if isinstance(part, dict) else {}
         found += [_usable(values[name]) if name in values else _MISSING for name in names]
-    return tuple(found)
+    return found
 
 
 def _usable(value: object) -> float | None:

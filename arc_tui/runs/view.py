@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from arc_core.base.loose import number
 from arc_core.run.config import SOLVER
 from arc_core.run.directory import stored_config
 from arc_core.run.event_forms import NOT_IN_SOLVER
-from arc_tui.runs.fields import number, whole
 from arc_tui.runs.state import Phase, RunState
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Facts:
     @property
     def clip_norm(self) -> float:
         """Largest gradient norm of a component; NaN where the configuration does not say."""
-        return number(dict(self.config), "clip_norm")
+        return number(self.config, "clip_norm")
 
 
 def facts(name: str, run_json: Mapping[str, Any]) -> Facts:
@@ -110,11 +110,11 @@ class RunView:
 
     def latest(self, dotted: str) -> float:
         """Return a number of the last step by its dotted name; NaN where there is none."""
-        return number(self.state.last_step, dotted) if self.state.last_step is not None else math.nan
+        return self.state.last_step.number(dotted) if self.state.last_step is not None else math.nan
 
     def count(self, dotted: str) -> int:
         """Return a count of the last step by its dotted name; 0 where there is none."""
-        return whole(self.state.last_step, dotted) if self.state.last_step is not None else 0
+        return self.state.last_step.count(dotted) if self.state.last_step is not None else 0
 
 
 def _count(value: object) -> int | None:

@@ -9,11 +9,13 @@ from textual.screen import Screen
 from arc_core.base.errors import ArcError
 from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import TaskAnswer
-from arc_core.run.events import Event
+from arc_core.run.event_forms import Event
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.solve.screen import SolveScreen
 from arc_tui.solve.state import take
+from arc_tui.ui.actions import SOLVE
 from arc_tui.ui.app import BaseApp
+from arc_tui.ui.keys import Keymap
 
 POLL_SECONDS = 0.2
 
@@ -29,19 +31,28 @@ class SolveApp(BaseApp[TaskAnswer]):
         place: Where it is from, safe to print.
         poll: Asked a few times a second for what is new.
         theme: Name of the theme.
+        keys: The user's own keys by action id.
         note: What the user should know; empty for nothing.
 
     Raises:
-        ConfigError: If there is no such theme, or its file is refused.
+        ConfigError: If there is no such theme, its file is refused, or the keys clash.
     """
 
     WHAT = "the view of a task that is solved"
     PICTURE = "solve"
+    PLACES = SOLVE
 
     def __init__(
-        self, task: Task, place: str, poll: Poll, theme: str = DEFAULT_THEME, *, note: str = ""
+        self,
+        task: Task,
+        place: str,
+        poll: Poll,
+        theme: str = DEFAULT_THEME,
+        keys: Keymap | None = None,
+        *,
+        note: str = "",
     ) -> None:
-        super().__init__(theme)
+        super().__init__(theme, keys)
         self._asked = task
         self._place = place
         self._poll = poll

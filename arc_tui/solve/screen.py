@@ -5,42 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.message import Message
 
 from arc_core.data.tasks import Task
 from arc_tui.drawing.point_chart import chart_rows
-from arc_tui.drawing.rows import Row
 from arc_tui.solve.rows import Shown, alternatives, fit_rows, header_rows, headline, loss_points, pair_names
 from arc_tui.solve.state import SolveState
-from arc_tui.ui.browser_keys import EVERYWHERE, Key, Sections
-from arc_tui.ui.framed import FRAME, Framed
+from arc_tui.ui.actions import Scope
+from arc_tui.ui.framed import Framed
 from arc_tui.ui.grid import GroupsView
 from arc_tui.ui.rows_view import RowsView, looks
-from arc_tui.ui.screen import InspectScreen, KeysLine
+from arc_tui.ui.screen import SideScreen
 
 WIDE, TALL = 110, 30
 """From so many cells and lines on all panels are shown."""
 VERY_WIDE = 160
 """From so many cells on loss and votes stand beside the grids instead of below them."""
-
-SOLVE: tuple[Key, ...] = (
-    Key(("1",), "1", "panel(1)", "", "Show the panel Loss, where not all are shown."),
-    Key(("2",), "2", "panel(2)", "", "Show the panel Fit and votes, where not all are shown."),
-    Key(("3",), "3", "panel(3)", "", "Show the panel Grids, where not all are shown."),
-    Key(("left_square_bracket",), "[", "pick(-1)", "", "Show the pair before alone."),
-    Key(("right_square_bracket",), "]", "pick(1)", "one pair", "Show one pair alone, and the next one then."),
-    Key(("left",), "←", "look(-1)", "earlier", "Show what was predicted earlier."),
-    Key(("right",), "→", "look(1)", "", "Show what was predicted later."),
-    Key(("home",), "Home", "first", "", "Show the first prediction."),
-    Key(("l", "end"), "l", "live", "live", "Follow the newest prediction again."),
-    Key(("plus", "enter"), "+", "enlarge", "enlarge", "Let the grids fill the screen, or shrink them."),
-    Key(("g",), "g", "digits", "digits", "Write the digit into each cell of a grid, or leave it out."),
-    Key(("y",), "y", "scale", "", "Draw the loss on a logarithmic scale, or a linear one."),
-)
-SECTIONS: Sections = (("Everywhere", EVERYWHERE), ("Solving", SOLVE))
 
 
 class SolvePart(Framed):
@@ -58,18 +41,11 @@ class LossPart(SolvePart):
     """The loss by step."""
 
     DIGIT = 1
-
-    def compose(self) -> ComposeResult:
-        """Make the body."""
-        yield RowsView(classes="body")
-
-    def title_text(self) -> str:
-        """Return its name."""
-        return "Loss"
+    TITLE = "Loss"
 
     def show(self, shown: Shown, *, log: bool) -> None:
         """Draw the loss up to now."""
-        cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
+        cells, lines = self.room
         look = shown.look
         points = loss_points(shown.state)
         first = points[0][0] if points else 1
@@ -93,18 +69,11 @@ class FitPart(SolvePart):
     """How well each pair fits, and the votes."""
 
     DIGIT = 2
-
-    def compose(self) -> ComposeResult:
-        """Make the body."""
-        yield RowsView(classes="body")
-
-    def title_text(self) -> str:
-        """Return its name."""
-        return "Fit and votes"
+    TITLE = "Fit and votes"
 
     def show(self, shown: Shown) -> None:
         """Draw fit and votes."""
-        cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
+        cells, lines = self.room
         self.query_one(RowsView).show(fit_rows(shown, cells)[: max(lines, 0)])
 
 
@@ -112,6 +81,7 @@ class GridsPart(SolvePart):
     """The pairs as grids."""
 
     DIGIT = 3
+    TITLE = "Grids"
     DEFAULT_CSS = """
     GridsPart GroupsView { background: $surface-panel; }
     """
@@ -120,10 +90,6 @@ class GridsPart(SolvePart):
         """Make the body."""
         with Container(classes="body"):
             yield GroupsView(empty="waits for the first prediction")
-
-    def title_text(self) -> str:
-        """Return its name."""
-        return "Grids"
 
     def take_focus(self) -> None:
         """Focus the grids, which can be scrolled."""
@@ -136,7 +102,7 @@ class GridsPart(SolvePart):
         self.query_one(GroupsView).show_groups(alternatives(shown, picked), what=what, digits=digits)
 
 
-class SolveScreen(InspectScreen[None]):
+class SolveScreen(SideScreen[None]):
     """Shows a task while it is solved, and its answers.
 
     Args:
@@ -144,8 +110,7 @@ class SolveScreen(InspectScreen[None]):
         place: Where it is from, safe to print.
     """
 
-    KEYS = SOLVE
-    SECTIONS = SECTIONS
+    SCOPE = Scope.SOLVE
     AUTO_FOCUS: ClassVar[str | None] = "GroupsView"
     DEFAULT_CSS = """
     SolveScreen .title { height: 2; }
@@ -177,15 +142,14 @@ class SolveScreen(InspectScreen[None]):
             yield LossPart()
             yield FitPart()
         yield RowsView(classes="told")
-        yield KeysLine(self.KEYS)
+        yield self.key_line()
 
     def on_mount(self) -> None:
         """Draw once the sizes are known."""
         self._arrange()
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Lay out for the new size."""
-        del event
         self._arrange()
 
     def _arrange(self) -> None:
@@ -214,10 +178,6 @@ class SolveScreen(InspectScreen[None]):
             loss.show(shown, log=self._log)
         if (fit := self.query_one(FitPart)).display:
             fit.show(shown)
-
-    def head(self, left: Row, right: Row | None = None) -> None:
-        """The title is drawn with everything else."""
-        del left, right
 
     # Actions
 

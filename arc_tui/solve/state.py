@@ -6,11 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import cast
 
 from arc_core.evaluation.folder import TaskAnswer
-from arc_core.run.events import Event
-from arc_tui.runs.fields import number, whole
+from arc_core.run.event_forms import AdaptationEvent, Event
 from arc_tui.runs.samples import Grid, grid_of
 
 
@@ -88,21 +86,21 @@ def take(state: SolveState, events: Iterable[Event], answer: TaskAnswer | None) 
         events: New events in their order; others than `adaptation` say nothing.
         answer: The answers; None while there are none.
     """
-    looks = [look_of(event) for event in events if event.get("type") == "adaptation"]
+    looks = [look_of(event) for event in events if isinstance(event, AdaptationEvent)]
     if not looks and answer is state.answer:
         return state
     return replace(state, looks=(*state.looks, *looks), answer=answer)
 
 
-def look_of(event: Event) -> Look:
+def look_of(event: AdaptationEvent) -> Look:
     """Read an `adaptation` event; what is damaged in a grid becomes a sign for it."""
     return Look(
-        whole(event, "step"),
-        whole(event, "steps"),
-        number(event, "loss"),
-        number(event, "seconds"),
-        _grids(event.get("demonstrations")),
-        _grids(event.get("queries")),
+        event.step,
+        event.steps,
+        event.loss,
+        event.seconds,
+        tuple(map(grid_of, event.demonstrations)),
+        tuple(map(grid_of, event.queries)),
     )
 
 
@@ -113,7 +111,3 @@ def changed_cells(before: Grid, after: Grid) -> int:
         for y, row in enumerate(after)
         for x, cell in enumerate(row)
     )
-
-
-def _grids(value: object) -> tuple[Grid, ...]:
-    return tuple(map(grid_of, cast("list[object]", value))) if isinstance(value, list) else ()

@@ -26,7 +26,8 @@ from arc_core.base.text import printable
 from arc_tui.looks.current import Looks
 from arc_tui.looks.themes import DEFAULT_THEME, Theme
 from arc_tui.ui.crash_report import write_report
-from arc_tui.ui.screen import InspectScreen
+from arc_tui.ui.keys import Keymap, keymap
+from arc_tui.ui.screen import KeyedApp, SideScreen
 from arc_tui.ui.signals import Signals
 from arc_tui.ui.terminal import terminal_size
 
@@ -46,11 +47,12 @@ class SizedDriver(LinuxDriver):
         return terminal_size()
 
 
-class BaseApp(App[ReturnType], inherit_bindings=False):
+class BaseApp(KeyedApp[ReturnType], inherit_bindings=False):
     """An app that waits, drawing nothing, while the terminal has no rows or no columns.
 
     Args:
         theme: Name of the theme.
+        keys: The user's own keys by action id; other actions keep theirs.
 
     Attributes:
         signal: The signal that ended it; None if the user left it.
@@ -58,7 +60,7 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
         report: Where the report of that lies; None where none could be written.
 
     Raises:
-        ConfigError: If there is no such theme, or its file is refused.
+        ConfigError: If there is no such theme, its file is refused, or the keys clash.
     """
 
     CSS_PATH = None
@@ -70,7 +72,8 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
     PICTURE = "screen"
     """What the names of its screenshots begin with."""
 
-    def __init__(self, theme: str = DEFAULT_THEME) -> None:
+    def __init__(self, theme: str = DEFAULT_THEME, keys: Keymap | None = None) -> None:
+        self.keys = keymap(keys or {})
         self._looks = Looks(theme)
         # Textual's own way without colour still sends greys, unless colours are left to the terminal.
         super().__init__(ansi_color=True if self._looks.theme.colourless else None)
@@ -146,7 +149,7 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
             seconds: How long it is shown where the screen has a place for messages that pass; None stays.
         """
         del seconds
-        if isinstance(self.screen, InspectScreen):
+        if isinstance(self.screen, SideScreen):
             self.screen.tell(text, style)
 
     def action_leave(self) -> None:

@@ -52,7 +52,7 @@ class ChartSeries:
 class Chart(RowsView, can_focus=True):
     """Draws series of one history, or of several beside each other.
 
-    It has the actions of `keys.Scope.CHART` and leaves the keys to its screen. Whoever holds the cursor
+    It has the actions of `actions.Scope.CHART` and leaves the keys to its screen. Whoever holds the cursor
     hears of it by `CursorMoved` and gives it back with `show_history`; the chart does not wait for that.
 
     Args:
@@ -152,7 +152,7 @@ class Chart(RowsView, can_focus=True):
         """Draw for the new size."""
         self.redraw()
 
-    # Keys: the actions of `keys.Scope.CHART`
+    # Keys: the actions of `actions.Scope.CHART`
 
     def action_cursor_left(self) -> None:
         """Move the cursor one cell to the left."""

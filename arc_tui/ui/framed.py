@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.app import ComposeResult
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
 from arc_tui.drawing.rows import Row, Run, cut, width
-from arc_tui.ui.rows_view import painted
+from arc_tui.ui.rows_view import RowsView, painted
 
 FRAME = 1
 """Cells that the frame takes on each side."""
@@ -28,10 +29,21 @@ class Framed(Widget, can_focus=True):
 
     DIGIT = 0
     """The key that shows it."""
+    TITLE = ""
+    """Its name."""
 
     def __init__(self) -> None:
         super().__init__(id=f"panel-{self.DIGIT}")
         self._headline: Row = []
+
+    def compose(self) -> ComposeResult:
+        """Make the body: rows, unless a part says otherwise."""
+        yield RowsView(classes="body")
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Cells and lines within the frame; 0 and less before its size is known."""
+        return self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
 
     @property
     def headline(self) -> Row:
@@ -39,12 +51,8 @@ class Framed(Widget, can_focus=True):
         return self._headline
 
     def title_text(self) -> str:
-        """Return the title.
-
-        Raises:
-            NotImplementedError: In a part that has none.
-        """
-        raise NotImplementedError
+        """Return the title."""
+        return self.TITLE
 
     def show_headline(self, row: Sequence[Run]) -> None:
         """Put something beside the title; only the frame's top is painted again, and only if it changed."""

@@ -12,7 +12,7 @@ from arc_tui.drawing.grids import draw, lay_out, pictures_of
 from arc_tui.drawing.groups import Group, group_rows
 from arc_tui.drawing.rows import Row, width
 from arc_tui.runs.samples import Sample
-from arc_tui.ui.rows_view import looks, painted
+from arc_tui.ui.rows_view import differing, looks, painted
 
 
 class DrawnView(ScrollView, can_focus=True):
@@ -83,10 +83,8 @@ class DrawnView(ScrollView, can_focus=True):
                 # A scrollbar will take a column.
                 self._rows = self.drawing(size.width - 1, size.height, digits=digits, plain=theme.ascii)
         self.virtual_size = Size(max(map(width, self._rows), default=0), len(self._rows))
-        for y in range(max(len(before), len(self._rows))):
-            old = before[y] if y < len(before) else None
-            if old != (self._rows[y] if y < len(self._rows) else None):
-                self.refresh(Region(0, y - self.scroll_offset.y, size.width, 1))
+        for y in differing(before, self._rows):
+            self.refresh(Region(0, y - self.scroll_offset.y, size.width, 1))
 
     def on_resize(self) -> None:
         """Draw for the new size."""

@@ -2,66 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 
 from arc_tui.drawing.rows import Row, beside, wrap
+from arc_tui.ui.actions import ACTIONS, Scope
 from arc_tui.ui.dialog import Dialog
-from arc_tui.ui.keys import ACTIONS, Action, shown
+from arc_tui.ui.keys import Keymap, shown
 
 TWO_COLUMNS = 100
-KEYS_WIDTH = 24
 
 
 class HelpScreen(Dialog[None]):
-    """The table of keys as it is now, the user's own included.
+    """The table of an app's keys as it is now, the user's own included.
 
     Args:
         keys: Keys of every action.
+        places: Where keys are heard in the app.
     """
 
     DEFAULT_CSS = """
     HelpScreen > #box { width: 140; }
     """
     TITLE_TEXT = "Keys"
-    HINT = "↑ ↓ scroll · Esc closes · every action is in the palette too"
+    HINT = "↑ ↓ scroll · Esc closes"
 
-    def __init__(self, keys: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, keys: Keymap, places: Collection[Scope]) -> None:
         super().__init__()
         self._keys = keys
+        self._places = places
+        if Scope.CONSOLE in places:
+            self.HINT += " · every action is in the palette too"
 
     def rows(self, cells: int) -> list[Row]:
         """Write the keys, in two columns where they fit."""
-        return help_rows(self._keys, cells)
-
-
-def help_rows(keys: Mapping[str, Sequence[str]], cells: int) -> list[Row]:
-    """Draw the table of keys.
-
-    Args:
-        keys: Keys of every action.
-        cells: Width of the table.
-    """
-    two = cells >= TWO_COLUMNS
-    room = (cells - 3) // 2 if two else cells
-    groups: dict[str, list[Action]] = {}
-    for action in ACTIONS:
-        groups.setdefault(action.group, []).append(action)
-    blocks = [_block(group, actions, keys, room) for group, actions in groups.items()]
-    if not two:
-        return [row for block in blocks for row in block]
-    left: list[Row] = []
-    right: list[Row] = []
-    for block in blocks:
-        shorter = left if len(left) <= len(right) else right
-        shorter += block
-    return beside([(left, room), (right, room)], gap=3)
-
-
-def _block(group: str, actions: list[Action], keys: Mapping[str, Sequence[str]], cells: int) -> list[Row]:
-    rows: list[Row] = [[(group, "accent")]]
-    for action in actions:
-        told = wrap(action.help, max(cells - KEYS_WIDTH - 2, 10))
-        for number, row in enumerate(told):
-            name = shown(keys[action.id]) or "no key"
-            rows.append([(f"  {name if number == 0 else '':<{KEYS_WIDTH}}", "key"), *row])
-    return [*rows, []]
+        two = cells >= TWO_COLUMNS
+        room = (cells - 3) // 2 if two else cells
+        here = [action for action in ACTIONS if not set(self._places).isdisjoint(action.places)]
+        names = {action.id: shown(self._keys[action.id]) or "no key" for action in here}
+        wide = min(max(map(len, names.values())) + 1, room // 2)
+        groups: dict[str, list[Row]] = {}
+        for action in here:
+            block = groups.setdefault(action.group, [[(action.group, "accent")]])
+            for number, row in enumerate(wrap(action.help, room - wide - 2)):
+                block.append([(f"  {names[action.id] if number == 0 else '':<{wide}}", "key"), *row])
+        blocks = [[*block, []] for block in groups.values()]
+        if not two:
+            return [row for block in blocks for row in block]
+        left: list[Row] = []
+        right: list[Row] = []
+        for block in blocks:
+            shorter = left if len(left) <= len(right) else right
+            shorter += block
+        return beside([(left, room), (right, room)], gap=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.segment import Segment
 from textual.geometry import Region, Size
@@ -41,11 +42,8 @@ class RowsView(Widget, can_focus=False):
     def show(self, rows: Sequence[Sequence[Run]]) -> None:
         """Show other rows; lines that stay as they are are not painted again."""
         before, self._rows = self._rows, [list(row) for row in rows]
-        for y in range(max(len(before), len(self._rows))):
-            old = before[y] if y < len(before) else None
-            new = self._rows[y] if y < len(self._rows) else None
-            if old != new:
-                self.refresh(Region(0, y, self.size.width, 1))
+        for y in differing(before, self._rows):
+            self.refresh(Region(0, y, self.size.width, 1))
         if len(before) != len(self._rows) and self.styles.is_auto_height:
             self.refresh(layout=True)
 
@@ -58,6 +56,11 @@ class RowsView(Widget, can_focus=False):
         """Paint one line."""
         row = cut(self._rows[y], self.size.width) if 0 <= y < len(self._rows) else []
         return painted(row, self).adjust_cell_length(self.size.width, self.rich_style)
+
+
+def differing(before: Sequence[Row], after: Sequence[Row]) -> list[int]:
+    """Return the lines that have to be painted again where one drawing takes the place of another."""
+    return [y for y, (old, new) in enumerate(zip_longest(before, after)) if old != new]
 
 
 def painted(row: Sequence[Run], widget: Widget) -> Strip:

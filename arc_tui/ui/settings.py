@@ -15,6 +15,7 @@ from arc_core.base.options import Setting, Value, canonical, option, settings_of
 from arc_core.base.paths import exists, own_folder
 from arc_core.base.text import printable
 from arc_tui.looks.themes import DEFAULT_THEME, load_theme
+from arc_tui.ui.actions import ACTIONS
 
 KEYS = "keys"
 
@@ -98,8 +99,6 @@ def load_settings(path: Path | None = None) -> Settings:
 
 def example() -> str:
     """Return a config file that says what everything is by default, each line explained."""
-    from arc_tui.ui.keys import ACTIONS
-
     lines = ["# The console's settings; leave out what is to stay as it is."]
     for setting in known_settings().values():
         default = setting.default

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from raw_events import Line, read_lines
+
 from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run
-from arc_core.run.events import Event, EventWriter, next_seq, read_events
+from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.provenance import describe_run
 from arc_core.training.progress import Progress
 
@@ -84,12 +86,12 @@ def train(run: RunDirectory, prepare: Callable[[Trainer], object] = lambda train
         return trainer.train()
 
 
-def told(run: RunDirectory, kind: str) -> list[Event]:
+def told(run: RunDirectory, kind: str) -> list[Line]:
     """The run's events of one type, superseded ones too."""
-    return [event for event in read_events(run.events) if event["type"] == kind]
+    return [event for event in read_lines(run.events) if event["type"] == kind]
 
 
-def measured(events: list[Event]) -> dict[int, dict[str, Any]]:
+def measured(events: list[Line]) -> dict[int, dict[str, Any]]:
     """What the steps among the events measured, by step; the last one counts."""
     return {e["step"]: {name: e[name] for name in MEASURED} for e in events if e["type"] == "step"}
 
@@ -98,7 +100,7 @@ def stop_after(trainer: Trainer, step: int) -> None:
     """End the run at the boundary after a step, as a signal would."""
     emit = trainer.events.emit
 
-    def watched(kind: str, /, **values: Any) -> Event:
+    def watched(kind: str, /, **values: Any) -> Line:
         if kind == "step" and values["step"] == step:
             trainer.control.ask_to_stop(f"stopped after step {step}")
         return emit(kind, **values)

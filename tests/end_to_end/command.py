@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from raw_events import Line, LogReader, read_lines
+
 from arc_core.run.directory import RunDirectory, is_alive, lock_holder
-from arc_core.run.events import Event, EventReader, read_events
 
 ARC_TUI = Path(sys.executable).with_name("arc-tui")
 PATIENCE_SECONDS = 120.0
@@ -35,10 +36,10 @@ class Finished:
     run: RunDirectory
 
     @property
-    def events(self) -> list[Event]:
-        return read_events(self.run.events)
+    def events(self) -> list[Line]:
+        return read_lines(self.run.events)
 
-    def of(self, kind: str) -> list[Event]:
+    def of(self, kind: str) -> list[Line]:
         return [event for event in self.events if event["type"] == kind]
 
 
@@ -84,10 +85,10 @@ class Living:
     process: subprocess.Popen[bytes]
     run: RunDirectory
     output: Path
-    reader: EventReader
-    _unseen: list[Event] = field(default_factory=list)
+    reader: LogReader
+    _unseen: list[Line] = field(default_factory=list)
 
-    def until(self, wanted: Callable[[Event], bool]) -> Event:
+    def until(self, wanted: Callable[[Line], bool]) -> Line:
         """Return the next event that is wanted; those before it are taken."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -103,7 +104,7 @@ class Living:
                 self.process.wait(0.02)
         raise AssertionError(f"no such event in {PATIENCE_SECONDS} s:\n{self.said()}")
 
-    def until_step(self, step: int) -> Event:
+    def until_step(self, step: int) -> Line:
         return self.until(lambda event: event["type"] == "step" and event["step"] >= step)
 
     @property
@@ -137,7 +138,7 @@ def training(folder: Path, name: str, *options: str) -> Iterator[Living]:
         )
     with process:
         try:
-            yield Living(process, run, output, EventReader(run.events, from_end=True))
+            yield Living(process, run, output, LogReader(run.events, from_end=True))
         finally:
             if process.poll() is None:
                 process.terminate()

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from command import PATIENCE_SECONDS, end_engine
 from hostile import hostile_run, hostile_texts, obeyed
+from raw_events import Line, LogReader, read_lines
 from recordings import make_run
 from terminal import Terminal, terminal
 
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of
 from arc_core.run.directory import RunDirectory, is_alive, lock_holder
-from arc_core.run.events import Event, EventReader, read_events
 
 pytestmark = pytest.mark.slow
 
@@ -34,18 +34,18 @@ def run(tmp_path: Path) -> Iterator[RunDirectory]:
     end_engine(one)
 
 
-def of(run: RunDirectory, kind: str) -> list[Event]:
-    return [event for event in read_events(run.events) if event["type"] == kind]
+def of(run: RunDirectory, kind: str) -> list[Line]:
+    return [event for event in read_lines(run.events) if event["type"] == kind]
 
 
 class News:
     """What a run tells from now on, event by event."""
 
     def __init__(self, run: RunDirectory) -> None:
-        self._reader = EventReader(run.events, from_end=True)
-        self._unseen: list[Event] = []
+        self._reader = LogReader(run.events, from_end=True)
+        self._unseen: list[Line] = []
 
-    def until(self, kind: str, **fields: object) -> Event:
+    def until(self, kind: str, **fields: object) -> Line:
         """Return the next event of a type with these fields; those before it are taken."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from command import Finished, train, training
+from raw_events import counting, read_lines
 from small_run import content_of, measured, new_run, told
 from small_run import train as train_here
 
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import drop_superseded, read_events
 
 pytestmark = pytest.mark.slow
 
@@ -41,12 +41,12 @@ def branching(run: RunDirectory, name: str, *options: str) -> Finished:
 
 
 def test_a_run_goes_back_to_a_checkpoint_and_repeats_its_steps_to_the_bit(run: RunDirectory) -> None:
-    before = measured(read_events(run.events))
+    before = measured(read_lines(run.events))
     done = going_on(run, "--checkpoint", "1")
     assert done.code == 0, done.err
     assert "Resumed at step 6 from checkpoint 00001" in done.out
     assert [event["step"] for event in done.of("step")] == [*range(1, 13), *range(7, 13)]
-    assert measured(drop_superseded(done.events)) == before
+    assert measured(counting(done.events)) == before
     newest = list_checkpoints(run.checkpoints)[-1]
     assert read_state(newest)["position"]["step"] == 12
     assert int(newest.name.removeprefix("checkpoint_")) > 3, "ids only rise"
@@ -66,7 +66,7 @@ def test_killed_before_its_first_new_checkpoint_it_goes_on_from_where_it_was_sen
     done = going_on(run, "--epochs", "2")
     assert done.code == 0, done.err
     assert [event["checkpoint"] for event in done.of("resumed")] == [0, 0]
-    steps = [event["step"] for event in drop_superseded(done.events) if event["type"] == "step"]
+    steps = [event["step"] for event in counting(done.events) if event["type"] == "step"]
     assert steps == list(range(1, 13))
     changed = [(change["key"], change["new"]) for change in run.read()["changes"]]
     assert changed[0] == ("epochs", 1000)
@@ -80,7 +80,7 @@ def test_a_branch_repeats_the_rest_of_the_run_to_the_bit_and_the_run_stays_as_it
     done = branching(run, "new", "--checkpoint", "1")
     assert done.code == 0, done.out
     assert content_of(run.path) == before
-    assert measured(done.events) == measured(read_events(run.events))
+    assert measured(done.events) == measured(read_lines(run.events))
     assert [event["checkpoint"] for event in done.of("resumed")] == [1]
     assert done.run.read()["branched_from"] == {"run": "old", "checkpoint": 1, "step": 6}
 

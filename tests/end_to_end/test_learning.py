@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 from command import ARC_TUI, end_engine
+from raw_events import Line, LogReader
 
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import Event, EventReader
 
 SECONDS = 600.0
 
 
-def follow(process: subprocess.Popen[bytes], run: RunDirectory) -> Iterator[Event]:
+def follow(process: subprocess.Popen[bytes], run: RunDirectory) -> Iterator[Line]:
     """The run's events until its command ends; waits for the command between looks, not spinning."""
-    reader: EventReader | None = None
+    reader: LogReader | None = None
     while process.poll() is None:
         if reader is None and run.events.exists():
-            reader = EventReader(run.events)
+            reader = LogReader(run.events)
         if reader is not None:
             yield from reader.poll()
         with suppress(subprocess.TimeoutExpired):

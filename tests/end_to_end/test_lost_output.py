@@ -9,10 +9,10 @@ from command import ARC_TUI, PATIENCE_SECONDS, SMALL, end_engine, environment
 from eval_files import make_eval
 from inspect_files import tensor_file
 from numpy import float32, ones
+from raw_events import read_lines
 from recordings import make_run
 
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import read_events
 
 FULL = "Standard output cannot be written: No space left on device"
 CLOSED = "Standard output is closed"
@@ -137,7 +137,7 @@ def test_training_goes_on_when_its_reader_leaves_and_says_so(tmp_path: Path):
         "To watch it: arc-tui attach mine",
         "To stop it: arc-tui stop mine",
     ]
-    assert read_events(tmp_path / "runs/mine/events.jsonl")[-1]["reason"] == "completed"
+    assert read_lines(tmp_path / "runs/mine/events.jsonl")[-1]["reason"] == "completed"
 
 
 def small_disk(folder: Path, command: str, free: int) -> Ended:
@@ -169,7 +169,7 @@ def test_disk_that_fills_in_mid_run_is_told_with_the_state_of_training(tmp_path:
         ended = ["The run has ended: completed.", "To read what could not be written: arc-tui logs mine"]
         assert done.err.splitlines() == told + ([] if option else ended)
         if not option:
-            assert read_events(run.events)[-1]["reason"] == "completed"
+            assert read_lines(run.events)[-1]["reason"] == "completed"
     finally:
         end_engine(run)
 

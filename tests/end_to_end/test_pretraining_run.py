@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 from command import ARC_TUI, environment, train
+from raw_events import typed
 from safetensors.torch import load_file
 
 from arc_core.data.tasks import load_tasks
@@ -17,7 +18,7 @@ from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.config import resolve
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import NOT_IN_SOLVER
-from arc_core.run.events import validate_event
+from arc_core.run.event_lines import validate_event
 from arc_core.solver.optimizers import TASK_PROMPTS
 from arc_core.solver.solver import fresh_net
 from arc_core.solver.weights_file import read_notes
@@ -71,7 +72,7 @@ def test_what_its_recipe_does_not_have_is_null_and_no_fix_of_it_is_judged(whole)
     assert "lm" not in content["config"]
     known = facts("whole", content)
     assert known.model is None
-    fixes = assess(RunView(reduce(whole.events), History(), 0.0, alive=True, facts=known))
+    fixes = assess(RunView(reduce(typed(whole.events)), History(), 0.0, alive=True, facts=known))
     assert {fix.reason for fix in fixes[:6]} == {"Not part of this recipe."}
     assert [fix.work for fix in fixes] == [Work.IDLE] * 7  # the last computes in float32
     assert "nan" not in whole.out

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from command import ARC_TUI, PATIENCE_SECONDS, SMALL, end_engine, environment
+from raw_events import LogReader, counting, read_lines
 
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of
 from arc_core.run.directory import RunDirectory, is_alive, lock_holder
-from arc_core.run.events import EventReader, drop_superseded, read_events
 
 OPTIONS = [*SMALL, "--dataset", "arcagi1", "--epochs", "1000", "--max-batches", "8"]
 
@@ -40,7 +40,7 @@ class User:
         return done.stdout
 
     def steps(self) -> list[dict]:
-        return [event for event in read_events(self.run.events) if event["type"] == "step"]
+        return [event for event in read_lines(self.run.events) if event["type"] == "step"]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_run_is_detached_steered_released_resumed_exported_and_deleted(user: Use
 
     said = user.asks("pause")
     paused_at = int(said.split("Paused at step ")[1])
-    events = EventReader(user.run.events, from_end=True)
+    events = LogReader(user.run.events, from_end=True)
     said = user.asks("set", "mine", "agent_lr=5e-4", "checkpoint_every=1000")
     assert said == "agent_lr: 1e-05 is now 0.0005\ncheckpoint_every: 50 is now 1000\n"
     assert f"verified at step {paused_at} " in user.asks("checkpoint", "mi")
@@ -88,7 +88,7 @@ def test_run_is_detached_steered_released_resumed_exported_and_deleted(user: Use
     user.asks("export", "--csv", "numbers.csv")
     with (user.folder / "numbers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    kept = [e for e in drop_superseded(read_events(user.run.events)) if e["type"] == "step"]
+    kept = [e for e in counting(read_lines(user.run.events)) if e["type"] == "step"]
     assert [float(row["loss.combined"]) for row in rows] == [step["loss"]["combined"] for step in kept]
     assert "Paused at step" in user.asks("logs")
 

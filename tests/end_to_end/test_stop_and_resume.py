@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from command import SMALL, Finished, Living, train, training
+from raw_events import Line, counting, read_lines
 
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import Event, drop_superseded, read_events, validate_event
+from arc_core.run.event_lines import validate_event
 
 MEASURED = ("loss", "reward", "hard_cells", "curriculum", "memory", "grad_norm", "learning_rate", "accuracy")
 OPTIONS = [*SMALL, "--max_batches", "40", "--checkpoint_every", "20"]
@@ -41,7 +42,7 @@ def saved_last(run: RunDirectory) -> tuple[int, int]:
     """Step of the newest checkpoint, which must be intact, and the last step taken."""
     newest = list_checkpoints(run.checkpoints)[-1]
     assert problems_of(newest) == []
-    steps = [event["step"] for event in read_events(run.events) if event["type"] == "step"]
+    steps = [event["step"] for event in read_lines(run.events) if event["type"] == "step"]
     return read_state(newest)["position"]["step"], steps[-1]
 
 
@@ -52,7 +53,7 @@ def test_interrupted_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path: Path
     assert code == 0, said
     saved, last = saved_last(run)
     assert saved == last < 40, "stopping saves the step it stopped at"
-    assert read_events(run.events)[-1]["type"] == "run_finished"
+    assert read_lines(run.events)[-1]["type"] == "run_finished"
 
     code, said = run_until(tmp_path, 10, interrupt_the_engine, "--headless", "--resume", "broken")
     assert code == 0, said
@@ -77,7 +78,7 @@ def test_interrupted_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path: Path
     raw = [event["step"] for event in done.of("step")]
     assert len(raw) > 40, "the killed process's steps were taken again"
 
-    kept = drop_superseded(events)
+    kept = counting(events)
     steps = [event for event in kept if event["type"] == "step"]
     assert [event["step"] for event in steps] == list(range(1, 41))
     whole = trained.of("step")
@@ -104,7 +105,7 @@ def test_commands_steer_a_living_run_and_each_is_answered(tmp_path: Path):
     with training(tmp_path, "steered", *options) as living:
         folder = living.run.commands
 
-        def answer(command: str, **args: object) -> Event:
+        def answer(command: str, **args: object) -> Line:
             identity = send(folder, command, args)
             return living.until(lambda e: str(e["type"]).startswith("command_") and e["id"] == identity)
 
@@ -142,7 +143,7 @@ def test_commands_steer_a_living_run_and_each_is_answered(tmp_path: Path):
         saved, last = saved_last(living.run)
         assert saved == last
         assert list(folder.iterdir()) == []
-        events = read_events(living.run.events)
+        events = read_lines(living.run.events)
     assert [problem for event in events for problem in validate_event(event)] == []
     assert events[-1]["type"] == "run_finished"
 
@@ -158,6 +159,6 @@ def assert_detached(living: Living) -> None:
         assert streams == ["/dev/null", str(living.run.engine_log), str(living.run.engine_log)]
 
 
-def told(event: Event) -> dict[str, object]:
+def told(event: Line) -> dict[str, object]:
     """An event without when and as which one it was written."""
     return {name: value for name, value in event.items() if name not in ("seq", "time")}

@@ -13,6 +13,7 @@ import pexpect
 import pytest
 import torch
 from command import ARC_TUI, SMALL, Finished, environment, train
+from raw_events import Line
 from safetensors import safe_open
 from transformers import AutoModel
 
@@ -21,7 +22,7 @@ from arc_core.data.tasks import load_tasks
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold
 from arc_core.pipeline.language_model_files import cached_model
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_manifest
-from arc_core.run.events import Event, validate_event
+from arc_core.run.event_lines import validate_event
 
 TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
 PARTS = {"agent", "policy", "memory", "efe_loss", "optimizer", "rng", "prompt"}
@@ -303,7 +304,7 @@ def test_pretrained_model_trains_for_5_batches(tmp_path: Path):
         shutil.rmtree(tmp_path / "runs", ignore_errors=True)  # gigabytes
 
 
-def dead_numbers(steps: list[Event]) -> set[str]:
+def dead_numbers(steps: list[Line]) -> set[str]:
     """Names of the losses, rewards, gradients and memory numbers that are zero in every step."""
     groups = ("loss", "reward", "grad_norm", "memory", "hard_cells", "learning_rate")
     names = {(group, name) for group in groups for name in steps[0][group]}

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from harness import VARIANTS, Settings, make_run, train_here, write_dataset
 from outcome import Outcome
+from raw_events import Line, read_lines, typed
 
 from arc_core.run.checkpoint_index import list_checkpoints
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import Event, EventReader, read_events
+from arc_core.run.event_forms import Event
+from arc_core.run.events import EventReader
 
 FULL, BROKEN = errno.ENOSPC, errno.EIO
 
@@ -42,9 +44,9 @@ def whole(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return found
 
 
-def attempts(events: list[Event]) -> list[list[Event]]:
+def attempts(events: list[Line]) -> list[list[Line]]:
     """The events of each checkpoint, in order, with the warnings that they brought."""
-    found: list[list[Event]] = []
+    found: list[list[Line]] = []
     for event in events:
         if event["type"] == "checkpoint" and event["phase"] == "requested":
             found.append([])
@@ -53,7 +55,7 @@ def attempts(events: list[Event]) -> list[list[Event]]:
     return found
 
 
-def told(attempt: list[Event]) -> list[str]:
+def told(attempt: list[Line]) -> list[str]:
     return [event.get("phase") or event["code"] for event in attempt]
 
 
@@ -67,18 +69,18 @@ def digests(run: RunDirectory) -> dict[Path, str]:
     }
 
 
-def check_completed(run: RunDirectory, whole: Whole) -> list[Event]:
+def check_completed(run: RunDirectory, whole: Whole) -> list[Line]:
     """Hold a run that met faults against the uninterrupted one; returns its events."""
-    events = read_events(run.events)
+    events = read_lines(run.events)
     assert events[-1]["reason"] == "completed"
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert Outcome.of(run) == whole.outcome
     return events
 
 
-def check_viewer(viewer: EventReader, events: list[Event], damaged: int = 0) -> None:
+def check_viewer(viewer: EventReader, events: list[Line], damaged: int = 0) -> None:
     told: list[Event] = []
     while batch := viewer.poll():
         told += batch
-    assert told == events
+    assert told == typed(events)
     assert viewer.damaged == damaged

@@ -21,6 +21,7 @@ from typing import Any
 import injection
 import torch
 from outcome import Outcome
+from raw_events import Line, read_lines, typed
 
 from arc_core import process
 from arc_core.data.tasks import load_tasks
@@ -28,7 +29,9 @@ from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, probl
 from arc_core.run.commands import send
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, create_run
-from arc_core.run.events import Event, EventReader, read_events
+from arc_core.run.event_forms import CheckpointEvent, Event
+from arc_core.run.event_lines import content_of
+from arc_core.run.events import EventReader
 
 EPOCHS, BATCHES = 3, 4
 STEPS = EPOCHS * BATCHES
@@ -127,14 +130,14 @@ class Settings:
     def _set(self, name: str, value: float) -> None:
         if name not in self._sent:
             self._sent.add(name)
-            if name not in acknowledged(read_events(self._run.events)):
+            if name not in acknowledged(read_lines(self._run.events)):
                 send(self._run.commands, "set", {name: value})
 
     def _steps(self) -> int:
-        return max(event["step"] for event in read_events(self._run.events) if event["type"] == "step")
+        return max(event["step"] for event in read_lines(self._run.events) if event["type"] == "step")
 
 
-def acknowledged(events: list[Event]) -> dict[str, Any]:
+def acknowledged(events: list[Line]) -> dict[str, Any]:
     """Settings that were acknowledged, by name."""
     return {
         name: value
@@ -249,7 +252,7 @@ class Chain:
         self._seen.append(seen[: seen.rfind(b"\n") + 1])
         intact = {checkpoint_id(path): problems_of(path) for path in list_checkpoints(self.run.checkpoints)}
         assert not any(intact.values()), self.story(f"a listed checkpoint is unreadable: {intact}")
-        verified = [e["id"] for e in self._told if e["type"] == "checkpoint" and e["phase"] == "verified"]
+        verified = [e.id for e in self._told if isinstance(e, CheckpointEvent) and e.phase == "verified"]
         if verified:
             assert verified[-1] in intact, self.story(f"{verified[-1]} was verified and is gone: {intact}")
 
@@ -257,8 +260,8 @@ class Chain:
         log = self.run.events.read_bytes()
         for seen in self._seen:
             assert log.startswith(seen), self.story("an event that could be seen is lost")
-        events = read_events(self.run.events)
-        assert self._told == events, self.story("the viewer was told something else")
+        events = read_lines(self.run.events)
+        assert self._told == typed(events), self.story("the viewer was told something else")
         assert self._viewer.damaged == 0
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1)), self.story("seq")
         assert events[-1]["type"] == "run_finished", self.story("no end")
@@ -280,7 +283,8 @@ class Chain:
     def story(self, what: str) -> str:
         """What went wrong, and how it came to it."""
         shown = ("seq", "type", "step", "id", "phase", "reason", "message", "supersedes")
-        told = [{name: event[name] for name in shown if name in event} for event in self._told]
+        lines = map(content_of, self._told)
+        told = [{name: line[name] for name in shown if name in line} for line in lines]
         log = self.run.engine_log
         said = log.read_text(encoding="utf-8", errors="replace")[-3000:] if log.exists() else ""
         kills = [f"{plan.when} {plan.operation} #{plan.occurrence}" for plan in self.kills]
@@ -313,5 +317,5 @@ def train_here(
         torch.set_num_threads(threads)
         for number, handler in zip(signals, handlers, strict=True):
             signal.signal(number, handler)
-    assert code is None or ended == code, read_events(run.events)[-1]
+    assert code is None or ended == code, read_lines(run.events)[-1]
     return injector

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from raw_events import counting, read_lines
 from safetensors.torch import load_file
 
 from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import drop_superseded, read_events
 
 MEASURED = ("loss", "reward", "hard_cells", "curriculum", "memory", "grad_norm", "learning_rate", "accuracy")
 """Of a step's event, what does not depend on how long it took."""
@@ -37,7 +37,7 @@ class Outcome:
     @classmethod
     def of(cls, run: RunDirectory) -> Outcome:
         newest = list_checkpoints(run.checkpoints)[-1]
-        steps = [e for e in drop_superseded(read_events(run.events)) if e["type"] == "step"]
+        steps = [e for e in counting(read_lines(run.events)) if e["type"] == "step"]
         return cls(
             parameters_sha256(newest),
             sha256_of(newest, ("optimizer", "rng")),

@@ -17,11 +17,12 @@ import pytest
 from disk import BROKEN, FULL, Whole, attempts, check_completed, check_viewer, dataset, digests, told, whole
 from harness import VARIANTS, make_run, train_here, window_of
 from injection import Strike
+from raw_events import Line, read_lines
 
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, newest_intact
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import Event, EventReader, read_events
+from arc_core.run.events import EventReader
 
 __all__ = ["dataset", "whole"]
 
@@ -157,7 +158,7 @@ def test_a_fault_at_any_call_of_a_checkpoint_costs_that_checkpoint_at_most(
         assert list(run.path.rglob(".tmp-*")) == []
 
 
-def check_attempt(attempt: list[Event], fault: Fault | None) -> None:
+def check_attempt(attempt: list[Line], fault: Fault | None) -> None:
     expected = ["requested", "saved", "verified"]
     if fault is not None and not fault.operation.startswith("link"):
         expected = EXPECTED[window_of(fault.operation)]
@@ -256,7 +257,7 @@ def test_a_disk_that_stays_full_ends_the_run_and_a_resume_completes_it(
     good, rejected = newest_intact(run.checkpoints)
     assert good is not None
     assert rejected == []
-    verified = [e["id"] for e in read_events(run.events) if e.get("phase") == "verified"]
+    verified = [e["id"] for e in read_lines(run.events) if e.get("phase") == "verified"]
     assert checkpoint_id(good) == verified[-1]
     filler.clear()
     train_here(run)

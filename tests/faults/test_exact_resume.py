@@ -12,12 +12,12 @@ import pytest
 from harness import make_run as make_small_run
 from harness import train_here, write_dataset
 from outcome import MEASURED, parameters_sha256, sha256_of, training_state
+from raw_events import read_lines
 
 from arc_core.run.branch import find_source, make_branch
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, read_state
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import read_events
 
 THREADS = 2
 EPOCHS, BATCHES = 2, 3
@@ -82,7 +82,7 @@ def saved(run: RunDirectory) -> dict[Position, Saved]:
 
 
 def measured(run: RunDirectory) -> list[tuple[int, list[Any]]]:
-    steps = [event for event in read_events(run.events) if event["type"] == "step"]
+    steps = [event for event in read_lines(run.events) if event["type"] == "step"]
     return [(event["step"], [event[name] for name in MEASURED]) for event in steps]
 
 

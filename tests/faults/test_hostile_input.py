@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raw_events import read_lines
 from safe_output import refused, say
 from small_run import content_of, measured, new_run, opened, small_config, told, train
 
 from arc_core.base.errors import RunError
 from arc_core.base.text import is_printable
 from arc_core.run.directory import create_run
-from arc_core.run.events import read_events
 from arc_core.run.provenance import describe_run
 
 PIECES = (
@@ -234,7 +234,7 @@ def test_two_hundred_malformed_commands_are_each_rejected_and_training_goes_on(
     assert all(event["reason"].endswith((".", "?")) for event in rejected)
     assert len({event["reason"] for event in rejected}) > 20
     assert [path.name for path in run.commands.iterdir()] == ["folder.json"]
-    assert measured(read_events(run.events)) == measured(read_events(plain.events))
+    assert measured(read_lines(run.events)) == measured(read_lines(plain.events))
     code, out, _ = say(capfd, "logs", "pestered")
     assert code == 0
     assert out.count("Command rejected") == 203

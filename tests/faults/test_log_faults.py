@@ -13,8 +13,9 @@ import pytest
 from disk import BROKEN, FULL, Whole, attempts, check_completed, check_viewer, dataset, told, whole
 from harness import Settings, acknowledged, make_run, train_here, window_of
 from injection import Strike, fail
+from raw_events import read_lines
 
-from arc_core.run.events import EventReader, read_events
+from arc_core.run.events import EventReader
 
 __all__ = ["dataset", "whole"]
 
@@ -73,7 +74,7 @@ def test_training_goes_on_while_no_event_can_be_written(
         nonlocal taken
         if (when, operation) == ("before", "take snapshot"):
             taken = number
-            visible[taken] = len(read_events(run.events))
+            visible[taken] = len(read_lines(run.events))
 
     train_here(run, decide, observe)
     events = check_completed(run, whole["plain"])
@@ -153,7 +154,7 @@ def test_a_run_json_that_cannot_be_written_is_refused_in_a_sentence(tmp_path: Pa
     before = run.run_json.read_bytes()
     for name in ("write run.json", "fsync run.json", "replace run.json"):
         train_here(run, fail(FULL, name), code=2)
-        reason = read_events(run.events)[-1]["reason"]
+        reason = read_lines(run.events)[-1]["reason"]
         assert reason == f"Cannot write {run.run_json}: {os.strerror(FULL)}."
         assert run.run_json.read_bytes() == before
         assert list(run.path.rglob(".tmp-*")) == []

@@ -16,7 +16,7 @@ from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, newest_intact, next_id, read_state
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import validate_event
+from arc_core.run.event_lines import validate_event
 
 Steps = Callable[[int], bool]
 NAN, INF = float("nan"), float("inf")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from harness import make_run, train_here, write_dataset
+from raw_events import read_lines
 
 from arc_core.base.errors import RunError
 from arc_core.base.files import keeps_permissions
 from arc_core.run.directory import create_run, open_run, trusted_run
-from arc_core.run.events import read_events
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_run_trains_and_is_told_of_once(open_to_all: Path, tmp_path: Path):
     run = make_run(open_to_all, "mine", data, epochs=1, max_batches=1, validate_on="none")
     train_here(run)
     train_here(run)  # all is trained: it only says so
-    events = read_events(run.events)
+    events = read_lines(run.events)
     (told,) = [event for event in events if event["type"] == "warning"]
     assert told["code"] == "open_to_everyone"
     assert "everyone on this machine can change the run" in told["message"]

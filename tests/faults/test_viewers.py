@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from command import ARC_TUI, PATIENCE_SECONDS, end_engine, environment, training
+from raw_events import read_lines
 from small_run import measured, small_config, told, write_tasks
 from small_run import new_run as new_run_in
 from small_run import train as train_here
@@ -19,8 +20,9 @@ from small_run import train as train_here
 from arc_core.run.commands import send
 from arc_core.run.config import to_toml
 from arc_core.run.directory import RunDirectory, is_alive, lock_holder
-from arc_core.run.events import Event, EventReader, read_events
-from arc_tui.runs.tail import follow
+from arc_core.run.event_forms import Event, StepEvent
+from arc_core.run.events import EventReader
+from arc_tui.runs.engine import follow
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +57,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict]:
     prepare(folder)
     run = new_run_in(folder, checkpoint_every=30)
     assert train_here(run) == "completed"
-    return measured(read_events(run.events))
+    return measured(read_lines(run.events))
 
 
 @pytest.fixture
@@ -73,12 +75,12 @@ def events_to_the_end(run: RunDirectory, reader: EventReader) -> Iterator[Event]
 
 
 def until_step(events: Iterator[Event], step: int) -> None:
-    next(event for event in events if event["type"] == "step" and event["step"] >= step)
+    next(event for event in events if isinstance(event, StepEvent) and event.step >= step)
 
 
 def assert_undisturbed(run: RunDirectory, reference: dict[int, dict]) -> None:
     """The run went to its end without missing, repeating or changing a step."""
-    events = read_events(run.events)
+    events = read_lines(run.events)
     assert events[-1]["type"] == "run_finished"
     assert events[-1]["reason"] == "completed"
     assert [event["step"] for event in events if event["type"] == "step"] == list(range(1, STEPS + 1))

@@ -1,6 +1,6 @@
 """Records console_run.jsonl and console_run.json: a real run, steered, killed and resumed while it trains.
 
-    .venv/bin/python tests/recorded/record.py
+    PYTHONPATH=tests .venv/bin/python tests/recorded/record.py
 
 What happens in it, all of it real but for the last point:
 
@@ -30,9 +30,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from raw_events import LogReader, read_lines
+
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory, lock_holder
-from arc_core.run.events import EventReader, read_events, validate_event
+from arc_core.run.event_lines import validate_event
 
 HERE = Path(__file__).parent
 ARC_TUI = Path(sys.executable).with_name("arc-tui")
@@ -56,7 +58,7 @@ def record(folder: Path) -> RunDirectory:
     """Train and steer the run; its directory is left in `folder`."""
     run = RunDirectory(folder / "runs" / NAME)
     _arc_tui(folder, "train", "--detach", "--headless", *OPTIONS, "--name", NAME)
-    seen = EventReader(run.events)
+    seen = LogReader(run.events)
     _until(seen, lambda event: event["type"] == "step" and event["step"] >= 10)
     send(run.commands, "pause")
     _until(seen, lambda event: event["type"] == "paused")
@@ -153,7 +155,7 @@ def main() -> None:
     """Record and write both files."""
     with tempfile.TemporaryDirectory() as folder:
         run = record(Path(folder))
-        events = with_mishaps(read_events(run.events))
+        events = with_mishaps(read_lines(run.events))
         problems = [problem for event in events for problem in validate_event(event)]
         assert not problems, problems
         lines = [json.dumps(event, separators=(",", ":")) + "\n" for event in events]
@@ -171,7 +173,7 @@ def _arc_tui(folder: Path, *words: str) -> None:
     )
 
 
-def _until(seen: EventReader, wanted: Callable[[dict[str, Any]], bool]) -> None:
+def _until(seen: LogReader, wanted: Callable[[dict[str, Any]], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if any(wanted(event) for event in seen.poll()):

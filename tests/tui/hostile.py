@@ -8,11 +8,11 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
+from raw_events import Line
 from recordings import console_events, make_run
 
 from arc_core.base.text import is_printable
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import Event
 
 _SEEDS = [
     "\x1b]52;c;RVZJTA==\x07",
@@ -72,10 +72,10 @@ def spoiled(value: object, text: str) -> object:
     return text if isinstance(value, str) else value
 
 
-def hostile_events(texts: list[str]) -> list[Event]:
+def hostile_events(texts: list[str]) -> list[Line]:
     """Return the recorded run with a hostile text in place of every text, another one in each event."""
     kept = ("type", "phase", "command")
-    result: list[Event] = []
+    result: list[Line] = []
     for event, text in zip(console_events(), itertools.cycle(texts)):
         changed = {name: value if name in kept else spoiled(value, text) for name, value in event.items()}
         if event["type"] == "command_applied" and event["command"] == "set":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from arc_core.run.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
-from arc_tui.inspect.tensors.header import TensorTable
+from arc_tui.inspect.tensors.header_scan import TensorTable
 from arc_tui.inspect.tensors.source import Checkpoint, open_checkpoint
 
 CODES = {

@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from raw_events import Line
 from recordings import events_until_step, make_run
 
 from arc_core.run.commands import Command, CommandInbox
 from arc_core.run.directory import RunDirectory, RunLock
-from arc_core.run.events import Event, EventWriter, next_seq
+from arc_core.run.events import EventWriter, next_seq
 
 START = 1_800_000_000.0
 """When a run begins that has no events yet; each event of a test comes a second after the one before."""
@@ -31,14 +32,14 @@ class LiveRun:
         """Take what a console has asked."""
         return self._inbox.poll()
 
-    def step(self, like: Event, **changes: object) -> Event:
+    def step(self, like: Line, **changes: object) -> Line:
         """Write a step like another one."""
         fields = {k: v for k, v in like.items() if k not in ("type", "seq", "time", "nonfinite")}
         return self.emit("step", **(fields | changes))
 
 
 @contextlib.contextmanager
-def living(folder: Path, events: list[Event] | None = None, name: str = "recorded") -> Iterator[LiveRun]:
+def living(folder: Path, events: list[Line] | None = None, name: str = "recorded") -> Iterator[LiveRun]:
     """Make a run that a process trains; up to step 40 unless other events are given."""
     past = events if events is not None else events_until_step(40)
     run = make_run(folder, past, name)

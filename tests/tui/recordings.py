@@ -6,33 +6,34 @@ import json
 from pathlib import Path
 from typing import Any
 
+from raw_events import Line, read_lines
+
 from arc_core.run.directory import RunDirectory, create_run
-from arc_core.run.events import Event, read_events
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 CONSOLE_RUN = RECORDED / "console_run.jsonl"
 TORN_LINE = b'{"type":"step","seq":999,"time":1795'
 
 
-def console_events() -> list[Event]:
+def console_events() -> list[Line]:
     """Every event of the recorded run, from its start to its completion after step 60."""
-    return read_events(CONSOLE_RUN)
+    return read_lines(CONSOLE_RUN)
 
 
-def events_until_step(step: int) -> list[Event]:
+def events_until_step(step: int) -> list[Line]:
     """The recorded run up to the first event of this step."""
     events = console_events()
     last = next(at for at, event in enumerate(events) if event["type"] == "step" and event["step"] == step)
     return events[: last + 1]
 
 
-def paused_events() -> list[Event]:
+def paused_events() -> list[Line]:
     """The recorded run up to its pause after step 10 or 11."""
     events = console_events()
     return events[: next(at for at, event in enumerate(events) if event["type"] == "paused") + 1]
 
 
-def killed_events() -> list[Event]:
+def killed_events() -> list[Line]:
     """The recorded run up to the moment in which its process was killed."""
     events = console_events()
     return events[: next(at for at, event in enumerate(events) if event["type"] == "resumed")]
@@ -44,7 +45,7 @@ def console_run_json() -> dict[str, Any]:
 
 
 def make_run(
-    runs_dir: Path, events: list[Event] | None = None, name: str = "recorded", *, torn: bool = False
+    runs_dir: Path, events: list[Line] | None = None, name: str = "recorded", *, torn: bool = False
 ) -> RunDirectory:
     """Make a run directory of recorded events; no process holds its lock.
 

@@ -8,7 +8,6 @@ from textual.containers import Container
 from arc_tui.console.panels.panel import RowsPanel
 from arc_tui.runs.view import RunView
 from arc_tui.ui.chart import Chart, ChartSeries
-from arc_tui.ui.framed import FRAME
 from arc_tui.ui.rows_view import RowsView, looks
 
 LEAST_CHART = 7
@@ -71,7 +70,7 @@ class ChartPanel(RowsPanel):
 
     def show_view(self, view: RunView) -> None:
         """Draw rows and chart."""
-        cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
+        cells, lines = self.room
         if cells < 1 or lines < 1:
             return
         wide = cells >= SIDE_BY_SIDE and lines >= LEAST_CHART

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 
+from arc_core.run.event_forms import COMPONENTS
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.drawing.bars import recent_line
 from arc_tui.drawing.rows import Row, cut
 from arc_tui.runs.view import RunView
 from arc_tui.ui.chart import ChartSeries
-
-GROUPS = ("agent", "lm", "memory", "efe_loss", "policy")
-"""Parameter groups, as the events name them."""
 
 LABEL = 9
 LOOK_BACK = 400
@@ -25,14 +23,14 @@ class GradientsPanel(ChartPanel):
     DIGIT = 6
     SERIES = tuple(
         ChartSeries(f"grad_norm.{group}", group.replace("_", " "), f"grad_norm.{group}")
-        for group in GROUPS[:4]
+        for group in COMPONENTS[:4]
     )
     SCALES = True
 
     def rows_wanted(self, cells: int, lines: int) -> int:
         """Have a head above the groups, and mixed precision below them."""
         del cells, lines
-        return len(GROUPS) + 2
+        return len(COMPONENTS) + 2
 
     def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the groups."""
@@ -54,9 +52,9 @@ def gradient_rows(view: RunView, cells: int, lines: int) -> list[Row]:
     clip = view.facts.clip_norm
     spark = max(0, min(cells - LABEL - 9 - 6 - 10, 40))
     rows: list[Row] = []
-    if lines >= len(GROUPS) + 2:
+    if lines >= len(COMPONENTS) + 2:
         rows.append(_head(spark))
-    for group in GROUPS:
+    for group in COMPONENTS:
         name = f"grad_norm.{group}"
         if view.lacks(name):
             continue

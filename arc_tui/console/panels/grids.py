@@ -9,7 +9,6 @@ from arc_tui.console.panels.panel import Panel
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.runs.samples import Sample
 from arc_tui.runs.view import RunView
-from arc_tui.ui.framed import FRAME
 from arc_tui.ui.grid import GridView
 from arc_tui.ui.rows_view import RowsView
 
@@ -46,7 +45,7 @@ class GridsPanel(Panel):
 
     def show_view(self, view: RunView) -> None:
         """Show the sample at the cursor, or the newest one."""
-        cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
+        cells, lines = self.room
         if cells < 1 or lines < 1:
             return
         live = view.cursor is None

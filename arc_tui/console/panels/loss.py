@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from arc_core.run.event_forms import Loss
+from arc_core.run.event_forms import LOSS_TERMS
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.drawing.bars import recent_line, share_bar
 from arc_tui.drawing.rows import Row, cut
@@ -12,7 +12,6 @@ from arc_tui.runs.view import RunView
 from arc_tui.ui.chart import ChartSeries
 
 TOTALS = ("efe_total", "combined")
-COMPONENTS = tuple(name for name in Loss.__annotations__ if name not in TOTALS)
 LABEL, NUMBER, SHARE = 14, 9, 6
 LOOK_BACK = 400
 LEAST_BAR = 6
@@ -34,10 +33,10 @@ class LossPanel(ChartPanel):
     def rows_wanted(self, cells: int, lines: int) -> int:
         """Give the chart more than half."""
         del cells
-        everything = len(COMPONENTS) + len(TOTALS)
+        everything = len(LOSS_TERMS) + len(TOTALS)
         if lines >= 2 * everything + 4:
             return everything
-        return len(COMPONENTS) if lines >= 2 * len(COMPONENTS) + 1 else len(COMPONENTS) // 2
+        return len(LOSS_TERMS) if lines >= 2 * len(LOSS_TERMS) + 1 else len(LOSS_TERMS) // 2
 
     def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Draw the contributions."""
@@ -67,7 +66,7 @@ def contribution_rows(view: RunView, cells: int, lines: int) -> list[Row]:
     """
     if view.state.last_step is None:
         return [[("waits for the first step", "muted")]]
-    values = {name: view.latest(f"loss.{name}") for name in COMPONENTS if not view.lacks(f"loss.{name}")}
+    values = {name: view.latest(f"loss.{name}") for name in LOSS_TERMS if not view.lacks(f"loss.{name}")}
     whole = sum(abs(value) for value in values.values() if math.isfinite(value))
     if lines < len(values):
         return _paired(values, whole, cells)[:lines]

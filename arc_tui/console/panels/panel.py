@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from textual import events
-from textual.app import ComposeResult
 from textual.message import Message
 
 from arc_tui.drawing.rows import Row
 from arc_tui.runs.view import RunView
-from arc_tui.ui.framed import FRAME, Framed
-from arc_tui.ui.keys import PANEL_NAMES
+from arc_tui.ui.actions import PANEL_NAMES
+from arc_tui.ui.framed import Framed
 from arc_tui.ui.rows_view import RowsView
 
 
@@ -48,10 +47,6 @@ class Panel(Framed):
 class RowsPanel(Panel):
     """A panel whose body is rows of text."""
 
-    def compose(self) -> ComposeResult:
-        """Make the body."""
-        yield RowsView(classes="body")
-
     def draw(self, view: RunView, cells: int, lines: int) -> tuple[Row, list[Row]]:
         """Return headline and body for a run as it is now.
 
@@ -68,7 +63,7 @@ class RowsPanel(Panel):
     def show_view(self, view: RunView) -> None:
         """Draw it and show what has changed."""
         body = self.query_one(RowsView)
-        cells, lines = self.size.width - 2 * FRAME, self.size.height - 2 * FRAME
+        cells, lines = self.room
         if cells < 1 or lines < 1:
             return
         headline, rows = self.draw(view, cells, lines)

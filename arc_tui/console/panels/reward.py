@@ -7,7 +7,7 @@ import math
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.drawing.bars import recent_line, signed_bar
 from arc_tui.drawing.rows import Row, cut
-from arc_tui.runs.fields import duration, number, whole
+from arc_tui.runs.fields import duration
 from arc_tui.runs.view import RunView
 from arc_tui.ui.chart import ChartSeries
 
@@ -90,7 +90,7 @@ def validation_row(view: RunView) -> Row:
             return [label, ("none is made (validate_on)", "muted")]
         left = f", in about {duration(view.epoch_seconds)}" if math.isfinite(view.epoch_seconds) else ""
         return [label, (f"the first one follows epoch {view.state.epoch + 1}{left}", "muted")]
-    cells, copied = number(last, "cell_accuracy"), number(last, "copy_cell_accuracy")
+    cells, copied = last.cell_accuracy, last.copy_cell_accuracy
     style = "positive" if cells > copied else ""
     row: Row = [label, (f"{cells:.1%}", style), (f" (copy {copied:.1%})", "muted")]
-    return [*row, (f"  {whole(last, 'exact'):,}/{whole(last, 'inputs'):,} exact, best {best.exact:,}", "")]
+    return [*row, (f"  {last.exact:,}/{last.inputs:,} exact, best {best.exact:,}", "")]

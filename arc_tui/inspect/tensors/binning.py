@@ -124,13 +124,13 @@ def magnitude_bins(values: Floats) -> npt.NDArray[np.intp]:
     return np.maximum(exponents, SMALLEST_MAGNITUDE, out=exponents)
 
 
-def magnitudes_of(exponents: npt.NDArray[np.intp], weights: Int64s | None) -> Magnitudes:
-    """Count exponents, each as often as its weight says; None counts each once."""
+def magnitudes_of(exponents: npt.NDArray[np.intp], weights: Int64s) -> Magnitudes:
+    """Count exponents, each as often as its weight says."""
     if not len(exponents):
         return Magnitudes(0, ())
     lowest = int(exponents.min())
     counts = np.zeros(int(exponents.max()) - lowest + 1, np.int64)
-    np.add.at(counts, exponents - lowest, 1 if weights is None else weights)
+    np.add.at(counts, exponents - lowest, weights)
     return Magnitudes(lowest, tuple(counts.tolist()))
 
 

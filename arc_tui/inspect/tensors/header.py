@@ -11,57 +11,21 @@ a hostile one nests; 100,000 tensors take a fraction of a second.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from arc_core.base.errors import ArcError, CheckpointError
 from arc_core.base.file_formats import LOOKED_AT, foreign_format
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
-from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES, ElementType
-from arc_tui.inspect.tensors.header_scan import DamagedHeader, Shape, scan_header, shown
+from arc_tui.inspect.tensors.header_scan import DamagedHeader, TensorTable, scan_header, shown
 
 LARGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
-Int64s = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class TensorTable:
-    """Tensors as columns, in the order of their header.
-
-    Attributes:
-        names: As written; anything may stand in them, so they are shown by `printable`.
-        types: [N] places in `ELEMENT_TYPES`.
-        shapes: Equal shapes share one tuple.
-        parameters: [N] elements.
-        begins: [N] first byte in the file.
-        ends: [N] the byte after the last.
-    """
-
-    names: list[str]
-    types: npt.NDArray[np.uint8]
-    shapes: list[Shape]
-    parameters: Int64s
-    begins: Int64s
-    ends: Int64s
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @functools.cached_property
-    def bytes(self) -> Int64s:
-        """[N] bytes of each."""
-        return self.ends - self.begins
-
-    def element(self, index: int) -> ElementType:
-        """Return the element type of a tensor."""
-        return ELEMENT_TYPES[self.types[index]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +80,20 @@ def read_header(path: Path, *, follow_links: bool = True) -> FileHeader:
     Raises:
         CheckpointError: If it is no safetensors file or damaged; one sentence says where.
     """
-    descriptor = open_data(path, follow_links=follow_links)
+    with _opened(path, follow_links=follow_links) as descriptor:
+        return _header(descriptor, os.fstat(descriptor).st_size)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, *, follow_links: bool = True) -> Iterator[int]:
+    """Open a file as `open_data` does; what fails while it is read becomes a sentence with its name."""
+    descriptor, name = open_data(path, follow_links=follow_links), printable(str(path), 500)
     try:
-        file_bytes = os.fstat(descriptor).st_size
-        return _header(descriptor, file_bytes)
+        yield descriptor
     except DamagedHeader as error:
-        raise CheckpointError(f"{printable(str(path), 500)} {error}") from None
+        raise CheckpointError(f"{name} {error}") from None
     except OSError as error:
-        raise CheckpointError(f"Cannot read {printable(str(path), 500)}: {error.strerror}.") from None
+        raise CheckpointError(f"Cannot read {name}: {error.strerror}.") from None
     finally:
         os.close(descriptor)
 
@@ -149,19 +119,9 @@ def _header(descriptor: int, file_bytes: int) -> FileHeader:
         text = _read_whole(descriptor, length, 8).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DamagedHeader(f"is damaged: its header is not UTF-8 at byte {8 + error.start}.") from None
-    scanned, data_begin = scan_header(text), 8 + length
-    numbers = scanned.numbers
-    table = TensorTable(
-        scanned.names,
-        scanned.types,
-        scanned.shapes,
-        numbers[:, 0].copy(),
-        numbers[:, 1] + data_begin,
-        numbers[:, 2] + data_begin,
-    )
-    return FileHeader(
-        table, scanned.metadata, data_begin, file_bytes, _check_layout(table, data_begin, file_bytes)
-    )
+    (table, metadata), data_begin = scan_header(text), 8 + length
+    table = replace(table, begins=table.begins + data_begin, ends=table.ends + data_begin)
+    return FileHeader(table, metadata, data_begin, file_bytes, _check_layout(table, data_begin, file_bytes))
 
 
 def _read_whole(descriptor: int, count: int, offset: int) -> bytes:
@@ -253,15 +213,10 @@ def unread_part(path: Path, label: str) -> Part:
     """Name a file with weights in a form that is not read, and tell whether it truly is one."""
     shown = printable(str(path), 500)
     try:
-        descriptor = open_data(path)
-        try:
+        with _opened(path) as descriptor:
             start, size = os.pread(descriptor, LOOKED_AT, 0), os.fstat(descriptor).st_size
-        finally:
-            os.close(descriptor)
     except ArcError as error:
         return Part(label, path, "", None, str(error))
-    except OSError as error:
-        return Part(label, path, "", None, f"Cannot read {shown}: {error.strerror}.")
     foreign = foreign_format(start)
     if foreign is not None and foreign.lost:
         return Part(label, path, "", None, f"{shown} {foreign.told}", size=size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arc_core.base.text import printable
-from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES, INDEX, bytes_of
+from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES, INDEX, ElementType, bytes_of
 
 LONGEST_ENTRY = 4096
 """Characters of one tensor's entry without its name; a shape of 64 sides takes a quarter of that."""
@@ -19,6 +20,7 @@ MOST_SIDES = 64
 METADATA = "__metadata__"
 
 Shape = tuple[int, ...]
+Int64s = npt.NDArray[np.int64]
 
 _SPACE = r"[ \t\r\n]*+"
 _STRING = r'"([^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+)"'
@@ -45,26 +47,43 @@ class DamagedHeader(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Scanned:
-    """What a header lists.
+class TensorTable:
+    """Tensors as columns, in the order of their header.
 
     Attributes:
-        names: Of the tensors.
+        names: As written; anything may stand in them, so they are shown by `printable`.
         types: [N] places in `ELEMENT_TYPES`.
         shapes: Equal shapes share one tuple.
-        numbers: [N, 3] elements, and first and last offset in the data.
-        metadata: Free text.
+        parameters: [N] elements.
+        begins: [N] first byte in the file; as a header is scanned, in its data.
+        ends: [N] the byte after the last, likewise.
     """
 
     names: list[str]
     types: npt.NDArray[np.uint8]
     shapes: list[Shape]
-    numbers: npt.NDArray[np.int64]
-    metadata: dict[str, str]
+    parameters: Int64s
+    begins: Int64s
+    ends: Int64s
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @functools.cached_property
+    def bytes(self) -> Int64s:
+        """[N] bytes of each."""
+        return self.ends - self.begins
+
+    def element(self, index: int) -> ElementType:
+        """Return the element type of a tensor."""
+        return ELEMENT_TYPES[self.types[index]]
 
 
-def scan_header(text: str) -> Scanned:
+def scan_header(text: str) -> tuple[TensorTable, dict[str, str]]:
     """Scan a header.
+
+    Returns:
+        Its tensors, and its free text.
 
     Raises:
         DamagedHeader: If it is not what the format allows.
@@ -97,7 +116,7 @@ class _Scanner:
         self._known: dict[tuple[str, str], _Layout] = {}
         self._metadata: dict[str, str] | None = None
 
-    def scan(self) -> Scanned:
+    def scan(self) -> tuple[TensorTable, dict[str, str]]:
         """Return what is listed."""
         text, position = self._text, re.compile(_SPACE).match(self._text)
         assert position is not None
@@ -113,15 +132,16 @@ class _Scanner:
         names, layouts = self._names, self._layouts
         if len(set(names)) != len(names):
             raise DamagedHeader(f'is damaged: the tensor "{_twice(names)}" is listed twice.')
-        offsets = np.array(self._offsets, dtype=np.int64).reshape(-1, 2)
-        counts = np.array([layout.elements for layout in layouts], dtype=np.int64).reshape(-1, 1)
-        return Scanned(
+        offsets = np.array(self._offsets, np.int64).reshape(-1, 2)
+        table = TensorTable(
             names,
             np.array([layout.kind for layout in layouts], np.uint8),
             [layout.shape for layout in layouts],
-            np.hstack([counts, offsets]),
-            self._metadata or {},
+            np.array([layout.elements for layout in layouts], np.int64),
+            offsets[:, 0],
+            offsets[:, 1],
         )
+        return table, self._metadata or {}
 
     def _usual_entries(self) -> bool:
         """Take entries as long as they are as usual; returns whether the header has ended."""

@@ -33,11 +33,6 @@ class Shard:
     tensors: frozenset[str]
     problem: str | None = None
 
-    @property
-    def label(self) -> str:
-        """Its name, safe to print."""
-        return printable(self.name, 200)
-
 
 @dataclass(frozen=True)
 class Numbered:

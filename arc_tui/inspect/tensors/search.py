@@ -18,7 +18,7 @@ import numpy.typing as npt
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES
-from arc_tui.inspect.tensors.header import TensorTable
+from arc_tui.inspect.tensors.header_scan import TensorTable
 
 _SIZE = re.compile(r"size([<>])([0-9]+(?:\.[0-9]+)?)(b|kb|mb|gb)?")
 _UNITS = {"b": 1, "kb": 1000, "mb": 10**6, "gb": 10**9}

@@ -20,11 +20,11 @@ import numpy.typing as npt
 
 from arc_core.base.errors import CheckpointError, ConfigError
 from arc_core.base.paths import entries, expanded, is_dir, is_file, is_taken, matching, refusal, same_place
-from arc_core.base.text import printable
+from arc_core.base.text import first_of, printable
 from arc_core.run.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
 from arc_core.run.directory import LATEST, RunDirectory, open_run
-from arc_tui.inspect.tensors.header import FileHeader, Part, TensorTable, read_header, read_part
-from arc_tui.inspect.tensors.header_scan import Shape
+from arc_tui.inspect.tensors.header import FileHeader, Part, read_header, read_part
+from arc_tui.inspect.tensors.header_scan import Shape, TensorTable
 from arc_tui.inspect.tensors.listing import SUFFIX, Listing, Role, list_folder, role_of
 from arc_tui.inspect.tensors.models import parts_of
 
@@ -93,7 +93,7 @@ class Checkpoint:
             near = [known for known in self.table.names if known.endswith(f".{name}")]
             if len(near) == 1:
                 return self.places[near[0]]
-            hint = f"; there are {_some(near)}" if near else ""
+            hint = f"; there are {first_of(near)}" if near else ""
             raise CheckpointError(f'There is no tensor "{printable(name, 80)}" in {self.title}{hint}.')
         return place
 
@@ -293,11 +293,6 @@ def assemble(
     counts = np.array([len(table) for table in tables], np.int64)
     owners = np.repeat(np.array([place for place, _ in readable], np.int32), counts)
     return Checkpoint(path, kind, tuple(parts), table, owners, tuple(told), run, tuple(manifests))
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(printable(name, 80) for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def metadata_of(checkpoint: Checkpoint) -> list[tuple[list[str], dict[str, str]]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from arc_tui.inspect.tensors.header import TensorTable
+from arc_tui.inspect.tensors.header_scan import TensorTable
 
 _DIGITS = re.compile(r"([0-9]{1,18})")
 

@@ -70,14 +70,10 @@ def verify(checkpoint: Checkpoint, *, progress: Progress = untold) -> Iterator[F
     total, done = sum(sizes), 0
     for folder, entries in listed.items():
         before = _label(checkpoint, folder)
-        if isinstance(entries, str):
-            yield FileCheck(f"{before}{MANIFEST}", 0, entries, "sha256")
-            continue
-        for entry in entries:
-            yield _named(_by_manifest(folder, entry), before)
-            done += entry.bytes
+        for check, size in _checks(folder, entries):
+            yield replace(check, name=f"{before}{check.name}")
+            done += size
             progress(done, total)
-        yield from (_named(foreign, before) for foreign in _foreign(folder, entries))
 
 
 def verify_checkpoint(folder: Path, only: str = "") -> Iterator[FileCheck]:
@@ -90,12 +86,16 @@ def verify_checkpoint(folder: Path, only: str = "") -> Iterator[FileCheck]:
     Yields:
         One for each file, the damaged ones with what is wrong.
     """
-    entries = _entries(folder)
+    yield from (check for check, _ in _checks(folder, _entries(folder), only))
+
+
+def _checks(folder: Path, entries: list[FileEntry] | str, only: str = "") -> Iterator[tuple[FileCheck, int]]:
+    """Check files by their manifest, or say why it cannot be read; each comes with its bytes in it."""
     if isinstance(entries, str):
-        yield FileCheck(MANIFEST, 0, entries, "sha256")
+        yield FileCheck(MANIFEST, 0, entries, "sha256"), 0
         return
-    yield from (_by_manifest(folder, entry) for entry in entries if entry.name.startswith(only))
-    yield from (found for found in _foreign(folder, entries) if found.name.startswith(only))
+    yield from ((_by_manifest(folder, one), one.bytes) for one in entries if one.name.startswith(only))
+    yield from ((found, 0) for found in _foreign(folder, entries) if found.name.startswith(only))
 
 
 def _entries(folder: Path) -> list[FileEntry] | str:
@@ -112,10 +112,6 @@ def _label(checkpoint: Checkpoint, folder: Path) -> str:
     around = checkpoint.path.parent if checkpoint.kind is Kind.CHECKPOINT else checkpoint.path
     inside = folder.relative_to(around) if folder.is_relative_to(around) else folder
     return f"{printable(inside.as_posix(), 200)}/"
-
-
-def _named(check: FileCheck, before: str) -> FileCheck:
-    return replace(check, name=f"{before}{check.name}")
 
 
 def _foreign(folder: Path, entries: list[FileEntry]) -> Iterator[FileCheck]:

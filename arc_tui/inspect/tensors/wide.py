@@ -20,13 +20,17 @@ from arc_tui.inspect.tensors.binning import (
     Floats,
     Histogram,
     Magnitudes,
+    Statistics,
+    ValueSummary,
     at_ranks,
     bin_places,
     inner,
     magnitudes_of,
     quantile_ranks,
+    quantiles_from,
 )
-from arc_tui.inspect.tensors.dtypes import ElementType
+from arc_tui.inspect.tensors.dtypes import ElementType, decode
+from arc_tui.inspect.tensors.pieces import Bytes
 
 _BLOCK = 1 << 16
 """Elements whose moments are taken at once, so that their float64 copies stay in the cache."""
@@ -210,6 +214,57 @@ class Refinement:
         kind = {True: "f", False: "i" if self._moments.signed else "u"}[self._moments.is_float]
         stored = np.dtype(f"<{kind}{self._moments.halves * 2}")
         return self._prefixes.astype(self._unsigned).view(stored).astype(np.float64)
+
+
+class ByHalves:
+    """Refines order statistics from pass to pass."""
+
+    def __init__(self, element: ElementType, parameters: int) -> None:
+        self._element = element
+        self._parameters = parameters
+        self._moments = FirstPass(element)
+        self._refinement: Refinement | None = None
+        self.passes = passes(element)
+
+    def add(self, raw: Bytes, first: int, prepared: object) -> None:
+        """Take in bytes of this pass; `first` is the place of their first element in the tensor."""
+        del prepared
+        values = decode(self._element, raw)
+        if self._refinement is None:
+            self._moments.add(values, first)
+        else:
+            self._refinement.add(values)
+
+    def end_pass(self) -> None:
+        """Settle what the pass has told."""
+        if self._refinement is None:
+            self._refinement = Refinement(self._moments)
+        self._refinement.end_pass()
+
+    def finish(self) -> Statistics:
+        """Return what all passes have told."""
+        moments, refinement = self._moments, self._refinement
+        assert refinement is not None
+        summary = None
+        if moments.finite:
+            summary = ValueSummary(
+                moments.mean,
+                moments.std,
+                moments.low,
+                moments.high,
+                quantiles_from(refinement.values(), moments.finite),
+                refinement.histogram,
+                moments.magnitudes(),
+            )
+        return Statistics(
+            self._parameters,
+            moments.zeros,
+            moments.nans,
+            moments.infinities,
+            tuple(moments.first_nans),
+            tuple(moments.first_infinities),
+            summary,
+        )
 
 
 def upper_halves(values: Numbers, halves: int) -> npt.NDArray[np.uint16]:

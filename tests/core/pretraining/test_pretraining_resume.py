@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from raw_events import read_lines
 from small_run import give, measured, seal, told, warned
 
 from arc_core.base.errors import CheckpointError
@@ -15,7 +16,7 @@ from arc_core.pretraining.trainer import Pretrainer
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
 from arc_core.run.config import TrainConfig, resolve
 from arc_core.run.directory import RunDirectory, RunLock, create_run
-from arc_core.run.events import EventWriter, next_seq, read_events
+from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.provenance import describe_run
 from arc_core.solver.batch import SolverBatch, pack
 
@@ -110,7 +111,7 @@ def test_it_is_exact(tmp_path: Path, stopped: RunDirectory):
     whole = new_run(tmp_path, "whole")
     train(whole)
     train(stopped)
-    assert measured(read_events(stopped.events)) == measured(read_events(whole.events))
+    assert measured(read_lines(stopped.events)) == measured(read_lines(whole.events))
     assert told(stopped, "warning") == []
 
 

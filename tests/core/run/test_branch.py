@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raw_events import counting, read_lines
 from small_run import content_of, measured, new_run, opened, small_config, stop_after, told, train
 
 from arc_core.base.errors import CheckpointError, RunError
@@ -15,7 +16,6 @@ from arc_core.run.branch import BranchSource, find_source, make_branch
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
 from arc_core.run.course import GO_ON_FROM
 from arc_core.run.directory import RunDirectory, is_alive
-from arc_core.run.events import drop_superseded, read_events
 from arc_core.run.provenance import describe_run
 
 
@@ -66,8 +66,8 @@ def test_a_branch_has_the_checkpoint_and_the_events_up_to_it(old: RunDirectory) 
     new = branched(old, 1)
     assert [path.name for path in list_checkpoints(new.checkpoints)] == ["checkpoint_00001"]
     assert problems_of(new.checkpoints / "checkpoint_00001") == []
-    events, state = read_events(new.events), read_state(new.checkpoints / "checkpoint_00001")
-    assert events == read_events(old.events)[: state["last_seq"]]
+    events, state = read_lines(new.events), read_state(new.checkpoints / "checkpoint_00001")
+    assert events == read_lines(old.events)[: state["last_seq"]]
     assert old.events.read_bytes().startswith(new.events.read_bytes())
     assert max(event["step"] for event in events if event["type"] == "step") == 6
     assert new.read()["branched_from"] == {"run": "old", "checkpoint": 1, "step": 6}
@@ -81,9 +81,9 @@ def test_a_branchs_steps_equal_the_originals_to_the_bit(old: RunDirectory) -> No
     assert told(new, "resumed")[-1]["checkpoint"] == 1
     steps = [event["step"] for event in told(new, "step")]
     assert steps == list(range(1, 13))
-    assert measured(read_events(new.events)) == measured(read_events(old.events))
-    assert [event["seq"] for event in read_events(new.events)] == list(
-        range(1, len(read_events(new.events)) + 1)
+    assert measured(read_lines(new.events)) == measured(read_lines(old.events))
+    assert [event["seq"] for event in read_lines(new.events)] == list(
+        range(1, len(read_lines(new.events)) + 1)
     )
 
 
@@ -102,7 +102,7 @@ def test_a_setting_given_with_the_branch_counts_from_its_first_step(old: RunDire
     (change,) = new.read()["changes"]
     assert (change["key"], change["old"], change["new"]) == ("agent_lr", 1e-4, 5e-3)
     assert new.read()["config"]["agent_lr"] == 5e-3
-    before, after = measured(read_events(old.events)), measured(read_events(new.events))
+    before, after = measured(read_lines(old.events)), measured(read_lines(new.events))
     assert [step for step in after if after[step] != before[step]] == list(range(7, 13))
 
 
@@ -158,7 +158,7 @@ def test_a_branch_of_a_branch_goes_on_too(old: RunDirectory) -> None:
     train(first)
     second = branched(first, 2, "second")
     assert train(second) == "completed"
-    assert measured(read_events(second.events)) == measured(read_events(old.events))
+    assert measured(read_lines(second.events)) == measured(read_lines(old.events))
     assert second.read()["branched_from"]["run"] == "first"
 
 
@@ -179,7 +179,7 @@ def test_a_torn_and_a_damaged_line_are_left_out(old: RunDirectory, tmp_path: Pat
     kept = new.events.read_bytes()
     assert b"no event" not in kept
     assert kept.endswith(b"\n")
-    assert read_events(new.events) == read_events(old.events)[:3]
+    assert read_lines(new.events) == read_lines(old.events)[:3]
 
 
 # Refusals: the old run stays as it was, and no new one is left
@@ -298,5 +298,5 @@ def test_superseded_steps_before_the_checkpoint_are_copied_with_what_supersedes_
     train(other)
     new = branched(other)
     assert [e["step"] for e in told(new, "step")] == [*range(1, 13), *range(4, 13)]
-    kept = drop_superseded(read_events(new.events))
+    kept = counting(read_lines(new.events))
     assert [event["step"] for event in kept if event["type"] == "step"] == list(range(1, 13))

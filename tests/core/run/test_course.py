@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raw_events import counting, read_lines
 from small_run import measured, new_run, opened, stop_after, told, train
 
 from arc_core.base.errors import CheckpointError, RunError
@@ -13,7 +14,6 @@ from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.course import GIVEN_UP, GO_ON_FROM, Timeline, give_up_what_follows
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import drop_superseded, read_events
 
 RATE = 7e-3
 
@@ -65,7 +65,7 @@ def start_and_crash(run: RunDirectory, step: int = 0) -> int | None:
 
 def agent_rates(run: RunDirectory) -> dict[int, float]:
     """The agent's rate in each step that still counts."""
-    steps = [event for event in drop_superseded(read_events(run.events)) if event["type"] == "step"]
+    steps = [event for event in counting(read_lines(run.events)) if event["type"] == "step"]
     return {step["step"]: step["learning_rate"]["agent"] for step in steps}
 
 
@@ -86,7 +86,7 @@ def test_a_crash_before_the_first_new_checkpoint_does_not_bring_the_old_course_b
     assert train(run) == "completed"
     assert positions(run)[max(positions(run))] == 12
     assert start_and_crash(run) == max(positions(run)) > 3
-    steps = [event["step"] for event in drop_superseded(read_events(run.events)) if event["type"] == "step"]
+    steps = [event["step"] for event in counting(read_lines(run.events)) if event["type"] == "step"]
     assert steps == list(range(1, 13))
 
 
@@ -118,10 +118,10 @@ def test_a_setting_on_the_new_course_is_replayed_after_a_crash(run: RunDirectory
 def test_the_new_course_repeats_the_old_one_to_the_bit_where_nothing_was_set(tmp_path: Path) -> None:
     run = new_run(tmp_path, checkpoint_every=3)
     train(run)
-    before = measured(read_events(run.events))
+    before = measured(read_lines(run.events))
     go_back(run, 0)
     train(run)
-    assert measured(drop_superseded(read_events(run.events))) == before
+    assert measured(counting(read_lines(run.events))) == before
 
 
 def test_a_run_can_be_sent_back_again_also_to_a_course_it_had_given_up(run: RunDirectory) -> None:

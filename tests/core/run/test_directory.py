@@ -109,7 +109,7 @@ def test_ambiguous_and_missing_runs_name_the_candidates(tmp_path: Path):
         open_run(tmp_path, "latest")
     for name in ("demo_1", "demo_2"):
         create_run(tmp_path, name, {})
-    with pytest.raises(RunError, match="demo is the start of several runs: demo_1, demo_2"):
+    with pytest.raises(RunError, match="demo is the start of 2 runs: demo_1, demo_2"):
         open_run(tmp_path, "demo")
     with pytest.raises(RunError, match=r"There is no run x in .*; there are demo_2, demo_1"):
         open_run(tmp_path, "x")

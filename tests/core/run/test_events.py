@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from raw_events import read_lines, typed
 
 from arc_core.base.errors import RunError
 from arc_core.run import event_writer
 from arc_core.run import events as events_module
-from arc_core.run.event_forms import validate_event
+from arc_core.run.event_lines import validate_event
 from arc_core.run.events import (
     EventReader,
     EventWriter,
@@ -81,7 +82,7 @@ def test_step_always_lists_its_nonfinite_numbers_and_has_the_designs_form(tmp_pa
             "step", **STEP | {"loss": STEP["loss"] | {"risk": math.nan}, "reward": STEP["reward"]}
         )
     assert bad["nonfinite"] == ["loss.risk"]
-    assert [validate_event(event) for event in read_events(tmp_path / "e")] == [[], []]
+    assert [validate_event(event) for event in read_lines(tmp_path / "e")] == [[], []]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_log_is_private_and_numbers_rise(tmp_path: Path):
     path = tmp_path / "e"
     _write(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [event["seq"] for event in read_events(path)] == [1, 2, 3]
+    assert [event.seq for event in read_events(path)] == [1, 2, 3]
     assert next_seq(path) == 4
 
 
@@ -149,7 +150,7 @@ def test_event_that_finds_no_room_waits_and_is_written_before_the_next(
             assert caught.value.errno == errno.ENOSPC
         assert writer.emit("unpaused", step=2)["seq"] == 3
         writer.sync()
-    assert [(event["seq"], event["type"]) for event in read_events(path)][1:] == [
+    assert [(event["seq"], event["type"]) for event in read_lines(path)][1:] == [
         (2, "paused"),
         (3, "unpaused"),
     ]
@@ -163,7 +164,7 @@ def test_event_that_waits_is_written_at_the_latest_when_the_log_is_closed(
         _short_writes(patch)
         writer.emit("paused", step=2)
     writer.close()
-    assert [event["type"] for event in read_events(tmp_path / "e")] == ["paused"]
+    assert [event["type"] for event in read_lines(tmp_path / "e")] == ["paused"]
 
 
 def test_part_of_a_line_that_cannot_be_taken_back_is_a_damaged_line_of_its_own(
@@ -180,7 +181,7 @@ def test_part_of_a_line_that_cannot_be_taken_back_is_a_damaged_line_of_its_own(
             writer.emit("paused", step=2)
         writer.emit("paused", step=3)
     reader = EventReader(tmp_path / "e")
-    assert [event["step"] for event in reader.poll()] == [1, 2, 3]
+    assert [event.step for event in reader.poll()] == [1, 2, 3]
     assert reader.damaged == 1
 
 
@@ -263,9 +264,9 @@ def test_reader_waits_for_the_rest_of_a_line(tmp_path: Path):
     _write(path, 2)
     data = path.read_bytes()
     path.write_bytes(data[:-10])
-    assert [event["step"] for event in reader.poll()] == [1]
+    assert [event.step for event in reader.poll()] == [1]
     path.write_bytes(data)
-    assert [event["step"] for event in reader.poll()] == [2]
+    assert [event.step for event in reader.poll()] == [2]
     assert (reader.poll(), reader.damaged) == ([], 0)
 
 
@@ -294,7 +295,7 @@ def test_writer_cuts_a_torn_tail_before_it_appends(tmp_path: Path):
     with EventWriter(path, next_seq(path)) as writer:
         writer.emit("paused", step=3)
     reader = EventReader(path)
-    assert [event["seq"] for event in reader.poll()] == [1, 2, 3]
+    assert [event.seq for event in reader.poll()] == [1, 2, 3]
     assert reader.damaged == 0
 
 
@@ -304,7 +305,7 @@ def test_reader_from_the_end_sees_only_what_follows(tmp_path: Path):
     reader = EventReader(path, from_end=True)
     with EventWriter(path, next_seq(path)) as writer:
         writer.emit("paused", step=3)
-    assert [event["step"] for event in reader.poll()] == [3]
+    assert [event.step for event in reader.poll()] == [3]
 
 
 def test_links_and_pipes_are_refused(tmp_path: Path):
@@ -329,7 +330,7 @@ def test_resume_supersedes_training_but_not_what_the_user_did():
         {"type": "resumed", "seq": 8, "step": 1, "checkpoint": 0, "supersedes": 2},
         {"type": "step", "seq": 9, "step": 2},
     ]
-    assert [event["seq"] for event in drop_superseded(log)] == [1, 3, 5, 8, 9]
+    assert [event.seq for event in drop_superseded(typed(log))] == [1, 3, 5, 8, 9]
 
 
 def test_later_resume_supersedes_what_an_earlier_one_let_stand():
@@ -337,4 +338,4 @@ def test_later_resume_supersedes_what_an_earlier_one_let_stand():
     log += [{"type": "resumed", "seq": 4, "step": 2, "checkpoint": 1, "supersedes": 2}]
     log += [{"type": "step", "seq": 5, "step": 3}]
     log += [{"type": "resumed", "seq": 6, "step": 1, "checkpoint": 0, "supersedes": 1}]
-    assert [event["seq"] for event in drop_superseded(log)] == [1, 4, 6]
+    assert [event.seq for event in drop_superseded(typed(log))] == [1, 4, 6]

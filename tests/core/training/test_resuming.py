@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hub_cache import COMMIT, QWEN, qwen_in_hub_cache  # noqa: F401
+from raw_events import read_lines
 from safetensors.torch import load_file, save_file
 from small_run import give, measured, new_run, opened, seal, stop_after, told, train, warned, write_tasks
 
@@ -17,7 +18,7 @@ from arc_core.pipeline.trainer import Trainer
 from arc_core.run.branch import find_source, make_branch
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import next_seq, read_events
+from arc_core.run.events import next_seq
 from arc_core.training.progress import LATER
 
 EPOCH = {(task, pair) for task in "abcdef" for pair in (0, 1)}
@@ -70,7 +71,7 @@ def test_a_run_goes_on_bit_for_bit_with_the_language_model_that_its_checkpoint_h
         weights = load_file(lm / "model.safetensors")
         save_file({k: 0 * v for k, v in weights.items()}, lm / "model.safetensors", {"format": "pt"})
     train(parts)
-    assert measured(read_events(parts.events)) == measured(read_events(whole.events))
+    assert measured(read_lines(parts.events)) == measured(read_lines(whole.events))
     assert parts.read()["language_model"] == whole.read()["language_model"]
     assert warned(parts, "options_changed") == []
 
@@ -102,7 +103,7 @@ def test_batch_sizes_may_change_as_often_as_the_run_is_resumed(tmp_path: Path):
     pairs: list[tuple[str, int]] = []
     for step, size in ((1, 2), (3, 1), (4, 5), (4, 3), (5, 3)):
         give(run, batch_size=size)
-        pairs += trained_pairs(run, until=step)[0] if step > len(measured(read_events(run.events))) else []
+        pairs += trained_pairs(run, until=step)[0] if step > len(measured(read_lines(run.events))) else []
     give(run, batch_size=4)
     pairs += trained_pairs(run)[0]
     assert Counter(pairs[:12]) == Counter(EPOCH)
@@ -117,8 +118,8 @@ def test_what_is_left_of_an_epoch_is_planned_once_so_that_a_second_resume_repeat
     train(runs[0])
     train(runs[1], lambda trainer: stop_after(trainer, 5))
     train(runs[1])
-    assert measured(read_events(runs[0].events)) == measured(read_events(runs[1].events))
-    assert len(measured(read_events(runs[0].events))) == 2 + 8 + 12
+    assert measured(read_lines(runs[0].events)) == measured(read_lines(runs[1].events))
+    assert len(measured(read_lines(runs[0].events))) == 2 + 8 + 12
 
 
 @pytest.mark.parametrize(("most", "left"), [(5, 3), (2, 0), (None, 4)])
@@ -182,7 +183,7 @@ def test_data_that_was_moved_is_asked_for_by_its_option_and_is_the_same_in_its_n
     give(run, dataset=str(tmp_path / "moved"))
     assert train(run) == "completed"
     assert warned(run, "data_changed") == []
-    assert len(measured(read_events(run.events))) == 6
+    assert len(measured(read_lines(run.events))) == 6
 
 
 @pytest.mark.parametrize("older", [False, True])

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from raw_events import Line, read_lines
 from safetensors.torch import load_file
 from small_system import small_system
 
@@ -19,7 +20,7 @@ from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.checkpoints.snapshot import Snapshot
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
-from arc_core.run.events import Event, EventWriter, read_events
+from arc_core.run.events import EventWriter
 from arc_core.training import saving
 from arc_core.training.diagnostics import Finding
 from arc_core.training.progress import Progress
@@ -54,8 +55,8 @@ class Bench:
         return list_checkpoints(self.folder)
 
     @property
-    def told(self) -> list[Event]:
-        return [event for event in read_events(self.log) if event["type"] == "checkpoint"]
+    def told(self) -> list[Line]:
+        return [event for event in read_lines(self.log) if event["type"] == "checkpoint"]
 
     def phases(self) -> list[tuple[int, str]]:
         return [(event["id"], event["phase"]) for event in self.told]

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raw_events import read_lines
 
 from arc_core.base.errors import ArcError
 from arc_core.run.branch import BranchSource
 from arc_core.run.config import TrainConfig, resolve
 from arc_core.run.directory import RunDirectory, RunLock, create_run, open_run
-from arc_core.run.events import read_events
 from arc_tui import cli
 from arc_tui.commands.options import FLAGS
 from arc_tui.commands.train import train_here
@@ -160,7 +160,7 @@ def _when_events_reach(tmp_path: Path, *counts: int, send: signal.Signals) -> th
 
     def watch() -> None:
         for count in counts:
-            while not (events.exists() and len(read_events(events)) >= count):
+            while not (events.exists() and len(read_lines(events)) >= count):
                 threading.Event().wait(0.01)
             os.kill(os.getpid(), send)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from arc_tui import cli
@@ -169,3 +170,40 @@ def test_shells_that_show_sentences_get_them(shell: str, answer: str):
         check=True,
     )
     assert answer in done.stdout
+
+
+@pytest.fixture
+def bash(tmp_path: Path):
+    """A bash at a terminal that has read the script, with `arc-tui` on its path."""
+    (tmp_path / "arc-tui").write_text(f'#!/bin/sh\nexec {sys.executable} -m {cli.__name__} "$@"\n')
+    (tmp_path / "arc-tui").chmod(0o755)
+    shell = pexpect.spawn(
+        "bash",
+        ["--norc", "--noprofile", "-i"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TERM": "dumb"},
+        encoding="utf-8",
+        dimensions=(24, 120),
+    )
+    shell.sendline("bind 'set bell-style none'; source <(arc-tui completion bash); echo rea''dy")
+    shell.expect("ready")
+    yield shell
+    shell.close(force=True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("pause al", "pause alpha "),
+        ("train --set hidden", "train --set hidden_dim="),
+        ("train --set recipe=s", "train --set recipe=solver "),
+        ("train --preset=so", "train --preset=solver "),
+        ("set alpha agent", "set alpha agent_lr="),
+    ],
+)
+def test_bash_itself_completes(bash: pexpect.spawn, typed: str, completed: str):
+    bash.send(f"arc-tui {typed}\t")
+    bash.expect_exact(f"arc-tui {typed}")
+    bash.expect_exact(completed.removeprefix(typed))
+    bash.send("|")
+    bash.expect_exact("|")
+    assert bash.before == ""

@@ -6,8 +6,10 @@ import math
 import os
 
 import pytest
+from raw_events import typed
 from rich.console import Console
 
+from arc_core.base.loose import number
 from arc_core.run.config import TrainConfig
 from arc_tui.commands.headless import (
     HeadlessReporter,
@@ -18,10 +20,10 @@ from arc_tui.commands.headless import (
 )
 from arc_tui.commands.output import abandon
 from arc_tui.looks.themes import load_theme
-from arc_tui.runs.fields import duration, number, size
+from arc_tui.runs.engine import follow
+from arc_tui.runs.fields import duration, size
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import batch_line, checkpoint_line, epoch_lines
-from arc_tui.runs.tail import follow
 
 STATUS = load_theme("arc-dark").status
 EPOCH = {
@@ -67,22 +69,22 @@ def _step(number: int = 1, **changes: object) -> dict:
 def _report(events: list[dict], planned: int | None = None, **config: object) -> list[str]:
     stream = io.StringIO()
     reporter = HeadlessReporter(TrainConfig.from_mapping(config), PlainOutput(stream), lambda: planned)
-    reporter.handle(events)
+    reporter.handle(typed(events))
     reporter.close()
     return stream.getvalue().splitlines()
 
 
 def test_batch_line_is_the_seeds():
     line = "[Batch   50] EFE_Loss: 3.456 | d_acc: +0.050 | Qwen_grad: 2.34e-04 | Mask: 0.347"
-    assert batch_line(_step(50)) == line
+    assert batch_line(*typed([_step(50)])) == line
 
 
 def test_nonfinite_number_is_shown_as_nan():
-    assert "EFE_Loss: nan |" in batch_line(_step(50, loss={"efe_total": None}))
+    assert "EFE_Loss: nan |" in batch_line(*typed([_step(50, loss={"efe_total": None})]))
 
 
 def test_epoch_summary_is_the_seeds_with_the_baselines_beside_it():
-    assert epoch_lines(EPOCH, VALIDATION) == [
+    assert epoch_lines(*typed([EPOCH, VALIDATION])) == [
         "[Epoch 0 Summary]",
         "  Average EFE Loss: 3.234",
         "  Average RL Reward: +0.0234",
@@ -116,12 +118,12 @@ def test_max_batches_stands_for_the_plan_until_it_is_known():
 
 @pytest.mark.parametrize("events", [[EPOCH, VALIDATION], [VALIDATION, EPOCH]])
 def test_summary_holds_the_validation_on_whichever_side_it_comes(events: list[dict]):
-    assert _report([_step(), *events, _step(2)]) == ["", *epoch_lines(EPOCH, VALIDATION), ""]
+    assert _report([_step(), *events, _step(2)]) == ["", *epoch_lines(*typed([EPOCH, VALIDATION])), ""]
 
 
 def test_summary_without_validation_is_not_held_back_for_ever():
-    assert _report([EPOCH, _step()]) == ["", *epoch_lines(EPOCH, None), ""]
-    assert _report([EPOCH], validate_on="none") == ["", *epoch_lines(EPOCH, None), ""]
+    assert _report([EPOCH, _step()]) == ["", *epoch_lines(*typed([EPOCH]), None), ""]
+    assert _report([EPOCH], validate_on="none") == ["", *epoch_lines(*typed([EPOCH]), None), ""]
 
 
 def test_validation_asked_for_within_an_epoch_stands_alone():
@@ -133,7 +135,7 @@ def test_checkpoint_is_reported_once_and_its_failure_always():
     phases = [saved | {"phase": phase} for phase in ("requested", "saved", "verified")]
     assert _report(phases) == ["Checkpoint 00003 saved at step 50 (12.3 MB, 0.80 s)"]
     failed = saved | {"phase": "failed", "reason": "no space\x1b[2J"}
-    assert checkpoint_line(failed) == "Checkpoint 00003 failed: no space\\x1b[2J"
+    assert checkpoint_line(*typed([failed])) == "Checkpoint 00003 failed: no space\\x1b[2J"
 
 
 def test_strings_of_a_run_are_printed_as_text():
@@ -153,7 +155,7 @@ def test_terminal_shows_progress_rate_and_time_left():
     stream = io.StringIO()
     output = TerminalOutput(Console(file=stream, force_terminal=True, width=120), STATUS)
     reporter = HeadlessReporter(TrainConfig(epochs=2), output, lambda: 404)
-    reporter.handle([_step(n) for n in range(1, 5)])
+    reporter.handle(typed(_step(n) for n in range(1, 5)))
     output._bar.refresh()
     reporter.close()
     for words in ("Epoch 0", "4/404", "16.0 pairs/s", "eta epoch 0:03:20", "run 0:06:42"):
@@ -168,7 +170,7 @@ def test_pace_predicts_constant_steps_exactly_and_starts_unknown():
     pace = TimeLeft()
     assert math.isnan(pace.remaining(10))
     for n in range(1, 4):
-        pace.update(_step(n))
+        pace.update(*typed([_step(n)]))
     assert pace.remaining(10) == pytest.approx(5.0)
 
 

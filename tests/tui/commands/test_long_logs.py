@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from raw_events import Line, counting, read_lines, typed
 from recordings import console_events, make_run
 
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import (
-    Event,
     EventReader,
     counting_events,
     drop_superseded,
@@ -87,19 +87,17 @@ def test_a_long_run_is_told_as_it_was(runs: tuple[RunDirectory, RunDirectory]):
     at = rows[0].split(",").index("step")
     assert [int(row.split(",")[at]) for row in rows[1:]] == [*range(1, 10_001)]
     assert str(logs(run)).count("[Batch") == sum(
-        (event["batch"] + 1) % 10 == 0
-        for event in drop_superseded(read_events(run.events))
-        if "batch" in event
+        (event["batch"] + 1) % 10 == 0 for event in counting(read_lines(run.events)) if "batch" in event
     )
 
 
-def scrambled(dice: random.Random) -> list[Event]:
+def scrambled(dice: random.Random) -> list[Line]:
     """Events of every kind in any order, with resumes that reach back any distance."""
     kinds = ("step", "step", "step", "sample", "validation", "checkpoint", "warning", "paused", "resumed")
-    events: list[Event] = []
+    events: list[Line] = []
     for seq in range(1, dice.randrange(5, 80)):
         kind = dice.choice(kinds)
-        event: Event = {"type": kind, "seq": seq, "time": 1.8e9 + seq, "step": dice.randrange(20)}
+        event: Line = {"type": kind, "seq": seq, "time": 1.8e9 + seq, "step": dice.randrange(20)}
         if kind == "resumed":
             event |= {"supersedes": dice.randrange(seq), "checkpoint": dice.randrange(9)}
         if kind == "checkpoint":
@@ -138,4 +136,4 @@ def test_resume_that_does_not_say_what_it_takes_back_takes_nothing(tmp_path: Pat
         {"type": kind, "seq": seq} for seq, kind in enumerate(("step", "checkpoint", "resumed", "step"), 1)
     ]
     log.write_text("".join(json.dumps(event) + "\n" for event in events))
-    assert [*counting_events(EventReader(log))] == drop_superseded(events) == events
+    assert [*counting_events(EventReader(log))] == drop_superseded(typed(events)) == typed(events)

@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from raw_events import read_lines, typed
 
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run
-from arc_core.run.events import EventWriter, read_events, read_tail
+from arc_core.run.events import EventWriter, read_tail
 from arc_tui import cli
 from arc_tui.commands.runs import table
 from arc_tui.runs import listing
@@ -94,13 +95,13 @@ def test_only_the_end_of_a_long_log_is_read(tmp_path: Path, monkeypatch: pytest.
     with EventWriter(log) as writer:
         for number in range(1, 2001):
             writer.emit("epoch", epoch=number, padding="x" * 100)
-    whole = read_events(log)
+    whole = read_lines(log)
     for limit in (5000, 5001, 5137, log.stat().st_size, 10**9):
         tail = read_tail(log, limit)
-        assert tail == whole[-len(tail) :]
-        assert (
-            limit - 200 <= sum(len(json.dumps(e, separators=(",", ":"))) + 1 for e in tail) or tail == whole
-        )
+        lines = whole[-len(tail) :]
+        assert tail == typed(lines)
+        size = sum(len(json.dumps(line, separators=(",", ":"))) + 1 for line in lines)
+        assert limit - 200 <= size or lines == whole
     assert read_tail(tmp_path / "none.jsonl", 100) == []
 
     run = _recorded("long")
@@ -244,7 +245,7 @@ def test_csv_has_every_number_of_every_step_that_counts(capsys: pytest.CaptureFi
     with Path("out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == [str(step) for step in range(1, 11)]
-    last = next(e for e in reversed(read_events(run.events)[:-1]) if e["type"] == "step")
+    last = next(e for e in reversed(read_lines(run.events)[:-1]) if e["type"] == "step")
     assert float(rows[8]["loss.efe_total"]) == last["loss"]["efe_total"]
     assert float(rows[8]["grad_norm.lm"]) == last["grad_norm"]["lm"]
     assert (rows[9]["loss.risk"], rows[9]["loss.new"], rows[8]["loss.new"]) == ("", "2", "")

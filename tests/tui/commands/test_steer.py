@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from raw_events import read_lines, typed
 
 from arc_core.base.errors import RunError
 from arc_core.run.commands import TOO_OLD
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run, is_alive
-from arc_core.run.events import EventReader, EventWriter, read_events
+from arc_core.run.events import EventReader, EventWriter
 from arc_tui import cli
 from arc_tui.commands import steer, train
 from arc_tui.runs import engine as runner
@@ -139,7 +140,7 @@ def test_command_to_a_process_that_is_starting_is_sent_once_it_listens(capsys: p
         for answer in answers:
             if answer == "begins":
                 assert not list(run.commands.iterdir()), "nothing is sent before it listens"
-                yield {"type": "run_started", "step": 0}
+                yield from typed([{"type": "run_started", "step": 0}])
                 return
         raise AssertionError
 
@@ -148,9 +149,9 @@ def test_command_to_a_process_that_is_starting_is_sent_once_it_listens(capsys: p
             (sent,) = run.commands.iterdir()
             sent.unlink()
             kind = "command_rejected" if number == 0 else "command_applied"
-            yield {"type": kind, "id": sent.stem, "reason": TOO_OLD, "command": "checkpoint"}
-        yield {"type": "checkpoint", "phase": "requested", "id": 1}
-        yield {"type": "checkpoint", "phase": "verified", "id": 1, "step": 4, "bytes": 5, "seconds": 0.0}
+            yield from typed([{"type": kind, "id": sent.stem, "reason": TOO_OLD, "command": "checkpoint"}])
+        saved = {"type": "checkpoint", "id": 1, "step": 4, "bytes": 5, "seconds": 0.0}
+        yield from typed(saved | {"phase": phase} for phase in ("requested", "verified"))
 
     calls = iter([events, then])
     with RunLock(run), pytest.MonkeyPatch.context() as patch:
@@ -216,7 +217,7 @@ def test_detached_run_goes_on_alone(capsys: pytest.CaptureFixture[str]):
         "To stop it: arc-tui stop demo --runs-dir 'my runs'",
     ]
     assert _main("stop", "--runs-dir", "my runs") == 0
-    events = read_events(Path("my runs/demo/events.jsonl"))
+    events = read_lines(Path("my runs/demo/events.jsonl"))
     assert events[-1]["reason"] == "stopped by a command"
 
 

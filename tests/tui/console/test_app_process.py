@@ -17,8 +17,8 @@ from arc_tui.commands import attach
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.options import Options
+from arc_tui.runs.engine import Supervisor, cause
 from arc_tui.runs.state import Phase
-from arc_tui.runs.supervisor import Supervisor, cause
 from arc_tui.ui.dialog import ConfirmScreen
 
 FAKE = str(Path(__file__).parents[1] / "fake_engine.py")

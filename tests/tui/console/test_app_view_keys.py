@@ -18,9 +18,10 @@ from arc_tui.console.panels.panel import Panel
 from arc_tui.console.runs import RunsScreen
 from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.state import Phase
+from arc_tui.ui.actions import PANEL_NAMES
 from arc_tui.ui.grid import GridView
 from arc_tui.ui.help import HelpScreen
-from arc_tui.ui.keys import PANEL_NAMES, shown
+from arc_tui.ui.keys import shown
 from arc_tui.ui.settings import Settings
 
 

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from raw_events import read_lines
+
 from arc_core.run.directory import create_run
-from arc_core.run.event_forms import validate_event
-from arc_core.run.events import read_events
+from arc_core.run.event_lines import validate_event
 from arc_tui.runs.marks import MarkKind
 from benchmarks.console_data import CHECKPOINT_EVERY, NOT_FINITE_EVERY, attach, filled_history, write_log
 
@@ -12,7 +13,7 @@ from benchmarks.console_data import CHECKPOINT_EVERY, NOT_FINITE_EVERY, attach, 
 def test_generated_log_is_one_of_a_real_run_and_is_read_whole(tmp_path: Path):
     run = create_run(tmp_path, "long", {"created": 0.0})
     size = write_log(run.events, 3300)
-    events = read_events(run.events)
+    events = read_lines(run.events)
     assert [problem for event in events for problem in validate_event(event)] == []
     assert {"step", "sample", "validation", "checkpoint"} <= {event["type"] for event in events}
     assert size / 3300 > 1000  # full-size steps

@@ -5,19 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from arc_tui.commands.key_table import markdown
+from arc_tui.commands.key_table import tables
 from arc_tui.commands.report import PANELS
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.looks.themes import theme_folder, theme_paths
 from arc_tui.runs.marks import GLYPHS as MARK_GLYPHS
-from arc_tui.ui.keys import ACTIONS, PANEL_NAMES
+from arc_tui.ui.actions import ACTIONS, PANEL_NAMES
 
-DOC = (Path(__file__).parents[3] / "docs" / "console.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+DOC, BROWSERS = ((DOCS / name).read_text(encoding="utf-8") for name in ("console.md", "inspect.md"))
 
 
-def test_table_of_keys_is_that_of_the_console():
-    assert markdown() in DOC, "python -m arc_tui.commands.key_table prints the table as it should be"
-    assert all(f"`{action.id}`" in DOC for action in ACTIONS)
+def test_tables_of_keys_are_those_of_console_and_browsers():
+    wrong = [table for table in tables() if table not in DOC + BROWSERS]
+    assert wrong == [], "python -m arc_tui.commands.key_table prints the tables as they should be"
+    assert all(f"`{action.id}`" in DOC + BROWSERS for action in ACTIONS)
 
 
 @pytest.mark.parametrize(("digit", "name"), PANEL_NAMES.items())

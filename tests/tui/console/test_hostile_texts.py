@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from hostile import COUNT, hostile_events, hostile_run, hostile_texts, obeyed
 from piloting import console, text_of, until
+from raw_events import typed
 
 from arc_core.run.directory import RunDirectory, RunLock
-from arc_core.run.events import Event
+from arc_core.run.event_forms import Event
 from arc_tui.console.compare import CompareRuns
 from arc_tui.console.dialogs import CrashScreen, EditScreen, confirm_start, confirm_stop
 from arc_tui.console.runs import RunsScreen
@@ -16,7 +17,7 @@ from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.engine import last_lines
 from arc_tui.runs.feed import Arrival
 from arc_tui.runs.starting import command_line
-from arc_tui.ui.keys import PANEL_NAMES
+from arc_tui.ui.actions import PANEL_NAMES
 
 TEXTS = hostile_texts()
 IN_A_ROUND = 25
@@ -65,7 +66,7 @@ async def test_every_panel_shows_every_text_as_text(tmp_path: Path, size: tuple[
             events = [event | {"seq": last + at} for at, event in enumerate(hostile_events(texts), start=1)]
             last = events[-1]["seq"]
             before = app.session.history.revision
-            sources[-1].give(events)
+            sources[-1].give(typed(events))
             await until(pilot, lambda before=before: app.session.history.revision > before)
             for digit in PANEL_NAMES if size[0] < 100 else (8,):
                 app.main.action_panel(digit)
@@ -83,11 +84,11 @@ async def test_every_screen_shows_hostile_texts_as_texts(tmp_path: Path):
     run = hostile_run(tmp_path, TEXTS)
     (tmp_path / "\x1b]0;x\x07\u202e[bold").mkdir()
     async with console(run, (160, 46)) as (app, pilot):
-        state, keys = app.session.state, app.keys
+        state = app.session.state
         screens = [
-            RunsScreen(keys, str(tmp_path), run.name),
-            CompareRuns(keys, run, RunDirectory(tmp_path / "run1")),
-            TimelineScreen(keys, run, app.session.view),
+            RunsScreen(str(tmp_path), run.name),
+            CompareRuns(run, RunDirectory(tmp_path / "run1")),
+            TimelineScreen(run, app.session.view),
             EditScreen(dict.fromkeys(state.settings, TEXTS[0])),
             confirm_stop(run.name, state, TEXTS[0]),
             confirm_start(run.name, state),

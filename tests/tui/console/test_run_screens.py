@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from piloting import console, text_of, until
+from raw_events import typed
 from recordings import console_events, events_until_step, killed_events, make_run
 from textual import events
 from textual.pilot import Pilot
@@ -19,11 +20,12 @@ from arc_core.run.directory import RunDirectory, RunLock
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.compare import SHOWN_NUMBERS, CompareRuns
 from arc_tui.console.runs import RunChoice, RunsScreen, Wanted
-from arc_tui.console.timeline import Origin, TimelineChoice, TimelineScreen
+from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.checkpoints import Standing, best_id, list_saved, verified
 from arc_tui.runs.fields import size as size_text
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
+from arc_tui.runs.starting import Begin
 from arc_tui.ui.chart import Chart
 from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.list import LazyList
@@ -58,7 +60,7 @@ async def choose(pilot: Pilot[None], screen: RunsScreen, name: str) -> None:
 async def open_runs(app: ConsoleApp, pilot: Pilot[None]) -> tuple[RunsScreen, list[RunChoice | None]]:
     """Open the screen of runs as the app does, noting what it ends with."""
     ended: list[RunChoice | None] = []
-    screen = RunsScreen(app.keys, app.options.runs_dir, app.session.run.name, read_only=app.options.read_only)
+    screen = RunsScreen(app.options.runs_dir, app.session.run.name, read_only=app.options.read_only)
     app.push_screen(screen, ended.append)
     await until(pilot, lambda: len(screen._shown) == 4)
     await until(pilot, lambda: screen._state is not None)
@@ -234,7 +236,7 @@ def saved(runs: Path) -> RunDirectory:
 
 def history(events: list[dict]) -> History:
     found = History()
-    found.add(events)
+    found.add(typed(events))
     return found
 
 
@@ -272,11 +274,9 @@ def test_changed_file_of_a_checkpoint_is_told(saved: RunDirectory):
     assert verified(folder).startswith("✗ agent.safetensors is damaged")
 
 
-async def open_timeline(
-    app: ConsoleApp, pilot: Pilot[None]
-) -> tuple[TimelineScreen, list[TimelineChoice | None]]:
-    ended: list[TimelineChoice | None] = []
-    screen = TimelineScreen(app.keys, app.session.run, app.session.view, read_only=app.options.read_only)
+async def open_timeline(app: ConsoleApp, pilot: Pilot[None]) -> tuple[TimelineScreen, list[Begin | None]]:
+    ended: list[Begin | None] = []
+    screen = TimelineScreen(app.session.run, app.session.view, read_only=app.options.read_only)
     app.push_screen(screen, ended.append)
     await until(pilot, lambda: len(screen._saved) == 3)
     return screen, ended
@@ -345,7 +345,7 @@ async def test_going_on_from_a_checkpoint_asks_first_and_says_what_no_longer_cou
         await until(pilot, lambda: app.screen is screen)
         assert ended == []
         await pilot.press("o", "y")
-        await until(pilot, lambda: ended == [TimelineChoice(Origin.RESUME, 1)])
+        await until(pilot, lambda: ended == [Begin(saved.name, 1)])
 
 
 async def test_branch_asks_for_a_name_that_is_allowed(saved: RunDirectory):
@@ -359,7 +359,7 @@ async def test_branch_asks_for_a_name_that_is_allowed(saved: RunDirectory):
         await until(pilot, lambda: "path separators are not allowed" in text_of(app))
         field.value = "other"
         await pilot.press("enter")
-        await until(pilot, lambda: ended == [TimelineChoice(Origin.BRANCH, 2, "other")])
+        await until(pilot, lambda: ended == [Begin(saved.name, 2, "other")])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from arc_tui.console.machine import Gpu, Machine, MachineSample
 from arc_tui.console.options import Options
 from arc_tui.console.runs import RunsScreen
 from arc_tui.console.timeline import TimelineScreen
-from arc_tui.ui.keys import PANEL_NAMES
+from arc_tui.ui.actions import PANEL_NAMES
 from arc_tui.ui.settings import Settings
 
 Compare = Callable[..., bool]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from raw_events import typed
 
 from arc_tui.drawing import axes, braille, charts
 from arc_tui.drawing.charts import GUTTER, Curve, Plot
@@ -25,9 +26,18 @@ LINES = HEIGHT - charts.BELOW
 def _history(values: list) -> History:
     history = History()
     history.add(
-        {"type": "step", "seq": n, "time": 1.0 * n, "step": n, "loss": {"combined": value}, "nonfinite": []}
-        | ({"nonfinite": [LOSS]} if value is None else {})
-        for n, value in enumerate(values, 1)
+        typed(
+            {
+                "type": "step",
+                "seq": n,
+                "time": 1.0 * n,
+                "step": n,
+                "loss": {"combined": value},
+                "nonfinite": [],
+            }
+            | ({"nonfinite": [LOSS]} if value is None else {})
+            for n, value in enumerate(values, 1)
+        )
     )
     return history
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from arc_core.base.errors import ConfigError
-from arc_core.run.event_forms import Accuracy, Groups, Loss, Memory, Reward
+from arc_core.run.event_forms import GROUPS
 from arc_tui.cli import app
 from arc_tui.looks.current import ThemeWatcher
 from arc_tui.looks.styles import contrast, ink_on
@@ -21,15 +21,6 @@ from arc_tui.runs.state import Phase
 
 SHIPPED = theme_folder() / "arc-dark.toml"
 NAMES = sorted(theme_paths([theme_folder()]))
-
-FORMS = {
-    "loss": Loss,
-    "reward": Reward,
-    "grad_norm": Groups,
-    "learning_rate": Groups,
-    "memory": Memory,
-    "accuracy": Accuracy,
-}
 
 DEFICIENCIES = {
     "none": np.eye(3),
@@ -163,8 +154,8 @@ def test_every_state_and_every_number_of_a_step_has_a_look(name: str):
     theme = shipped(name)
     for phase in Phase:
         assert theme.style(f"state.{phase.value}").color is not None
-    for group, form in FORMS.items():
-        for part in form.__annotations__:
+    for group, parts in GROUPS.items():
+        for part in parts:
             assert theme.style(f"{group}.{part}").color is not None
     with pytest.raises(KeyError):
         theme.style("no.such.look")

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from raw_events import counting, typed
 from recordings import console_events, make_run
 from typer.testing import CliRunner
 
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.text import is_printable
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import drop_superseded
 from arc_tui.cli import app
 from arc_tui.commands.report import PANELS as NAMES_IN_HELP
 from arc_tui.drawing import axes as axis
@@ -62,9 +62,9 @@ class Tags(HTMLParser):
 
 
 def test_record_is_what_the_events_add_up_to(record: Record):
-    assert record.state == observed(reduce(console_events(), initial(record.run_json)), alive=False)
-    kept = [event for event in drop_superseded(console_events()) if event["type"] == "epoch"]
-    assert record.epochs == kept
+    assert record.state == observed(reduce(typed(console_events()), initial(record.run_json)), alive=False)
+    kept = [event for event in counting(console_events()) if event["type"] == "epoch"]
+    assert record.epochs == typed(kept)
     assert record.history.last_step == 60
 
 
@@ -87,7 +87,7 @@ def test_page_has_every_chart_and_every_option_and_the_numbers_of_the_run(html: 
         assert any(name in text for text in parsed.text), name
     validation = record.state.validations[-1]
     assert f"{validation.cell_accuracy:.4f}" in parsed.text
-    assert f"{record.epochs[0]['loss']['efe_total']:.4f}" in parsed.text
+    assert f"{record.epochs[0].number('loss.efe_total'):.4f}" in parsed.text
     for warning in record.state.warnings:
         assert warning.message in parsed.text
 

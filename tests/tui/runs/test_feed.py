@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_events import Line, read_lines, typed
 from recordings import TORN_LINE, console_events, killed_events, make_run
 
 from arc_core.run.directory import RunDirectory
-from arc_core.run.events import Event, read_events
-from arc_tui.runs.backward import blocks_before, outline
-from arc_tui.runs.feed import Arrival, Feed
+from arc_core.run.event_forms import PausedEvent
+from arc_tui.runs.feed import Arrival, Feed, blocks_before, outline
 from arc_tui.runs.history import History
 from arc_tui.runs.state import Phase, RunState, initial, observed, reduce
 
@@ -65,7 +65,7 @@ def _follow(feeds: list[Feed], run: RunDirectory, **sizes: int) -> Collected:
     return collected
 
 
-def _append(run: RunDirectory, *events: Event) -> None:
+def _append(run: RunDirectory, *events: Line) -> None:
     with run.events.open("ab") as log:
         for event in events:
             log.write(json.dumps(event).encode() + b"\n")
@@ -82,10 +82,10 @@ def test_history_and_state_are_those_of_the_whole_log_however_it_is_cut(
     run = make_run(tmp_path)
     collected = _follow(feeds, run, tail_bytes=tail, block_bytes=block)
     last = collected.until(_complete)
-    expected = reduce(read_events(run.events), initial(run.read()))
+    expected = reduce(typed(read_lines(run.events)), initial(run.read()))
     assert last.state == observed(expected, alive=False)
     history, whole = collected.history(), History()
-    whole.add(console_events())
+    whole.add(typed(console_events()))
     assert history.marks() == whole.marks()
     assert history.entries == whole.entries
     assert history.sample_steps == whole.sample_steps
@@ -98,8 +98,9 @@ def test_end_of_the_log_comes_first_and_alone(tmp_path: Path, feeds: list[Feed])
     collected.until(_complete)
     first, *rest = collected.batches
     assert not first.older
-    assert 0 < len(json.dumps(first.events)) < 10_000
-    assert first.events == console_events()[-len(first.events) :]
+    last = console_events()[-len(first.events) :]
+    assert 0 < len(json.dumps(last)) < 10_000
+    assert first.events == typed(last)
     assert first.state.phase is Phase.FINISHED
     assert all(batch.older for batch in rest)
     assert [batch.complete for batch in collected.batches] == [False] * len(rest) + [True]
@@ -115,8 +116,8 @@ def test_log_that_is_not_there_yet_is_followed_once_it_is(tmp_path: Path, feeds:
     _append(run, *events[:5])
     assert collected.until(lambda batch: len(batch.events) > 0).state.step > 0
     _append(run, *events[5:9])
-    collected.until(lambda batch: batch.events and batch.events[-1]["seq"] == 9)
-    assert [event for batch in collected.batches for event in batch.events] == events[:9]
+    collected.until(lambda batch: batch.events and batch.events[-1].seq == 9)
+    assert [event for batch in collected.batches for event in batch.events] == typed(events[:9])
     assert not any(batch.older for batch in collected.batches)
 
 
@@ -156,7 +157,7 @@ def test_torn_and_damaged_lines_are_counted_wherever_they_are(tmp_path: Path, fe
     with run.events.open("ab") as log:
         log.write(b"\n")
     _append(run, {"type": "paused", "seq": 10_000, "time": 1.0, "step": 60})
-    assert collected.until(lambda batch: batch.damaged == 4).events[-1]["type"] == "paused"
+    assert collected.until(lambda batch: batch.damaged == 4).events[-1] == PausedEvent(10_000, 1.0, 60)
 
 
 def test_what_is_written_while_earlier_log_is_read_is_part_of_the_state(tmp_path: Path, feeds: list[Feed]):
@@ -171,9 +172,9 @@ def test_what_is_written_while_earlier_log_is_read_is_part_of_the_state(tmp_path
 
     feeds.append(Feed(run, on_batch, tail_bytes=2_000, block_bytes=8_000))
     feeds[-1].start()
-    collected.until(lambda batch: late in batch.events)
+    collected.until(lambda batch: typed([late])[0] in batch.events)
     state = collected.until(_complete).state
-    assert state == observed(reduce(read_events(run.events), initial(run.read())), alive=False)
+    assert state == observed(reduce(typed(read_lines(run.events)), initial(run.read())), alive=False)
 
 
 def test_log_that_is_a_link_is_told_as_a_problem_and_not_read(tmp_path: Path, feeds: list[Feed]):
@@ -206,14 +207,14 @@ def test_nothing_is_handed_over_once_stopped(tmp_path: Path):
 @settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_outline_of_any_events_adds_up_to_the_same_state(data: st.DataObject):
-    events = data.draw(st.lists(st.sampled_from(console_events()), max_size=40))
+    events = data.draw(st.lists(st.sampled_from(typed(console_events())), max_size=40))
     assert reduce(outline(events)) == reduce(events)
     cut = data.draw(st.integers(0, len(events)))
     assert reduce([*outline(events[:cut]), *outline(events[cut:])]) == reduce(events)
 
 
 def test_outline_leaves_out_nearly_all_of_a_long_run():
-    steps = [event for event in console_events() if event["type"] in ("step", "sample")]
+    steps = typed(event for event in console_events() if event["type"] in ("step", "sample"))
     assert len(outline(steps)) <= 2
     assert outline([]) == []
     assert reduce(outline(steps)) == reduce(steps) != RunState()

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from raw_events import typed
 from recordings import events_until_step
 
 from arc_core.run.event_forms import NOT_IN_SOLVER
@@ -23,7 +24,7 @@ def view(
     for name, value in (changes or {}).items():
         *group, last = name.split(".")
         (event[group[0]] if group else event)[last] = value
-    state = reduce([event])
+    state = reduce(typed([event]))
     return RunView(state, History(), 0.0, True, facts=Facts("run", config or {}))
 
 
@@ -105,8 +106,9 @@ def test_prompt_term_that_has_risen_since_the_last_epoch_fails(now: float, work:
     steps = [STEP | {"seq": n, "step": n, "loss": STEP["loss"] | {"prompt": now}} for n in range(1, 61)]
     epoch = {"type": "epoch", "seq": 61, "time": 0.0, "epoch": 0, "loss": {"prompt": 1.0}}
     history = History()
-    history.add([*steps, epoch])
-    made = RunView(reduce([*steps, epoch]), history, 0.0, True, facts=Facts("run", {}))
+    events = typed([*steps, epoch])
+    history.add(events)
+    made = RunView(reduce(events), history, 0.0, True, facts=Facts("run", {}))
     assert assess(made)[5].work is work
 
 

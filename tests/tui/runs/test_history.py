@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_events import counting, typed
 from recordings import console_events
 
-from arc_core.run.events import drop_superseded
 from arc_tui.runs.history import NEWEST_ENTRIES, NEWEST_MARKS, OLDER_MARKS, History
 from arc_tui.runs.marks import MarkKind
 from arc_tui.runs.samples import cell_accuracy, grid_of
@@ -37,7 +37,7 @@ def _sample(step: int) -> dict:
 
 def _history(events: list[dict]) -> History:
     history = History()
-    history.add(events)
+    history.add(typed(events))
     return history
 
 
@@ -98,18 +98,18 @@ def test_any_stretches_of_a_run_with_resumes_give_the_history_of_what_counts(
     while low > 0 or high < len(stretches) - 1:
         if high < len(stretches) - 1 and (low == 0 or data.draw(st.booleans())):
             high += 1
-            history.add(stretches[high])
+            history.add(typed(stretches[high]))
         else:
             low -= 1
-            history.add(stretches[low], older=True)
-    expected, found = _content(_history(drop_superseded(events))), _content(history)
+            history.add(typed(stretches[low]), older=True)
+    expected, found = _content(_history(counting(events))), _content(history)
     entries, _ = found.pop("entries"), expected.pop("entries")
     _same(found, expected)
     assert entries == _history(events).entries  # the log still tells what was taken back
 
 
 def test_recorded_run_is_told_as_it_was():
-    events = drop_superseded(console_events())
+    events = counting(console_events())
     history = _history(console_events())
     steps = [event for event in events if event["type"] == "step"]
     losses = [event["loss"]["combined"] for event in steps]
@@ -134,7 +134,9 @@ def test_steps_of_marks_are_those_of_the_marks_in_a_stretch():
         for kind in MarkKind:
             expected = sorted(mark.step for mark in history.marks(first, last, [kind]))
             assert found[kind].tolist() == expected
-    history.add([{"type": "warning", "seq": 10**6, "time": 1.0, "code": "x", "message": "", "advice": ""}])
+    history.add(
+        typed([{"type": "warning", "seq": 10**6, "time": 1.0, "code": "x", "message": "", "advice": ""}])
+    )
     assert history.mark_steps(60, 60)[MarkKind.WARNING].tolist()[-1:] == [60]
 
 
@@ -147,7 +149,7 @@ def test_rate_change_is_marked_at_the_step_before_it_even_if_that_comes_later():
     }
     events = _events(_step(1), _step(2), change, _step(3))
     for history in (_history(events), _history(events[2:])):
-        history.add(events[:2], older=True) if history.first_step == 3 else None
+        history.add(typed(events[:2]), older=True) if history.first_step == 3 else None
         (mark,) = history.marks()
         assert (mark.kind, mark.step, mark.text) == (MarkKind.RATE, 2, "agent_lr 0.0001 → 0.5")
 
@@ -167,11 +169,13 @@ def test_resume_takes_back_steps_samples_validations_and_later_checkpoints_but_n
         )
     )
     assert history.last_step == 2
-    history.add([{"type": "resumed", "seq": 8, "time": 1.0, "step": 1, "checkpoint": 0, "supersedes": 2}])
+    history.add(
+        typed([{"type": "resumed", "seq": 8, "time": 1.0, "step": 1, "checkpoint": 0, "supersedes": 2}])
+    )
     assert (history.last_step, history.latest(LOSS)) == (1, 5.0)
     assert [mark.kind for mark in history.marks()] == ["checkpoint", "warning", "resume"]
     assert history.last_sample is None
-    history.add([{**_step(2, 4.0), "seq": 9, "time": 2.0}])
+    history.add(typed([{**_step(2, 4.0), "seq": 9, "time": 2.0}]))
     assert history.window(LOSS, 1, 2, 2).mean.tolist() == [5.0, 4.0]
 
 
@@ -179,8 +183,8 @@ def test_event_that_a_resume_names_as_the_last_that_counts_does_count():
     steps = _events(_step(1, 5.0), _step(2, 6.0), _step(3, 7.0))
     resumed = {"type": "resumed", "seq": 4, "time": 1.0, "step": 2, "checkpoint": 0, "supersedes": 2}
     at_once, later, backwards = _history([*steps, resumed]), _history(steps), _history([resumed])
-    later.add([resumed])
-    backwards.add(steps, older=True)
+    later.add(typed([resumed]))
+    backwards.add(typed(steps), older=True)
     for history in (at_once, later, backwards):
         assert history.window(LOSS, 1, 3, 3).count.tolist() == [1, 1, 0]
 
@@ -192,9 +196,9 @@ def test_steps_are_kept_one_by_one_as_far_back_whichever_way_a_run_with_a_resume
         {**_step(96, 96.0), "seq": 102, "time": 1.0},
     ]
     onwards, backwards = History(capacity=16), History(capacity=16)
-    onwards.add([*steps, *after])
-    backwards.add(after)
-    backwards.add(steps, older=True)
+    onwards.add(typed([*steps, *after]))
+    backwards.add(typed(after))
+    backwards.add(typed(steps), older=True)
     for step in (80, 84, 85, 96):
         found = [history.at(LOSS, step) for history in (onwards, backwards)]
         assert found[0].count.tolist() == found[1].count.tolist() == [4 if step < 85 else 1]
@@ -230,7 +234,7 @@ def test_rule_of_a_sample_whose_step_comes_later_is_known_then():
     events = _events(_step(4, rule="mirror"), _sample(4), _step(5, rule="grow"))
     history = _history(events[1:])
     assert history.last_sample.rule is None
-    history.add(events[:1], older=True)
+    history.add(typed(events[:1]), older=True)
     assert history.last_sample.rule == "mirror"
 
 

@@ -1,10 +1,11 @@
 """The recorded run holds what the console's tests rely on, in the events' exact form."""
 
+from raw_events import counting, read_lines, typed
 from recordings import CONSOLE_RUN, console_events, console_run_json, killed_events, make_run
 
 from arc_core.run.config import TrainConfig
-from arc_core.run.event_forms import EVENT_TYPES, validate_event
-from arc_core.run.events import drop_superseded, read_events
+from arc_core.run.event_forms import EVENT_TYPES
+from arc_core.run.event_lines import validate_event
 from arc_tui.runs.state import Phase, observed, reduce
 
 
@@ -19,7 +20,7 @@ def test_every_event_has_its_form_and_every_type_is_there():
 
 def test_steps_that_count_are_1_to_60_and_some_were_taken_back():
     events = console_events()
-    kept = [event["step"] for event in drop_superseded(events) if event["type"] == "step"]
+    kept = [event["step"] for event in counting(events) if event["type"] == "step"]
     assert kept == list(range(1, 61))
     assert sum(event["type"] == "step" for event in events) > 60
 
@@ -39,8 +40,8 @@ def test_one_step_is_not_finite_and_one_checkpoint_fails():
 
 def test_killed_run_is_seen_as_crashed_and_the_whole_one_as_finished(tmp_path):
     run = make_run(tmp_path, killed_events(), torn=True)
-    assert observed(reduce(read_events(run.events)), alive=False).phase is Phase.CRASHED
-    assert reduce(console_events()).phase is Phase.FINISHED
+    assert observed(reduce(typed(read_lines(run.events))), alive=False).phase is Phase.CRASHED
+    assert reduce(typed(console_events())).phase is Phase.FINISHED
 
 
 def test_run_json_is_a_configuration_without_paths_of_any_machine():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from raw_events import typed
 from recordings import console_events, killed_events, make_run
 
 from arc_core.run.directory import RunDirectory
@@ -53,13 +54,13 @@ def play(run: RunDirectory, speed: float, until: Callable[[Arrival], bool] | Non
 def test_replay_ends_in_the_state_and_history_of_the_run(tmp_path: Path):
     run = make_run(tmp_path)
     batches, _ = play(run, 10.0)
-    assert [event for batch in batches for event in batch.events] == console_events()
-    expected = observed(reduce(console_events(), initial(run.read())), alive=False)
+    assert [event for batch in batches for event in batch.events] == typed(console_events())
+    expected = observed(reduce(typed(console_events()), initial(run.read())), alive=False)
     assert batches[-1].state == expected
     assert expected.phase is Phase.FINISHED
 
     whole, played = History(), History()
-    whole.add(console_events())
+    whole.add(typed(console_events()))
     for batch in batches:
         played.add(batch.digest if batch.digest is not None else batch.events)
     assert played.marks() == whole.marks()

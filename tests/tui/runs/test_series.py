@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_events import typed
 from recordings import events_until_step
 
 from arc_tui.runs.series import SeriesStore, columns_of
-from arc_tui.runs.steps import NUMBERS, step_table
+from arc_tui.runs.steps import NUMBERS, StepTable, step_table
 
 LOSS = "loss.combined"
 
@@ -25,15 +26,19 @@ def _event(step: int, value: object, **extra: object) -> dict:
     } | extra
 
 
+def steps_of(events: list[dict]) -> StepTable:
+    return step_table(typed(events))
+
+
 def _store(values: list, capacity: int = 8192, first: int = 1) -> SeriesStore:
     store = SeriesStore(capacity)
-    store.add(step_table([_event(first + n, value) for n, value in enumerate(values)]))
+    store.add(steps_of([_event(first + n, value) for n, value in enumerate(values)]))
     return store
 
 
 def test_every_number_of_a_recorded_step_is_known_by_its_dotted_name():
     steps = [event for event in events_until_step(20) if event["type"] == "step"]
-    table = step_table(steps)
+    table = steps_of(steps)
     assert table.steps.tolist() == [event["step"] for event in steps]
     assert table.seqs.tolist() == [event["seq"] for event in steps]
     for row, name in enumerate(NUMBERS):
@@ -44,7 +49,7 @@ def test_every_number_of_a_recorded_step_is_known_by_its_dotted_name():
 
 @pytest.mark.parametrize("value", [None, math.inf, -math.inf])
 def test_null_and_what_json_reads_as_infinity_count_as_not_finite(value: float | None):
-    table = step_table([_event(1, value)])
+    table = steps_of([_event(1, value)])
     row = NUMBERS.index(LOSS)
     assert math.isnan(table.values[row, 0])
     assert table.bad[row, 0]
@@ -52,7 +57,7 @@ def test_null_and_what_json_reads_as_infinity_count_as_not_finite(value: float |
 
 @pytest.mark.parametrize("value", ["much", [1], {"a": 1}, 10**400])
 def test_what_is_no_number_is_missing_and_spoils_no_other(value: object):
-    table = step_table([_event(1, value), _event(2, 2.5)])
+    table = steps_of([_event(1, value), _event(2, 2.5)])
     row = NUMBERS.index(LOSS)
     assert math.isnan(table.values[row, 0])
     assert not table.bad[:, 0].any()
@@ -61,7 +66,7 @@ def test_what_is_no_number_is_missing_and_spoils_no_other(value: object):
 
 @pytest.mark.parametrize("step", [0, -3, 1.5, True, None, 1 << 40])
 def test_event_without_a_usable_step_is_left_out(step: object):
-    assert len(step_table([_event(1, 1.0) | {"step": step}])) == 0
+    assert len(steps_of([_event(1, 1.0) | {"step": step}])) == 0
 
 
 def test_window_agrees_with_plain_arithmetic_over_its_columns():
@@ -84,7 +89,7 @@ def test_window_agrees_with_plain_arithmetic_over_its_columns():
 def test_spike_and_gap_of_one_step_survive_a_million_steps():
     store = SeriesStore()
     row = NUMBERS.index(LOSS)
-    template = step_table([_event(1, 1.0)] * 50_000)
+    template = steps_of([_event(1, 1.0)] * 50_000)
     for start in range(1, 1_000_001, 50_000):
         table = template.select(slice(None))
         table.steps[:] = np.arange(start, start + 50_000)
@@ -151,7 +156,7 @@ def test_stretches_added_from_any_middle_outwards_give_the_same_store(
             order.append(low)
     store = SeriesStore(16)
     for first, last in (stretches[place] for place in order):
-        store.add(step_table([_event(n + 1, values[n]) for n in range(first, last)]))
+        store.add(steps_of([_event(n + 1, values[n]) for n in range(first, last)]))
     assert (store.first_step, store.last_step) == (whole.first_step, whole.last_step) == (1, count)
     for first, last in ((1, count), (max(1, count - 10), count), (min(3, count), min(40, count))):
         one, other = (found.window(LOSS, first, last, 30) for found in (whole, store))
@@ -189,7 +194,7 @@ def test_bucket_cut_by_a_resume_is_made_anew_from_the_steps_kept_one_by_one():
 
 def test_step_that_is_told_twice_counts_as_told_last():
     store = SeriesStore()
-    store.add(step_table([_event(1, 1.0), _event(2, 2.0), _event(2, 5.0)]))
+    store.add(steps_of([_event(1, 1.0), _event(2, 2.0), _event(2, 5.0)]))
     assert store.window(LOSS, 1, 2, 2).mean.tolist() == [1.0, 5.0]
 
 

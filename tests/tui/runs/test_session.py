@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 from live_run import LiveRun, living
+from raw_events import Line, typed
 from recordings import console_events, events_until_step, killed_events, make_run, paused_events
 
 from arc_core.base.errors import ConfigError, RunError
-from arc_core.run.events import Event
 from arc_tui.runs.feed import Arrival
 from arc_tui.runs.session import News, Session
 from arc_tui.runs.state import Phase, initial, observed, reduce
 
 
-def batch(session: Session, events: list[Event], *, alive: bool = True) -> Arrival:
+def batch(session: Session, events: list[Line], *, alive: bool = True) -> Arrival:
     """A batch as the feed makes one, with the state that the whole log adds up to."""
     return Arrival(
-        events, complete=True, alive=alive, state=observed(session.state_after(events), alive=alive)
+        typed(events), complete=True, alive=alive, state=observed(session.state_after(events), alive=alive)
     )
 
 
@@ -25,17 +25,17 @@ class Known(Session):
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)  # type: ignore[arg-type]
-        self._events: list[Event] = []
+        self._events: list[Line] = []
 
-    def state_after(self, events: list[Event]):
+    def state_after(self, events: list[Line]):
         self._events += events
-        return reduce(self._events, initial(self.run.read()))
+        return reduce(typed(self._events), initial(self.run.read()))
 
-    def read(self, events: list[Event], *, alive: bool = True) -> News:
+    def read(self, events: list[Line], *, alive: bool = True) -> News:
         return self.take(batch(self, events, alive=alive))
 
 
-def step_of(number: int) -> Event:
+def step_of(number: int) -> Line:
     return events_until_step(number)[-1]
 
 
@@ -130,7 +130,7 @@ def test_process_that_dies_before_its_first_word_has_crashed(tmp_path: Path):
 
 
 def test_better_validation_is_news_and_an_equal_one_is_not(tmp_path: Path):
-    def validation(exact: int) -> Event:
+    def validation(exact: int) -> Line:
         return live.emit("validation", step=40, split="t", inputs=9, exact=exact, cell_accuracy=0.9)
 
     with living(tmp_path) as live:
@@ -157,7 +157,7 @@ def test_warning_stays_until_it_is_seen_and_comes_back_when_it_is_given_again(tm
         assert [warned.message for warned in session.unseen] == ["third"]
 
 
-def warn(live: LiveRun, message: str) -> Event:
+def warn(live: LiveRun, message: str) -> Line:
     return live.emit("warning", code="reward_low", message=message, advice="Check the prompt.")
 
 

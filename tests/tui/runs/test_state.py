@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from raw_events import counting, read_lines, typed
 
-from arc_core.run.events import drop_superseded, read_events
+from arc_core.run.event_forms import Event
 from arc_tui.runs.state import Phase, RunState, apply, initial, observed, reduce
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "short_run.jsonl"
@@ -15,8 +16,8 @@ RECORDED = Path(__file__).parents[2] / "recorded" / "short_run.jsonl"
 STARTED = {"type": "run_started", "step": 0}
 
 
-def _events(*events: dict) -> list[dict]:
-    return [{"seq": n, "time": 100.0 + n, **event} for n, event in enumerate(events, 1)]
+def _events(*events: dict) -> list[Event]:
+    return typed({"seq": n, "time": 100.0 + n, **event} for n, event in enumerate(events, 1))
 
 
 def _phases(*events: dict) -> list[str]:
@@ -78,7 +79,7 @@ def test_lock_and_log_together_tell_a_crash_and_a_new_start():
     running = reduce(_events(STARTED, _step(1), _checkpoint("requested")))
     assert observed(running, alive=True) == running
     assert observed(running, alive=False).phase is Phase.CRASHED
-    stopped = apply(running, {"type": "run_finished", "seq": 9, "time": 9.0, "reason": "completed"})
+    stopped = apply(running, *typed([{"type": "run_finished", "seq": 9, "time": 9.0, "reason": "completed"}]))
     assert observed(stopped, alive=False) == stopped
     assert observed(stopped, alive=True).phase is Phase.STARTING
 
@@ -101,7 +102,7 @@ def test_resume_takes_back_what_it_supersedes():
     assert state.best_validation is not None
     assert (state.best_validation.step, state.best_validation.exact) == (1, 1)
     assert state.last_validation is not None
-    assert state.last_validation["step"] == 1
+    assert state.last_validation.step == 1
     assert state.last_checkpoint is not None
     assert (state.last_checkpoint.id, state.last_checkpoint.step) == (0, 1)
 
@@ -121,7 +122,7 @@ def test_settings_start_from_run_json_and_what_it_got_later_wins():
     assert state.settings == {"agent_lr": 0.5, "checkpoint_every": 50}
     before = reduce(_events(_command("set", agent_lr=0.2, checkpoint_every=7)), state)
     assert before.settings == {"agent_lr": 0.5, "checkpoint_every": 7}
-    after = apply(before, {"seq": 2, "time": 151.0, **_command("set", agent_lr=0.3)})
+    after = apply(before, *typed([{"seq": 2, "time": 151.0, **_command("set", agent_lr=0.3)}]))
     assert after.settings["agent_lr"] == 0.3
     assert before.settings["agent_lr"] == 0.5, "a state is never changed"
 
@@ -148,33 +149,33 @@ def test_warnings_are_escaped_and_only_the_last_are_kept():
     ],
 )
 def test_malformed_event_is_taken_without_a_crash(event: dict):
-    state = apply(reduce(_events(STARTED, _step(1))), {"seq": 3, "time": None, **event})
+    state = apply(reduce(_events(STARTED, _step(1))), *typed([{"seq": 3, "time": None, **event}]))
     assert (state.seq, state.updated) == (3, 102.0)
 
 
 def test_recorded_run_adds_up():
-    events = read_events(RECORDED)
-    state = reduce(events, initial({"config": {"agent_lr": 1e-4}}))
+    events = read_lines(RECORDED)
+    state = reduce(typed(events), initial({"config": {"agent_lr": 1e-4}}))
     assert (state.phase, state.reason) == (Phase.STOPPED, "stopped by a command")
     assert (state.step, state.epoch, state.starts) == (9, 2, 2)
     assert state.settings == {"agent_lr": 5e-5}
     assert state.last_step is not None
-    assert state.last_step["learning_rate"]["agent"] == 5e-5
+    assert state.last_step.number("learning_rate.agent") == 5e-5
     assert state.last_checkpoint is not None
     assert (state.last_checkpoint.step, state.last_checkpoint.verified) == (9, True)
-    validated = [e["step"] for e in drop_superseded(events) if e["type"] == "validation"]
+    validated = [e["step"] for e in counting(events) if e["type"] == "validation"]
     assert [found.step for found in state.validations] == validated == [3, 6, 9]
 
 
 def test_recorded_run_reduced_bit_by_bit_passes_through_every_phase_once_reached():
     state, seen = RunState(), []
     for line in RECORDED.read_text(encoding="ascii").splitlines():
-        state = apply(state, json.loads(line))
+        state = apply(state, *typed([json.loads(line)]))
         if not seen or seen[-1] != state.phase:
             seen.append(state.phase)
     assert {Phase.RUNNING, Phase.PAUSING, Phase.PAUSED, Phase.SAVING} <= set(seen)
     assert seen[-1] is Phase.STOPPED
-    assert dataclasses.replace(state) == reduce(read_events(RECORDED))
+    assert dataclasses.replace(state) == reduce(typed(read_lines(RECORDED)))
 
 
 def test_best_validation_on_other_inputs_does_not_count_until_the_run_goes_back_before_it():
@@ -184,6 +185,6 @@ def test_best_validation_on_other_inputs_does_not_count_until_the_run_goes_back_
     assert state.best_validation is not None
     assert state.best_validation.step == 2
     resumed = {"seq": 5, "time": 105.0, "type": "resumed", "step": 1, "checkpoint": 0, "supersedes": 2}
-    state = apply(state, resumed)
+    state = apply(state, *typed([resumed]))
     assert state.best_validation is not None
     assert state.best_validation.step == 1

@@ -1,28 +1,28 @@
 """Requests to a run: each is followed from the command to what came of it."""
 
 import pytest
+from raw_events import Line, typed
 
 from arc_core.run.commands import TOO_OLD
-from arc_core.run.events import Event
 from arc_tui.runs.steering import Request, Requests, RequestStage
 
 
-def event(kind: str, **fields: object) -> Event:
+def event(kind: str, **fields: object) -> Line:
     return {"type": kind, "seq": 1, "time": 0.0, **fields}
 
 
-def applied(command: str, **fields: object) -> Event:
+def applied(command: str, **fields: object) -> Line:
     return event("command_applied", id="a", command=command, old=None, new=None) | fields
 
 
-def checkpoint(phase: str, identity: int = 7, reason: str | None = None) -> Event:
+def checkpoint(phase: str, identity: int = 7, reason: str | None = None) -> Line:
     return event("checkpoint", id=identity, step=5, phase=phase, reason=reason, bytes=54_800_000, seconds=0.2)
 
 
-def followed(command: str, *events: Event) -> list[Request]:
+def followed(command: str, *events: Line) -> list[Request]:
     requests = Requests()
     requests.sent("a", command, {})
-    return requests.take(events)
+    return requests.take(typed(events))
 
 
 def test_checkpoint_is_shown_requested_saved_and_verified():
@@ -65,7 +65,7 @@ def test_another_checkpoint_does_not_answer_the_request():
         ("stop", event("run_finished", reason="stopped by a command"), "Ended: stopped by a command"),
     ],
 )
-def test_request_is_done_when_the_run_says_so(command: str, answer: Event, line: str):
+def test_request_is_done_when_the_run_says_so(command: str, answer: Line, line: str):
     before, after = followed(command, applied(command), answer)
     assert before.stage is RequestStage.APPLIED
     assert (after.stage, after.line) == (RequestStage.DONE, line)
@@ -91,10 +91,10 @@ def test_command_that_a_starting_process_rejects_is_sent_again_at_most_twice():
     requests = Requests()
     requests.sent("0", "pause", {})
     for number in range(2):
-        assert requests.take([event("command_rejected", id=str(number), reason=TOO_OLD)]) == []
+        assert requests.take(typed([event("command_rejected", id=str(number), reason=TOO_OLD)])) == []
         (again,) = requests.to_resend
         requests.resent(again, str(number + 1))
-    (moved,) = requests.take([event("command_rejected", id="2", reason=TOO_OLD)])
+    (moved,) = requests.take(typed([event("command_rejected", id="2", reason=TOO_OLD)]))
     assert moved.stage is RequestStage.REJECTED
     assert requests.to_resend == []
 

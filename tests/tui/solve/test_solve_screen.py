@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from piloting import text_of
+from raw_events import read_lines, typed
 from recordings import RECORDED
 from textual.pilot import Pilot
 
@@ -13,14 +14,14 @@ from arc_core.base.errors import RunError
 from arc_core.data.seen import choose_tasks
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import TaskAnswer
-from arc_core.run.events import Event, read_events
+from arc_core.run.event_forms import Event
 from arc_tui.solve.app import SolveApp
 from arc_tui.solve.screen import FitPart, GridsPart, LossPart, SolveScreen
-from arc_tui.ui.browser_help import InspectHelp
 from arc_tui.ui.framed import Framed
 from arc_tui.ui.grid import GroupsView
+from arc_tui.ui.help import HelpScreen
 
-EVENTS = read_events(RECORDED / "solve.jsonl")
+EVENTS = read_lines(RECORDED / "solve.jsonl")
 ANSWER = TaskAnswer.from_json(json.loads((RECORDED / "solve_answer.json").read_text()), "recorded")
 (TASK,) = choose_tasks(load_tasks("arcagi1").tasks, ids=[ANSWER.task])
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -30,7 +31,7 @@ class Script:
     """Stands for the solving process: what it has told so far is handed over when it is asked."""
 
     def __init__(self, events: int = len(EVENTS), *, answered: bool = False) -> None:
-        self.waiting: list[Event] = EVENTS[:events]
+        self.waiting = typed(EVENTS[:events])
         self.answer = ANSWER if answered else None
         self.problem: RunError | None = None
 
@@ -117,7 +118,7 @@ async def test_arrows_go_through_what_was_predicted_and_l_follows_again():
     async with watching(script) as (app, pilot):
         await press(pilot, "left", "left")
         assert f"step {EVENTS[3]['step']} ‖ past" in text_of(app)
-        script.waiting = EVENTS[6:8]
+        script.waiting = typed(EVENTS[6:8])
         app.look()
         await pilot.pause()
         assert f"step {EVENTS[3]['step']} ‖ past" in text_of(app), "what is new does not move the cursor"
@@ -175,7 +176,7 @@ async def test_keys_are_listed_and_the_scale_of_the_loss_is_told():
         await press(pilot, "y")
         assert " linear " in text_of(app)
         await press(pilot, "question_mark")
-        assert isinstance(app.screen, InspectHelp)
+        assert isinstance(app.screen, HelpScreen)
         assert "Show what was predicted earlier." in text_of(app)
 
 

@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_events import read_lines, typed
 from recordings import RECORDED
 
 from arc_core.data.seen import choose_tasks
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import TaskAnswer
-from arc_core.run.events import read_events, validate_event
+from arc_core.run.event_lines import validate_event
 from arc_tui.drawing.groups import group_rows
 from arc_tui.drawing.rows import plain
 from arc_tui.solve.rows import Shown, alternatives, fit_rows, header_rows, headline, loss_points, pair_names
 from arc_tui.solve.state import SolveStage, SolveState, changed_cells, look_of, take
 
-EVENTS = read_events(RECORDED / "solve.jsonl")
+EVENTS = read_lines(RECORDED / "solve.jsonl")
 ANSWER = TaskAnswer.from_json(json.loads((RECORDED / "solve_answer.json").read_text()), "recorded")
 (TASK,) = choose_tasks(load_tasks("arcagi1").tasks, ids=[ANSWER.task])
 grids = st.integers(1, 6).flatmap(
@@ -27,7 +28,7 @@ grids = st.integers(1, 6).flatmap(
 
 
 def shown(events: int = len(EVENTS), *, answered: bool = False, cursor: int | None = None) -> Shown:
-    state = take(SolveState(), EVENTS[:events], ANSWER if answered else None)
+    state = take(SolveState(), typed(EVENTS[:events]), ANSWER if answered else None)
     return Shown(TASK, state, cursor)
 
 
@@ -64,11 +65,12 @@ def test_changed_cells_are_those_of_the_later_grid_that_differ(before, after):
 
 
 def test_a_damaged_event_is_told_as_far_as_it_goes():
-    look = look_of({"type": "adaptation", "step": "x", "loss": None, "demonstrations": [["1\x1b", 5], 3]})
+    damaged = {"type": "adaptation", "step": "x", "loss": None, "demonstrations": [["1\x1b", 5], 3]}
+    look = look_of(*typed([damaged]))
     assert (look.step, look.queries) == (0, ())
     assert math.isnan(look.loss)
     assert look.demonstrations == (("1?", "??"), ())
-    state = take(SolveState(), [{"type": "adaptation"}, {"type": "step"}], None)
+    state = take(SolveState(), typed([{"type": "adaptation"}, {"type": "step"}]), None)
     assert len(state.looks) == 1
     view = Shown(TASK, state)
     for group in alternatives(view)[0]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from raw_events import typed
 from recordings import console_events
 from rich.segment import Segment
 from textual.app import App, ComposeResult
@@ -44,7 +45,7 @@ class ChartApp(App[None]):
 
 def _history(steps: int = 800) -> History:
     history = History()
-    history.add(_steps(1, steps))
+    history.add(typed(_steps(1, steps)))
     return history
 
 
@@ -76,12 +77,12 @@ async def test_chart_fills_its_space_and_follows_the_newest_step():
         history = History()
         chart.show_history(history)
         assert "waits for the first step" in "".join(_text(chart))
-        history.add(_steps(1, 800))
+        history.add(typed(_steps(1, 800)))
         chart.show_history(history)
         assert chart.stretch == (1, 800)
         assert len(_text(chart)) == SIZE[1]
         assert _text(chart)[0].startswith("━ combined 1.0000")
-        history.add(_steps(801, 900))
+        history.add(typed(_steps(801, 900)))
         chart.show_history(history)
         assert chart.stretch == (1, 900)
         await pilot.resize_terminal(60, 10)
@@ -132,7 +133,7 @@ async def test_zoom_halves_the_stretch_around_the_cursor_or_up_to_the_newest():
         chart.show_history(history)
         chart.action_zoom_in()
         assert chart.stretch == (401, 800)
-        history.add(_steps(801, 850))
+        history.add(typed(_steps(801, 850)))
         chart.show_history(history)
         assert chart.stretch == (451, 850)
         for _ in range(9):
@@ -222,7 +223,7 @@ async def test_recorded_run_is_charted_with_its_marks():
     chart = Chart([LOSS])
     async with ChartApp(chart).run_test(size=SIZE):
         history = History()
-        history.add(console_events())
+        history.add(typed(console_events()))
         chart.show_history(history)
         styles = {style for row in chart.rows for _, style in row}
         assert {"mark.nan", "mark.rate", "mark.validation", "mark.checkpoint"} <= styles

@@ -4,7 +4,8 @@ import pytest
 from textual.keys import _character_to_key
 
 from arc_core.base.errors import ConfigError
-from arc_tui.ui.keys import ACTIONS, BY_ID, Scope, by_key, key_name, keymap, shown
+from arc_tui.ui.actions import ACTIONS, CONSOLE, INSPECT, RESULTS, SOLVE, Scope
+from arc_tui.ui.keys import BY_ID, by_key, key_name, keymap, shown
 
 
 def test_ids_are_unique_and_every_action_says_what_it_does():
@@ -14,9 +15,15 @@ def test_ids_are_unique_and_every_action_says_what_it_does():
 
 def test_default_keys_do_one_thing_each_where_they_are_heard():
     keys = keymap({})
-    for screen in (Scope.MAIN, Scope.RUNS, Scope.COMPARE, Scope.TIMELINE):
-        heard = [key for a in ACTIONS if a.scope in (screen, Scope.APP) for key in keys[a.id]]
+    for screen in {*CONSOLE, *INSPECT, *RESULTS, *SOLVE, Scope.CHART}:
+        heard = [key for a in ACTIONS if screen in a.places for key in keys[a.id]]
         assert len(heard) == len(set(heard))
+
+
+def test_one_key_may_do_different_things_on_different_screens():
+    keys = keymap({"browser_statistics": ("c",), "solve_live": ("p",)})
+    assert by_key(Scope.BROWSER, keys)["c"].id == "browser_statistics"
+    assert (by_key(Scope.MAIN, keys)["p"].id, by_key(Scope.SOLVE, keys)["p"].id) == ("pause", "solve_live")
 
 
 def test_keys_of_the_issue_are_the_defaults():
@@ -53,6 +60,9 @@ def test_two_actions_may_swap_their_keys():
         ({"pouse": ("x",)}, "There is no action pouse; did you mean pause?"),
         ({"pause": ("c",)}, "The key c is given to pause and to checkpoint"),
         ({"pause": ("q",)}, "The key q is given to pause and to detach"),
+        ({"tensor_page_dwn": ("x",)}, "There is no action tensor_page_dwn; did you mean tensor_page_down?"),
+        ({"theme": ("z",)}, "The key z is given to theme and to tasks_size"),
+        ({"zoom_in": ("b",)}, "The key b is given to zoom_in and to timeline_branch"),
         ({"pause": ("",)}, 'keys.pause has "", which is no key'),
         ({"pause": ("a,b",)}, 'keys.pause has "a,b", which is no key'),
     ],
@@ -65,3 +75,4 @@ def test_wrong_keys_are_refused_by_name(overrides: dict[str, tuple[str, ...]], s
 
 def test_keys_are_written_for_the_reader():
     assert shown(("q", "ctrl+q", "escape", "left", "+", "shift+f5")) == "q, Ctrl+Q, Esc, ←, +, Shift+F5"
+    assert shown(("pagedown", ",", "space")) == "PgDn, ,, Space"

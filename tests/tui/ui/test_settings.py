@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from arc_core.base.errors import ConfigError
 from arc_tui.cli import app
-from arc_tui.ui.keys import ACTIONS
+from arc_tui.ui.actions import ACTIONS
 from arc_tui.ui.settings import Settings, example, load_settings, settings_path
 
 

@@ -7,20 +7,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from raw_events import typed
 from recordings import console_events, console_run_json, events_until_step
 
-from arc_core.run.event_forms import Loss
+from arc_core.run.event_forms import LOSS_TERMS
 from arc_tui.console.banner import banner_rows
-from arc_tui.console.footer import footer_row
 from arc_tui.console.header import header_rows
 from arc_tui.console.machine import Gpu, MachineSample
 from arc_tui.console.panels.curriculum import curriculum_rows, schedule_rows
 from arc_tui.console.panels.fixes import fix_rows, strip_row
 from arc_tui.console.panels.gradients import gradient_rows
 from arc_tui.console.panels.log import log_rows
-from arc_tui.console.panels.loss import COMPONENTS, contribution_rows
+from arc_tui.console.panels.loss import contribution_rows
 from arc_tui.console.panels.machine import machine_rows, past_rows
 from arc_tui.console.panels.reward import reward_rows, validation_row
+from arc_tui.console.steering import offered
 from arc_tui.drawing.rows import Row, plain, width
 from arc_tui.runs.fixes import assess
 from arc_tui.runs.history import History
@@ -28,6 +29,7 @@ from arc_tui.runs.log import LogEntry
 from arc_tui.runs.state import Phase, RunState, Warned, initial, reduce
 from arc_tui.runs.view import Facts, RunView, facts
 from arc_tui.ui.keys import keymap
+from arc_tui.ui.screen import key_row
 
 KEYS = keymap({})
 EVENTS = events_until_step(40)
@@ -37,10 +39,10 @@ MACHINE = MachineSample(0.38, 16, 21 * 10**9, 128 * 10**9, 10**12, 4.2, 9 * 10**
 
 def view(events: list[dict[str, Any]] | None = None, **changes: Any) -> RunView:
     """The recorded run after step 40, or after other events."""
-    known = EVENTS if events is None else events
     run_json = console_run_json()
-    state, history = reduce(known, initial(run_json)), History()
-    history.add(known)
+    events = typed(EVENTS if events is None else events)
+    state, history = reduce(events, initial(run_json)), History()
+    history.add(events)
     made = RunView(state, history, 0.0, True, facts=facts("recorded", run_json), phase=state.phase)
     return dataclasses.replace(made, **changes)
 
@@ -84,7 +86,7 @@ def test_every_size_can_be_drawn_and_usual_ones_need_no_cutting(name: str, cells
 def test_contributions_are_the_components_and_add_up():
     rows = lines(contribution_rows(view(), 60, 10))
     values = [float(row[14:23]) for row in rows[:8]]
-    assert tuple(Loss.__annotations__)[:8] == COMPONENTS
+    assert tuple(row[:14].strip().replace(" ", "_") for row in rows[:8]) == LOSS_TERMS
     assert sum(values) == pytest.approx(float(rows[8][14:23]), abs=1e-3)
     assert rows[8].startswith("= EFE total")
     assert rows[9].startswith("combined")
@@ -106,7 +108,7 @@ def test_number_that_is_not_finite_is_told_as_such():
 
 def test_few_lines_show_the_largest_contributions_first():
     rows = lines(contribution_rows(view(), 80, 4))
-    largest = max(COMPONENTS, key=lambda name: STEP["loss"][name])
+    largest = max(LOSS_TERMS, key=lambda name: STEP["loss"][name])
     assert rows[0].startswith(largest)
     assert len(rows) == 4
 
@@ -240,7 +242,7 @@ def test_banner_fills_its_lines_and_tells_the_newest_warning(cells: int):
 
 def test_footer_leaves_out_what_cannot_be_done():
     def words(v: RunView, *, read_only: bool = False) -> str:
-        return plain(footer_row(v, KEYS, 200, read_only=read_only)[0])
+        return plain(key_row(offered(v, read_only=read_only), KEYS, 200)[0])
 
     assert " p pause " in words(view())
     assert " p go on " in words(view(phase=Phase.PAUSED))
@@ -252,7 +254,7 @@ def test_footer_leaves_out_what_cannot_be_done():
 
 @given(st.integers(1, 250))
 def test_footer_keeps_the_most_wanted_keys(cells: int):
-    row, spans = footer_row(RECORDED, KEYS, cells, read_only=False)
+    row, spans = key_row(offered(RECORDED, read_only=False), KEYS, cells)
     assert width(row) <= cells
     text = plain(row)
     assert all(text[first:last].strip().endswith(action.label) for first, last, action in spans)

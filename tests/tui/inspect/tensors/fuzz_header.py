@@ -25,12 +25,13 @@ def one_input(raw: bytes) -> None:
     """Scan one input."""
     text = raw.decode("utf-8", "replace")
     try:
-        scanned = scan_header(text)
+        table, _ = scan_header(text)
     except DamagedHeader:
         return
     content = json.loads(text)
-    assert set(scanned.names) == content.keys() - {"__metadata__"}
-    for name, shape, (_, begin, end) in zip(scanned.names, scanned.shapes, scanned.numbers, strict=True):
+    assert set(table.names) == content.keys() - {"__metadata__"}
+    columns = zip(table.names, table.shapes, table.begins.tolist(), table.ends.tolist(), strict=True)
+    for name, shape, begin, end in columns:
         assert content[name]["shape"] == list(shape)
         assert content[name]["data_offsets"] == [begin, end]
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from inspect_files import CODES, opened, tensor_file
 
 from arc_core.base.errors import CheckpointError
-from arc_tui.inspect.tensors import narrow, pieces, statistics, wide
+from arc_tui.inspect.tensors import pieces, statistics, wide
 from arc_tui.inspect.tensors.binning import BINS, QUANTILES, SMALLEST_MAGNITUDE, Statistics
 from arc_tui.inspect.tensors.dtypes import ELEMENT_TYPES, INDEX, ElementType, decode_float64, table
 from arc_tui.inspect.tensors.pieces import read_raw, read_values
@@ -314,9 +314,11 @@ def test_counting_by_sorting_counts_the_same(count: int):
     for kind, size in ((np.uint8, 256), (np.uint16, 65536)):
         codes = rng.integers(0, size, count, dtype=kind)
         np.testing.assert_array_equal(
-            narrow.count_by_sorting(codes, size), np.bincount(codes, minlength=size)
+            statistics.count_by_sorting(codes, size), np.bincount(codes, minlength=size)
         )
-        np.testing.assert_array_equal(narrow.count_directly(codes, size), np.bincount(codes, minlength=size))
+        np.testing.assert_array_equal(
+            statistics.count_directly(codes, size), np.bincount(codes, minlength=size)
+        )
 
 
 def test_threads_find_the_same_however_they_share_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
