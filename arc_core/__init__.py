@@ -15,7 +15,7 @@ What each phase and step of the seed document became:
 | 2f, 2g, step 10 | optimizer, mixed precision, clipping | `training.optimizer` |
 | 3a, step 1 | datasets, augmentation, batches | `data.dataset`, `data.tasks`, `data.grids` |
 | | | `pipeline.batch` |
-| | where their files are, and what is JSON in them | `data.task_folder`, `data.json_file` |
+| | where their files are, and what is JSON in them | `data.task_folder` |
 | step 6 | resizing to the predicted size | `pipeline.resize`, `pipeline.system` |
 | step 7 | the four reward metrics | `pipeline.reward` |
 | steps 1 to 10 | one training step | `pipeline.step` |
@@ -28,9 +28,9 @@ What each phase and step of the seed document became:
 | | its adaptation and votes | `solver.solver`, `solver.adaptation`, `solver.placed_task`, `data.views` |
 | | | `solver.voting`, `evaluation.pace` |
 | 2 to 4 for one task | the pipeline as a solver | `evaluation.pipeline`, `evaluation.pipeline_start` |
-| 4 | evaluations | `evaluation.folder`, `evaluation.worker`, `evaluation.solving`, `evaluation.systems` |
+| 4 | evaluations | `evaluation.folder`, `evaluation.worker`, `evaluation.solving` |
 | | | `solver.weights_file` |
-| 3 for the solver | its pretraining | `pretraining.trainer`, `pretraining.numbers`, `pretraining.system` |
+| 3 for the solver | its pretraining | `pretraining.trainer`, `pretraining.system` |
 | | its data; its weights | `pretraining.pairs`, `data.generated`, `pretraining.export` |
 | 3b, 4 | epochs, commands, events; validation | `training.loop`, `pipeline.trainer`, `training.telemetry` |
 | | | `pipeline.validation` |

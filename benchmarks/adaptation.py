@@ -29,10 +29,9 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
 import numpy as np
 import torch
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.scoring import same_grid
 from arc_core.data.seen import held_out
-from arc_core.data.tasks import Task
+from arc_core.data.tasks import Task, load_tasks
 from arc_core.evaluation.pace import MachinePace, measure_pace
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import Solver

@@ -28,9 +28,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from arc_core.data.dataset import Task, load_tasks
 from arc_core.data.scoring import same_grid
 from arc_core.data.seen import held_out, refuse_seen
+from arc_core.data.tasks import Task, load_tasks
 from arc_core.evaluation.pace import measure_pipeline_pace, pipeline_steps
 from arc_core.evaluation.pipeline import Pipeline, PipelineSolver
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, settle, solving_config

@@ -25,9 +25,10 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "30000")
 import numpy as np
 import torch
 
-from arc_core.data.dataset import ARCDataset, Example, Pair, load_tasks
+from arc_core.data.dataset import ARCDataset, Example
 from arc_core.data.grids import Grid
 from arc_core.data.scoring import Share, cell_accuracy, same_grid
+from arc_core.data.tasks import Pair, load_tasks
 from arc_core.evaluation.pipeline import Pipeline
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, settle, solving_config
 from arc_core.pipeline.batch import collate

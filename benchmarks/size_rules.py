@@ -6,9 +6,8 @@ the rules; the rules never see them.
 
 from collections import Counter
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.sizes import NO_RULE, RULES, size_guesses
-from arc_core.data.tasks import Split
+from arc_core.data.tasks import Split, load_tasks
 
 SETS: tuple[tuple[str, Split], ...] = (
     ("arcagi1", "training"),

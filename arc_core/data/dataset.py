@@ -13,22 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from arc_core.data.grids import NUM_COLORS, Grid, dihedral, freeze, permute_colors
-from arc_core.data.tasks import DATASET_NAMES, Pair, Split, Task, TaskSet, load_tasks
-
-__all__ = [
-    "DATASET_NAMES",
-    "DEFAULT_MAX_CONTEXT",
-    "ARCDataset",
-    "Example",
-    "Pair",
-    "Part",
-    "Split",
-    "Task",
-    "TaskSet",
-    "augment_example",
-    "load_tasks",
-    "plan_batches",
-]
+from arc_core.data.tasks import Pair, Split, Task, TaskSet, load_tasks
 
 Part = Literal["train", "test"]
 

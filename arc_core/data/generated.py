@@ -18,8 +18,7 @@ from typing import TypeVar
 from arc_core.base.errors import DataError
 from arc_core.base.text import printable
 from arc_core.data.grids import parse_grid
-from arc_core.data.json_file import parse_json, read_json
-from arc_core.data.task_folder import find_json, is_junk, look_at
+from arc_core.data.task_folder import find_json, is_junk, look_at, parse_json, read_json
 from arc_core.data.tasks import Pair
 
 T = TypeVar("T")

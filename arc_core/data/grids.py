@@ -4,7 +4,7 @@ A grid is an int8 array [H, W] with sides 1..30 and colours 0..9; row 0 is the t
 """
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -97,6 +97,18 @@ def freeze(grid: Grid) -> Grid:
     return grid
 
 
+_SYMMETRIES: tuple[Callable[[Grid], Grid], ...] = (
+    lambda grid: grid,
+    lambda grid: grid.T[::-1],
+    lambda grid: grid[::-1, ::-1],
+    lambda grid: grid[::-1].T,
+    lambda grid: grid[:, ::-1],
+    lambda grid: grid.T,
+    lambda grid: grid[::-1],
+    lambda grid: grid[::-1, ::-1].T,
+)
+
+
 def dihedral_view(grid: Grid, k: int) -> Grid:
     """`dihedral` without the copy: a view, its memory not in row order. For comparing, not for keeping.
 
@@ -110,25 +122,9 @@ def dihedral_view(grid: Grid, k: int) -> Grid:
     Raises:
         ValueError: If k is outside 0..7.
     """
-    match k:
-        case 0:
-            return grid
-        case 1:
-            return grid.T[::-1]
-        case 2:
-            return grid[::-1, ::-1]
-        case 3:
-            return grid[::-1].T
-        case 4:
-            return grid[:, ::-1]
-        case 5:
-            return grid.T
-        case 6:
-            return grid[::-1]
-        case 7:
-            return grid[::-1, ::-1].T
-        case _:
-            raise ValueError(f"dihedral map {k} is outside 0..7")
+    if not 0 <= k < 8:
+        raise ValueError(f"dihedral map {k} is outside 0..7")
+    return _SYMMETRIES[k](grid)
 
 
 def dihedral(grid: Grid, k: int) -> Grid:

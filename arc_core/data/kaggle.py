@@ -15,7 +15,7 @@ import numpy as np
 from arc_core.base.errors import DataError
 from arc_core.base.text import printable
 from arc_core.data.grids import Grid, freeze, parse_grid
-from arc_core.data.json_file import read_json
+from arc_core.data.task_folder import read_json
 from arc_core.data.tasks import Task
 
 ATTEMPTS = ("attempt_1", "attempt_2")

@@ -5,7 +5,7 @@ and every cell. A task is solved if all of its test inputs are.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -157,16 +157,14 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for results.json."""
+
+        def passes(of: Callable[[str], Share], first: str, either: str) -> dict[str, Any]:
+            return {"pass_1": of(first).to_json(), "pass_2": of(either).to_json()}
+
         return {
-            "inputs_solved": {
-                "pass_1": self.share("first").to_json(),
-                "pass_2": self.share("either").to_json(),
-            },
-            "tasks_solved": {"pass_1": self.tasks("first").to_json(), "pass_2": self.tasks().to_json()},
-            "size_accuracy": {
-                "pass_1": self.share("size_first").to_json(),
-                "pass_2": self.share("size_either").to_json(),
-            },
+            "inputs_solved": passes(self.share, "first", "either"),
+            "tasks_solved": passes(self.tasks, "first", "either"),
+            "size_accuracy": passes(self.share, "size_first", "size_either"),
             "cell_accuracy": {"first": self.mean("cells_first"), "best": self.mean("cells_best")},
             "blank_attempts": self.blank,
             "by_size_rule": {rule: self.share("either", rule).to_json() for rule in self.rules},

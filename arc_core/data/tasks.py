@@ -18,8 +18,7 @@ from typing import Any, Literal, Self
 from arc_core.base.errors import DataError, NoSplitError
 from arc_core.base.paths import refusal
 from arc_core.data.grids import Grid, parse_grid, printable
-from arc_core.data.json_file import Repeated, read_json
-from arc_core.data.task_folder import TaskFile, find_json, look_at, of_split, task_ids
+from arc_core.data.task_folder import Repeated, TaskFile, find_json, look_at, of_split, read_json, task_ids
 
 Split = Literal["training", "evaluation"]
 

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -21,14 +20,13 @@ from torch import Tensor
 
 from arc_core.base.errors import CheckpointError
 from arc_core.checkpoints.form import require_form
-from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
-from arc_core.data.dataset import ARCDataset, Example, Task, TaskSet, plan_batches
+from arc_core.data.dataset import ARCDataset, Example, plan_batches
 from arc_core.data.sizes import NO_RULE
+from arc_core.data.tasks import Task, TaskSet
 from arc_core.pipeline.batch import Batch, collate
-from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.startup import color_shares
 from arc_core.pipeline.step import training_step
-from arc_core.pipeline.system import ArcSystem, Prediction
+from arc_core.pipeline.system import ArcSystem, Prediction, language_model_of
 from arc_core.run.checkpoint_index import STATE
 from arc_core.run.config import TrainConfig
 from arc_core.solver.placed_task import MOST_SIZES
@@ -67,13 +65,7 @@ class Pipeline:
         self.from_checkpoint = checkpoint is not None
         self._memory_ema: float | None = None
         torch.manual_seed(config.seed)
-        language_model = None
-        if checkpoint is not None:
-            language_model = LanguageModel.load(
-                str(checkpoint / LANGUAGE_MODEL),
-                train=cast(TrainMode, config.lm_train),
-                dtype=cast(Dtype, config.lm_dtype),
-            )
+        language_model = None if checkpoint is None else language_model_of(checkpoint, config)
         system = ArcSystem(config, self.device, language_model=language_model)
         if checkpoint is not None:
             self._read(checkpoint, system)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arc_core.data.dataset import Example, Pair, cut_by_size
+from arc_core.data.dataset import Example, cut_by_size
 from arc_core.data.features import TaskDescription, describe
 from arc_core.data.grids import MAX_SIDE
+from arc_core.data.tasks import Pair
 from arc_core.pipeline.resize import size_mask
 
 ANY_SIDE = tuple(range(1, MAX_SIDE + 1))

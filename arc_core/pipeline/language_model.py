@@ -285,6 +285,22 @@ def config_of(name: str) -> PreTrainedConfig:
     return _tiny_config() if name == TINY else _read_config(name, find_model(name, weights=False).folder)
 
 
+def estimate_parameters(name: str, config: PreTrainedConfig | None = None) -> int:
+    """Count the parameters of a model's backbone, of which none is made.
+
+    Args:
+        name: As for `LanguageModel.load`.
+        config: Its configuration; None reads it.
+
+    Raises:
+        LanguageModelError: As `config_of`, and if there is no such backbone.
+    """
+    config = config or config_of(name)
+    with transformers_errors(name, "build the model of its config.json", config), torch.device("meta"):
+        backbone = AutoModel.from_config(config, trust_remote_code=False)
+    return sum(value.numel() for value in backbone.parameters())
+
+
 def _tiny_config() -> Qwen2Config:
     return Qwen2Config(
         vocab_size=258,  # 256 bytes, padding, end
@@ -333,9 +349,7 @@ def _read_config(name: str, folder: Path) -> PreTrainedConfig:
 
 def _require_room(name: str, folder: Path, config: PreTrainedConfig) -> None:
     """Refuse a configuration far beyond the weights, before memory is taken for it."""
-    with transformers_errors(name, "build the model of its config.json", config), torch.device("meta"):
-        backbone = AutoModel.from_config(config, trust_remote_code=False)
-    parameters = sum(value.numel() for value in backbone.parameters())
+    parameters = estimate_parameters(name, config)
     stored = sum(bytes_of(file) or 0 for file in matching(folder, "*.safetensors"))
     if parameters > MOST_PER_BYTE * stored:
         raise LanguageModelError(

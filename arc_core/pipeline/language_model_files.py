@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from arc_core.base.errors import CheckpointError, LanguageModelError, RunError
-from arc_core.base.file_formats import LOOKED_AT, foreign_format
+from arc_core.base.file_formats import LOOKED_AT, foreign_format, kind_of, leads_outside, read_weight_map
 from arc_core.base.files import PICKLED, read_limited
 from arc_core.base.paths import entries, exists, expanded, is_dir, is_file, matching, own_folder, refusal
-from arc_core.base.shard_index import kind_of, leads_outside, read_weight_map
 from arc_core.base.text import first_line, printable
 
 SMOLLM2 = "smollm2"

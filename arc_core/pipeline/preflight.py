@@ -6,10 +6,9 @@ from typing import cast
 
 import torch
 from torch import nn
-from transformers import AutoModel
 
 from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
-from arc_core.pipeline.language_model import LanguageModel, config_of, transformers_errors
+from arc_core.pipeline.language_model import LanguageModel, config_of, estimate_parameters
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig
@@ -70,7 +69,7 @@ def plan_run(
         ]
     own = sum(p.numel() for module in ours for p in module.parameters())
     buffers = sum(b.numel() * b.element_size() for module in ours for b in module.buffers())
-    language = estimate_parameters(lm)
+    language = estimate_parameters(lm, config_of(lm))
     trained = own + (language if config.lm_train == "full" else 0)
     weight = 2 if config.lm_dtype == "bfloat16" else 4
     # Weight, gradient and two moments of each trained parameter; the weight alone of a frozen one.
@@ -103,26 +102,8 @@ def plan_run(
     )
 
 
-def estimate_parameters(name: str) -> int:
-    """Count a model's parameters.
-
-    Args:
-        name: As for `LanguageModel.load`.
-
-    Returns:
-        The number of parameters of the backbone.
-
-    Raises:
-        LanguageModelError: If the configuration cannot be found, reached or read.
-    """
-    config = config_of(name)
-    with transformers_errors(name, "build the model of its config.json", config), torch.device("meta"):
-        backbone = AutoModel.from_config(config, trust_remote_code=False)
-    return sum(value.numel() for value in backbone.parameters())
-
-
 def estimate_hidden_size(name: str) -> int:
-    """Read a model's width; arguments and errors as of `estimate_parameters`."""
+    """Read a model's width; arguments and errors as of `config_of`."""
     return config_of(name).get_text_config().hidden_size
 
 
@@ -137,7 +118,7 @@ def estimate_activation_bytes(name: str, texts: int) -> int:
         Bytes.
 
     Raises:
-        LanguageModelError: As `estimate_parameters`.
+        LanguageModelError: As `config_of`.
     """
     config = config_of(name).get_text_config()
     layers: int = getattr(config, "num_hidden_layers", 1)

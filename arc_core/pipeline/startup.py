@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from arc_core.base.errors import DataError
-from arc_core.data.dataset import ARCDataset, Example, TaskSet, load_tasks
-from arc_core.data.tasks import Split
+from arc_core.data.dataset import ARCDataset, Example
+from arc_core.data.tasks import Split, TaskSet, load_tasks
 from arc_core.pipeline.validation import choose_inputs
 from arc_core.run.config import TrainConfig
 from arc_core.training.diagnostics import Finding

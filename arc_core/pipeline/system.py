@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from arc_core.checkpoints.form import require_form
-from arc_core.checkpoints.snapshot import SnapshotTaker
+from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, SnapshotTaker
 from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU
 from arc_core.pipeline.batch import FEW_SIDES, Batch, GridBatch, padded_canvas
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
@@ -87,6 +88,21 @@ class Flow:
     before: Prediction
     after: Prediction
     memory_hits: Tensor
+
+
+def language_model_of(checkpoint: Path, config: TrainConfig) -> LanguageModel:
+    """Load the language model that a checkpoint holds.
+
+    Raises:
+        LanguageModelError: If it cannot be loaded.
+    """
+    found = LanguageModel.load(
+        str(checkpoint / LANGUAGE_MODEL),
+        train=cast(TrainMode, config.lm_train),
+        dtype=cast(Dtype, config.lm_dtype),
+    )
+    found.name = config.lm
+    return found
 
 
 class ArcSystem:

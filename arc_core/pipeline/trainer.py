@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
-from arc_core.data.dataset import Pair, plan_batches
+from arc_core.data.dataset import plan_batches
+from arc_core.data.tasks import Pair
 from arc_core.pipeline.batch import FEW_SIDES, collate
 from arc_core.pipeline.diagnostics import Diagnostics
-from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.preflight import plan_run
 from arc_core.pipeline.startup import color_shares, load_data
 from arc_core.pipeline.step import sample_fields, step_fields, training_step
-from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.system import ArcSystem, language_model_of
 from arc_core.pipeline.validation import predict, score
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory
@@ -59,13 +59,7 @@ class Trainer(TrainingLoop[list[int], ArcSystem]):
             system = ArcSystem(config, self.device)
             system.efe_loss.set_anchor(color_shares(self.dataset))
             return system
-        language_model = LanguageModel.load(
-            str(path / LANGUAGE_MODEL),
-            train=cast(TrainMode, config.lm_train),
-            dtype=cast(Dtype, config.lm_dtype),
-        )
-        language_model.name = config.lm
-        system = ArcSystem(config, self.device, language_model=language_model)
+        system = ArcSystem(config, self.device, language_model=language_model_of(path, config))
         ModelPersistence(path.parent).load_checkpoint(
             path, system.agent, system.qwen, system.memory, system.efe_loss, system.policy, system.optimizer
         )

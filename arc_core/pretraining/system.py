@@ -1,4 +1,4 @@
-"""The models of a pretraining run: the solver's net, the average of its weights, and its optimizers."""
+"""The models of a pretraining run: the solver's net, its average, its optimizers; and what a step tells."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from arc_core.base.text import first_of
 from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.restoring import OPTIMIZER, read_tensors, restore_optimizers, restore_tensors
 from arc_core.checkpoints.snapshot import RNG, SnapshotTaker, restore_rng
+from arc_core.data.grids import to_rows
+from arc_core.pretraining.pairs import ViewGroup
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
 from arc_core.run.config import TrainConfig
+from arc_core.run.event_forms import NOT_IN_SOLVER
+from arc_core.solver.batch import Item, SolverBatch
 from arc_core.solver.config import SolverConfig
+from arc_core.solver.net import SIZE_WEIGHT, Planned
 from arc_core.solver.optimizers import set_base_rate, solver_optimizers
 from arc_core.solver.solver import fresh_net
 from arc_core.training.optimizer import Component, MixedPrecision, Precision, Schedule
@@ -136,3 +141,64 @@ class SolverSystem:
             f"it holds learned prompts of {len(tasks)} tasks, of which {told or 'the order differs'}: "
             "go on with the data, augment and small_cells that it was trained with"
         )
+
+
+def cell_accuracies(planned: Planned, batch: SolverBatch) -> list[float]:
+    """The share of each item's own cells that the last step has right."""
+    right = (planned.logits[:, -1].argmax(dim=-1) == batch.targets) * batch.out_mask
+    return (right.sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))).tolist()
+
+
+def sample_fields(task: str, group: ViewGroup, item: Item, planned: Planned) -> dict[str, Any]:
+    """One pair as it is seen, what the first and the last planning step make of it, and its output."""
+    height, width = item.placement.size
+    steps = planned.logits[0, :, :height, :width].argmax(dim=-1).to("cpu", torch.int8).numpy()
+    assert item.target is not None
+    return {
+        "task": task,
+        "pair": group.pairs[0],
+        "input": to_rows(item.input),
+        "before": to_rows(steps[0]),
+        "after": to_rows(steps[-1]),
+        "target": to_rows(item.target),
+    }
+
+
+def step_numbers(
+    system: SolverSystem, loss: float, size_loss: float, norm: float, cells: list[float]
+) -> dict[str, Any]:
+    """The numbers of a step event; those of parts that a pretraining run does not have are None.
+
+    Args:
+        system: After the step.
+        loss: Of the plans.
+        size_loss: Of the sizes, weighted.
+        norm: Of the gradient before clipping.
+        cells: Of `cell_accuracies`.
+    """
+    total = loss + size_loss
+    absent: dict[str, dict[str, None]] = {}
+    for name in sorted(NOT_IN_SOLVER):
+        group, _, part = name.partition(".")
+        absent.setdefault(group, {})[part] = None
+    cell = sum(cells) / len(cells)
+    return {
+        "loss": {
+            **absent["loss"],
+            "consistency": loss,
+            "size": size_loss,
+            "efe_total": total,
+            "combined": total,
+        },
+        "reward": absent["reward"],
+        "hard_cells": {"mask_ratio": 1 - cell},
+        "curriculum": {"size_weight": SIZE_WEIGHT},
+        "memory": absent["memory"],
+        "grad_norm": {"agent": norm, **absent["grad_norm"]},
+        "amp": system.precision.told(),
+        "learning_rate": {
+            "agent": float(system.optimizers["main"].param_groups[0]["lr"]),
+            **absent["learning_rate"],
+        },
+        "accuracy": {"cell": cell, "exact": sum(value == 1.0 for value in cells) / len(cells)},
+    }

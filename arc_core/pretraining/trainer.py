@@ -23,7 +23,6 @@ from arc_core.data.tasks import Pair, TaskSet
 from arc_core.data.views import make_views
 from arc_core.pipeline.batch import FEW_SIDES
 from arc_core.pipeline.startup import load_split
-from arc_core.pretraining.numbers import sample_fields, score_items, step_numbers
 from arc_core.pretraining.pairs import (
     GROUP,
     ViewGroup,
@@ -34,7 +33,7 @@ from arc_core.pretraining.pairs import (
     without_evaluated,
     without_kept_away,
 )
-from arc_core.pretraining.system import SolverSystem
+from arc_core.pretraining.system import SolverSystem, cell_accuracies, sample_fields, step_numbers
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
@@ -167,8 +166,8 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
             system.update_mean(progress.step + 1)
         first, norm = self.pool[batch[0].task].id, norms["agent"].item()
         shown = f"{len(batch)} groups of {GROUP} pairs" if self.solver.reads_prompt else f"{len(batch)} pairs"
-        scored = score_items(planned, packed)
-        numbers = step_numbers(system, loss.item(), SIZE_WEIGHT * sizes.item(), norm, scored)
+        cells = cell_accuracies(planned, packed)
+        numbers = step_numbers(system, loss.item(), SIZE_WEIGHT * sizes.item(), norm, cells)
         numbers["rule"] = f"{shown}, the first of task {first}"
         self.tell_step(len(items), numbers, lambda: sample_fields(first, batch[0], items[0], planned))
         if not applied:
@@ -212,33 +211,28 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
 
     def answer_validation(self) -> Validation:
         """Answer pairs of the trained tasks that were never trained on, from demonstrations alone."""
-        cells, exact, copies, blacks = list[float](), list[float](), list[float](), list[float]()
-        sizes = list[float]()
+        found: list[tuple[float, float, float, float]] = []
         solved: dict[int, bool] = {}
         for number, pair in self.fresh:
             answer, size_known = self._answer(number, pair)
-            sizes.append(float(size_known))
-            target = pair.output
-            assert target is not None
-            right = cell_accuracy(answer, target)
-            cells.append(right)
-            exact.append(float(right == 1.0))
-            copies.append(cell_accuracy(pair.input, target))
-            blacks.append(cell_accuracy(0 * pair.input, target))
+            assert pair.output is not None
+            grids = (answer, pair.input, 0 * pair.input)
+            right, copied, black = (cell_accuracy(grid, pair.output) for grid in grids)
+            found.append((right, copied, black, float(size_known)))
             solved[number] = solved.get(number, True) and right == 1.0
             if not self.go_on_validating():
                 raise StopRequested
-        count = len(cells)
+        cells, copies, blacks, sizes = (sum(column) / len(found) for column in zip(*found, strict=True))
         return Validation(
-            inputs=count,
-            cell_accuracy=sum(cells) / count,
-            exact=int(sum(exact)),
+            inputs=len(found),
+            cell_accuracy=cells,
+            exact=sum(right == 1.0 for right, *_ in found),
             tasks=len(solved),
             tasks_solved=sum(solved.values()),
             accuracy_delta=0.0,
-            size_accuracy=sum(sizes) / count,  # of the size head; the grids are planned at the true size
-            copy_cell_accuracy=sum(copies) / count,
-            black_cell_accuracy=sum(blacks) / count,
+            size_accuracy=sizes,  # of the size head; the grids are planned at the true size
+            copy_cell_accuracy=copies,
+            black_cell_accuracy=blacks,
         )
 
     @torch.inference_mode()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from arc_core.data.dataset import Example, Pair
+from arc_core.data.dataset import Example
+from arc_core.data.tasks import Pair
 from arc_core.pipeline.language_model import LanguageModel
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.config import TrainConfig

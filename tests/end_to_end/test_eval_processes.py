@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command import ARC_TUI, environment
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.kaggle import challenges, solutions
+from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import EvalFolder
 
 QUICK = ["--steps-per-task", "2", "--workers", "1", "--set", "amp=off"]

@@ -17,8 +17,8 @@ from raw_events import Line
 from safetensors import safe_open
 from transformers import AutoModel
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.grids import to_rows
+from arc_core.data.tasks import load_tasks
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold
 from arc_core.pipeline.language_model_files import cached_model
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_manifest

@@ -24,7 +24,7 @@ from outcome import Outcome
 from raw_events import Line, read_lines, typed
 
 from arc_core import process
-from arc_core.data.dataset import load_tasks
+from arc_core.data.tasks import load_tasks
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, problems_of
 from arc_core.run.commands import send
 from arc_core.run.config import TrainConfig

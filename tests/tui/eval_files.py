@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from arc_core.data.dataset import Task, load_tasks
 from arc_core.data.grids import Grid
 from arc_core.data.kaggle import Attempts, challenges
 from arc_core.data.seen import write_blind
+from arc_core.data.tasks import Task, load_tasks
 from arc_core.evaluation.folder import Assignment, EvalFolder, InputAnswer, TaskAnswer
 
 SOLVED, SECOND, FAILED, SIZE, PARTLY, DAMAGED, PENDING = (

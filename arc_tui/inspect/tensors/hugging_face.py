@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arc_core.base.errors import ArcError
-from arc_core.base.shard_index import leads_outside, read_weight_map
+from arc_core.base.file_formats import leads_outside, read_weight_map
 from arc_core.base.text import printable
 
 MOST_SHARDS = 10_000

@@ -3,16 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arc_core.data.dataset import (
-    ARCDataset,
-    Pair,
-    Task,
-    TaskSet,
-    augment_example,
-    load_tasks,
-    plan_batches,
-)
+from arc_core.data.dataset import ARCDataset, augment_example, plan_batches
 from arc_core.data.grids import to_rows
+from arc_core.data.tasks import Pair, Task, TaskSet, load_tasks
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from arc_core.data.dataset import ARCDataset, Example, Pair, TaskSet, augment_example, load_tasks
+from arc_core.data.dataset import ARCDataset, Example, augment_example
 from arc_core.data.features import (
     FEATURE_NAMES,
     SUMMARY_DIM,
@@ -16,6 +16,7 @@ from arc_core.data.features import (
 )
 from arc_core.data.grids import DIHEDRAL_NAMES, dihedral, from_rows
 from arc_core.data.rules import is_subgrid
+from arc_core.data.tasks import Pair, TaskSet, load_tasks
 
 grids = hnp.arrays(np.int8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.integers(0, 9))
 contexts = st.lists(st.builds(Pair, grids, grids), max_size=4).map(tuple)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from kaggle_scorer import kaggle_score
 
 from arc_core.base.errors import DataError
-from arc_core.data.dataset import Pair, Task, load_tasks
 from arc_core.data.kaggle import Attempts, read_solutions, read_submission, solutions, submission
 from arc_core.data.scoring import cell_accuracy, mcnemar, score, wilson_interval
+from arc_core.data.tasks import Pair, Task, load_tasks
 
 
 def write(path, content):

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arc_core.base.errors import DataError
-from arc_core.data.dataset import Pair, Task, load_tasks
 from arc_core.data.grids import dihedral, permute_colors
 from arc_core.data.kaggle import challenges
 from arc_core.data.seen import SeenTasks, choose_tasks, fingerprint, load_blind, refuse_seen, write_blind
+from arc_core.data.tasks import Pair, Task, load_tasks
 
 
 @pytest.fixture(scope="module")

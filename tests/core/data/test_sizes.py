@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arc_core.data.dataset import Pair, load_tasks
 from arc_core.data.sizes import RULES, fitting_rules, objects, size_guesses
+from arc_core.data.tasks import Pair, load_tasks
 
 
 def blank(height, width):

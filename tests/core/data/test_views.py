@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arc_core.data.dataset import Pair, Task
 from arc_core.data.grids import dihedral
 from arc_core.data.sizes import Placement
+from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
 
 grids = st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1)).map(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.seen import held_out
+from arc_core.data.tasks import load_tasks
 from benchmarks.evaluations import Outcome, compare, main, outcomes_of, read_outcomes, write_outcomes
 
 RECORDED = Path(__file__).parents[3] / "docs" / "evaluations.csv"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_run import new_run, opened, train
 
-from arc_core.data.dataset import Pair, Task, load_tasks
+from arc_core.data.tasks import Pair, Task, load_tasks
 from arc_core.evaluation import pipeline as pipeline_solver
 from arc_core.evaluation.pace import Cost, MachinePace, measure_pipeline_pace, pipeline_steps
 from arc_core.evaluation.pipeline import Pipeline, PipelineSolver, likeliest_sizes

@@ -7,8 +7,8 @@ import pytest
 from small_run import content_of, new_run, small_config, stop_after, train, write_tasks
 
 from arc_core.base.errors import CheckpointError, ConfigError, RunError
-from arc_core.data.dataset import load_tasks
 from arc_core.data.seen import SeenTasks
+from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.pipeline_start import (
     SOLVING,
     find_run_checkpoint,

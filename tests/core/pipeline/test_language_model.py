@@ -19,8 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from arc_core.base.errors import LanguageModelError
 from arc_core.pipeline import fetch_lm, language_model_files
-from arc_core.pipeline.language_model import LanguageModel
-from arc_core.pipeline.preflight import estimate_parameters
+from arc_core.pipeline.language_model import LanguageModel, estimate_parameters
 
 TEXTS = [
     "Every 3x3 block is mirrored to the right and recoloured from blue to red.",

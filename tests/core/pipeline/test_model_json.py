@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from arc_core.base.errors import LanguageModelError
-from arc_core.pipeline.language_model import LanguageModel
-from arc_core.pipeline.preflight import estimate_parameters
+from arc_core.pipeline.language_model import LanguageModel, estimate_parameters
 
 
 @pytest.fixture(scope="module")

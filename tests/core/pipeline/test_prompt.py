@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from arc_core.data.dataset import Example, Pair
+from arc_core.data.dataset import Example
+from arc_core.data.tasks import Pair
 from arc_core.pipeline.batch import Demonstrations, GridBatch, PromptInputs, prompt_inputs
 from arc_core.pipeline.prompt import PromptPack, QwenHybridPrompt
 

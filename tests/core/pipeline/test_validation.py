@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from arc_core.data.dataset import ARCDataset, Example, Pair, Task, TaskSet
+from arc_core.data.dataset import ARCDataset, Example
+from arc_core.data.tasks import Pair, Task, TaskSet
 from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, Flow

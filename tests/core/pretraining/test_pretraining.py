@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from arc_core.base.errors import ConfigError, DataError
-from arc_core.data.dataset import Pair, load_tasks
 from arc_core.data.generated import load_extra
 from arc_core.data.grids import dihedral, permute_colors
 from arc_core.data.seen import SeenTasks, held_out
+from arc_core.data.tasks import Pair, load_tasks
 from arc_core.pretraining.pairs import (
     FRESH,
     GROUP,

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from arc_core.base.errors import CheckpointError, ConfigError, DataError
-from arc_core.data.dataset import Pair, Task, load_tasks
 from arc_core.data.seen import SeenTasks
+from arc_core.data.tasks import Pair, Task, load_tasks
 from arc_core.evaluation.pace import Cost, MachinePace, measure_pace
 from arc_core.solver.adaptation import rate_factor
 from arc_core.solver.config import SolverConfig

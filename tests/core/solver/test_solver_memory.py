@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from arc_core.data.dataset import Pair, Task
+from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
 from arc_core.evaluation.pace import Cost, MachinePace
 from arc_core.solver.batch import pack

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from arc_core.data.dataset import Pair, Task
 from arc_core.data.sizes import Placement
+from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.placed_task import PlacedTask

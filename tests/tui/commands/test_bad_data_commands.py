@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.finding import find_task
 from arc_core.data.kaggle import challenges, solutions
 from arc_core.data.seen import choose_tasks
+from arc_core.data.tasks import load_tasks
 from arc_tui import cli
 from arc_tui.commands import evaluation as eval_command
 from arc_tui.commands.eval import task_list

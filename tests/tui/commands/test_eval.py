@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from arc_core.base.errors import ConfigError, DataError, RunError
-from arc_core.data.dataset import load_tasks
 from arc_core.data.kaggle import Attempts, challenges
+from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import InputAnswer, TaskAnswer
 from arc_tui import cli
 from arc_tui.commands import evaluation as eval_command

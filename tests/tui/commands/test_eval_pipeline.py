@@ -12,11 +12,11 @@ from test_eval import asked as asked_of_solver
 from test_eval import main
 
 from arc_core.base.errors import CheckpointError, ConfigError, DataError, RunError
-from arc_core.data.dataset import load_tasks
 from arc_core.data.kaggle import Attempts, challenges, solutions
+from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import Assignment, InputAnswer, TaskAnswer
 from arc_core.evaluation.pipeline_start import SOLVING
-from arc_core.evaluation.systems import PipelineSystem
+from arc_core.evaluation.solving import PipelineSystem
 from arc_core.run.checkpoint_index import list_checkpoints
 from arc_tui.commands import evaluation as eval_command
 

@@ -19,8 +19,8 @@ from eval_files import (
 )
 from recordings import RECORDED
 
-from arc_core.data.dataset import Pair, Task
 from arc_core.data.kaggle import challenges
+from arc_core.data.tasks import Pair, Task
 from arc_tui import cli
 
 

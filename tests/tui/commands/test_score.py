@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.kaggle import challenges, solutions
+from arc_core.data.tasks import load_tasks
 from arc_tui import cli
 
 

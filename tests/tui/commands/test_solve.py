@@ -9,9 +9,9 @@ import pytest
 from textual.app import App
 
 from arc_core.base.errors import RunError
-from arc_core.data.dataset import Pair, Task
 from arc_core.data.finding import find_task
 from arc_core.data.kaggle import Attempts, challenges
+from arc_core.data.tasks import Pair, Task
 from arc_core.evaluation.folder import InputAnswer, TaskAnswer
 from arc_tui import cli
 from arc_tui.commands.evaluation import Asked

@@ -28,9 +28,9 @@ from eval_files import (
 )  # fmt: skip
 
 from arc_core.base.errors import ArcError, RunError
-from arc_core.data.dataset import Pair, Task
 from arc_core.data.grids import to_rows
 from arc_core.data.scoring import mcnemar
+from arc_core.data.tasks import Pair, Task
 from arc_core.evaluation.folder import EvalFolder, find_eval
 from arc_tui.drawing.rows import plain
 from arc_tui.results.choice import Chosen, chosen_tasks, size_rules

@@ -11,8 +11,8 @@ from recordings import RECORDED
 from textual.pilot import Pilot
 
 from arc_core.base.errors import RunError
-from arc_core.data.dataset import load_tasks
 from arc_core.data.seen import choose_tasks
+from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import TaskAnswer
 from arc_core.run.event_forms import Event
 from arc_tui.solve.app import SolveApp

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from raw_events import read_lines, typed
 from recordings import RECORDED
 
-from arc_core.data.dataset import load_tasks
 from arc_core.data.seen import choose_tasks
+from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import TaskAnswer
 from arc_core.run.event_lines import validate_event
 from arc_tui.drawing.groups import group_rows
