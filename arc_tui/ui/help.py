@@ -10,6 +10,8 @@ from arc_tui.ui.dialog import Dialog
 from arc_tui.ui.keys import Keymap, shown
 
 TWO_COLUMNS = 100
+WIDEST_KEYS = 11
+"""Cells for the keys of an action; further ones stand below."""
 
 
 class HelpScreen(Dialog[None]):
@@ -39,12 +41,12 @@ class HelpScreen(Dialog[None]):
         room = (cells - 3) // 2 if two else cells
         here = [action for action in ACTIONS if not set(self._places).isdisjoint(action.places)]
         names = {action.id: shown(self._keys[action.id]) or "no key" for action in here}
-        wide = min(max(map(len, names.values())) + 1, room // 2)
+        wide = min(max(map(len, names.values())), WIDEST_KEYS)
         groups: dict[str, list[Row]] = {}
         for action in here:
             block = groups.setdefault(action.group, [[(action.group, "accent")]])
-            for number, row in enumerate(wrap(action.help, room - wide - 2)):
-                block.append([(f"  {names[action.id] if number == 0 else '':<{wide}}", "key"), *row])
+            told = wrap(names[action.id], wide, "key"), wrap(action.help, room - wide - 4)
+            block += ([("  ", ""), *row] for row in beside([(told[0], wide), (told[1], room - wide - 4)]))
         blocks = [[*block, []] for block in groups.values()]
         if not two:
             return [row for block in blocks for row in block]
