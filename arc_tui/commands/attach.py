@@ -15,12 +15,12 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, is_alive, open_run
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, Theme
-from arc_tui.commands.output import echo, echo_error
-from arc_tui.runs.engine import Engine, Supervisor, engine_command
-from arc_tui.runs.starting import conclude, has_terminal, how_to_go_on, prepare
+from arc_tui.commands.output import echo, echo_error, has_terminal
 
 if TYPE_CHECKING:
-    from arc_tui.console.app import ConsoleApp  # Textual is imported where the console opens
+    # Imported where the console opens: a shell that completes a run's name needs nothing of it.
+    from arc_tui.console.app import ConsoleApp
+    from arc_tui.runs.engine import Engine
 
 
 def attach(
@@ -62,7 +62,7 @@ def attach(
 
 
 def train_in_console(
-    flags: Mapping[str, object], file: Path | None, theme: str | None, engine: Engine = engine_command
+    flags: Mapping[str, object], file: Path | None, theme: str | None, engine: Engine | None = None
 ) -> int:
     """Make or reopen a run, start its training process, and open the console on it.
 
@@ -70,7 +70,7 @@ def train_in_console(
         flags: The options given on the command line.
         file: The config file, if one was given.
         theme: Name of the theme; None takes the user's own.
-        engine: Gives the command line of the training process.
+        engine: Gives the command line of the training process; None is that of the package.
 
     Returns:
         The exit code: 0 if the run goes on or ended as it should, 1 if its process or the console crashed,
@@ -82,11 +82,13 @@ def train_in_console(
     """
     from arc_tui.console.app import ConsoleApp
     from arc_tui.console.options import Options
+    from arc_tui.runs.engine import Supervisor, engine_command
+    from arc_tui.runs.starting import conclude, prepare
     from arc_tui.ui.settings import load_settings
 
     settings = load_settings()
     launch = prepare(flags, file, sys.argv)
-    supervisor = Supervisor(engine)
+    supervisor = Supervisor(engine or engine_command)
     options = Options(launch.config.runs_dir, settings, theme)
     try:
         app = ConsoleApp(launch.run, options, supervisor)
@@ -104,6 +106,7 @@ def train_in_console(
 
 def _leave(app: ConsoleApp) -> int:
     """Tell what the user should know once the console has been left; returns the exit code."""
+    from arc_tui.runs.starting import how_to_go_on
     from arc_tui.ui.app import ended
 
     code = ended(app, echo_error)

@@ -6,6 +6,7 @@ pressed Tab waits: neither Textual nor numpy is imported, nor torch.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import re
 import sys
@@ -73,6 +74,7 @@ def completion(
 
 def prepare() -> None:
     """Make Typer answer shells, and take sentences as they are: to look for markup it would import rich."""
+    gc.disable()  # nothing that one Tab makes is worth looking for what could be freed
     completion_init()
     sys.modules[completion_init.__module__]._sanitize_help_text = str  # pyright: ignore[reportAttributeAccessIssue]
 

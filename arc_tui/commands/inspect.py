@@ -13,8 +13,7 @@ from arc_core.base.paths import expanded
 from arc_tui.commands.completion import checkpoint_ids, run_names
 from arc_tui.commands.groups import InspectGroup
 from arc_tui.commands.options import RUNS_DIR, AsJson, Plain, RunsDir, Theme
-from arc_tui.commands.output import echo, echo_error
-from arc_tui.runs.starting import has_terminal
+from arc_tui.commands.output import echo, echo_error, has_terminal
 
 if TYPE_CHECKING:
     from arc_tui.inspect.tensors.source import Checkpoint

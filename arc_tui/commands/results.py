@@ -11,8 +11,7 @@ from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.paths import refusal
 from arc_core.base.text import full_name, printable
 from arc_tui.commands.options import EVALS_DIR, AsJson, EvalsDir, Plain, Theme
-from arc_tui.commands.output import echo_error, echo_facts, echo_json, print_rows
-from arc_tui.runs.starting import has_terminal
+from arc_tui.commands.output import echo_error, echo_facts, echo_json, has_terminal, print_rows
 
 if TYPE_CHECKING:
     from arc_tui.results.evaluations import EvalResults

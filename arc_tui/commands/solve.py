@@ -19,8 +19,6 @@ import typer
 
 from arc_core.base.errors import RunError
 from arc_core.base.text import printable
-from arc_core.run.event_forms import Event
-from arc_core.run.events import EventReader
 from arc_tui.commands.options import (
     SECONDS_PER_TASK,
     Device,
@@ -32,13 +30,13 @@ from arc_tui.commands.options import (
     Theme,
     assigned,
 )
-from arc_tui.commands.output import echo, echo_error, print_rows
-from arc_tui.runs.starting import has_terminal
+from arc_tui.commands.output import echo, echo_error, has_terminal, print_rows
 
 if TYPE_CHECKING:
     from arc_core.data.finding import FoundTask
     from arc_core.data.tasks import Task
     from arc_core.evaluation.folder import EvalFolder, TaskAnswer
+    from arc_core.run.event_forms import Event
     from arc_tui.commands.evaluation import Asked
     from arc_tui.drawing.rows import Row
     from arc_tui.runs.evaluating import Command, Workers
@@ -170,6 +168,8 @@ def _on_screen(
 
 def _poll(task: Task, folder: EvalFolder, workers: Workers) -> Poll:
     """Return what gives the screen the events that are new, and the answers once they are there."""
+    from arc_core.run.events import EventReader
+
     reader = EventReader(folder.events)
 
     def poll() -> tuple[list[Event], TaskAnswer | None]:

@@ -5,28 +5,20 @@ They wait for its answer, and tell what came of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.errors import ConfigError
 from arc_core.base.options import unknown_key
-from arc_core.run import event_forms as forms
-from arc_core.run.commands import SETTABLE, send
+from arc_core.run.commands import SETTABLE
 from arc_core.run.config import settings
-from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run, refuse_if_gone
-from arc_core.run.events import EventReader, read_tail
+from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run
 from arc_tui.commands.completion import changeable_settings
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, assigned
 from arc_tui.commands.output import echo
-from arc_tui.runs.engine import follow
-from arc_tui.runs.listing import TAIL_BYTES
-from arc_tui.runs.sentences import applied_lines, going_on, sentence, validation_lines
-from arc_tui.runs.starting import command_line
-from arc_tui.runs.state import Phase, observed, reduce
-from arc_tui.runs.steering import Request, Requests, RequestStage
 
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send the command and do not wait for its effect.")]
 
@@ -41,6 +33,8 @@ def pause(
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Let training stand still at the next step boundary."""
+    from arc_tui.runs.starting import command_line
+
     found = open_run(runs_dir, run)
     _steer(found, runs_dir, "stop" if release else "pause", no_wait)
     if release and not no_wait:
@@ -57,7 +51,7 @@ def resume(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_
     if is_alive(found):
         _steer(found, runs_dir, "resume", no_wait)
     else:
-        from arc_tui.commands.train import train_here  # here, as the other commands start nothing
+        from arc_tui.commands.training import train_here
 
         flags = {"resume": found.name, "runs_dir": str(runs_dir), "detach": True}
         raise typer.Exit(train_here(flags, None))
@@ -104,98 +98,8 @@ def set_values(
 def _steer(
     run: RunDirectory, runs_dir: Path, command: str, no_wait: bool, args: Mapping[str, object] | None = None
 ) -> None:
-    """Send a command to a living run, wait until it is carried out, and show what came of it.
+    # Here, as a shell that completes a run's name needs nothing of it.
+    from arc_tui.runs.asking import ask
 
-    Args:
-        run: The run.
-        runs_dir: As the user gave it, for the command that starts a dead run again.
-        command: One of `arc_core.run.commands.COMMANDS`.
-        no_wait: Return as soon as the command is sent.
-        args: For `set`, the new values.
-
-    Raises:
-        RunError: If no process trains the run, or it ends before it has done what was asked, or it
-            rejects the command.
-    """
-    again = command_line(str(runs_dir), "resume", run.name)
-    if not is_alive(run):
-        ended = observed(reduce(read_tail(run.events, TAIL_BYTES)), alive=False).activity
-        raise RunError(f"The run {run.name} is {ended}: no process trains it. To start it again: {again}.")
-    reader = EventReader(run.events, from_end=True)
-    if no_wait:
-        send(run.commands, command, args)
-        echo(f"Sent {command} to {run.name}.")
-        return
-    if reduce(read_tail(run.events, TAIL_BYTES)).activity in (Phase.STARTING, Phase.STOPPED, Phase.FINISHED):
-        echo(f"The run {run.name} is starting.")
-        _await_start(run, reader, again)
-    for line in _carried_out(run, reader, command, args, again):
+    for line in ask(run, runs_dir, command, args, wait=not no_wait):
         echo(line)
-
-
-def _await_start(run: RunDirectory, reader: EventReader, again: str) -> None:
-    for event in _events(run, reader):
-        if isinstance(event, forms.RunStartedEvent | forms.ResumedEvent | forms.StepEvent):
-            return
-        if isinstance(event, forms.RunFinishedEvent):
-            raise RunError(event.reason)
-    refuse_if_gone(run)
-    raise RunError(f"The training process of {run.name} ended before it began. To start it again: {again}.")
-
-
-def _carried_out(
-    run: RunDirectory,
-    reader: EventReader,
-    command: str,
-    args: Mapping[str, object] | None,
-    again: str,
-) -> Iterator[str]:
-    """Send the command, and yield what came of it line by line until it is done."""
-    requests = Requests()
-    requests.sent(send(run.commands, command, args), command, args or {})
-    for event in _events(run, reader):
-        for moved in requests.take([event]):
-            yield from _lines(run, moved, event)
-            if moved.stage is RequestStage.DONE and command != "stop":  # that is once the process has ended
-                return
-        for request in tuple(requests.to_resend):
-            requests.resent(request, send(run.commands, command, args))
-    refuse_if_gone(run)
-    unanswered = requests.unanswered(command)
-    if command == "stop" and not unanswered:
-        return
-    if unanswered:
-        (run.commands / f"{requests.open[0].id}.json").unlink(missing_ok=True)
-    did = "answered" if unanswered else "did what was asked"
-    raise RunError(f"The training process of {run.name} ended before it {did}. To start it again: {again}.")
-
-
-def _lines(run: RunDirectory, moved: Request, event: forms.Event) -> list[str]:
-    """Tell how an event has moved the request.
-
-    Raises:
-        RunError: If that is its end without the effect.
-    """
-    if moved.stage is RequestStage.REJECTED:
-        raise RunError(f"{run.name} rejects {moved.command}: {moved.note}")
-    if moved.stage is RequestStage.FAILED and moved.command == "pause":
-        raise RunError(f"Another command resumed {run.name} before it paused.")
-    if moved.stage is RequestStage.FAILED:
-        raise RunError(moved.note)
-    match event:
-        case forms.CommandAppliedEvent():
-            return applied_lines(event)
-        case forms.CheckpointEvent():
-            return [moved.note] if moved.stage is RequestStage.DONE else []
-        case forms.ValidationEvent():
-            return [f"[Validation at step {event.step}]", *validation_lines(event)]
-        case forms.UnpausedEvent() | forms.StepEvent():
-            return [going_on(event)]
-        case _:
-            return [sentence(event) or moved.note]
-
-
-def _events(run: RunDirectory, reader: EventReader) -> Iterator[forms.Event]:
-    """Yield what the training process writes until it has ended."""
-    for batch in follow(reader, lambda: not is_alive(run)):
-        yield from batch

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -88,12 +86,6 @@ def configuration(flags: Mapping[str, object], file: Path | None) -> TrainConfig
     """
     config = resolve(flags, file)
     return config if config.resume is None else _reopened(flags, file, config.resume)[1]
-
-
-def has_terminal() -> bool:
-    """Whether there is a terminal to type into and to draw on; Textual draws on standard error."""
-    streams = (sys.stdin, sys.stdout, sys.stderr)
-    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def planned_batches(run: RunDirectory) -> int | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from arc_core.base.text import printable
-from arc_tui.runs.state import Phase
-from arc_tui.ui.settings import Settings
+
+if TYPE_CHECKING:  # every start of the command line comes by here
+    from arc_tui.runs.state import Phase
+    from arc_tui.ui.settings import Settings
 
 SAVE_TITLE = "\x1b[22;0t"
 RESTORE_TITLE = "\x1b[23;0t"

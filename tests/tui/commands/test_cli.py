@@ -19,7 +19,7 @@ from arc_core.run.config import TrainConfig, resolve
 from arc_core.run.directory import RunDirectory, RunLock, create_run, open_run
 from arc_tui import cli
 from arc_tui.commands.options import FLAGS
-from arc_tui.commands.train import train_here
+from arc_tui.commands.training import train_here
 from arc_tui.runs import starting
 from arc_tui.runs.engine import engine_command, start_engine
 

@@ -146,6 +146,22 @@ def test_only_the_command_on_the_line_is_imported(line: str, files: set[str]):
     assert {name.rpartition(".")[2] for name in done.stderr.split()} == files
 
 
+@pytest.mark.parametrize("line", ["", "pause ", "train --set ", "solve 00", "attach --theme "])
+def test_tab_imports_nothing_that_reads_events(line: str):
+    script = (
+        "import sys, atexit\n"
+        "sys.argv = ['arc-tui']\n"
+        "def tell(): print(*[name for name in sys.modules if name.startswith('arc_')], file=sys.stderr)\n"
+        "atexit.register(tell)\n"
+        "from arc_tui import cli\ncli.main()"
+    )
+    environment = os.environ | asked_by("bash", line)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    imported = set(done.stderr.split())
+    assert "arc_tui.commands.completion" in imported
+    assert not imported & {"arc_core.run.event_forms", "arc_tui.runs.state", "arc_core.data.grids"}
+
+
 def test_values_are_checked_again_once_nothing_is_completed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

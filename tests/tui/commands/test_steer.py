@@ -18,7 +18,8 @@ from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run, is_alive
 from arc_core.run.events import EventReader, EventWriter
 from arc_tui import cli
-from arc_tui.commands import steer, train
+from arc_tui.commands import training
+from arc_tui.runs import asking
 from arc_tui.runs import engine as runner
 from arc_tui.runs.engine import engine_command
 
@@ -155,7 +156,7 @@ def test_command_to_a_process_that_is_starting_is_sent_once_it_listens(capsys: p
 
     calls = iter([events, then])
     with RunLock(run), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steer, "_events", lambda *given: next(calls)(*given))
+        patch.setattr(asking, "_events", lambda *given: next(calls)(*given))
         assert _main("checkpoint") == 0
     assert capsys.readouterr().out.splitlines() == [
         "The run demo is starting.",
@@ -195,7 +196,7 @@ def test_release_ends_the_process_and_resume_starts_another(
         assert _main("pause", "--release") == 0
         assert capsys.readouterr().out.endswith("To go on: arc-tui resume demo\n")
         assert not is_alive(run)
-    monkeypatch.setattr(train, "engine_command", lambda run: [sys.executable, FAKE, "obey", str(run.path)])
+    monkeypatch.setattr(training, "engine_command", lambda run: [sys.executable, FAKE, "obey", str(run.path)])
     assert _main("resume") == 0
     output = capsys.readouterr().out
     assert "Resumed at step 0" in output
@@ -209,7 +210,7 @@ def test_detached_run_goes_on_alone(capsys: pytest.CaptureFixture[str]):
         return [sys.executable, FAKE, "obey", str(run.path)]
 
     flags = {"name": "demo", "detach": True, "runs_dir": "my runs"}
-    assert train.train_here(flags, None, engine) == 0
+    assert training.train_here(flags, None, engine) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3:] == [
         "Run demo goes on in the background.",
@@ -226,7 +227,7 @@ def test_detached_run_that_is_refused_is_refused_as_ever():
         return [sys.executable, FAKE, "refuse", str(run.path)]
 
     with pytest.raises(RunError, match=r"^The dataset nowhere"):
-        train.train_here({"name": "demo", "detach": True}, None, engine)
+        training.train_here({"name": "demo", "detach": True}, None, engine)
     assert list(Path("runs").iterdir()) == []
 
 

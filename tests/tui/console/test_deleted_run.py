@@ -15,9 +15,10 @@ from arc_core.base.errors import RunError
 from arc_core.run.directory import RunDirectory, is_gone
 from arc_tui.commands import status, steer
 from arc_tui.commands.headless import PlainOutput
-from arc_tui.commands.train import train_here
+from arc_tui.commands.training import train_here
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.main import MainScreen
+from arc_tui.runs import asking
 from arc_tui.runs.engine import Outcome
 from arc_tui.runs.starting import conclude
 from arc_tui.runs.state import Phase
@@ -104,7 +105,7 @@ def test_following_a_log_ends_when_the_run_is_gone(engine: bool, tmp_path: Path)
 
 def test_waiting_for_an_answer_ends_when_the_run_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with living(tmp_path) as live:
-        monkeypatch.setattr(steer, "send", lambda *_: _delete(live.run) or "id")
+        monkeypatch.setattr(asking, "send", lambda *_: _delete(live.run) or "id")
         with pytest.raises(RunError, match=GONE):
             steer.pause(live.run.name, runs_dir=live.run.path.parent)
 

@@ -1,0 +1,123 @@
+"""Training without the console: its lines, and what becomes of the run where they cannot be written."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from arc_core.base.text import printable
+from arc_core.run.config import resolve
+from arc_core.run.directory import gone_sentence, is_gone
+from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunStartedEvent
+from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
+from arc_tui.commands.output import LOST, abandon, cannot_write, echo_error
+from arc_tui.runs.engine import Engine, Outcome, engine_command, supervise
+from arc_tui.runs.starting import (
+    Launch,
+    command_line,
+    conclude,
+    how_to_go_on,
+    plan_of,
+    planned_batches,
+    prepare,
+)
+
+
+def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | None = None) -> int:
+    """Train a run to its end without the console, or with `detach` until it has begun.
+
+    Args:
+        flags: The options given on the command line.
+        file: The config file, if one was given.
+        engine: Gives the command line of the training process; None is that of the package.
+
+    Returns:
+        The exit code: 0 if the run ended as it should, 1 if its process crashed.
+
+    Raises:
+        ArcError: If anything about the input is refused, here or by the training process; a new run
+            directory is gone again then.
+    """
+    from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
+
+    colours = load_theme().status
+    detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
+    launch = prepare(flags, file, sys.argv)
+    lost = _Loss(launch)
+    try:
+        output = SurvivingOutput(open_output(colours), lost.tell)
+        output.line(
+            f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}",
+            "muted",
+        )
+    except OSError:
+        launch.undo()
+        raise
+    lost.begun = True
+    reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(launch.run))
+    ending: list[Event] = []
+
+    told_gone = False
+
+    def on_events(events: list[Event]) -> None:
+        nonlocal told_gone
+        if not told_gone and is_gone(launch.run):
+            told_gone = True
+            reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
+        ending.extend(event for event in events if isinstance(event, RunFinishedEvent))
+        if any(isinstance(event, RunStartedEvent | ResumedEvent) for event in events):
+            reporter.notice(printable(str(plan_of(launch.run).get("summary", "The plan is not known."))))
+        reporter.handle([event for event in events if not isinstance(event, RunFinishedEvent)])
+
+    def on_stop_request(times: int) -> None:
+        first = "Stopping: the run is saved first."
+        line = first if times == 1 else "Still saving; the run ends as soon as its checkpoint is written."
+        reporter.notice(line) if lost.error is None else echo_error(line)
+
+    try:
+        outcome = supervise(launch.run, on_events, on_stop_request, engine or engine_command, detach=detach)
+        if outcome.refusal is None:
+            reporter.handle(ending)
+        if outcome.left_running:
+            for line in how_to_go_on(launch.run, launch.config.runs_dir):
+                reporter.notice(line)
+    finally:
+        reporter.close()
+    return lost.settle(conclude(launch, outcome, echo_error), outcome)
+
+
+@dataclasses.dataclass
+class _Loss:
+    """Tells that standard output cannot be written while a run is followed, and what becomes of the run."""
+
+    launch: Launch
+    begun: bool = False
+    """Whether there is training to go on with."""
+    error: OSError | None = None
+
+    def tell(self, error: OSError) -> None:
+        """Tell it, and go on.
+
+        Raises:
+            OSError: If nothing has begun, unless it is only that the reader has gone.
+        """
+        if not self.begun and error.errno != errno.EPIPE:
+            raise error
+        self.error = error
+        abandon(sys.stdout)
+        echo_error(f"{cannot_write(error)}; run {printable(self.launch.run.name)} goes on.")
+        for line in how_to_go_on(self.launch.run, self.launch.config.runs_dir)[1:]:
+            echo_error(line)
+
+    def settle(self, code: int, outcome: Outcome) -> int:
+        """Return the exit code: a reader that has gone is no error."""
+        if self.error is None or self.error.errno == errno.EPIPE:
+            return code
+        if not outcome.left_running:
+            logs = command_line(self.launch.config.runs_dir, "logs", self.launch.run.name)
+            echo_error(f"The run has ended: {printable(outcome.reason or 'it did not say why')}.")
+            echo_error(f"To read what could not be written: {logs}")
+        return code or LOST
