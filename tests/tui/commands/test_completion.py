@@ -159,7 +159,7 @@ def test_tab_imports_nothing_that_reads_events(line: str):
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     imported = set(done.stderr.split())
     assert "arc_tui.commands.completion" in imported
-    assert not imported & {"arc_core.run.event_forms", "arc_tui.runs.state", "arc_core.data.grids"}
+    assert not imported & {"arc_core.run.events", "arc_tui.runs.state", "arc_core.data.grids"}
 
 
 def test_values_are_checked_again_once_nothing_is_completed(
