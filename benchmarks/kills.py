@@ -31,7 +31,8 @@ from typing import Any
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # their threads would not survive a fork
 os.environ["OMP_NUM_THREADS"] = "1"
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "faults"))
+_TESTS = Path(__file__).parents[1] / "tests"
+sys.path[:0] = [str(_TESTS / "faults"), str(_TESTS)]
 
 import torch
 from harness import (
