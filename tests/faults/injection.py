@@ -299,6 +299,7 @@ def run_engine(run: Path, side: Path, plan: Decide, observe: Observe | None = No
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1]))  # as pytest does, for what all tests share
     from harness import Settings
 
     given = json.loads(sys.argv[3])
