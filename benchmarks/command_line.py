@@ -30,7 +30,7 @@ LINES = (
 
 
 def asked_by(shell: str, line: str) -> dict[str, str]:
-    """The variables by which a shell asks what goes on a line."""
+    """The variables by which a shell asks what goes on a line that ends at the cursor."""
     words = ["arc-tui", *line.split(" ")]
     return {
         "_ARC_TUI_COMPLETE": f"complete_{shell}",

