@@ -6,14 +6,15 @@ import signal
 import stat
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 from arc_core.base.errors import ArcError, PreflightError
 from arc_core.base.files import remove_unfinished
 from arc_core.base.paths import exists
 from arc_core.base.text import printable
-from arc_core.run.config import SOLVER
 from arc_core.run.directory import RunDirectory, RunLock, config_of, trusted_run
 from arc_core.run.events import EventWriter, next_seq
+from arc_core.run.presets import SOLVER
 
 REFUSED = 2
 LOG_NOT_WRITTEN = 1
@@ -93,7 +94,7 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> st
     from arc_core.pretraining.trainer import Pretrainer
     from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
 
-    trainer = (Pretrainer if config.recipe == SOLVER else Trainer)(run, config, events)
+    trainer = (Pretrainer if config.recipe == SOLVER else Trainer)(run, cast(Any, config), events)
     stop.tell = lambda: trainer.control.ask_to_stop("stopped by a signal")
     if stop.received:
         stop.tell()
@@ -102,7 +103,7 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> st
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        lm = None if config.recipe == SOLVER else config.lm
+        lm: str | None = getattr(config, "lm", None)
         finding = out_of_memory(trainer.progress.step + 1, config.batch_size, lm)
         trainer.warn(finding)
         raise PreflightError(f"{finding.message} {finding.advice}") from error

@@ -13,6 +13,10 @@ class ConfigError(ArcError):
     """A setting that is unknown, of the wrong type or outside its range."""
 
 
+class RecipeError(ArcError):
+    """A recipe that is not there, cannot be imported, or is none."""
+
+
 class DataError(ArcError):
     """A dataset that cannot be read; names file, task and cell."""
 

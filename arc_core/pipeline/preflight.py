@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.language_model import LanguageModel, config_of, estimate_parameters
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig
 from arc_core.pipeline.prompt import QwenHybridPrompt
-from arc_core.run.config import TrainConfig
 from arc_core.training.preflight import Plan, runtime_bytes
 
 RULE_TOKENS = 40
@@ -29,7 +29,7 @@ class _Unloaded(nn.Module):
 
 
 def plan_run(
-    config: TrainConfig,
+    config: PipelineConfig,
     pairs: int,
     batches_per_epoch: int,
     device: torch.device,

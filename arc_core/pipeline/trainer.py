@@ -10,6 +10,7 @@ from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
 from arc_core.pipeline.batch import FEW_SIDES, collate
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.preflight import plan_run
@@ -17,7 +18,6 @@ from arc_core.pipeline.startup import color_shares, load_data
 from arc_core.pipeline.step import sample_fields, step_fields, training_step
 from arc_core.pipeline.system import ArcSystem, language_model_of
 from arc_core.pipeline.validation import predict, score
-from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.training.diagnostics import Finding
@@ -37,7 +37,9 @@ class Trainer(TrainingLoop[list[int], ArcSystem]):
         events: Where to tell what happens.
     """
 
-    def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
+    config: PipelineConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(self, run: RunDirectory, config: PipelineConfig, events: EventWriter) -> None:
         super().__init__(run, config, events)
         self.dataset, self.validation_set = load_data(config, self.warn)
         batches = -(-len(self.dataset) // config.batch_size)

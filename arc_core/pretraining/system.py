@@ -16,9 +16,9 @@ from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.restoring import OPTIMIZER, read_tensors, restore_optimizers, restore_tensors
 from arc_core.checkpoints.snapshot import RNG, SnapshotTaker, restore_rng
 from arc_core.data.grids import to_rows
+from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.pairs import ViewGroup
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
-from arc_core.run.config import TrainConfig
 from arc_core.run.event_forms import NOT_IN_SOLVER
 from arc_core.solver.batch import Item, SolverBatch
 from arc_core.solver.config import SolverConfig
@@ -46,7 +46,7 @@ class SolverSystem:
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: PretrainConfig,
         solver: SolverConfig,
         device: torch.device,
         prompts: tuple[int, int] = (0, 0),

@@ -23,6 +23,7 @@ from arc_core.data.tasks import Pair, TaskSet
 from arc_core.data.views import make_views
 from arc_core.pipeline.batch import FEW_SIDES
 from arc_core.pipeline.startup import load_split
+from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.pairs import (
     GROUP,
     ViewGroup,
@@ -34,7 +35,6 @@ from arc_core.pretraining.pairs import (
     without_kept_away,
 )
 from arc_core.pretraining.system import SolverSystem, cell_accuracies, sample_fields, step_numbers
-from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.solver.batch import Item, pack
@@ -64,7 +64,9 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
         events: Where to tell what happens.
     """
 
-    def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
+    config: PretrainConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def __init__(self, run: RunDirectory, config: PretrainConfig, events: EventWriter) -> None:
         super().__init__(run, config, events)
         self.solver = solver_config(config)
         extra = self._load_data()
@@ -253,7 +255,7 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
         return grid, (rows, columns) == placement.size
 
 
-def solver_config(config: TrainConfig) -> SolverConfig:
+def solver_config(config: PretrainConfig) -> SolverConfig:
     """The architecture that a run's settings ask for.
 
     Raises:

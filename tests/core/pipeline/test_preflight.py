@@ -14,17 +14,17 @@ from transformers import Qwen2Config
 
 from arc_core.base.errors import LanguageModelError, PreflightError
 from arc_core.pipeline import preflight
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.preflight import plan_run
 from arc_core.pipeline.system import ArcSystem
-from arc_core.run.config import TrainConfig
 from arc_core.training.preflight import Plan, refuse_what_cannot_fit
 
 CPU = torch.device("cpu")
-Config = Callable[..., TrainConfig]
+Config = Callable[..., PipelineConfig]
 MakeSystem = Callable[..., ArcSystem]
 
 
-def plan_of(config: TrainConfig) -> Plan:
+def plan_of(config: PipelineConfig) -> Plan:
     return plan_run(config, pairs=100, batches_per_epoch=13, device=CPU, threads=1)
 
 
