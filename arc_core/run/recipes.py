@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from arc_core.base.loose import mapping
 from arc_core.base.options import Value
+from arc_core.run.declared import Declared
+from arc_core.run.declared_json import DECLARED, declared_from_json
 
 PIPELINE, SOLVER = RECIPES = ("pipeline", "solver")
 """What can be trained, and what can solve tasks: the seed's whole pipeline, or the solver's agent alone."""
@@ -46,3 +53,21 @@ PRESETS: dict[str, dict[str, Value]] = {
 }
 """What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command;
 `solver` pretrains the agent that `arc-tui solve` and `eval` start from."""
+
+_DECLARED_BY = {PIPELINE: "arc_core.pipeline.declared", SOLVER: "arc_core.pretraining.declared"}
+"""Where it stands what the built-in recipes declare."""
+
+
+def declaration_of(run_json: Mapping[str, Any]) -> Declared:
+    """Return what the steps of a run carry, without importing anything of a recipe that is not built in.
+
+    Args:
+        run_json: What its run.json holds. Runs of earlier versions hold no declaration: theirs is that of
+            their recipe. That of a run of another recipe whose process has not noted it yet is empty.
+    """
+    stored = declared_from_json(run_json.get(DECLARED))
+    if stored is not None:
+        return stored
+    config = mapping(run_json, "config") or {}
+    home = _DECLARED_BY.get(str(config.get("recipe", PIPELINE)))
+    return Declared() if home is None else importlib.import_module(home).declared_by(config)
