@@ -2,8 +2,9 @@
 
 Beside its own fields every event has `type`, `seq` (rising by one, never restarted) and `time`
 (seconds since the epoch). A number that was not finite is null in the file, and its dotted name
-stands in `nonfinite`; a step always has that list, other events only when it is not empty. A number
-of a part that the run's recipe does not have is null too, and is not in that list.
+stands in `nonfinite`; a step always has that list, other events only when it is not empty. What groups
+of numbers steps and epochs carry, and what grids samples do, the run declares (`run.declared`). In
+earlier versions a number of a part that the run did not have was null, and not in that list.
 
 Reading never fails on a field: a damaged number reads as NaN, a damaged count as 0, a missing text as
 the empty one, anything else as None or empty. Texts are safe to print once they are read. Where the
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from arc_core.base.loose import listed, mapping, null_at, number, whole
+from arc_core.base.text import printable
 
 COMPONENTS = ("agent", "lm", "memory", "efe_loss", "policy")
 """Parameter groups of the optimizers."""
@@ -44,8 +46,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """The numbers of a step by group."""
 
-_COUNTS = frozenset({"memory.entries", "memory.stored", "amp.skipped_steps"})
-
 NOT_IN_SOLVER = frozenset(
     f"{group}.{name}"
     for group, names in {
@@ -60,13 +60,6 @@ NOT_IN_SOLVER = frozenset(
 """Numbers of a step that the recipe `solver` does not have: null, and not among the `nonfinite`."""
 
 
-def _form_of(group: str, counts: frozenset[str] = frozenset()) -> dict[str, object]:
-    """Return the type of each number of a group."""
-    named = {name: f"{group}.{name}" for name in GROUPS[group]}
-    kinds = {name: int if dotted in counts else float for name, dotted in named.items()}
-    return {name: kind | None if named[name] in NOT_IN_SOLVER else kind for name, kind in kinds.items()}
-
-
 STEP: dict[str, object] = {
     "step": int,
     "epoch": int,
@@ -74,21 +67,33 @@ STEP: dict[str, object] = {
     "pairs": int,
     "pairs_per_second": float,
     "elapsed_seconds": float,
-    **{group: _form_of(group, _COUNTS) for group in GROUPS},
-    "amp": {"dtype": str, **_form_of("amp", _COUNTS)},
-    "rule": str,
     "nonfinite": list[str],
 }
-"""The fields of a step as the file has them, each with its type; a group is a dictionary of such."""
+"""The fields of every step as the file has them, each with its type; its groups stand beside them."""
 
-EPOCH: dict[str, object] = {
-    "epoch": int,
-    "seconds": float,
-    "pairs": float,
-    "pairs_per_second": float,
-    **{group: _form_of(group) for group in GROUPS if group != "amp"},
+EPOCH: dict[str, object] = {"epoch": int, "seconds": float, "pairs": float, "pairs_per_second": float}
+"""The fields of every epoch, likewise."""
+
+VALIDATION: dict[str, object] = {
+    "step": int,
+    "split": str,
+    "inputs": int,
+    "cell_accuracy": float,
+    "exact": int,
+    "tasks": int,
+    "tasks_solved": int,
+    "accuracy_delta": float,
+    "size_accuracy": float,
+    "copy_cell_accuracy": float,
+    "black_cell_accuracy": float,
+    "score": float,
+    "numbers": dict,
 }
-"""The fields of an epoch, likewise."""
+"""The fields of a validation, all but the first two only where they are measured. `exact` and `tasks_solved`
+are counts, out of `inputs` and `tasks`; the accuracies are shares; `numbers` holds what else was measured."""
+
+RULE = "rule"
+"""A sentence that a step may tell of what it was trained on."""
 
 GRIDS = ("input", "before", "after", "target")
 """The grids of a sample, each a list of rows, each row a string of digits."""
@@ -175,20 +180,44 @@ class EpochEvent(MeasuredEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class ValidationEvent(Event):
-    """`exact` and `tasks_solved` are counts, out of `inputs` and `tasks`; the accuracies are shares."""
+class ValidationEvent(MeasuredEvent):
+    """What a validation found; a run tells what of `VALIDATION` it measures.
 
-    step: int
-    split: str
-    inputs: int
-    cell_accuracy: float
-    exact: int
-    tasks: int
-    tasks_solved: int
-    accuracy_delta: float
-    size_accuracy: float
-    copy_cell_accuracy: float
-    black_cell_accuracy: float
+    The best validation has the largest score, where validations have one, else the most exact inputs, then
+    the most right cells. A count that is missing reads as 0, a share as NaN.
+    """
+
+    fields: Annotated[Mapping[str, object], VALIDATION]
+
+    @property
+    def step(self) -> int:
+        """The step that it followed."""
+        return whole(self.fields, "step")
+
+    @property
+    def split(self) -> str:
+        """What the inputs are of; safe to print."""
+        split = self.fields.get("split")
+        return printable(split, 100) if isinstance(split, str) else ""
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs were answered."""
+        return whole(self.fields, "inputs")
+
+    @property
+    def exact(self) -> int:
+        """How many of them are right in every cell."""
+        return whole(self.fields, "exact")
+
+    @property
+    def cell_accuracy(self) -> float:
+        """Share of right cells."""
+        return number(self.fields, "cell_accuracy")
+
+    def has(self, name: str) -> bool:
+        """Whether it tells a number, finite or not."""
+        return name in self.fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +227,23 @@ class SampleEvent(Event):
     step: int
     task: str
     pair: int
-    grids: Annotated[Mapping[str, object], dict.fromkeys(GRIDS, list[str])]
+    grids: Annotated[Mapping[str, object], {}]
+    """By name, each a list of rows, each row a string of digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceEvent(Event):
+    """What parts of the run do, as its recipe judges it: objects of `name`, `work`, `value` and `reason`."""
+
+    step: int
+    lines: list[dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredEvent(Event):
+    """What the run's steps carry has changed; run.json has it."""
+
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +344,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "epoch": EpochEvent,
     "validation": ValidationEvent,
     "sample": SampleEvent,
+    "evidence": EvidenceEvent,
+    "declared": DeclaredEvent,
     "checkpoint": CheckpointEvent,
     "paused": PausedEvent,
     "unpaused": UnpausedEvent,

@@ -10,9 +10,11 @@ from typing import Any, Literal, cast
 
 from arc_core.base.loose import listed, mapping, null_at, number, whole
 from arc_core.base.text import printable
+from arc_core.run.declared import Declared, Group
 from arc_core.run.event_forms import (
     EVENT_TYPES,
-    GRIDS,
+    RULE,
+    VALIDATION,
     Event,
     MeasuredEvent,
     StepEvent,
@@ -56,19 +58,22 @@ def content_of(event: Event) -> dict[str, object]:
     return found | found.pop("grids", {})
 
 
-def validate_event(event: Mapping[str, Any]) -> list[str]:
+def validate_event(event: Mapping[str, Any], declared: Declared) -> list[str]:
     """Compare an event with its form.
 
     Args:
         event: What a line of the log holds.
+        declared: What steps and samples carry.
 
     Returns:
-        What is wrong, one phrase each; empty for an event of exactly the design's form.
+        What is wrong, one phrase each; empty for an event of exactly its form.
     """
     kind = event.get("type")
     if not isinstance(kind, str) or kind not in FORMS:
         return [f"type: unknown event {kind!r}"]
-    form = dict(FORMS[kind])
+    form = FORMS[kind] | _declared_form(kind, event, declared)
+    if kind == "validation":
+        form = {name: hint for name, hint in form.items() if name in event or name not in _MEASURED}
     if "nonfinite" in event:
         form["nonfinite"] = list[str]
     nonfinite = set(map(str, listed(event, "nonfinite")))
@@ -76,6 +81,27 @@ def validate_event(event: Mapping[str, Any]) -> list[str]:
     return problems + [
         f"nonfinite: {name} is not null" for name in sorted(nonfinite) if not null_at(event, name)
     ]
+
+
+_MEASURED = VALIDATION.keys() - {"step", "split"}
+
+
+def _declared_form(kind: str, event: Mapping[str, Any], declared: Declared) -> dict[str, object]:
+    """Return what the run's declaration adds to the form of an event."""
+    if kind == "sample":
+        return {grid.name: list[str] for grid in declared.grids}
+    if kind not in ("step", "epoch"):
+        return {}
+    rule: dict[str, object] = {RULE: str} if kind == "step" and RULE in event else {}
+    groups = [group for group in declared.groups if kind == "step" or group.averaged]
+    return rule | {group.name: _group_form(group, counts=kind == "step") for group in groups}
+
+
+def _group_form(group: Group, *, counts: bool) -> dict[str, object]:
+    form: dict[str, object] = dict.fromkeys(group.texts, str)
+    for told in group.numbers:
+        form[told.name] = int if counts and told.whole else float
+    return form
 
 
 def _text(line: Mapping[str, object], name: str) -> str:
@@ -95,7 +121,10 @@ def _line(line: Mapping[str, object], name: str) -> Mapping[str, object]:
 
 def _grids(line: Mapping[str, object], name: str) -> Mapping[str, object]:
     del name
-    return {grid: line.get(grid) for grid in GRIDS}
+    return {key: value for key, value in line.items() if key not in _NO_GRIDS}
+
+
+_NO_GRIDS = frozenset({"type", "seq", "time", "step", "task", "pair", "nonfinite"})
 
 
 _Reader = Callable[[Mapping[str, object], str], object]

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from arc_core.base.errors import ConfigError, RecipeError
+from arc_core.base.loose import mapping
 from arc_core.base.options import Setting, settings_of
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig, own_settings
+from arc_core.run.declared import Declared
+from arc_core.run.declared_json import DECLARED, declared_from_json
 from arc_core.run.presets import PIPELINE, RECIPES, SOLVER
 
 if TYPE_CHECKING:
@@ -32,6 +35,10 @@ _CONFIGS = {
 _CLASSES = {
     PIPELINE: "arc_core.pipeline.recipe:Pipeline",
     SOLVER: "arc_core.pretraining.recipe:Pretraining",
+}
+_DECLARED_BY = {
+    PIPELINE: "arc_core.pipeline.declared:declared_by",
+    SOLVER: "arc_core.pretraining.declared:declared_by",
 }
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -143,6 +150,21 @@ def read_config(stored: Mapping[str, object]) -> TrainConfig:
     kind = config_class(recipe) if isinstance(recipe, str) else TrainConfig
     known = settings_of(kind)
     return kind.from_mapping({k: v for k, v in stored.items() if k in known or not owners_of(k)})
+
+
+def declaration_of(run_json: Mapping[str, Any]) -> Declared:
+    """Return what the steps of a run carry, without importing anything of a recipe that is not built in.
+
+    Args:
+        run_json: What its run.json holds. Runs of earlier versions hold no declaration: theirs is that of
+            their recipe. That of a run of another recipe whose process has not noted it yet is empty.
+    """
+    stored = declared_from_json(run_json.get(DECLARED))
+    if stored is not None:
+        return stored
+    config = mapping(run_json, "config") or {}
+    found = _DECLARED_BY.get(str(config.get("recipe", PIPELINE)))
+    return Declared() if found is None else _load(found)(config)
 
 
 def _reference(name: str) -> str:

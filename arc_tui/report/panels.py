@@ -116,9 +116,9 @@ def _validation(record: Record) -> Markup:
     steps = np.array([float(event.step) for event in found])
     parts = (
         ("cells", [event.cell_accuracy for event in found]),
-        ("sizes", [event.size_accuracy for event in found]),
-        ("cells, input copied", [event.copy_cell_accuracy for event in found]),
-        ("cells, all black", [event.black_cell_accuracy for event in found]),
+        ("sizes", [event.number("size_accuracy") for event in found]),
+        ("cells, input copied", [event.number("copy_cell_accuracy") for event in found]),
+        ("cells, all black", [event.number("black_cell_accuracy") for event in found]),
     )
     drawn: list[CurvePoints] = []
     for place, (shown, numbers) in enumerate(parts):

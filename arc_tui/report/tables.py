@@ -156,12 +156,12 @@ def validations(record: Record) -> Markup:
             f"{event.step:,}",
             event.split or NOT_KNOWN,
             f"{event.exact}/{event.inputs}",
-            f"{event.tasks_solved}/{event.tasks}",
+            f"{event.count('tasks_solved')}/{event.count('tasks')}",
             _figure(event.cell_accuracy),
-            _figure(event.copy_cell_accuracy),
-            _figure(event.black_cell_accuracy),
-            _figure(event.size_accuracy),
-            _figure(event.accuracy_delta, "+.4f"),
+            _figure(event.number("copy_cell_accuracy")),
+            _figure(event.number("black_cell_accuracy")),
+            _figure(event.number("size_accuracy")),
+            _figure(event.number("accuracy_delta"), "+.4f"),
         )
         for event in record.validations
     ]

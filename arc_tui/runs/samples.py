@@ -61,7 +61,7 @@ def sample_of(event: SampleEvent, rule: str | None) -> Sample:
         event.task,
         event.pair,
         rule,
-        *(grid_of(event.grids[name]) for name in GRIDS),
+        *(grid_of(event.grids.get(name)) for name in GRIDS),
     )
 
 

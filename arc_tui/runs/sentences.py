@@ -64,7 +64,7 @@ def validation_line(found: forms.ValidationEvent) -> str:
     """Write a validation beside the two baselines in one line."""
     return (
         f"Validation at step {found.step:,}: {exact_share(found)}, cells {found.cell_accuracy:.4f}"
-        f" (copy {found.copy_cell_accuracy:.4f}, black {found.black_cell_accuracy:.4f})"
+        f" (copy {found.number('copy_cell_accuracy'):.4f}, black {found.number('black_cell_accuracy'):.4f})"
     )
 
 
@@ -109,11 +109,11 @@ def validation_lines(found: forms.ValidationEvent) -> list[str]:
     return [
         f"  Validation Accuracy: {found.exact / max(found.inputs, 1):.4f}"
         f" ({found.exact}/{found.inputs} correct)",
-        f"  Tasks Solved: {found.tasks_solved}/{found.tasks}",
+        f"  Tasks Solved: {found.count('tasks_solved')}/{found.count('tasks')}",
         f"  Cell Accuracy: {found.cell_accuracy:.4f}"
-        f" (copy {found.copy_cell_accuracy:.4f}, black {found.black_cell_accuracy:.4f})",
-        f"  Size Accuracy: {found.size_accuracy:.4f}",
-        f"  Accuracy Delta: {found.accuracy_delta:+.4f}",
+        f" (copy {found.number('copy_cell_accuracy'):.4f}, black {found.number('black_cell_accuracy'):.4f})",
+        f"  Size Accuracy: {found.number('size_accuracy'):.4f}",
+        f"  Accuracy Delta: {found.number('accuracy_delta'):+.4f}",
     ]
 
 

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 from command import ARC_TUI, environment, train
-from raw_events import typed
+from raw_events import PRETRAINING, typed
 from safetensors.torch import load_file
 
 from arc_core.data.tasks import load_tasks
@@ -50,7 +50,7 @@ def whole(tmp_path_factory):
 
 def test_its_events_have_the_form_of_every_runs_events(whole):
     for event in whole.events:
-        assert validate_event(event) == []
+        assert validate_event(event, PRETRAINING) == []
     kinds = [event["type"] for event in whole.events]
     for kind in ("run_started", "step", "sample", "epoch", "checkpoint", "run_finished"):
         assert kind in kinds

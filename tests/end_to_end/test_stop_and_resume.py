@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from command import SMALL, Finished, Living, train, training
-from raw_events import Line, counting, read_lines
+from raw_events import PIPELINE, Line, counting, read_lines
 
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
 from arc_core.run.commands import send
@@ -70,7 +70,7 @@ def test_interrupted_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path: Path
     assert done.code == 0, done.err
 
     events = done.events
-    assert [problem for event in events for problem in validate_event(event)] == []
+    assert [problem for event in events for problem in validate_event(event, PIPELINE)] == []
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     for resumed in done.of("resumed"):
         following = next(e for e in events if e["type"] == "step" and e["seq"] > resumed["seq"])
@@ -144,7 +144,7 @@ def test_commands_steer_a_living_run_and_each_is_answered(tmp_path: Path):
         assert saved == last
         assert list(folder.iterdir()) == []
         events = read_lines(living.run.events)
-    assert [problem for event in events for problem in validate_event(event)] == []
+    assert [problem for event in events for problem in validate_event(event, PIPELINE)] == []
     assert events[-1]["type"] == "run_finished"
 
 

@@ -13,7 +13,7 @@ import pexpect
 import pytest
 import torch
 from command import ARC_TUI, SMALL, Finished, environment, train
-from raw_events import Line
+from raw_events import PIPELINE, Line
 from safetensors import safe_open
 from transformers import AutoModel
 
@@ -38,7 +38,7 @@ def test_run_of_40_batches_ends_well_and_says_nothing_wrong(trained: Finished):
 
 def test_every_event_has_exactly_the_designs_form(trained: Finished):
     events = trained.events
-    assert [problem for event in events for problem in validate_event(event)] == []
+    assert [problem for event in events for problem in validate_event(event, PIPELINE)] == []
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     times = [event["time"] for event in events]
     assert times == sorted(times)
@@ -272,7 +272,7 @@ def test_demo_command_ends_within_120_seconds(tmp_path: Path):
     seconds = time.monotonic() - began
     assert done.code == 0, done.err
     assert seconds < 120
-    assert [problem for event in done.events for problem in validate_event(event)] == []
+    assert [problem for event in done.events for problem in validate_event(event, PIPELINE)] == []
     assert [event["step"] for event in done.of("step")] == list(range(1, 61))
     assert len(done.of("sample")) >= 1
     assert [event["inputs"] for event in done.of("validation")] == [64]

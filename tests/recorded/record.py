@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from raw_events import LogReader, read_lines
+from raw_events import PIPELINE, LogReader, read_lines
 
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory, lock_holder
@@ -156,7 +156,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = record(Path(folder))
         events = with_mishaps(read_lines(run.events))
-        problems = [problem for event in events for problem in validate_event(event)]
+        problems = [problem for event in events for problem in validate_event(event, PIPELINE)]
         assert not problems, problems
         lines = [json.dumps(event, separators=(",", ":")) + "\n" for event in events]
         (HERE / "console_run.jsonl").write_text("".join(lines), encoding="ascii")

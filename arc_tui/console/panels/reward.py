@@ -90,7 +90,7 @@ def validation_row(view: RunView) -> Row:
             return [label, ("none is made (validate_on)", "muted")]
         left = f", in about {duration(view.epoch_seconds)}" if math.isfinite(view.epoch_seconds) else ""
         return [label, (f"the first one follows epoch {view.state.epoch + 1}{left}", "muted")]
-    cells, copied = last.cell_accuracy, last.copy_cell_accuracy
+    cells, copied = last.cell_accuracy, last.number("copy_cell_accuracy")
     style = "positive" if cells > copied else ""
     row: Row = [label, (f"{cells:.1%}", style), (f" (copy {copied:.1%})", "muted")]
     return [*row, (f"  {last.exact:,}/{last.inputs:,} exact, best {best.exact:,}", "")]

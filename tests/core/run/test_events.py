@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from raw_events import read_lines, typed
+from raw_events import PIPELINE, read_lines, typed
 
 from arc_core.base.errors import RunError
 from arc_core.run import event_writer
@@ -84,7 +84,7 @@ def test_step_always_lists_its_nonfinite_numbers_and_has_the_designs_form(tmp_pa
             "step", **STEP | {"loss": STEP["loss"] | {"risk": math.nan}, "reward": STEP["reward"]}
         )
     assert bad["nonfinite"] == ["loss.risk"]
-    assert [validate_event(event) for event in read_lines(tmp_path / "e")] == [[], []]
+    assert [validate_event(event, PIPELINE) for event in read_lines(tmp_path / "e")] == [[], []]
 
 
 @pytest.mark.parametrize(
@@ -101,17 +101,17 @@ def test_step_always_lists_its_nonfinite_numbers_and_has_the_designs_form(tmp_pa
 )
 def test_departure_from_the_form_is_named(change: dict, problem: str):
     event = {"type": "step", "seq": 1, "time": 0.0, "nonfinite": [], **STEP, **change}
-    assert validate_event(event) == [problem]
+    assert validate_event(event, PIPELINE) == [problem]
 
 
 def test_forms_of_the_rarer_events_are_checked():
     common = {"seq": 1, "time": 1.0}
     good = {"id": 3, "step": 50, "phase": "saved", "reason": None, "bytes": 10, "seconds": 0.1}
-    assert validate_event({"type": "checkpoint", **common, **good}) == []
-    assert validate_event({"type": "checkpoint", **common, **good, "phase": "lost"}) != []
+    assert validate_event({"type": "checkpoint", **common, **good}, PIPELINE) == []
+    assert validate_event({"type": "checkpoint", **common, **good, "phase": "lost"}, PIPELINE) != []
     sample = {"step": 1, "task": "t", "pair": 0, "input": ["01"], "before": [], "after": [], "target": [1]}
-    assert validate_event({"type": "sample", **common, **sample}) == ["target: [1] is not list"]
-    assert validate_event({"type": "nonsense", **common}) == ["type: unknown event 'nonsense'"]
+    assert validate_event({"type": "sample", **common, **sample}, PIPELINE) == ["target: [1] is not list"]
+    assert validate_event({"type": "nonsense", **common}, PIPELINE) == ["type: unknown event 'nonsense'"]
 
 
 def test_one_event_is_one_write_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

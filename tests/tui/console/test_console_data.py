@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from raw_events import read_lines
+from raw_events import PIPELINE, read_lines
 
 from arc_core.run.directory import create_run
 from arc_core.run.event_lines import validate_event
@@ -14,7 +14,7 @@ def test_generated_log_is_one_of_a_real_run_and_is_read_whole(tmp_path: Path):
     run = create_run(tmp_path, "long", {"created": 0.0})
     size = write_log(run.events, 3300)
     events = read_lines(run.events)
-    assert [problem for event in events for problem in validate_event(event)] == []
+    assert [problem for event in events for problem in validate_event(event, PIPELINE)] == []
     assert {"step", "sample", "validation", "checkpoint"} <= {event["type"] for event in events}
     assert size / 3300 > 1000  # full-size steps
     found, history = attach(run)

@@ -1,6 +1,6 @@
 """The recorded run holds what the console's tests rely on, in the events' exact form."""
 
-from raw_events import counting, read_lines, typed
+from raw_events import PIPELINE, counting, read_lines, typed
 from recordings import CONSOLE_RUN, console_events, console_run_json, killed_events, make_run
 
 from arc_core.pipeline.config import PipelineConfig
@@ -11,9 +11,11 @@ from arc_tui.runs.state import Phase, observed, reduce
 
 def test_every_event_has_its_form_and_every_type_is_there():
     events = console_events()
-    assert [problem for event in events for problem in validate_event(event)] == []
-    of_a_solver = {"adaptation"}  # it is adapted to one task, not trained as a run
-    assert {event["type"] for event in events} == set(EVENT_TYPES) - of_a_solver
+    assert [problem for event in events for problem in validate_event(event, PIPELINE)] == []
+    # A solver is adapted to one task, not trained as a run; the pipeline's evidence is judged by the console,
+    # and its declaration does not change.
+    of_others = {"adaptation", "evidence", "declared"}
+    assert {event["type"] for event in events} == set(EVENT_TYPES) - of_others
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     assert CONSOLE_RUN.stat().st_size < 400_000
 

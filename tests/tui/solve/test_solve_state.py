@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_events import read_lines, typed
+from raw_events import PIPELINE, read_lines, typed
 from recordings import RECORDED
 
 from arc_core.data.seen import choose_tasks
@@ -37,7 +37,7 @@ def text(rows) -> str:
 
 
 def test_the_recorded_events_have_their_form():
-    assert [problem for event in EVENTS for problem in validate_event(event)] == []
+    assert [problem for event in EVENTS for problem in validate_event(event, PIPELINE)] == []
 
 
 def test_stages_follow_what_is_known():

@@ -1,0 +1,110 @@
+"""What the steps of the seed's pipeline carry; without torch, as consoles read older runs by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from arc_core.pipeline.curriculum import SizeWarmupCurriculum
+from arc_core.run.declared import Declared, GridForm, Group, Kind, Number, Told, trained_groups
+
+COMPONENTS = ("agent", "lm", "memory", "efe_loss", "policy")
+"""Parameter groups of the optimizers."""
+
+LOSS_TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
+"""Contributions to the EFE loss."""
+
+FIXES = "fixes"
+"""The judge of the seed's seven fixes."""
+
+STEP_LINE = (
+    Told("EFE_Loss", "loss.efe_total", ".3f"),
+    Told("d_acc", "reward.d_acc", "+.3f"),
+    Told("Qwen_grad", "grad_norm.lm", ".2e"),
+    Told("Mask", "hard_cells.mask_ratio", ".3f"),
+)
+"""The seed's line of a step."""
+
+EPOCH_LINES = (
+    Told("Average EFE Loss", "loss.efe_total", ".3f"),
+    Told("Average RL Reward", "reward.total", "+.4f"),
+    Told("LM Gradient Norm", "grad_norm.lm", ".2e"),
+    Told("Size Warmup Weight", "curriculum.size_weight", ".3f"),
+    Told("Memory Threshold", "memory.threshold", ".4f"),
+)
+"""The seed's summary of an epoch."""
+
+
+def declared_by(config: Mapping[str, object]) -> Declared:
+    """Return what a run of these settings carries, by their names; those that are missing count as usual."""
+    gradients, rates, precision = trained_groups(COMPONENTS)
+    lm = config.get("lm")
+    return Declared(
+        groups=(
+            Group.of(
+                "loss", Kind.CONTRIBUTIONS, *LOSS_TERMS, Number("efe_total", "EFE total"), "combined",
+                totals=("efe_total", "combined"), charted=("loss.combined", "loss.efe_total"),
+            ),
+            _reward(),
+            Group.of("hard_cells", Kind.SERIES, Number("mask_ratio", "wrong cells"), quiet=True),
+            _curriculum(config),
+            _memory(config),
+            gradients,
+            precision,
+            rates,
+            Group.of("accuracy", Kind.SERIES, Number("cell", "accuracy"), "exact", quiet=True),
+        ),
+        grids=(
+            GridForm("input"),
+            GridForm("before", judged=True),
+            GridForm("after", judged=True),
+            GridForm("target"),
+        ),
+        target="target",
+        claims={"lm": lm} if isinstance(lm, str) else {},
+        judge=FIXES,
+        step_line=STEP_LINE,
+        epoch_lines=EPOCH_LINES,
+        metrics={
+            "loss": "loss.combined",
+            "cell_accuracy": "accuracy.cell",
+            "exact": "accuracy.exact",
+            "reward": "reward.total",
+        },
+    )  # fmt: skip
+
+
+def _reward() -> Group:
+    """Means over the batch; total = d_acc + 0.5 (d_size + d_color + d_rev)."""
+    parts = (
+        Number("total"),
+        Number("d_acc", "accuracy"),
+        Number("d_size", "size", 0.5),
+        Number("d_color", "colour", 0.5),
+        Number("d_rev", "reversibility", 0.5),
+    )
+    return Group("reward", Kind.SIGNED, parts, totals=("total",))
+
+
+def _curriculum(config: Mapping[str, object]) -> Group:
+    course = SizeWarmupCurriculum.skipped() if config.get("size_warmup") is False else SizeWarmupCurriculum()
+    ahead = tuple(course.get_size_loss_weight(epoch) for epoch in range(course.warmup_epochs + 1))
+    return Group.of("curriculum", Kind.SCHEDULE, Number("size_weight", "size weight"), ahead=ahead)
+
+
+def _memory(config: Mapping[str, object]) -> Group:
+    """State of the memory after a step; `stored` counts this step's pairs."""
+    capacity = config.get("memory_capacity")
+    most = float(capacity) if isinstance(capacity, int) and not isinstance(capacity, bool) else None
+    return Group(
+        "memory",
+        Kind.COUNTERS,
+        (
+            Number("ema", "mean"),
+            Number("threshold"),
+            Number("entries", whole=True, most=most),
+            Number("stored", whole=True),
+        ),
+        drawn=("memory.threshold", "memory.ema", "accuracy.cell", "memory.stored", "memory.entries"),
+        charted=("memory.threshold", "accuracy.cell"),
+        note="the memory is turned off" if config.get("memory") is False else "",
+    )

@@ -1,0 +1,39 @@
+"""What the steps of a pretraining run carry; without torch, as consoles read older runs by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from arc_core.run.declared import Declared, GridForm, Group, Kind, Number, Told, trained_groups
+
+
+def declared_by(config: Mapping[str, object]) -> Declared:
+    """Return what such a run carries, which no setting changes."""
+    del config
+    gradients, rates, precision = trained_groups(("agent",))
+    return Declared(
+        groups=(
+            Group.of(
+                "loss", Kind.CONTRIBUTIONS,
+                Number("consistency", "cells"), "size", Number("efe_total", "total"), totals=("efe_total",),
+            ),
+            Group.of("accuracy", Kind.SERIES, Number("cell", "cells"), "exact"),
+            gradients,
+            precision,
+            rates,
+        ),
+        grids=(
+            GridForm("input"),
+            GridForm("before", "first step", judged=True),
+            GridForm("after", "last step", judged=True),
+            GridForm("target"),
+        ),
+        target="target",
+        step_line=(Told("Loss", "loss.efe_total", ".3f"), Told("Cells", "accuracy.cell", ".3f")),
+        epoch_lines=(
+            Told("Average Loss", "loss.efe_total", ".3f"),
+            Told("Cells Right", "accuracy.cell", ".4f"),
+            Told("Pairs Exact", "accuracy.exact", ".4f"),
+        ),
+        metrics={"loss": "loss.efe_total", "cell_accuracy": "accuracy.cell", "exact": "accuracy.exact"},
+    )  # fmt: skip
