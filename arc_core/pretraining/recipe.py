@@ -23,6 +23,7 @@ from arc_core.data.tasks import Pair, TaskSet
 from arc_core.data.views import make_views
 from arc_core.pipeline.batch import FEW_SIDES
 from arc_core.pipeline.startup import load_split
+from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.declared import declared_by
 from arc_core.pretraining.pairs import (
     GROUP,
@@ -57,9 +58,9 @@ _OWN_VIEW = make_views(1, (0,), symmetries=False)
 class Pretraining(Recipe[list[ViewGroup]]):
     """Trains the solver's agent."""
 
-    Config: ClassVar[type[TrainConfig]] = TrainConfig
+    Config: ClassVar[type[TrainConfig]] = PretrainConfig
 
-    config: TrainConfig
+    config: PretrainConfig
     models: SolverSystem
 
     def load(self) -> Data:
@@ -227,7 +228,7 @@ class Pretraining(Recipe[list[ViewGroup]]):
         return grid, (rows, columns) == placement.size
 
 
-def solver_config(config: TrainConfig) -> SolverConfig:
+def solver_config(config: PretrainConfig) -> SolverConfig:
     """The architecture that a run's settings ask for.
 
     Raises:

@@ -12,9 +12,9 @@ import torch
 from arc_core.base.errors import CheckpointError
 from arc_core.base.text import first_of
 from arc_core.checkpoints.form import require_form
+from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.pairs import ViewGroup
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
-from arc_core.run.config import TrainConfig
 from arc_core.solver.batch import Item, SolverBatch
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.net import Planned
@@ -42,7 +42,7 @@ class SolverSystem(Models):
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: PretrainConfig,
         solver: SolverConfig,
         device: torch.device,
         prompts: tuple[int, int] = (0, 0),

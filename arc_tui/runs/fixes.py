@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
-from arc_core.run.config import SOLVER
+from arc_core.run.presets import SOLVER
 from arc_tui.runs.view import RunView
 
 EASY_MASK_RATIO = 0.01

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from arc_core.base.loose import number
-from arc_core.run.config import SOLVER
 from arc_core.run.directory import stored_config
 from arc_core.run.event_forms import NOT_IN_SOLVER
+from arc_core.run.presets import SOLVER
 from arc_tui.runs.state import Phase, RunState
 
 if TYPE_CHECKING:
