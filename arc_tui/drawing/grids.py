@@ -95,12 +95,9 @@ class Layout:
 
 
 def pictures_of(sample: Sample) -> tuple[GridPicture, ...]:
-    """Return the four grids of a sample, in the order in which they come about."""
-    return (
-        GridPicture("input", sample.input),
-        GridPicture("before", sample.before, sample.target),
-        GridPicture("after", sample.after, sample.target),
-        GridPicture("target", sample.target),
+    """Return the grids of a sample in the order of the screen, judged ones with their target."""
+    return tuple(
+        GridPicture(one.title, one.grid, sample.target if one.judged else None) for one in sample.grids
     )
 
 

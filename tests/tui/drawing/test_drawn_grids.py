@@ -23,7 +23,7 @@ from arc_tui.drawing.grids import (
 )
 from arc_tui.drawing.rows import Row, plain, width
 from arc_tui.looks.themes import load_theme
-from arc_tui.runs.samples import Grid, Sample
+from arc_tui.runs.samples import Grid, Sample, SampleGrid
 
 SQUARE = SCALED[-1]
 grids = st.integers(1, 30).flatmap(
@@ -34,7 +34,13 @@ grids = st.integers(1, 30).flatmap(
 
 
 def _sample(given: Grid, before: Grid, after: Grid, target: Grid) -> Sample:
-    return Sample(5, 1, 0.0, "3c9b0459", 0, "mirror", given, before, after, target)
+    grids = (
+        SampleGrid("input", "input", given),
+        SampleGrid("before", "before", before, judged=True),
+        SampleGrid("after", "after", after, judged=True),
+        SampleGrid("target", "target", target),
+    )
+    return Sample(5, 1, 0.0, "3c9b0459", 0, "mirror", grids, target)
 
 
 def _square(side: int, digit: str = "3") -> Grid:
