@@ -39,3 +39,7 @@ class CheckpointError(ArcError):
 
 class PreflightError(ArcError):
     """The run needs more memory or disk than there is."""
+
+
+class RecipeError(ArcError):
+    """A recipe that cannot be found, imported or used as it is."""

@@ -71,3 +71,10 @@ def declaration_of(run_json: Mapping[str, Any]) -> Declared:
     config = mapping(run_json, "config") or {}
     home = _DECLARED_BY.get(str(config.get("recipe", PIPELINE)))
     return Declared() if home is None else importlib.import_module(home).declared_by(config)
+
+
+def recipe_class(name: str) -> Any:
+    """Import the class of a recipe."""
+    home = {PIPELINE: "arc_core.pipeline.recipe:Pipeline", SOLVER: "arc_core.pretraining.recipe:Pretraining"}
+    module, _, found = home[name].partition(":")
+    return getattr(importlib.import_module(module), found)
