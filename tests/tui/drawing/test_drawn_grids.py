@@ -211,9 +211,7 @@ def test_sample_without_grids_draws_its_captions():
 def _pictures(count: int, side: int) -> list[GridPicture]:
     """A target, and so many pictures around it of which all but the first are held against it."""
     target = _square(side)
-    others = [
-        GridPicture(f"g{n}", _square(side, "5"), target if n and judged else None) for n in range(count - 1)
-    ]
+    others = [GridPicture(f"g{n}", _square(side, "5"), target if n else None) for n in range(count - 1)]
     return [*others[:1], GridPicture("target", target), *others[1:]]
 
 
