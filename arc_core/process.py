@@ -6,7 +6,6 @@ import signal
 import stat
 import sys
 from pathlib import Path
-from typing import Any, cast
 
 from arc_core.base.errors import ArcError, PreflightError
 from arc_core.base.files import remove_unfinished
@@ -14,7 +13,7 @@ from arc_core.base.paths import exists
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, RunLock, config_of, trusted_run
 from arc_core.run.events import EventWriter, next_seq
-from arc_core.run.presets import SOLVER
+from arc_core.run.recipes import recipe_class
 
 REFUSED = 2
 LOG_NOT_WRITTEN = 1
@@ -90,20 +89,20 @@ def _train(run: RunDirectory, events: EventWriter, stop: StopSignal) -> int:
 def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> str:
     config = config_of(run)
 
-    from arc_core.pipeline.trainer import Trainer
-    from arc_core.pretraining.trainer import Pretrainer
     from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
+    from arc_core.training.loop import TrainingLoop
 
-    trainer = (Pretrainer if config.recipe == SOLVER else Trainer)(run, cast(Any, config), events)
-    stop.tell = lambda: trainer.control.ask_to_stop("stopped by a signal")
+    recipe = recipe_class(config.recipe)
+    loop = TrainingLoop(run, config, events, recipe)
+    stop.tell = lambda: loop.control.ask_to_stop("stopped by a signal")
     if stop.received:
         stop.tell()
     try:
-        return trainer.train()
+        return loop.train()
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        lm: str | None = getattr(config, "lm", None)
-        finding = out_of_memory(trainer.progress.step + 1, config.batch_size, lm)
-        trainer.warn(finding)
+        step, claims = loop.progress.step + 1, loop.declared.claims
+        finding = out_of_memory(step, config.batch_size, claims, recipe.MEMORY_ADVICE)
+        loop.warn(finding)
         raise PreflightError(f"{finding.message} {finding.advice}") from error

@@ -24,7 +24,8 @@ from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.data.dataset import ARCDataset, plan_batches
 from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
 from arc_core.pipeline.config import PipelineConfig
-from arc_core.pipeline.step import StepResult, step_fields, training_step
+from arc_core.pipeline.declared import declared_by
+from arc_core.pipeline.step import StepResult, step_numbers, training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.events import EventWriter, events_after, next_seq
 from arc_core.training.progress import Progress
@@ -69,7 +70,7 @@ def time_lost(folder: Path, events: EventWriter, rounds: int) -> None:
     system = ArcSystem(PipelineConfig(), torch.device("cpu"))
     batches = some_batches(INTERVAL)
     saver, pace = make_saver(system, folder, events), Pace()
-    progress, steps = Progress(INTERVAL), 0
+    progress, steps = Progress(INTERVAL, declared_by({})), 0
 
     def segment() -> None:
         nonlocal steps
@@ -111,7 +112,7 @@ def durable_rate(folder: Path, events: EventWriter, rounds: int, hidden: int, la
     """A checkpoint's MB/s until verified, against one raw file of the same bytes written and synced."""
     system = ArcSystem(PipelineConfig(hidden_dim=hidden, amp="off"), torch.device("cpu"))
     training_step(system, some_batches(1, small_cells=30)[0], 0, 1)
-    saver, pace, progress = make_saver(system, folder, events), Pace(), Progress(INTERVAL)
+    saver, pace, progress = make_saver(system, folder, events), Pace(), Progress(INTERVAL, declared_by({}))
     stalls: list[float] = []
     ours: list[float] = []
     raw: list[float] = []
@@ -160,9 +161,12 @@ def event_cost(events: EventWriter, count: int) -> None:
     batch = some_batches(1, small_cells=30)[0]
     result: StepResult = training_step(system, batch, 0, 1)
     events.keep_synced()
+    declared = declared_by({})
     began = time.perf_counter()
     for step in range(count):
-        fields: dict[str, Any] = step_fields(result, batch, system.precision)
+        fields: dict[str, Any] = dict(step_numbers(result, system.precision))
+        assert declared.refusal(fields) is None
+        fields["rule"] = batch.prompt_inputs.rules[0]
         pace = {"pairs": len(batch), "pairs_per_second": 10.0, "elapsed_seconds": 1.0}
         events.emit("step", step=step, epoch=0, batch=step, **pace, **fields)
     each = (time.perf_counter() - began) / count

@@ -13,10 +13,6 @@ class ConfigError(ArcError):
     """A setting that is unknown, of the wrong type or outside its range."""
 
 
-class RecipeError(ArcError):
-    """A recipe that is not there, cannot be imported, or is none."""
-
-
 class DataError(ArcError):
     """A dataset that cannot be read; names file, task and cell."""
 
@@ -43,3 +39,7 @@ class CheckpointError(ArcError):
 
 class PreflightError(ArcError):
     """The run needs more memory or disk than there is."""
+
+
+class RecipeError(ArcError):
+    """A recipe that cannot be found, imported or used as it is."""

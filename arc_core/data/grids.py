@@ -186,6 +186,19 @@ def to_rows(grid: Grid) -> list[str]:
     return ["".join(map(str, row)) for row in grid.tolist()]
 
 
+def rows_of(grid: object, where: str) -> list[str]:
+    """Check an array, a tensor or a list of rows, and write it as `to_rows` does.
+
+    Raises:
+        DataError: If it is no grid of colours 0 to 9 with sides from 1 to 30; names it and the cell.
+    """
+    if hasattr(grid, "detach"):  # a tensor, which this module does not know
+        grid = grid.detach().cpu()  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
+    if hasattr(grid, "tolist"):
+        grid = grid.tolist()  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType]
+    return to_rows(parse_grid(grid, where))
+
+
 def from_rows(rows: Sequence[str], where: str = "the grid") -> Grid:
     """Read a grid back from `to_rows`.
 

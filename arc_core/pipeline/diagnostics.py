@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arc_core.pipeline.step import StepResult
-from arc_core.training.diagnostics import Finding, skipped_step
+from arc_core.training.diagnostics import Finding
 from arc_core.training.telemetry import Validation
 
 LOW_REWARD = -0.5
@@ -26,10 +26,10 @@ class Diagnostics:
         self.silent_lm = 0
         self.low_reward = 0
 
-    def after_step(self, step: int, result: StepResult) -> list[Finding]:
+    def after_step(self, result: StepResult) -> list[Finding]:
         """Look at one step's numbers."""
         if not result.applied:
-            return [skipped_step(step, result.loss, result.grad_norm)]
+            return []
         found: list[Finding] = []
         self.silent_lm = self.silent_lm + 1 if result.grad_norm["lm"] == 0.0 else 0
         if self.lm_trains and self.silent_lm == SILENT_LM_STEPS:
@@ -56,7 +56,7 @@ class Diagnostics:
         self, epoch: int, size_weight: float, mask_ratio: float, found: Validation
     ) -> list[Finding]:
         """Look at a validation at the end of a 0-based epoch."""
-        if not self.refines or abs(found.accuracy_delta) >= FLAT_DELTA:
+        if not self.refines or found.accuracy_delta is None or abs(found.accuracy_delta) >= FLAT_DELTA:
             return []
         return [
             Finding(

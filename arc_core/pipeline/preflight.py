@@ -14,7 +14,7 @@ from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig
 from arc_core.pipeline.prompt import QwenHybridPrompt
-from arc_core.training.preflight import Plan, runtime_bytes
+from arc_core.training.preflight import Estimate, runtime_bytes
 
 RULE_TOKENS = 40
 """Tokens of a rule sentence: 23 on average and 38 at most in 400 of ARC-AGI-2's, by SmolLM2's tokenizer."""
@@ -28,22 +28,13 @@ class _Unloaded(nn.Module):
         self.hidden_size = hidden_size
 
 
-def plan_run(
-    config: PipelineConfig,
-    pairs: int,
-    batches_per_epoch: int,
-    device: torch.device,
-    threads: int,
-    lm: str | None = None,
-) -> Plan:
+def estimate_run(config: PipelineConfig, pairs: int, device: torch.device, lm: str | None = None) -> Estimate:
     """Estimate from the configuration alone; nothing is loaded.
 
     Args:
         config: As resolved.
         pairs: Training pairs.
-        batches_per_epoch: Batches of an epoch.
         device: Where it is to run.
-        threads: Of torch.
         lm: Where the language model's configuration is read: the folder in the checkpoint that a run goes
             on from; None takes the one that the configuration names.
 
@@ -84,22 +75,7 @@ def plan_run(
     if config.amp != "off":
         activations += 2 * (own + (language if config.lm_dtype == "float32" else 0))
     checkpoint = own * 12 + language * (3 * weight if config.lm_train == "full" else weight) + buffers
-    # Every so many steps and at the end of each epoch; one more may be asked for. Of these remain the
-    # newest ones and the best, beside the one that is being written.
-    written = config.epochs * (batches_per_epoch // config.checkpoint_every + 1) + 1
-    on_disk = min(written, config.keep_checkpoints + 2)
-    return Plan(
-        pairs=pairs,
-        batches_per_epoch=batches_per_epoch,
-        total_steps=batches_per_epoch * config.epochs,
-        parameters=own + language,
-        trainable_parameters=trained,
-        memory_bytes=states + activations + runtime_bytes(device),
-        checkpoint_bytes=checkpoint,
-        disk_bytes=checkpoint * on_disk,
-        threads=threads,
-        device=str(device),
-    )
+    return Estimate(own + language, trained, states + activations + runtime_bytes(device), checkpoint)
 
 
 def estimate_hidden_size(name: str) -> int:

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from arc_core.data.grids import to_rows
 from arc_core.pipeline.agent import one_hot
 from arc_core.pipeline.batch import Batch, GridBatch
 from arc_core.pipeline.loss import TERMS, cell_mean, hard_cell_weights
@@ -21,6 +20,7 @@ from arc_core.pipeline.resize import resize_logits
 from arc_core.pipeline.reward import Scores, score_batch, straight_through
 from arc_core.pipeline.system import ArcSystem, Flow, Prediction
 from arc_core.training.optimizer import MixedPrecision, backward_and_step, set_rates
+from arc_core.training.recipe import SampledPair
 
 Numbers = dict[str, float]
 
@@ -284,8 +284,8 @@ def _under(prefix: str, numbers: Numbers) -> Numbers:
     return {name.removeprefix(prefix): value for name, value in numbers.items() if name.startswith(prefix)}
 
 
-def step_fields(result: StepResult, batch: Batch, precision: MixedPrecision) -> dict[str, Any]:
-    """The numbers of a step event, as `TrainingLoop.tell_step` takes them."""
+def step_numbers(result: StepResult, precision: MixedPrecision) -> dict[str, dict[str, Any]]:
+    """The numbers of a step event, as `declared_by` declares them."""
     return {
         "loss": result.loss,
         "reward": result.reward,
@@ -299,23 +299,22 @@ def step_fields(result: StepResult, batch: Batch, precision: MixedPrecision) -> 
             "cell": sum(result.cell_accuracy) / len(result.cell_accuracy),
             "exact": sum(result.exact) / len(result.exact),
         },
-        "rule": batch.prompt_inputs.rules[0],
     }
 
 
-def sample_fields(result: StepResult, batch: Batch, index: int = 0) -> dict[str, Any]:
+def sample_of(result: StepResult, batch: Batch, index: int = 0) -> SampledPair:
     """One pair of the batch as grids."""
     assert batch.targets is not None
-    inputs = batch.inputs
-
-    def rows(grids: Any, size: list[int]) -> list[str]:
-        return to_rows(grids[: size[0], : size[1]].cpu().numpy())
-
-    return {
-        "task": batch.task_ids[index],
-        "pair": batch.pair_indices[index],
-        "input": rows(inputs.cells[index], inputs.sizes[index].tolist()),
-        "before": to_rows(result.before.grids(inputs)[index].numpy()),
-        "after": to_rows(result.after.grids(inputs)[index].numpy()),
-        "target": rows(batch.targets.cells[index], batch.targets.sizes[index].tolist()),
+    inputs, targets = batch.inputs, batch.targets
+    grids = {
+        "input": _cut(inputs.cells[index], inputs.sizes[index]),
+        "before": result.before.grids(inputs)[index],
+        "after": result.after.grids(inputs)[index],
+        "target": _cut(targets.cells[index], targets.sizes[index]),
     }
+    return SampledPair(grids, batch.task_ids[index], batch.pair_indices[index])
+
+
+def _cut(cells: Tensor, size: Tensor) -> Tensor:
+    height, width = size.tolist()
+    return cells[:height, :width]

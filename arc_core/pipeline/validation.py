@@ -12,9 +12,8 @@ from torch import Tensor
 
 from arc_core.data.dataset import Example
 from arc_core.pipeline.batch import FEW_SIDES, collate
-from arc_core.pipeline.reward import per_cell_accuracy
 from arc_core.pipeline.system import ArcSystem
-from arc_core.training.telemetry import Validation
+from arc_core.training.telemetry import AnsweredInput, Validation
 
 
 @dataclass(frozen=True)
@@ -69,35 +68,13 @@ def score(examples: Sequence[Example], answers: Sequence[Predicted]) -> Validati
     Raises:
         ValueError: If an example has no target, or the two sequences differ in length.
     """
-    cells: list[float] = []
-    gains: list[float] = []
-    copies: list[float] = []
-    blacks: list[float] = []
-    sizes: list[bool] = []
-    exact: dict[str, list[bool]] = defaultdict(list)
+    found: list[AnsweredInput] = []
     for example, answer in zip(examples, answers, strict=True):
         if example.target is None:
             raise ValueError(f"task {example.task_id} has no target to score against")
-        target = torch.tensor(example.target)
-        query = torch.tensor(example.input)
-        accuracy = per_cell_accuracy(answer.after, target)
-        cells.append(accuracy)
-        gains.append(accuracy - per_cell_accuracy(answer.before, target))
-        copies.append(per_cell_accuracy(query, target))
-        blacks.append(per_cell_accuracy(torch.zeros_like(query), target))
-        sizes.append(answer.after.shape == target.shape)
-        exact[example.task_id].append(accuracy == 1.0)
-    return Validation(
-        inputs=len(cells),
-        cell_accuracy=float(np.mean(cells)),
-        exact=sum(sum(inputs) for inputs in exact.values()),
-        tasks=len(exact),
-        tasks_solved=sum(all(inputs) for inputs in exact.values()),
-        accuracy_delta=float(np.mean(gains)),
-        size_accuracy=float(np.mean(sizes)),
-        copy_cell_accuracy=float(np.mean(copies)),
-        black_cell_accuracy=float(np.mean(blacks)),
-    )
+        grids = example.input, answer.after.numpy(), example.target, answer.before.numpy()
+        found.append(AnsweredInput(example.task_id, *grids))
+    return Validation.over(found)
 
 
 def choose_inputs(examples: Sequence[Example], limit: int | None) -> list[Example]:

@@ -75,10 +75,3 @@ def _group(parameters: list[nn.Parameter], rate: float, factor: float, weight_de
         "factor": factor,
         "weight_decay": weight_decay,
     }
-
-
-def set_base_rate(optimizers: Iterable[torch.optim.Optimizer], rate: float) -> None:
-    """Set the learning rate that every group's base rate is a multiple of."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["base_lr"] = group["factor"] * rate

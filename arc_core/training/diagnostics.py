@@ -8,11 +8,6 @@ from dataclasses import dataclass
 
 import torch
 
-OUT_OF_MEMORY_ADVICE = (
-    "Take a smaller batch (--batch-size), try the first batches alone (--max-batches 100), or a smaller "
-    "language model (--lm tiny, --lm-train frozen)."
-)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -29,13 +24,19 @@ class Finding:
     advice: str
 
 
-def skipped_step(step: int, loss: Mapping[str, float], grad_norm: Mapping[str, float]) -> Finding:
-    """The warning for a 1-based step that was not taken, with its loss's terms and its gradients' norms."""
-    wrong = [name for part in (loss, grad_norm) for name, value in part.items() if not math.isfinite(value)]
+def skipped_step(step: int, numbers: Mapping[str, Mapping[str, object]]) -> Finding:
+    """The warning for a 1-based step that was not taken, with the groups of numbers that it told."""
+    wrong = [
+        name
+        for group in numbers.values()
+        for name, value in group.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    named = ", ".join(dict.fromkeys(wrong)) or "the gradient"
     return Finding(
         "nonfinite",
-        f"Step {step} was skipped: not finite in {', '.join(wrong) or 'the gradient'}.",
-        "One after a lowered AMP scale is normal; if it goes on, lower agent_lr and qwen_lr.",
+        f"Step {step} was skipped: not finite in {named}.",
+        "One after a lowered AMP scale is normal; if it goes on, lower the learning rate.",
     )
 
 
@@ -44,11 +45,9 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def out_of_memory(step: int, batch_size: int, lm: str | None) -> Finding:
-    """The warning for a 1-based step that found no memory; `lm` is None where there is none."""
-    model = "" if lm is None else f" and lm {lm}"
+def out_of_memory(step: int, batch_size: int, claims: Mapping[str, str], advice: str) -> Finding:
+    """The warning for a 1-based step that found no memory, with what the run claims of itself."""
+    models = "".join(f" and {name} {value}" for name, value in claims.items())
     return Finding(
-        "out_of_memory",
-        f"Out of memory in step {step} with batch_size {batch_size}{model}.",
-        OUT_OF_MEMORY_ADVICE,
+        "out_of_memory", f"Out of memory in step {step} with batch_size {batch_size}{models}.", advice
     )

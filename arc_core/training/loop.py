@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 
+from arc_core.base.errors import ConfigError, DataError, RecipeError
+from arc_core.base.text import first_of, printable
 from arc_core.checkpoints.persistence import CheckpointFolder
-from arc_core.data.tasks import Pair, TaskSet
+from arc_core.data.grids import rows_of
 from arc_core.run.config import TrainConfig
 from arc_core.run.course import Timeline
+from arc_core.run.declared import Declared
+from arc_core.run.declared_json import DECLARED, declared_to_json
 from arc_core.run.directory import RunDirectory
+from arc_core.run.event_forms import RULE
 from arc_core.run.events import EventWriter
+from arc_core.run.evidence import Work
 from arc_core.training.control import Control
-from arc_core.training.data_changes import (
-    describe_tasks,
-    require_places,
-    seen_so_far,
-    validation_print,
-    what_differs,
-)
-from arc_core.training.diagnostics import Finding
+from arc_core.training.data_changes import describe_tasks, require_places, seen_so_far, what_differs
+from arc_core.training.diagnostics import Finding, skipped_step
 from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
-from arc_core.training.progress import PairKey, Progress, TrainedPairs
+from arc_core.training.progress import TrainedPairs
+from arc_core.training.recipe import Data, Recipe, SampledPair, Step
 from arc_core.training.resuming import (
     Start,
     Trainable,
@@ -39,45 +38,38 @@ from arc_core.training.resuming import (
     start_or_resume,
 )
 from arc_core.training.saving import Saver
-from arc_core.training.telemetry import Pace, Validation
+from arc_core.training.telemetry import Nested, Pace
 
 PAUSE_POLL_SECONDS = 0.05
-B = TypeVar("B")
-"""What one batch is planned as."""
-
-S = TypeVar("S", bound=Trainable)
-"""What is trained."""
 
 
 class StopRequested(Exception):
     """Raised at a step boundary when the run is to end there."""
 
 
-class TrainingLoop(ABC, Generic[B, S]):
-    """Begins or resumes a run and goes through its epochs; what a step does is up to its children.
+class TrainingLoop:
+    """Begins or resumes a run and goes through its epochs; what a step does is up to its recipe.
 
     Args:
         run: The run directory, whose lock is held.
         config: As resolved.
         events: Where to tell what happens.
+        recipe: What is trained.
 
     Attributes:
+        recipe: What is trained.
         device: Where it computes.
         source: The checkpoint that the run goes on from; None where it begins.
-        system: What is trained.
+        system: The models.
         progress: How far the run is.
         saver: Saves its checkpoints.
         control: What it is told meanwhile.
         pace: Its seconds and rate.
     """
 
-    system: S
-    progress: Progress
-    saver: Saver
-    control: Control
-    pace: Pace
-
-    def __init__(self, run: RunDirectory, config: TrainConfig, events: EventWriter) -> None:
+    def __init__(
+        self, run: RunDirectory, config: TrainConfig, events: EventWriter, recipe: type[Recipe[Any]]
+    ) -> None:
         self.run = run
         self.config = config
         self.events = events
@@ -87,44 +79,46 @@ class TrainingLoop(ABC, Generic[B, S]):
         self.source = checkpoint_to_resume(run, self.warn)
         if self.source is not None:
             require_places(config, run)
+        self.recipe = recipe(config, self.device, self.warn)
+        self.declared = self._declared()
+        self._begin(self.recipe.load())
 
-    def begin(
-        self,
-        plan: Plan,
-        build: Callable[[Path | None], S],
-        tasks: TaskSet,
-        validated_on: Iterable[tuple[str, int, tuple[Pair, ...]]],
-        generated: Mapping[str, Mapping[str, Any]] | None = None,
-        **noted: Any,
-    ) -> None:
+    def _declared(self) -> Declared:
+        try:
+            return self.recipe.declared()
+        except ConfigError as error:
+            raise RecipeError(f"The recipe {printable(self.config.recipe)} cannot be used: {error}") from None
+
+    def _begin(self, data: Data) -> None:
         """Build the models, fresh or from the checkpoint; tell where the run begins and what differs.
-
-        Args:
-            plan: What lies ahead, of a run that begins; goes into run.json.
-            build: Makes the models, see `start_or_resume`.
-            tasks: What it is trained on.
-            validated_on: The inputs that validations answer, as `validation_print` takes them; may be none.
-            generated: What run.json is to keep of further data, by entry.
-            noted: What else it is to keep.
 
         Raises:
             PreflightError: If memory or disk is too small.
         """
-        run, config = self.run, self.config
+        run, config, recipe = self.run, self.config, self.recipe
+        batches = recipe.plan_epoch(0)[: config.max_batches]
+        pairs = sum(len(list(recipe.keys_of(batch))) for batch in batches)
+        estimate = recipe.estimate(self.source)
+        plan = Plan.of(estimate, pairs, len(batches), config, str(self.device), self.threads)
         refuse_what_cannot_fit(plan, self.device, run.path)
-        inputs = list(validated_on)
-        self.validates = bool(inputs)
-        data = {"dataset": describe_tasks(tasks), **(generated or {})}
-        noted["seen"] = seen_so_far(run, tasks).to_json()
+        kept = dict(data.generated)
+        noted = {DECLARED: declared_to_json(self.declared)}
+        if data.tasks is not None:
+            kept["dataset"] = describe_tasks(data.tasks)
+            noted["seen"] = seen_so_far(run, data.tasks).to_json()
         persistence = CheckpointFolder(run.checkpoints, keep=config.keep_checkpoints)
         persistence.clean()
-        start = start_or_resume(run, config, self.source, build, self.threads, self.warn)
+        start = start_or_resume(
+            run, config, self.source, recipe.build, self.declared, self.threads, self.warn
+        )
         self.system, self.progress = start.system, start.progress
+        recipe.models = start.system
         steps = self._steps_of_the_run(plan.batches_per_epoch, start.then)
         self.system.schedule = dataclasses.replace(self.system.schedule, total_steps=steps)
         known = run.read()
-        differs = {entry: what_differs(known.get(entry), now) for entry, now in data.items()}
-        run.update(plan=dataclasses.replace(plan, total_steps=steps).as_dict(), **data, **noted)
+        differs = {entry: what_differs(known.get(entry), now) for entry, now in kept.items()}
+        whole = dataclasses.replace(plan, total_steps=steps).as_dict()
+        run.update(plan=whole, **kept, **noted, **recipe.noted(known))
         start.tell(run, self.events)
         held = None
         if start.checkpoint is not None:
@@ -132,16 +126,17 @@ class TrainingLoop(ABC, Generic[B, S]):
             persistence.given_up = Timeline.of(run).given_up_checkpoints(run.checkpoints)
             held = self.progress.position
             self._tell_what_differs(start, differs)
+        self.validates = bool(data.validated_on)
         if self.validates:
-            answered = validation_print(inputs)
-            reset = hold_best_to(self.progress, answered, start.then, config, any(differs.values()))
+            reset = hold_best_to(self.progress, data.validated_on, start.then, config, any(differs.values()))
             if reset is not None:
                 self.warn(reset)
         self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held)
         self.control = Control(run, self.events, self.system, self.progress, validates=self.validates)
         self.pace = Pace(start.elapsed_seconds)
+        self._evidence: tuple[Work, ...] = ()
 
-    def _tell_what_differs(self, start: Start[S], differs: Mapping[str, str]) -> None:
+    def _tell_what_differs(self, start: Start[Trainable], differs: Mapping[str, str]) -> None:
         """Tell of settings, data and a schedule that are not what the checkpoint was trained with."""
         rate = self.system.base_rates()["agent_lr"]
         jump = schedule_jumps(start.schedule, self.system.schedule, self.progress.step, rate)
@@ -165,102 +160,52 @@ class TrainingLoop(ABC, Generic[B, S]):
         if progress.epoch >= self.config.epochs:
             return progress.step
         if progress.trained is None:  # an older checkpoint counts batches, of the size that it had then
-            planned = self.plan_epoch(progress.epoch, batch_size=then.batch_size)[: progress.batch]
-            progress.trained = TrainedPairs(since={key for batch in planned for key in self.keys_of(batch)})
+            planned = self.recipe.plan_epoch(progress.epoch, batch_size=then.batch_size)[: progress.batch]
+            progress.trained = TrainedPairs(
+                since={key for batch in planned for key in self.recipe.keys_of(batch)}
+            )
         later = self.config.epochs - progress.epoch - 1
         return progress.step + len(self._rest_of_epoch()) + later * batches_per_epoch
 
-    def _rest_of_epoch(self) -> Sequence[B]:
+    def _rest_of_epoch(self) -> Sequence[Any]:
         """The batches still to train in this epoch: of its plan, or a new one where it is another now."""
         progress, most = self.progress, self.config.max_batches
         trained = progress.trained = progress.trained or TrainedPairs()
-        whole = plan = self.plan_epoch(progress.epoch)
+        whole = plan = self.recipe.plan_epoch(progress.epoch)
         if trained.before:
-            plan = self.plan_epoch(progress.epoch, trained.before)
+            plan = self.recipe.plan_epoch(progress.epoch, trained.before)
         batches = min(len(whole), most or len(whole))
-        done = trained.followed([list(self.keys_of(batch)) for batch in plan])
+        done = trained.followed([list(self.recipe.keys_of(batch)) for batch in plan])
         if done is not None:
             progress.batch = progress.batch if trained.before else done
             return plan[done:][: max(0, batches - progress.batch)]
         trained.replan()
-        rest = self.plan_epoch(progress.epoch, trained.before)
+        rest = self.recipe.plan_epoch(progress.epoch, trained.before)
         if most is not None:
             rest = rest[: max(0, most - progress.batch)]
         progress.batch = max(0, batches - len(rest))  # so that the epoch's last batch has the last number
         return rest
 
-    @abstractmethod
-    def plan_epoch(
-        self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
-    ) -> Sequence[B]:
-        """The batches of a 0-based epoch, a function of the settings, the data and the arguments alone.
-
-        Args:
-            epoch: 0-based.
-            left_out: Pairs that it has been trained on already.
-            batch_size: Pairs of a batch; None takes the setting.
-        """
-
-    @abstractmethod
-    def keys_of(self, batch: B) -> Iterable[PairKey]:
-        """The pairs of a batch."""
-
-    @abstractmethod
-    def train_batch(self, batch: B) -> bool:
-        """Train on a batch and `tell_step`; whether the step was taken, its numbers finite."""
-
-    def tell_step(
-        self, pairs: int, numbers: Mapping[str, Any], sample: Callable[[], Mapping[str, Any]]
-    ) -> None:
-        """Count a step and tell it.
-
-        Args:
-            pairs: How many it was trained on.
-            numbers: Of its event, beside its place in the run and its pace.
-            sample: Gives the grids of one of its pairs, which are told every so often.
-        """
-        progress, rate = self.progress, self.pace.add(pairs)
-        progress.step += 1
-        event = self.events.emit(
-            "step",
-            **progress.position,
-            pairs=pairs,
-            pairs_per_second=rate,
-            elapsed_seconds=self.pace.elapsed_seconds,
-            **numbers,
-        )
-        progress.batch += 1
-        progress.means.add(event)
-        if progress.step % self.config.sample_every == 0 or progress.step == 1:
-            self.events.emit("sample", step=progress.step, **sample())
-
-    @abstractmethod
-    def answer_validation(self) -> Validation:
-        """Answer the inputs and score them; raises StopRequested when told to stop meanwhile."""
-
-    def advise(self, found: Validation, mask_ratio: float) -> Iterable[Finding]:
-        """What a validation at the end of an epoch gives reason to say, with the epoch's mean mask ratio."""
-        return ()
-
-    def validate(self, mask_ratio: float | None = None) -> bool:
+    def validate(self, means: Nested | None = None) -> bool:
         """Validate if there is anything to validate on, and say whether it is the best so far.
 
         Args:
-            mask_ratio: Mean of the epoch, for the advice at its end; None at other times.
+            means: Of the epoch, for the advice at its end; None at other times.
         """
         if not self.validates:
             return False
         began, progress = time.monotonic(), self.progress
-        found = self.answer_validation()
+        found = self.recipe.validate(self._go_on_validating)
+        if found is None:
+            raise StopRequested
         split = "evaluation" if self.config.validate_on == "evaluation" else "training"
-        self.events.emit("validation", step=progress.step, split=split, **dataclasses.asdict(found))
+        self.events.emit("validation", step=progress.step, split=split, **found.told())
         progress.validated_at = progress.step
-        for finding in () if mask_ratio is None else self.advise(found, mask_ratio):
+        for finding in () if means is None else self.recipe.advise(found, means, progress.epoch):
             self.warn(finding)
         self.pace.leave_out(time.monotonic() - began)
-        mark = (float(found.exact), found.cell_accuracy)
-        improved = mark > progress.best
-        progress.best = max(mark, progress.best)
+        improved = found.mark > progress.best
+        progress.best = max(found.mark, progress.best)
         return improved
 
     def train(self) -> str:
@@ -297,21 +242,74 @@ class TrainingLoop(ABC, Generic[B, S]):
             seconds = self.pace.elapsed_seconds - progress.epoch_began
             self.events.emit("epoch", epoch=progress.epoch, seconds=seconds, **means)
             progress.epoch_told = True
-        improved = self.validate(means["hard_cells"]["mask_ratio"])
+        improved = self.validate(means)
         progress.next_epoch(self.pace.elapsed_seconds)
         self._save("epoch", best=improved)
         self._check_in()
 
-    def _step(self, batch: B) -> None:
+    def _step(self, batch: Any) -> None:
         progress = self.progress
-        applied = self.train_batch(batch)
+        step = self.recipe.step(batch, progress)
+        self._tell_step(step)
         if progress.trained is not None:
-            progress.trained.since.update(self.keys_of(batch))
-        progress.skipped_in_a_row = 0 if applied else progress.skipped_in_a_row + 1
+            progress.trained.since.update(self.recipe.keys_of(batch))
+        progress.skipped_in_a_row = 0 if step.applied else progress.skipped_in_a_row + 1
         if progress.skipped_in_a_row >= self.config.nan_patience:
             self.control.ask_to_stop(f"{progress.skipped_in_a_row} steps in a row were not finite")
 
-    def go_on_validating(self) -> bool:
+    def _tell_step(self, step: Step) -> None:
+        """Count a step and tell it, with what looks wrong and with a sample every so often.
+
+        Raises:
+            RecipeError: If it carries what is not declared.
+        """
+        progress, rate = self.progress, self.pace.add(step.pairs)
+        if refusal := self.declared.refusal(step.numbers):
+            raise self._unfit(f"in step {progress.step + 1} {refusal}")
+        progress.step += 1
+        event = self.events.emit(
+            "step",
+            **progress.position,
+            pairs=step.pairs,
+            pairs_per_second=rate,
+            elapsed_seconds=self.pace.elapsed_seconds,
+            **step.numbers,
+            **({} if step.rule is None else {RULE: step.rule}),
+        )
+        progress.batch += 1
+        progress.means.add(event)
+        shown = progress.step % self.config.sample_every == 0 or progress.step == 1
+        if shown and step.sample is not None:
+            self._tell_sample(step.sample())
+        works = tuple(line.work for line in step.evidence)
+        if works and (shown or works != self._evidence):
+            self._evidence = works
+            lines = [dataclasses.asdict(line) for line in step.evidence]
+            self.events.emit("evidence", step=progress.step, lines=lines)
+        if not step.applied:
+            self.warn(skipped_step(progress.step, step.numbers))
+        for finding in step.findings:
+            self.warn(finding)
+
+    def _tell_sample(self, sample: SampledPair) -> None:
+        known = {grid.name for grid in self.declared.grids}
+        if foreign := sorted(sample.grids.keys() - known):
+            there = first_of(sorted(known)) or "none"
+            raise self._unfit(
+                f"its sample has the grid {printable(foreign[0])}, which is not declared; declared: {there}"
+            )
+        try:
+            rows = {name: rows_of(grid, f"the grid {name}") for name, grid in sample.grids.items()}
+        except DataError as error:
+            raise self._unfit(f"the sample of step {self.progress.step} cannot be shown: {error}") from None
+        self.events.emit("sample", step=self.progress.step, task=sample.task, pair=sample.pair, **rows)
+
+    def _unfit(self, why: str) -> RecipeError:
+        return RecipeError(
+            f"The recipe {printable(self.config.recipe)} cannot be trained: {why.rstrip('.')}."
+        )
+
+    def _go_on_validating(self) -> bool:
         """Take commands between two batches of a validation; False when it is to end there."""
         self.control.take()
         return self.control.stop_reason is None

@@ -11,12 +11,30 @@ import psutil
 import torch
 
 from arc_core.base.errors import PreflightError
+from arc_core.run.config import TrainConfig
 
 GIGABYTE = 1e9
 RUNTIME_BYTES = 600_000_000
 """What Python, torch and transformers take before the first parameter (measured: 0.55 GB)."""
 KERNEL_BYTES = 200_000_000
 """What the CPU's kernels for a run's canvases take, and what the allocator keeps beside them (measured)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a recipe's models and steps will take, as far as it can be told before they are there.
+
+    Attributes:
+        parameters: Of all models.
+        trainable_parameters: Those that learn.
+        memory_bytes: What training takes on its device.
+        checkpoint_bytes: Size of one checkpoint.
+    """
+
+    parameters: int
+    trainable_parameters: int
+    memory_bytes: int
+    checkpoint_bytes: int
 
 
 @dataclass(frozen=True)
@@ -29,8 +47,8 @@ class Plan:
         total_steps: Steps of the whole run.
         parameters: Of all models.
         trainable_parameters: Those that learn.
-        memory_bytes: Estimate of what training takes on its device.
-        checkpoint_bytes: Size of one checkpoint.
+        memory_bytes: Estimate of what training takes on its device; 0 where the recipe cannot tell.
+        checkpoint_bytes: Size of one checkpoint; 0 likewise.
         disk_bytes: Of all checkpoints kept at once, and the one being written.
         threads: Of torch on the CPU.
         device: Where it runs.
@@ -47,15 +65,47 @@ class Plan:
     threads: int
     device: str
 
+    @classmethod
+    def of(
+        cls,
+        estimate: Estimate | None,
+        pairs: int,
+        batches: int,
+        config: TrainConfig,
+        device: str,
+        threads: int,
+    ) -> Plan:
+        """Make a plan of what a recipe estimates, for so many pairs and batches an epoch."""
+        found = estimate or Estimate(0, 0, 0, 0)
+        # Every so many steps and at the end of each epoch; one more may be asked for. Of these remain the
+        # newest ones and the best, beside the one that is being written.
+        written = config.epochs * (batches // config.checkpoint_every + 1) + 1
+        return cls(
+            pairs=pairs,
+            batches_per_epoch=batches,
+            total_steps=batches * config.epochs,
+            parameters=found.parameters,
+            trainable_parameters=found.trainable_parameters,
+            memory_bytes=found.memory_bytes,
+            checkpoint_bytes=found.checkpoint_bytes,
+            disk_bytes=found.checkpoint_bytes * min(written, config.keep_checkpoints + 2),
+            threads=threads,
+            device=device,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """The plan for run.json, with its sentence under `summary`."""
         return asdict(self) | {"summary": self.summary()}
 
     def summary(self) -> str:
         """One line for the user."""
+        work = (
+            f"{self.pairs:,} pairs in {self.batches_per_epoch:,} batches an epoch, {self.total_steps:,} steps"
+        )
+        if not self.parameters:
+            return f"{work}; on {self.device}"
         return (
-            f"{self.pairs:,} pairs in {self.batches_per_epoch:,} batches an epoch, "
-            f"{self.total_steps:,} steps; {self.parameters / 1e6:,.1f} M parameters; "
+            f"{work}; {self.parameters / 1e6:,.1f} M parameters; "
             f"about {self.memory_bytes / GIGABYTE:.1f} GB of memory on {self.device} "
             f"and {self.disk_bytes / GIGABYTE:.2f} GB of disk"
         )

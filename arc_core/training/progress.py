@@ -13,6 +13,7 @@ from typing import Any, cast
 from arc_core.base.errors import CheckpointError
 from arc_core.checkpoints.form import require_form
 from arc_core.run.checkpoint_index import STATE
+from arc_core.run.declared import Declared
 from arc_core.training.telemetry import EpochMeans
 
 PairKey = tuple[str, int]
@@ -97,6 +98,7 @@ class Progress:
 
     Attributes:
         checkpoint_every: Steps between checkpoints; may be changed while training.
+        declared: What steps carry; no part of the state.
         checkpoint_minutes: Minutes between checkpoints, instead of steps; None counts steps.
         step: Steps taken.
         epoch: 0-based epoch of the next step.
@@ -112,10 +114,11 @@ class Progress:
     """
 
     checkpoint_every: int
+    declared: Declared
     step: int = 0
     epoch: int = 0
     batch: int = 0
-    means: EpochMeans = field(default_factory=EpochMeans)
+    means: EpochMeans = field(init=False)
     best: tuple[float, ...] = ()
     validated_at: int | None = None
     skipped_in_a_row: int = 0
@@ -125,6 +128,10 @@ class Progress:
     trained: TrainedPairs | None = field(default_factory=TrainedPairs)
     validated_on: str = ""
 
+    def __post_init__(self) -> None:
+        """Begin the epoch's means."""
+        self.means = EpochMeans(self.declared)
+
     @property
     def position(self) -> dict[str, int]:
         """Where the next step is."""
@@ -132,7 +139,7 @@ class Progress:
 
     def next_epoch(self, elapsed_seconds: float) -> None:
         """Go to the first batch of the next epoch."""
-        self.epoch, self.batch, self.means = self.epoch + 1, 0, EpochMeans()
+        self.epoch, self.batch, self.means = self.epoch + 1, 0, EpochMeans(self.declared)
         self.epoch_told, self.epoch_began = False, elapsed_seconds
         self.trained = TrainedPairs()
 
@@ -153,26 +160,27 @@ class Progress:
         }
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> Progress:
+    def restored(cls, state: Mapping[str, Any], declared: Declared) -> Progress:
         """From a checkpoint.
 
         Raises:
             CheckpointError: If anything is missing or of another kind.
         """
-        form, later = cls(1).state(), any(name in state for name in LATER)
+        form, later = cls(1, declared).state(), any(name in state for name in LATER)
         if later:
             form |= {"schedule": {}}
         else:
             form = {name: part for name, part in form.items() if name not in LATER}
         require_form(state, form, STATE)
-        require_form(state["means"]["sums"], EpochMeans.form() if state["means"]["count"] else {}, STATE)
+        sums = EpochMeans.form(declared) if state["means"]["count"] else {}
+        require_form(state["means"]["sums"], sums, STATE)
         if len(state["best"]) not in (0, 2):
             raise CheckpointError(f"{STATE}: best has {len(state['best'])} entries, not 2")
         try:
             at, minutes = state["validated_at"], state["checkpoint_minutes"]
-            return cls(
+            found = cls(
+                declared=declared,
                 **{name: int(value) for name, value in state["position"].items()},
-                means=EpochMeans.restored(state["means"]),
                 best=tuple(float(value) for value in state["best"]),
                 validated_at=None if at is None else int(at),
                 checkpoint_every=int(state["checkpoint_every"]),
@@ -183,21 +191,19 @@ class Progress:
                 trained=TrainedPairs.restored(state["trained"]) if later else None,
                 validated_on=str(state["validated_on"]) if later else "",
             )
+            found.means = EpochMeans.restored(state["means"], declared)
+            return found
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{STATE} is damaged: {error}") from None
 
     def metrics(self) -> dict[str, Any]:
         """What is shown beside a checkpoint."""
         metrics: dict[str, Any] = {"step": self.step}
-        if self.means.count:
-            means = self.means.means()
-            metrics |= {
-                "loss": means["loss"]["combined"],
-                "cell_accuracy": means["accuracy"]["cell"],
-                "exact": means["accuracy"]["exact"],
-            }
-            if (reward := means["reward"]["total"]) is not None:
-                metrics["reward"] = reward
+        means = self.means.means()
+        for label, dotted in self.declared.metrics.items():
+            group, _, name = dotted.partition(".")
+            if (mean := means.get(group, {}).get(name)) is not None:
+                metrics[label] = mean
         if self.best:
             metrics |= {"best_validation_exact": self.best[0], "best_validation_cell_accuracy": self.best[1]}
         return metrics

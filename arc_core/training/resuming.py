@@ -16,6 +16,7 @@ from arc_core.run.checkpoint_index import STATE, checkpoint_id, find_checkpoint,
 from arc_core.run.commands import INTERVALS, changeable
 from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig
 from arc_core.run.course import Timeline, give_up_what_follows, settings_then
+from arc_core.run.declared import Declared
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import CommandAppliedEvent, ResumedEvent, RunStartedEvent
 from arc_core.run.events import EventReader, EventWriter, events_after
@@ -116,6 +117,7 @@ def start_or_resume(
     config: TrainConfig,
     path: Path | None,
     build: Callable[[Path | None], S],
+    declared: Declared,
     threads: int,
     warn: Warn,
 ) -> Start[S]:
@@ -126,6 +128,7 @@ def start_or_resume(
         config: As resolved.
         path: What `checkpoint_to_resume` found.
         build: Makes the models, and restores their tensors and optimizers from a checkpoint's folder.
+        declared: What steps carry.
         threads: Of torch.
         warn: Tells a warning.
 
@@ -136,11 +139,11 @@ def start_or_resume(
     torch.manual_seed(config.seed)
     if path is not None:
         try:
-            return _resume(run, config, path, build, threads, warn)
+            return _resume(run, config, path, build, declared, threads, warn)
         except CheckpointError as error:
             raise CheckpointError(f"{path.name} cannot be used: {error}") from None
     system = build(None)
-    progress = Progress(config.checkpoint_every, checkpoint_minutes=config.checkpoint_minutes)
+    progress = Progress(config.checkpoint_every, declared, checkpoint_minutes=config.checkpoint_minutes)
     trained_before = any(
         isinstance(event, RunStartedEvent | ResumedEvent) for event in EventReader(run.events)
     )
@@ -155,6 +158,7 @@ def _resume(
     config: TrainConfig,
     path: Path,
     build: Callable[[Path | None], S],
+    declared: Declared,
     threads: int,
     warn: Warn,
 ) -> Start[S]:
@@ -162,7 +166,7 @@ def _resume(
     require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
     check_build(run, state, threads, config, warn)
     system = build(path)
-    progress = Progress.restored(state)
+    progress = Progress.restored(state, declared)
     require_form(state["metrics"], progress.metrics(), STATE, "metrics")
     system.restore_state(state["system"])
     elapsed, last_seq = float(state["elapsed_seconds"]), int(state["last_seq"])

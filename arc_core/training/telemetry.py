@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
 
-from arc_core.run.event_forms import GROUPS, NOT_IN_SOLVER
+import numpy as np
+
+from arc_core.data.grids import Grid
+from arc_core.run.declared import Declared
 
 RATE_WINDOW_SECONDS = 10.0
 
@@ -50,19 +53,27 @@ class Pace:
 
 
 class EpochMeans:
-    """Running sums of an epoch's steps; part of a checkpoint, so that a resumed epoch has exact means."""
+    """Running sums of an epoch's steps; part of a checkpoint, so that a resumed epoch has exact means.
 
-    def __init__(self) -> None:
+    Args:
+        declared: What steps carry.
+    """
+
+    def __init__(self, declared: Declared) -> None:
         self.count = 0
         self.sums: Nested = {}
+        self._declared = declared
+        self._names = (*PACE, *(group.name for group in declared.groups if group.averaged))
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """Take in a step event; a number that was not finite (None) is left out of its mean."""
+        """Take in a step event; a number that is not there or was not finite is left out of its mean."""
+        if not self.count:
+            self.sums = self.form(self._declared)
         self.count += 1
-        _accumulate(self.sums, {name: event[name] for name in MEAN_FIELDS})
+        _accumulate(self.sums, {name: event[name] for name in self._names if name in event})
 
     def means(self) -> Nested:
-        """Mean of every number; 0 for one that was never finite, None for one that the run does not have."""
+        """Mean of every number that was ever finite."""
         return _divide(self.sums)
 
     def state(self) -> Nested:
@@ -70,25 +81,27 @@ class EpochMeans:
         return {"count": self.count, "sums": self.sums}
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> EpochMeans:
-        """From a checkpoint."""
-        means = cls()
+    def restored(cls, state: Mapping[str, Any], declared: Declared) -> EpochMeans:
+        """From a checkpoint; what is not declared now is dropped."""
+        means = cls(declared)
         means.count = int(state["count"])
-        means.sums = dict(state["sums"])
+        means.sums = _kept(state["sums"], cls.form(declared)) if means.count else {}
         return means
 
     @staticmethod
-    def form() -> Nested:
+    def form(declared: Declared) -> Nested:
         """What the sums of at least one step look like, as `require_form` takes it."""
-        return {
-            name: {part: [0.0, 0] for part in GROUPS[name]} if name in GROUPS else [0.0, 0]
-            for name in MEAN_FIELDS
+        groups = {
+            group.name: {number.name: [0.0, 0] for number in group.numbers}
+            for group in declared.groups
+            if group.averaged
         }
+        return {name: [0.0, 0] for name in PACE} | groups
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Phase 4's numbers; accuracies are means over the inputs.
+    """Phase 4's numbers; accuracies are means over the inputs. None is what is not measured.
 
     Attributes:
         inputs: Test inputs scored.
@@ -100,20 +113,104 @@ class Validation:
         size_accuracy: Share of sizes that are right.
         copy_cell_accuracy: Cell accuracy of answering with the input.
         black_cell_accuracy: Cell accuracy of answering with an all-black grid of the input's size.
+        score: What validations are ranked by, the larger the better; None ranks them by `exact`.
+        numbers: What else was measured, by name.
     """
 
-    inputs: int
-    cell_accuracy: float
-    exact: int
-    tasks: int
-    tasks_solved: int
-    accuracy_delta: float
-    size_accuracy: float
-    copy_cell_accuracy: float
-    black_cell_accuracy: float
+    inputs: int | None = None
+    cell_accuracy: float | None = None
+    exact: int | None = None
+    tasks: int | None = None
+    tasks_solved: int | None = None
+    accuracy_delta: float | None = None
+    size_accuracy: float | None = None
+    copy_cell_accuracy: float | None = None
+    black_cell_accuracy: float | None = None
+    score: float | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def mark(self) -> tuple[float, float]:
+        """What the best one is the largest by; the cells decide where the first is the same."""
+        first = self.exact if self.score is None else self.score
+        return float(first or 0), self.cell_accuracy or 0.0
+
+    def told(self) -> Nested:
+        """What its event tells: what is measured."""
+        return {name: value for name, value in vars(self).items() if value is not None and value != {}}
+
+    @classmethod
+    def over(cls, answers: Iterable[AnsweredInput]) -> Validation:
+        """Score answers beside the two baselines."""
+        found = list(answers)
+        exact: dict[str, list[bool]] = {}
+        for answer in found:
+            exact.setdefault(answer.task, []).append(answer.accuracy == 1.0)
+        baselines = [(right_share(a.input, a.target), right_share(0 * a.input, a.target)) for a in found]
+        copies, blacks = zip(*baselines, strict=True)
+        gains = [a.accuracy - a.accuracy_before for a in found if a.accuracy_before is not None]
+        return cls(
+            inputs=len(found),
+            cell_accuracy=_mean([answer.accuracy for answer in found]),
+            exact=sum(sum(inputs) for inputs in exact.values()),
+            tasks=len(exact),
+            tasks_solved=sum(all(inputs) for inputs in exact.values()),
+            accuracy_delta=_mean(gains) if gains else None,
+            size_accuracy=_mean([answer.size_known for answer in found]),
+            copy_cell_accuracy=_mean(copies),
+            black_cell_accuracy=_mean(blacks),
+        )
 
 
-MEAN_FIELDS = ("pairs", "pairs_per_second", *(group for group in GROUPS if group != "amp"))
+@dataclass(frozen=True)
+class AnsweredInput:
+    """An answered input of a validation.
+
+    Attributes:
+        task: Id of its task.
+        input: What was to be solved.
+        answer: The prediction.
+        target: The solution.
+        before: The prediction before it was refined; None where nothing refines.
+        size_told: Whether the model's own size was right, where the answer's is not its own.
+    """
+
+    task: str
+    input: Grid
+    answer: Grid
+    target: Grid
+    before: Grid | None = None
+    size_told: bool | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right cells."""
+        return right_share(self.answer, self.target)
+
+    @property
+    def accuracy_before(self) -> float | None:
+        """The same before it was refined."""
+        return None if self.before is None else right_share(self.before, self.target)
+
+    @property
+    def size_known(self) -> bool:
+        """Whether the model knew the size."""
+        return self.answer.shape == self.target.shape if self.size_told is None else self.size_told
+
+
+def right_share(answer: Grid, target: Grid) -> float:
+    """Share of cells that are right; cells outside either grid, laid corner on corner, are wrong."""
+    height, width = (min(a, b) for a, b in zip(answer.shape, target.shape, strict=True))
+    right = np.count_nonzero(answer[:height, :width] == target[:height, :width])
+    return int(right) / (answer.size + target.size - height * width)
+
+
+PACE = ("pairs", "pairs_per_second")
+"""Numbers that every step has and an epoch tells the mean of."""
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
 
 
 def _accumulate(sums: Nested, values: Mapping[str, Any]) -> None:
@@ -128,14 +225,20 @@ def _accumulate(sums: Nested, values: Mapping[str, Any]) -> None:
                 pair[1] += 1
 
 
-def _divide(sums: Nested, prefix: str = "") -> Nested:
+def _divide(sums: Nested) -> Nested:
+    """Return the means of sums; what was never added is left out."""
+    found: Nested = {}
+    for name, value in sums.items():
+        if isinstance(value, dict):
+            if group := _divide(cast(Nested, value)):
+                found[name] = group
+        elif value[1]:
+            found[name] = value[0] / value[1]
+    return found
+
+
+def _kept(sums: Mapping[str, Any], form: Nested) -> Nested:
+    """Return the sums of the names that a form has."""
     return {
-        name: _divide(value, f"{name}.") if isinstance(value, dict) else _mean(f"{prefix}{name}", *value)
-        for name, value in sums.items()
+        name: _kept(sums[name], part) if isinstance(part, dict) else sums[name] for name, part in form.items()
     }
-
-
-def _mean(name: str, total: float, count: int) -> float | None:
-    if count == 0 and name in NOT_IN_SOLVER:
-        return None
-    return total / max(count, 1)

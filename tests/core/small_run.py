@@ -9,11 +9,12 @@ from typing import Any
 from raw_events import Line, read_lines
 
 from arc_core.pipeline.config import PipelineConfig
-from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.provenance import describe_run
+from arc_core.run.recipes import recipe_class
+from arc_core.training.loop import TrainingLoop
 from arc_core.training.progress import Progress
 
 SMALL: dict[str, Any] = {
@@ -22,8 +23,8 @@ SMALL: dict[str, Any] = {
 }
 """12 pairs in batches of 2, so 6 steps an epoch of about 30 ms each; 2 MB a checkpoint."""
 
-MEASURED = ("loss", "reward", "hard_cells", "memory", "grad_norm", "learning_rate", "accuracy", "amp", "rule")
-"""What two runs must agree on in a step to be the same."""
+NOT_MEASURED = {"type", "seq", "time", "pairs_per_second", "elapsed_seconds"}
+"""What two runs that are the same need not agree on in a step."""
 
 
 def write_tasks(folder: Path, ids: tuple[str, ...] = ("a", "b", "c", "d", "e", "f")) -> Path:
@@ -53,14 +54,14 @@ def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
 
 
 @contextlib.contextmanager
-def opened(run: RunDirectory) -> Iterator[Trainer]:
+def opened(run: RunDirectory) -> Iterator[TrainingLoop]:
     """The run's trainer, at step 0 or resumed, while the lock is held.
 
     The steps are so quick that checkpoints would be owed; here each is written before the next step.
     """
     config = PipelineConfig.from_mapping(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
-        trainer = Trainer(run, config, events)
+        trainer = TrainingLoop(run, config, events, recipe_class(config.recipe))
         is_due = trainer.saver.is_due
 
         def punctual(progress: Progress) -> bool:
@@ -74,7 +75,7 @@ def opened(run: RunDirectory) -> Iterator[Trainer]:
             trainer.saver.close()
 
 
-def train(run: RunDirectory, prepare: Callable[[Trainer], object] = lambda trainer: None) -> str:
+def train(run: RunDirectory, prepare: Callable[[TrainingLoop], object] = lambda trainer: None) -> str:
     """Train a run to its end and return the reason for it.
 
     Args:
@@ -93,10 +94,11 @@ def told(run: RunDirectory, kind: str) -> list[Line]:
 
 def measured(events: list[Line]) -> dict[int, dict[str, Any]]:
     """What the steps among the events measured, by step; the last one counts."""
-    return {e["step"]: {name: e[name] for name in MEASURED} for e in events if e["type"] == "step"}
+    steps = [event for event in events if event["type"] == "step"]
+    return {step["step"]: {k: v for k, v in step.items() if k not in NOT_MEASURED} for step in steps}
 
 
-def stop_after(trainer: Trainer, step: int) -> None:
+def stop_after(trainer: TrainingLoop, step: int) -> None:
     """End the run at the boundary after a step, as a signal would."""
     emit = trainer.events.emit
 

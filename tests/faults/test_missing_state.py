@@ -21,7 +21,6 @@ from small_run import new_run, opened, stop_after, told, train
 from arc_core.base.errors import ArcError, CheckpointError
 from arc_core.pipeline.persistence import ModelPersistence
 from arc_core.pipeline.system import ArcSystem
-from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import (
     MANIFEST,
     STATE,
@@ -33,6 +32,7 @@ from arc_core.run.checkpoint_index import (
     read_state,
 )
 from arc_core.run.directory import RunDirectory
+from arc_core.training.loop import TrainingLoop
 
 Place = tuple[str | int, ...]
 """Keys and list positions that lead to an entry of state.json."""
@@ -55,7 +55,7 @@ every_or_some = pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.
 """Every parameter's moments in turn, or every tenth one's; whatever else there is, always all of it."""
 
 
-def begin(trainer: Trainer) -> None:
+def begin(trainer: TrainingLoop) -> None:
     trainer.system.memory_threshold.ema = 0.0  # every pair is worth remembering
     stop_after(trainer, 8)
 

@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from arc_core.base.errors import CheckpointError
 from arc_core.checkpoints.snapshot import Moment, Tensors
 from arc_core.pipeline.persistence import ModelPersistence
-from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, newest_intact, next_id, read_state
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_lines import validate_event
+from arc_core.training.loop import TrainingLoop
 
 Steps = Callable[[int], bool]
 NAN, INF = float("nan"), float("inf")
 
 
-def spoil_loss(trainer: Trainer, steps: Steps, value: float) -> None:
+def spoil_loss(trainer: TrainingLoop, steps: Steps, value: float) -> None:
     """Make the loss of chosen steps not finite."""
 
     def hook(module: nn.Module, inputs: Any, losses: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -33,7 +33,7 @@ def spoil_loss(trainer: Trainer, steps: Steps, value: float) -> None:
     trainer.system.efe_loss.register_forward_hook(hook)
 
 
-def spoil_gradient(parameter: nn.Parameter, trainer: Trainer, steps: Steps, value: float) -> None:
+def spoil_gradient(parameter: nn.Parameter, trainer: TrainingLoop, steps: Steps, value: float) -> None:
     """Make one number of a parameter's gradient not finite in chosen steps; the loss stays finite."""
 
     def hook(gradient: Tensor) -> Tensor:
@@ -45,19 +45,19 @@ def spoil_gradient(parameter: nn.Parameter, trainer: Trainer, steps: Steps, valu
     parameter.register_hook(hook)
 
 
-def of_the_agent(trainer: Trainer, steps: Steps, value: float) -> None:
+def of_the_agent(trainer: TrainingLoop, steps: Steps, value: float) -> None:
     spoil_gradient(next(trainer.system.agent.parameters()), trainer, steps, value)
 
 
-def of_the_language_model(trainer: Trainer, steps: Steps, value: float) -> None:
+def of_the_language_model(trainer: TrainingLoop, steps: Steps, value: float) -> None:
     spoil_gradient(next(trainer.system.qwen.language_model.parameters()), trainer, steps, value)
 
 
-def of_the_prompt(trainer: Trainer, steps: Steps, value: float) -> None:
+def of_the_prompt(trainer: TrainingLoop, steps: Steps, value: float) -> None:
     spoil_gradient(next(iter(trainer.system.qwen.head_parameters())), trainer, steps, value)
 
 
-def everything(trainer: Trainer) -> dict[str, Tensor]:
+def everything(trainer: TrainingLoop) -> dict[str, Tensor]:
     """Every tensor that a step moves but the policy's, whose own step comes before the loss."""
     system = trainer.system
     found = {
@@ -73,7 +73,7 @@ def everything(trainer: Trainer) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in found.items()}
 
 
-def after_each_step(trainer: Trainer, look: Callable[[int], None]) -> None:
+def after_each_step(trainer: TrainingLoop, look: Callable[[int], None]) -> None:
     """Call `look` with the step at the boundary that follows it."""
     is_due = trainer.saver.is_due
 
@@ -99,12 +99,12 @@ def saved_steps(run: RunDirectory) -> list[int]:
     ],
 )
 def test_the_step_is_skipped_counted_and_told_and_changes_nothing(
-    tmp_path: Path, spoil: Callable[[Trainer, Steps, float], None], told_as: str, value: float
+    tmp_path: Path, spoil: Callable[[TrainingLoop, Steps, float], None], told_as: str, value: float
 ) -> None:
     run = new_run(tmp_path, checkpoint_every=1000)
     states: dict[int, dict[str, Tensor]] = {}
 
-    def prepare(trainer: Trainer) -> None:
+    def prepare(trainer: TrainingLoop) -> None:
         spoil(trainer, lambda step: step == 3, value)
         after_each_step(trainer, lambda step: states.update({step: everything(trainer)}))
 
@@ -126,7 +126,7 @@ def test_the_run_stops_after_enough_such_steps_in_a_row_and_keeps_the_last_good_
     run = new_run(tmp_path, checkpoint_every=2, nan_patience=3, epochs=2)
     good: dict[str, Tensor] = {}
 
-    def prepare(trainer: Trainer) -> None:
+    def prepare(trainer: TrainingLoop) -> None:
         spoil_loss(trainer, lambda step: step == 2 or step >= 4, NAN)
         after_each_step(trainer, lambda step: good.update(everything(trainer)) if step == 3 else None)
 
@@ -168,7 +168,7 @@ def test_a_poisoned_state_is_never_kept_and_the_run_goes_on_from_the_last_good_o
     train(whole)
     run = new_run(tmp_path, "poisoned", checkpoint_every=2, nan_patience=2)
 
-    def prepare(trainer: Trainer) -> None:
+    def prepare(trainer: TrainingLoop) -> None:
         def look(step: int) -> None:
             if step == 3:
                 poison(poisoned(trainer.system))
@@ -229,7 +229,7 @@ def test_a_poisoned_snapshot_leaves_no_trace_on_the_disk(tmp_path: Path) -> None
 def test_a_loop_whose_own_numbers_are_not_finite_is_not_saved(tmp_path: Path) -> None:
     run = new_run(tmp_path, checkpoint_every=1000)
 
-    def prepare(trainer: Trainer) -> None:
+    def prepare(trainer: TrainingLoop) -> None:
         def look(step: int) -> None:
             trainer.system.memory_threshold.ema = NAN
 

@@ -15,7 +15,7 @@ from transformers import Qwen2Config
 from arc_core.base.errors import LanguageModelError, PreflightError
 from arc_core.pipeline import preflight
 from arc_core.pipeline.config import PipelineConfig
-from arc_core.pipeline.preflight import plan_run
+from arc_core.pipeline.preflight import estimate_run
 from arc_core.pipeline.system import ArcSystem
 from arc_core.training.preflight import Plan, refuse_what_cannot_fit
 
@@ -25,7 +25,7 @@ MakeSystem = Callable[..., ArcSystem]
 
 
 def plan_of(config: PipelineConfig) -> Plan:
-    return plan_run(config, pairs=100, batches_per_epoch=13, device=CPU, threads=1)
+    return Plan.of(estimate_run(config, 100, CPU), 100, 13, config, "cpu", 1)
 
 
 @pytest.fixture

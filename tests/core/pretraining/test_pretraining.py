@@ -22,7 +22,7 @@ from arc_core.pretraining.pairs import (
     without_evaluated,
     without_kept_away,
 )
-from arc_core.pretraining.trainer import solver_config
+from arc_core.pretraining.recipe import solver_config
 from arc_core.run.resolving import resolve
 
 

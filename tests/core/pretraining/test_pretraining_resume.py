@@ -13,13 +13,16 @@ from small_run import give, measured, seal, told, warned
 
 from arc_core.base.errors import CheckpointError
 from arc_core.pretraining.config import PretrainConfig
-from arc_core.pretraining.trainer import Pretrainer
+from arc_core.pretraining.recipe import PretrainingRecipe
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.provenance import describe_run
 from arc_core.run.resolving import resolve
 from arc_core.solver.batch import SolverBatch, pack
+from arc_core.training.loop import TrainingLoop
+from arc_core.training.progress import Progress
+from arc_core.training.recipe import Step
 
 SETTINGS: dict[str, Any] = {
     **{"preset": "solver", "device": "cpu", "threads": 1, "amp": "off", "epochs": 2, "batch_size": 4},
@@ -47,33 +50,32 @@ def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
 
 
 @contextlib.contextmanager
-def opened(run: RunDirectory) -> Iterator[Pretrainer]:
+def opened(run: RunDirectory) -> Iterator[TrainingLoop]:
     config = PretrainConfig.from_mapping(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
-        trainer = Pretrainer(run, config, events)
+        trainer = TrainingLoop(run, config, events, PretrainingRecipe)
         try:
             yield trainer
         finally:
             trainer.saver.close()
 
 
-def train(run: RunDirectory, prepare: Callable[[Pretrainer], object] = lambda trainer: None) -> str:
+def train(run: RunDirectory, prepare: Callable[[TrainingLoop], object] = lambda trainer: None) -> str:
     with opened(run) as trainer:
         prepare(trainer)
         return trainer.train()
 
 
-def stop_after(step: int) -> Callable[[Pretrainer], None]:
-    def prepare(trainer: Pretrainer) -> None:
-        train_batch = trainer.train_batch
+def stop_after(last: int) -> Callable[[TrainingLoop], None]:
+    def prepare(trainer: TrainingLoop) -> None:
+        step = trainer.recipe.step
 
-        def watched(batch: Any) -> bool:
-            applied = train_batch(batch)
-            if trainer.progress.step == step:
+        def watched(batch: Any, at: Progress) -> Step:
+            if at.step == last - 1:
                 trainer.control.ask_to_stop("enough")
-            return applied
+            return step(batch, at)
 
-        vars(trainer)["train_batch"] = watched
+        vars(trainer.recipe)["step"] = watched
 
     return prepare
 
@@ -103,7 +105,7 @@ def test_its_batches_are_padded_to_few_canvases(tmp_path: Path, monkeypatch: pyt
         seen.extend((packed.inputs.canvas, tuple(packed.targets.shape[1:])))
         return packed
 
-    monkeypatch.setattr("arc_core.pretraining.trainer.pack", watched)
+    monkeypatch.setattr("arc_core.pretraining.recipe.pack", watched)
     train(new_run(tmp_path), stop_after(2))
     assert set(seen) == {(5, 5)}  # its grids are 3 by 3
 
@@ -145,10 +147,10 @@ def test_a_run_at_step_0_that_goes_on_from_a_checkpoint_holds_it(tmp_path: Path)
 
 
 def test_a_skipped_step_is_told(stopped: RunDirectory):
-    def spoil(trainer: Pretrainer) -> None:
+    def spoil(trainer: TrainingLoop) -> None:
         stop_after(3)(trainer)
         with torch.no_grad():
-            next(trainer.system.net.parameters()).fill_(torch.nan)
+            next(trainer.recipe.models.net.parameters()).fill_(torch.nan)
 
     train(stopped, spoil)
     (message,) = warned(stopped, "nonfinite")
@@ -160,16 +162,16 @@ def test_another_batch_size_in_mid_epoch_trains_each_pair_once(stopped: RunDirec
     give(stopped, batch_size=size, epochs=1)
     keys: list[tuple[str, int]] = []
 
-    def watch(trainer: Pretrainer) -> None:
+    def watch(trainer: TrainingLoop) -> None:
         assert trainer.progress.trained is not None
         keys.extend(trainer.progress.trained.before | trainer.progress.trained.since)
-        train_batch = trainer.train_batch
+        step = trainer.recipe.step
 
-        def watched(batch: Any) -> bool:
-            keys.extend(trainer.keys_of(batch))
-            return train_batch(batch)
+        def watched(batch: Any, at: Progress) -> Step:
+            keys.extend(trainer.recipe.keys_of(batch))
+            return step(batch, at)
 
-        vars(trainer)["train_batch"] = watched
+        vars(trainer.recipe)["step"] = watched
 
     assert train(stopped, watch) == "completed"
     assert sorted(keys) == [(task, pair) for task in IDS for pair in range(4)]

@@ -10,10 +10,10 @@ from small_run import measured, new_run, opened, stop_after, told, train
 
 from arc_core.base.errors import CheckpointError, RunError
 from arc_core.checkpoints.persistence import CheckpointFolder
-from arc_core.pipeline.trainer import Trainer
 from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.course import GIVEN_UP, GO_ON_FROM, Timeline, give_up_what_follows
 from arc_core.run.directory import RunDirectory
+from arc_core.training.loop import TrainingLoop
 
 RATE = 7e-3
 
@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> RunDirectory:
     return made
 
 
-def set_rate_after_step_4(trainer: Trainer) -> None:
+def set_rate_after_step_4(trainer: TrainingLoop) -> None:
     """As the command `set` would."""
     is_due = trainer.saver.is_due
 

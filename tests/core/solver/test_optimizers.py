@@ -3,15 +3,16 @@
 import pytest
 import torch
 
+from arc_core.run.config import TrainConfig
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.optimizers import (
     MUON_RATE,
     PROMPT_RATE,
     TASK_PROMPTS,
-    set_base_rate,
     solver_optimizers,
 )
 from arc_core.solver.solver import fresh_net
+from arc_core.training.models import TrainedModels
 from arc_core.training.optimizer import set_rates
 
 CONFIG = SolverConfig.from_mapping({"width": 16, "prompt_dim": 12, "steps": 2, "context_dim": 4})
@@ -57,8 +58,10 @@ def test_muon_moves_the_matrices_between_layers_and_nothing_else():
 
 
 def test_groups_keep_their_multiples_of_the_rate_and_follow_the_schedule():
-    _, optimizers = made("muon")
-    set_base_rate(optimizers.values(), 2e-3)
+    net, optimizers = made("muon")
+    models = TrainedModels(TrainConfig(), torch.device("cpu"), {"agent": net}, optimizers)
+    models.set_base_rate("agent_lr", 2e-3)
+    assert models.base_rates() == {"agent_lr": pytest.approx(2e-3)}
     set_rates(optimizers.values(), 0.5)
     found = sorted(group["lr"] for group in groups(optimizers))
     assert found == pytest.approx(sorted(1e-3 * factor for factor in (1.0, PROMPT_RATE, MUON_RATE)))

@@ -14,12 +14,13 @@ from small_run import give, measured, new_run, opened, seal, stop_after, told, t
 
 from arc_core.base.errors import ArcError
 from arc_core.pipeline.language_model import LanguageModel
-from arc_core.pipeline.trainer import Trainer
 from arc_core.run.branch import find_source, make_branch
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import next_seq
-from arc_core.training.progress import LATER
+from arc_core.training.loop import TrainingLoop
+from arc_core.training.progress import LATER, Progress
+from arc_core.training.recipe import Step
 
 EPOCH = {(task, pair) for task in "abcdef" for pair in (0, 1)}
 
@@ -28,14 +29,14 @@ def trained_pairs(run: RunDirectory, until: int | None = None) -> tuple[list[tup
     """Train to the end or to a step; the pairs in the order of their training, and the batches' numbers."""
     pairs: list[tuple[str, int]] = []
 
-    def watch(trainer: Trainer) -> None:
-        step = trainer.train_batch
+    def watch(trainer: TrainingLoop) -> None:
+        step = trainer.recipe.step
 
-        def watched(batch: list[int]) -> bool:
-            pairs.extend(trainer.dataset.key(index) for index in batch)
-            return step(batch)
+        def watched(batch: list[int], at: Progress) -> Step:
+            pairs.extend(trainer.recipe.keys_of(batch))
+            return step(batch, at)
 
-        vars(trainer)["train_batch"] = watched
+        vars(trainer.recipe)["step"] = watched
         if until is not None:
             stop_after(trainer, until)
 

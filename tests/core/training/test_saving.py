@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from raw_events import Line, read_lines
+from raw_events import PIPELINE, Line, read_lines
 from safetensors.torch import load_file
 from small_system import small_system
 
@@ -40,7 +40,7 @@ class Bench:
         self.warnings: list[Finding] = []
         self.persistence = CheckpointFolder(self.folder, keep=keep)
         self.saver = Saver(self.persistence, self.system, self.events, 1, self.warnings.append)
-        self.progress = Progress(checkpoint_every=3)
+        self.progress = Progress(3, PIPELINE)
 
     def at(self, step: int) -> bool:
         """Go to a step and ask whether a checkpoint is due."""

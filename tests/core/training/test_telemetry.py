@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raw_events import PIPELINE
 from small_run import new_run, told, train
 
 from arc_core.training.telemetry import (
-    MEAN_FIELDS,
+    PACE,
     RATE_WINDOW_SECONDS,
     EpochMeans,
     Pace,
@@ -31,7 +32,7 @@ def clock() -> FakeClock:
 
 def event_of(loss: float | None, reward: float = 0.0, pairs: int = 4) -> dict[str, Any]:
     """A step event with these numbers; the others are 0."""
-    event: dict[str, Any] = {name: {} for name in MEAN_FIELDS}
+    event: dict[str, Any] = {group.name: {} for group in PIPELINE.groups if group.averaged}
     return event | {
         "pairs": pairs,
         "pairs_per_second": 0.0,
@@ -106,18 +107,18 @@ def test_two_steps_within_one_tick_of_the_clock_do_not_divide_by_zero(clock: Fak
 
 
 def test_means_are_over_the_steps() -> None:
-    means = EpochMeans()
+    means = EpochMeans(PIPELINE)
     for loss, reward in ((1.0, 0.5), (2.0, -0.5), (6.0, 0.3)):
         means.add(event_of(loss, reward))
     found = means.means()
     assert found["loss"]["combined"] == pytest.approx(3.0)
     assert found["reward"]["total"] == pytest.approx(0.1)
     assert found["pairs"] == 4
-    assert set(found) == set(MEAN_FIELDS)
+    assert set(found) == {*PACE, "loss", "reward"}, "what no step had has no mean"
 
 
 def test_a_number_that_was_not_finite_is_left_out_of_its_mean() -> None:
-    means = EpochMeans()
+    means = EpochMeans(PIPELINE)
     for loss in (2.0, None, 4.0):
         means.add(event_of(loss, reward=0.6))
     assert means.means()["loss"]["combined"] == pytest.approx(3.0)
@@ -125,13 +126,13 @@ def test_a_number_that_was_not_finite_is_left_out_of_its_mean() -> None:
 
 
 def test_means_go_on_exactly_where_a_checkpoint_left_them() -> None:
-    whole, first = EpochMeans(), EpochMeans()
+    whole, first = EpochMeans(PIPELINE), EpochMeans(PIPELINE)
     losses = [0.1, None, 1 / 3, 7e-9, 2.5]
     for loss in losses:
         whole.add(event_of(loss))
     for loss in losses[:2]:
         first.add(event_of(loss))
-    resumed = EpochMeans.restored(json.loads(json.dumps(first.state())))
+    resumed = EpochMeans.restored(json.loads(json.dumps(first.state())), PIPELINE)
     for loss in losses[2:]:
         resumed.add(event_of(loss))
     assert resumed.count == whole.count == 5
@@ -139,7 +140,7 @@ def test_means_go_on_exactly_where_a_checkpoint_left_them() -> None:
 
 
 def test_an_epoch_without_steps_has_no_means() -> None:
-    assert EpochMeans().means() == {}
+    assert EpochMeans(PIPELINE).means() == {}
 
 
 def test_a_step_is_told_with_its_place_its_pairs_and_its_pace(tmp_path: Path) -> None:

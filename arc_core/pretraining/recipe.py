@@ -1,4 +1,4 @@
-"""Pretrains the solver's agent on pairs of many tasks; a run like any other.
+"""The recipe `solver`: pretrains the solver's agent on pairs of many tasks.
 
 With learned prompts each task has a prompt of its own under each symmetry, learned with the agent: what the
 agent learns is to follow prompts. With prompts that are read, it sees three pairs of a task and answers the
@@ -7,8 +7,9 @@ fourth, each of the four in turn, under a random symmetry and naming of the colo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,13 +18,13 @@ from arc_core.base.errors import ConfigError, DataError
 from arc_core.base.options import canonical
 from arc_core.data.generated import load_extra
 from arc_core.data.grids import Grid
-from arc_core.data.scoring import cell_accuracy
 from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Pair, TaskSet
 from arc_core.data.views import make_views
 from arc_core.pipeline.batch import FEW_SIDES
 from arc_core.pipeline.startup import load_split
 from arc_core.pretraining.config import PretrainConfig
+from arc_core.pretraining.declared import declared_by
 from arc_core.pretraining.pairs import (
     GROUP,
     ViewGroup,
@@ -34,20 +35,19 @@ from arc_core.pretraining.pairs import (
     without_evaluated,
     without_kept_away,
 )
-from arc_core.pretraining.system import SolverSystem, cell_accuracies, sample_fields, step_numbers
-from arc_core.run.directory import RunDirectory
-from arc_core.run.events import EventWriter
+from arc_core.pretraining.system import SolverSystem, cell_accuracies, sample_of, step_numbers
+from arc_core.run.config import TrainConfig
+from arc_core.run.declared import Declared
 from arc_core.solver.batch import Item, pack
 from arc_core.solver.config import ARCHITECTURE, RETIRED, SolverConfig
 from arc_core.solver.net import SIZE_WEIGHT, SYMMETRIES, SolverNet, planning_loss
 from arc_core.solver.placed_task import PlacedTask
-from arc_core.training.data_changes import describe_pairs
-from arc_core.training.diagnostics import Finding, skipped_step
-from arc_core.training.loop import StopRequested, TrainingLoop
-from arc_core.training.optimizer import backward_and_step, set_rates
-from arc_core.training.preflight import Plan, runtime_bytes
-from arc_core.training.progress import PairKey
-from arc_core.training.telemetry import Validation
+from arc_core.training.data_changes import describe_pairs, validation_print
+from arc_core.training.diagnostics import Finding
+from arc_core.training.preflight import Estimate, runtime_bytes
+from arc_core.training.progress import PairKey, Progress
+from arc_core.training.recipe import Data, Recipe, Step
+from arc_core.training.telemetry import AnsweredInput, Validation
 
 CONTEXT = 4
 """Demonstrations shown for a validated pair."""
@@ -55,46 +55,18 @@ CONTEXT = 4
 _OWN_VIEW = make_views(1, (0,), symmetries=False)
 
 
-class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
-    """Trains the solver's agent.
+class PretrainingRecipe(Recipe[list[ViewGroup]]):
+    """Trains the solver's agent."""
 
-    Args:
-        run: The run directory, whose lock is held.
-        config: As resolved, of the recipe `solver`.
-        events: Where to tell what happens.
-    """
+    Config: ClassVar[type[TrainConfig]] = PretrainConfig
 
-    config: PretrainConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+    config: PretrainConfig
+    models: SolverSystem
 
-    def __init__(self, run: RunDirectory, config: PretrainConfig, events: EventWriter) -> None:
-        super().__init__(run, config, events)
-        self.solver = solver_config(config)
-        extra = self._load_data()
-        fresh = [(number, pair) for number, task in enumerate(self.pool) for pair in task.fresh]
-        self.fresh = fresh[: config.validation_limit] if config.validate_on != "none" else []
-        answered = ((self.pool[number].id, 0, (pair,)) for number, pair in self.fresh)
-        tasks = TaskSet(self.tasks, name=f"{config.dataset} training, without what is evaluated")
-        data = {} if config.extra_data is None else {"extra_data": describe_pairs(config.extra_data, extra)}
-        self.begin(self._plan(), self._build, tasks, answered, data, solver=self.solver.to_dict())
-
-    def _build(self, path: Path | None) -> SolverSystem:
-        """Make the models, or restore them."""
-        prompts, ids = self._prompt_shape, [] if self.solver.reads_prompt else [task.id for task in self.pool]
-        system = SolverSystem(self.config, self.solver, self.device, prompts, ids)
-        if path is not None:
-            system.load(path)
-        return system
-
-    @property
-    def _prompt_shape(self) -> tuple[int, int]:
-        """Tasks with a learned prompt, and under how many symmetries."""
-        if self.solver.reads_prompt:
-            return (0, 0)
-        return len(self.pool), SYMMETRIES if self.config.augment else 1
-
-    def _load_data(self) -> dict[str, list[Pair]]:
-        """Load the tasks and make the pool; returns the generated pairs."""
+    def load(self) -> Data:
+        """Load the tasks and make the pool of pairs."""
         config = self.config
+        self.solver = solver_config(config)
         self.tasks = without_kept_away(load_split(config, "training", self.warn).tasks)
         known = {task.id: task for task in self.tasks}
         extra = self._extra_pairs(known)
@@ -103,7 +75,36 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
             raise DataError(f"{config.dataset}: no task has {GROUP} pairs to train on.")
         self._placed = [PlacedTask(known[task.id], _OWN_VIEW) for task in self.pool]
         self._placements: dict[tuple[int, int], Placement] = {}
-        return extra
+        fresh = [(number, pair) for number, task in enumerate(self.pool) for pair in task.fresh]
+        self.fresh = fresh[: config.validation_limit] if config.validate_on != "none" else []
+        answered = [(self.pool[number].id, 0, (pair,)) for number, pair in self.fresh]
+        tasks = TaskSet(self.tasks, name=f"{config.dataset} training, without what is evaluated")
+        data = {} if config.extra_data is None else {"extra_data": describe_pairs(config.extra_data, extra)}
+        return Data(tasks, validation_print(answered) if answered else "", data)
+
+    def declared(self) -> Declared:
+        """What its steps and samples carry."""
+        return declared_by(self.config.to_dict())
+
+    def build(self, checkpoint: Path | None) -> SolverSystem:
+        """Make the models, or restore them."""
+        prompts, ids = self._prompt_shape, [] if self.solver.reads_prompt else [task.id for task in self.pool]
+        system = SolverSystem(self.config, self.solver, self.device, prompts, ids)
+        if checkpoint is not None:
+            system.load(checkpoint)
+        return system
+
+    def noted(self, run_json: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The architecture."""
+        del run_json
+        return {"solver": self.solver.to_dict()}
+
+    @property
+    def _prompt_shape(self) -> tuple[int, int]:
+        """Tasks with a learned prompt, and under how many symmetries."""
+        if self.solver.reads_prompt:
+            return (0, 0)
+        return len(self.pool), SYMMETRIES if self.config.augment else 1
 
     def _extra_pairs(self, wanted: Collection[str]) -> dict[str, list[Pair]]:
         if self.config.extra_data is None:
@@ -114,26 +115,17 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
             self.warn(Finding("pairs_left_out", told, advice))
         return without_evaluated(extra.pairs)
 
-    def _plan(self) -> Plan:
+    def estimate(self, checkpoint: Path | None) -> Estimate:
+        """What it will need."""
+        del checkpoint
         config = self.config
-        batches = self.plan_epoch(0)[: config.max_batches]
         with torch.device("meta"):
             net = SolverNet(self.solver, self._prompt_shape)
         parameters = sum(p.numel() for p in net.parameters())
         # Per cell: what the backward pass keeps of each block, in float32; 2.9 GB were measured at 64.
         kept = 4 * self.solver.width * 17 * (self.solver.steps + self.solver.encoder_blocks + 2)
-        return Plan(
-            pairs=sum(len(group.pairs) for batch in batches for group in batch),
-            batches_per_epoch=len(batches),
-            total_steps=len(batches) * config.epochs,
-            parameters=parameters,
-            trainable_parameters=parameters,
-            memory_bytes=20 * parameters + config.batch_size * 900 * kept + runtime_bytes(self.device),
-            checkpoint_bytes=16 * parameters,
-            disk_bytes=16 * parameters * (config.keep_checkpoints + 2),
-            threads=self.threads,
-            device=str(self.device),
-        )
+        memory = 20 * parameters + config.batch_size * 900 * kept + runtime_bytes(self.device)
+        return Estimate(parameters, parameters, memory, 16 * parameters)
 
     def plan_epoch(
         self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
@@ -150,32 +142,27 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
         """The pairs of a batch."""
         return [(self.pool[group.task].id, place) for group in batch for place in group.pairs]
 
-    def train_batch(self, batch: list[ViewGroup]) -> bool:
+    def step(self, batch: list[ViewGroup], at: Progress) -> Step:
         """Train on the groups of a batch."""
-        system, progress = self.system, self.progress
+        system = self.models
         items = [item for number, group in enumerate(batch) for item in self._items(group, number)]
         packed = pack(items, FEW_SIDES).to(self.device)
-        optimizers = list(system.optimizers.values())
-        set_rates(optimizers, system.schedule.factor(progress.step + 1))
-        with system.precision.autocast():
+        with system.autocast():
             planned = system.net(packed, self._prompts(system.net, batch))
         loss, sizes = planning_loss(planned, packed)
-        norms, applied = backward_and_step(
-            loss + SIZE_WEIGHT * sizes, optimizers, [system.component], system.precision,
-            self.config.clip_norm,
-        )  # fmt: skip
+        norms, applied = system.update(loss + SIZE_WEIGHT * sizes, at.step + 1)
         if applied:
-            system.update_mean(progress.step + 1)
-        first, norm = self.pool[batch[0].task].id, norms["agent"].item()
+            system.update_mean(at.step + 1)
+        first = self.pool[batch[0].task].id
         shown = f"{len(batch)} groups of {GROUP} pairs" if self.solver.reads_prompt else f"{len(batch)} pairs"
         cells = cell_accuracies(planned, packed)
-        numbers = step_numbers(system, loss.item(), SIZE_WEIGHT * sizes.item(), norm, cells)
-        numbers["rule"] = f"{shown}, the first of task {first}"
-        self.tell_step(len(items), numbers, lambda: sample_fields(first, batch[0], items[0], planned))
-        if not applied:
-            losses = {"consistency": loss.item(), "size": sizes.item()}
-            self.warn(skipped_step(progress.step, losses, {"agent": norm}))
-        return applied
+        return Step(
+            len(items),
+            step_numbers(loss.item(), SIZE_WEIGHT * sizes.item(), cells) | system.told(norms),
+            applied,
+            lambda: sample_of(first, batch[0], items[0], planned),
+            f"{shown}, the first of task {first}",
+        )
 
     def _prompts(self, net: SolverNet, batch: Sequence[ViewGroup]) -> Tensor | None:
         """The learned prompts of a batch's pairs, [N, P]; None where they are read."""
@@ -211,31 +198,19 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
             found = self._placements[task, place] = self._placed[task].place(pair.input, pair.output)
         return found
 
-    def answer_validation(self) -> Validation:
+    def validate(self, go_on: Callable[[], bool]) -> Validation | None:
         """Answer pairs of the trained tasks that were never trained on, from demonstrations alone."""
-        found: list[tuple[float, float, float, float]] = []
-        solved: dict[int, bool] = {}
+        found: list[AnsweredInput] = []
         for number, pair in self.fresh:
-            answer, size_known = self._answer(number, pair)
             assert pair.output is not None
-            grids = (answer, pair.input, 0 * pair.input)
-            right, copied, black = (cell_accuracy(grid, pair.output) for grid in grids)
-            found.append((right, copied, black, float(size_known)))
-            solved[number] = solved.get(number, True) and right == 1.0
-            if not self.go_on_validating():
-                raise StopRequested
-        cells, copies, blacks, sizes = (sum(column) / len(found) for column in zip(*found, strict=True))
-        return Validation(
-            inputs=len(found),
-            cell_accuracy=cells,
-            exact=sum(right == 1.0 for right, *_ in found),
-            tasks=len(solved),
-            tasks_solved=sum(solved.values()),
-            accuracy_delta=0.0,
-            size_accuracy=sizes,  # of the size head; the grids are planned at the true size
-            copy_cell_accuracy=copies,
-            black_cell_accuracy=blacks,
-        )
+            answer, size_known = self._answer(number, pair)
+            # The grid is planned at the true size; what is told of sizes is of the size head.
+            found.append(
+                AnsweredInput(self.pool[number].id, pair.input, answer, pair.output, size_told=size_known)
+            )
+            if not go_on():
+                return None
+        return Validation.over(found)
 
     @torch.inference_mode()
     def _answer(self, number: int, pair: Pair) -> tuple[Grid, bool]:
@@ -246,9 +221,9 @@ class Pretrainer(TrainingLoop[list[ViewGroup], SolverSystem]):
         query = Item(pair.input, None, placement, 0, placed.copies)
         shown = placed.demonstrations(0)[:CONTEXT] if self.solver.reads_prompt else []
         batch = pack([*shown, query], FEW_SIDES).to(self.device)
-        prompts = self._prompts(self.system.mean, [ViewGroup(number, (0,), _OWN_VIEW[0])])
-        with self.system.precision.autocast():
-            planned = self.system.mean(batch, prompts)
+        prompts = self._prompts(self.models.mean, [ViewGroup(number, (0,), _OWN_VIEW[0])])
+        with self.models.autocast():
+            planned = self.models.mean(batch, prompts)
         height, width = placement.size
         grid = planned.logits[-1, -1, :height, :width].argmax(dim=-1).to("cpu", torch.int8).numpy()
         rows, columns = (planned.size_logits[-1].argmax(dim=-1) + 1).tolist()

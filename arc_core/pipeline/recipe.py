@@ -1,0 +1,128 @@
+"""The recipe `pipeline`: phases 3 and 4 of the seed's whole system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
+from arc_core.data.dataset import plan_batches
+from arc_core.data.tasks import Pair
+from arc_core.pipeline.batch import FEW_SIDES, collate
+from arc_core.pipeline.config import PipelineConfig
+from arc_core.pipeline.declared import declared_by
+from arc_core.pipeline.diagnostics import Diagnostics
+from arc_core.pipeline.persistence import ModelPersistence
+from arc_core.pipeline.preflight import estimate_run
+from arc_core.pipeline.startup import color_shares, load_data
+from arc_core.pipeline.step import sample_of, step_numbers, training_step
+from arc_core.pipeline.system import ArcSystem, language_model_of
+from arc_core.pipeline.validation import predict, score
+from arc_core.run.config import TrainConfig
+from arc_core.run.declared import Declared
+from arc_core.training.data_changes import validation_print
+from arc_core.training.diagnostics import Finding
+from arc_core.training.preflight import Estimate
+from arc_core.training.progress import PairKey, Progress
+from arc_core.training.recipe import Data, Recipe, Step
+from arc_core.training.telemetry import Nested, Validation
+
+SMALLEST_VALIDATION_BATCH = 8
+
+
+class PipelineRecipe(Recipe[list[int]]):
+    """Trains the whole pipeline."""
+
+    Config: ClassVar[type[TrainConfig]] = PipelineConfig
+    MEMORY_ADVICE: ClassVar[str] = (
+        "Take a smaller batch (--batch-size), try the first batches alone (--max-batches 100), or a smaller "
+        "language model (--lm tiny, --lm-train frozen)."
+    )
+
+    config: PipelineConfig
+    models: ArcSystem
+
+    def load(self) -> Data:
+        """Load the training pairs, and the test inputs that validations answer."""
+        config = self.config
+        self.dataset, self.validation_set = load_data(config, self.warn)
+        self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)
+        answered = [
+            (e.task_id, e.pair_index, (*e.context, Pair(e.input, e.target))) for e in self.validation_set
+        ]
+        return Data(self.dataset.tasks, validation_print(answered) if answered else "")
+
+    def declared(self) -> Declared:
+        """What its steps and samples carry."""
+        return declared_by(self.config.to_dict())
+
+    def estimate(self, checkpoint: Path | None) -> Estimate:
+        """What it will need; a checkpoint holds its language model, so the run's first need not be there."""
+        lm = None if checkpoint is None else str(checkpoint / LANGUAGE_MODEL)
+        return estimate_run(self.config, len(self.dataset), self.device, lm)
+
+    def build(self, checkpoint: Path | None) -> ArcSystem:
+        """Make the models; from a checkpoint everything, its language model and tokenizer included."""
+        config = self.config
+        if checkpoint is None:
+            system = ArcSystem(config, self.device)
+            system.efe_loss.set_anchor(color_shares(self.dataset))
+            return system
+        system = ArcSystem(config, self.device, language_model=language_model_of(checkpoint, config))
+        ModelPersistence(checkpoint.parent).load_checkpoint(
+            checkpoint,
+            system.agent,
+            system.qwen,
+            system.memory,
+            system.efe_loss,
+            system.policy,
+            system.optimizer,
+        )
+        return system
+
+    def noted(self, run_json: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What run.json says of the language model; a checkpoint does not know the hub's commit."""
+        identity = self.models.qwen.language_model.identity
+        before = cast("dict[str, Any]", run_json.get("language_model") or {})
+        if identity["commit"] is None and before.get("name") == identity["name"]:
+            identity["commit"] = before.get("commit")
+        return {"language_model": identity}
+
+    def plan_epoch(
+        self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
+    ) -> list[list[int]]:
+        """Which examples each batch of an epoch holds."""
+        size = batch_size or self.config.batch_size
+        return plan_batches(self.dataset, size, seed=self.config.seed, epoch=epoch, left_out=left_out)
+
+    def keys_of(self, batch: list[int]) -> list[PairKey]:
+        """The pairs of a batch."""
+        return [self.dataset.key(index) for index in batch]
+
+    def step(self, batch: list[int], at: Progress) -> Step:
+        """Train on the examples of a batch."""
+        system = self.models
+        examples = [self.dataset.example(index, at.epoch) for index in batch]
+        pairs = collate(examples, FEW_SIDES).to(system.device)
+        result = training_step(system, pairs, at.epoch, at.step + 1)
+        return Step(
+            len(pairs),
+            step_numbers(result, system.precision),
+            result.applied,
+            lambda: sample_of(result, pairs),
+            pairs.prompt_inputs.rules[0],
+            self.diagnostics.after_step(result),
+        )
+
+    def validate(self, go_on: Callable[[], bool]) -> Validation | None:
+        """Answer the validation set, see `Recipe.validate`."""
+        size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
+        answers = predict(self.models, self.validation_set, size, go_on)
+        return score(self.validation_set, answers) if len(answers) == len(self.validation_set) else None
+
+    def advise(self, found: Validation, means: Nested, epoch: int) -> Iterable[Finding]:
+        """See `Diagnostics.after_validation`."""
+        weight = self.models.size_warmup.get_size_loss_weight(epoch)
+        ratio = means.get("hard_cells", {}).get("mask_ratio", 0.0)
+        return self.diagnostics.after_validation(epoch, weight, ratio, found)
