@@ -31,7 +31,7 @@ from arc_core.training.telemetry import Nested, Validation
 SMALLEST_VALIDATION_BATCH = 8
 
 
-class Pipeline(Recipe[list[int]]):
+class PipelineRecipe(Recipe[list[int]]):
     """Trains the whole pipeline."""
 
     Config: ClassVar[type[TrainConfig]] = PipelineConfig

@@ -33,8 +33,8 @@ _CONFIGS = {
     SOLVER: "arc_core.pretraining.config:PretrainConfig",
 }
 _CLASSES = {
-    PIPELINE: "arc_core.pipeline.recipe:Pipeline",
-    SOLVER: "arc_core.pretraining.recipe:Pretraining",
+    PIPELINE: "arc_core.pipeline.recipe:PipelineRecipe",
+    SOLVER: "arc_core.pretraining.recipe:PretrainingRecipe",
 }
 _DECLARED_BY = {
     PIPELINE: "arc_core.pipeline.declared:declared_by",

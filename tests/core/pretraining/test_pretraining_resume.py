@@ -13,7 +13,7 @@ from small_run import give, measured, seal, told, warned
 
 from arc_core.base.errors import CheckpointError
 from arc_core.pretraining.config import PretrainConfig
-from arc_core.pretraining.recipe import Pretraining
+from arc_core.pretraining.recipe import PretrainingRecipe
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, next_seq
@@ -53,7 +53,7 @@ def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
 def opened(run: RunDirectory) -> Iterator[TrainingLoop]:
     config = PretrainConfig.from_mapping(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
-        trainer = TrainingLoop(run, config, events, Pretraining)
+        trainer = TrainingLoop(run, config, events, PretrainingRecipe)
         try:
             yield trainer
         finally:
