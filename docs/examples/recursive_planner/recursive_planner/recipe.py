@@ -17,12 +17,12 @@ from arc_core.data.sizes import size_guesses
 from arc_core.data.tasks import load_tasks
 from arc_core.pipeline.validation import choose_inputs
 from arc_core.run.config import TrainConfig
-from arc_core.run.declared import Declared, GridForm, Group, Kind, trained_groups
+from arc_core.run.declared import Declared, GridForm, GroupKind, NumberGroup, trained_groups
 from arc_core.training.data_changes import validation_print
-from arc_core.training.models import Models, move_mean
+from arc_core.training.models import TrainedModels, move_mean
 from arc_core.training.progress import PairKey, Progress
-from arc_core.training.recipe import Data, Recipe, Sample, Step
-from arc_core.training.telemetry import Answer, Validation
+from arc_core.training.recipe import Data, Recipe, SampledPair, Step
+from arc_core.training.telemetry import AnsweredInput, Validation
 from recursive_planner.net import OUTSIDE, Planner
 
 
@@ -61,21 +61,21 @@ class RecursivePlanner(Recipe[list[int]]):
         """What its steps and samples carry."""
         answers = [f"answer_{number + 1}" for number in range(self.config.answers)]
         groups = (
-            Group.of("loss", Kind.CONTRIBUTIONS, *answers, "total", totals=("total",)),
-            Group.of("accuracy", Kind.SERIES, "cell", "exact"),
+            NumberGroup.of("loss", GroupKind.CONTRIBUTIONS, *answers, "total", totals=("total",)),
+            NumberGroup.of("accuracy", GroupKind.SERIES, "cell", "exact"),
             *trained_groups(["model"]),
         )
         judged = [GridForm(name, f"{name} answer", judged=True) for name in ("first", "last")]
         return Declared(groups, (GridForm("input"), *judged, GridForm("target")), "target")
 
-    def build(self, checkpoint: Path | None) -> Models:
+    def build(self, checkpoint: Path | None) -> TrainedModels:
         """Make the net and its average, or restore them."""
         config = self.config
         self.net = Planner(len(self.numbers), config.width, config.prompt, config.recursions)
         self.net.to(self.device, memory_format=torch.channels_last)
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
         adam = torch.optim.AdamW(self.net.parameters(), config.agent_lr, weight_decay=config.weight_decay)
-        models = Models(config, self.device, {"model": self.net, "mean": self.mean}, {"main": adam})
+        models = TrainedModels(config, self.device, {"model": self.net, "mean": self.mean}, {"main": adam})
         if checkpoint is not None:
             models.load(checkpoint)
         return models
@@ -110,22 +110,22 @@ class RecursivePlanner(Recipe[list[int]]):
         accuracy = {"cell": right.mean().item(), "exact": (right == 1).float().mean().item()}
         numbers = {"loss": parts | {"total": sum(parts.values())}, "accuracy": accuracy}
 
-        def sample() -> Sample:
+        def sample() -> SampledPair:
             first, last = (grid_of(answer[0].detach()) for answer in (scores[0], scores[-1]))
             grids = {"input": shown[0][0], "first": first, "last": last, "target": shown[0][-1]}
-            return Sample(grids, *self.pairs.key(batch[0]))
+            return SampledPair(grids, *self.pairs.key(batch[0]))
 
         return Step(len(batch), numbers | self.models.told(norms), applied, sample)
 
     @torch.inference_mode()
     def validate(self, go_on: Callable[[], bool]) -> Validation | None:
         """Answer the test inputs with the averaged weights, which have seen none of them."""
-        found: list[Answer] = []
+        found: list[AnsweredInput] = []
         for start in range(0, len(self.tests), self.config.batch_size):
             tests, shown = zip(*self.tests[start : start + self.config.batch_size], strict=True)
             scores, _ = self._ask(self.mean, tests, shown, symmetry=0)
             for test, answer in zip(tests, scores[-1], strict=True):
-                found.append(Answer(test.task_id, test.input, grid_of(answer), test.target))
+                found.append(AnsweredInput(test.task_id, test.input, grid_of(answer), test.target))
             if not go_on():
                 return None
         return Validation.over(found)
