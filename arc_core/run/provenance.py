@@ -29,8 +29,12 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
         `config`, `versions`, `git` (None outside a checkout), `created` (seconds since the epoch) and
         `argv`. The training process adds what it finds out about dataset and model.
     """
+    return {"config": config.own(), **describe_start(argv)}
+
+
+def describe_start(argv: Sequence[str]) -> dict[str, Any]:
+    """Return what a new run.json holds beside its configuration, see `describe_run`."""
     return {
-        "config": config.own(),
         "versions": versions(),
         "git": git_revision(Path(__file__).parents[2]),
         "created": time.time(),
