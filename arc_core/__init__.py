@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from arc_core.pipeline.persistence import ModelPersistence
     from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig
     from arc_core.pipeline.prompt import QwenHybridPrompt
+    from arc_core.tracking.start import track
+    from arc_core.tracking.trainer_callback import TrainerCallback
     from arc_core.training.optimizer import GradientMonitor
 
 __all__ = [
@@ -67,6 +69,8 @@ __all__ = [
     "PolicyRefinedConfig",
     "QwenHybridPrompt",
     "SizeWarmupCurriculum",
+    "TrainerCallback",
+    "track",
 ]
 
 _HOMES = {
@@ -81,6 +85,8 @@ _HOMES = {
     "PolicyRefinedConfig": "pipeline.policy",
     "QwenHybridPrompt": "pipeline.prompt",
     "SizeWarmupCurriculum": "pipeline.curriculum",
+    "TrainerCallback": "tracking.trainer_callback",
+    "track": "tracking.start",
 }
 
 
