@@ -33,6 +33,14 @@ EPOCH_LINES = (
 )
 """The seed's summary of an epoch."""
 
+EPOCH_LINE = (
+    Told("loss", "loss.combined", ".3f"),
+    Told("EFE", "loss.efe_total", ".3f"),
+    Told("reward", "reward.total", "+.4f"),
+    Told("cells", "accuracy.cell", ".4f"),
+)
+"""The same in a line."""
+
 
 def declared_by(config: Mapping[str, object]) -> Declared:
     """Return what a run of these settings carries, by their names; those that are missing count as usual."""
@@ -64,6 +72,7 @@ def declared_by(config: Mapping[str, object]) -> Declared:
         judge=FIXES,
         step_line=STEP_LINE,
         epoch_lines=EPOCH_LINES,
+        epoch_line=EPOCH_LINE,
         metrics={
             "loss": "loss.combined",
             "cell_accuracy": "accuracy.cell",

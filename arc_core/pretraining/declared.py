@@ -35,5 +35,10 @@ def declared_by(config: Mapping[str, object]) -> Declared:
             Told("Cells Right", "accuracy.cell", ".4f"),
             Told("Pairs Exact", "accuracy.exact", ".4f"),
         ),
+        epoch_line=(
+            Told("loss", "loss.efe_total", ".3f"),
+            Told("cells", "accuracy.cell", ".4f"),
+            Told("exact", "accuracy.exact", ".4f"),
+        ),
         metrics={"loss": "loss.efe_total", "cell_accuracy": "accuracy.cell", "exact": "accuracy.exact"},
     )  # fmt: skip

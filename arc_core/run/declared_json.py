@@ -35,6 +35,7 @@ _NESTED: Mapping[str, type[Any]] = {
     "grids": GridForm,
     "step_line": Told,
     "epoch_lines": Told,
+    "epoch_line": Told,
 }
 
 
