@@ -17,7 +17,7 @@ from arc_core.base.errors import ArcError
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
-from arc_core.run.declared import Declared, Group, Kind, Told
+from arc_core.run.declared import Declared, GroupKind, NumberGroup, ShownNumber
 from arc_core.run.directory import (
     LATEST,
     RunDirectory,
@@ -145,18 +145,20 @@ def _step_lines(state: RunState, declared: Declared) -> list[str]:
     return [*lines, f"Speed: {step.number('pairs_per_second'):.1f} pairs/s"]
 
 
-def _group(step: StepEvent, group: Group, declared: Declared) -> str:
+def _group(step: StepEvent, group: NumberGroup, declared: Declared) -> str:
     if group.note:
         return group.note
     numbers = [
-        Told(number.name, group.dotted(number.name), "," if number.whole else _FORMS.get(group.kind, ".4f"))
+        ShownNumber(
+            number.name, group.dotted(number.name), "," if number.whole else _FORMS.get(group.kind, ".4f")
+        )
         for number in group.numbers
     ]
     unit = f" {group.unit}" if group.unit else ""
     return ", ".join(f"{name} {text}{unit}" for name, text, _ in told_texts(step, numbers, declared))
 
 
-_FORMS = {Kind.SIGNED: "+.4f", Kind.NORMS: ".2e", Kind.SCHEDULE: "g"}
+_FORMS = {GroupKind.SIGNED: "+.4f", GroupKind.NORMS: ".2e", GroupKind.SCHEDULE: "g"}
 """How numbers of a kind are written; the others with four decimals."""
 
 

@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 from rich.style import Style
 
-from arc_core.run.declared import Declared, Kind
+from arc_core.run.declared import Declared, GroupKind
 from arc_core.run.event_forms import GROUPS
 
 PALETTE_COLOURS = 8
@@ -141,7 +141,7 @@ _LOOKS: dict[str, _Look] = {
     "grid.outside": _Look("muted", "dim"),
 }
 
-_TOTAL_LOOKS = {Kind.CONTRIBUTIONS: "loss", Kind.SIGNED: "accent"}
+_TOTAL_LOOKS = {GroupKind.CONTRIBUTIONS: "loss", GroupKind.SIGNED: "accent"}
 """Of the headline of a group of parts."""
 
 _NUMBER_LOOKS = {"loss.combined": "loss", "loss.efe_total": "efe", "reward.total": "accent"}

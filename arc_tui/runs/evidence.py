@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from arc_core.base.text import printable
 from arc_core.pipeline.declared import FIXES
-from arc_tui.runs.fixes import Fix, Work, assess
+from arc_core.run.evidence import Work
+from arc_tui.runs.fixes import Fix, assess
 from arc_tui.runs.view import RunView
 
 MOST_LINES = 12

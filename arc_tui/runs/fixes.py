@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
+from arc_core.run.evidence import Work
 from arc_tui.runs.view import RunView
 
 EASY_MASK_RATIO = 0.01
@@ -22,14 +22,6 @@ RISEN = 1.5
 
 LARGEST_SKIPPED_SHARE = 0.1
 TOLERANCE = 1e-3
-
-
-class Work(enum.StrEnum):
-    """What a fix, or another part of a run, is doing."""
-
-    WORKING = "working"
-    IDLE = "idle"
-    FAILING = "failing"
 
 
 SIGNS = {Work.WORKING: "●", Work.IDLE: "○", Work.FAILING: "✗"}

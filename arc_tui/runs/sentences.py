@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from arc_core.base.loose import null_at
 from arc_core.base.text import printable
 from arc_core.run import event_forms as forms
-from arc_core.run.declared import Declared, Kind, Told
+from arc_core.run.declared import Declared, GroupKind, ShownNumber
 from arc_tui.runs.fields import duration, size
 
-PARTED = (Kind.CONTRIBUTIONS, Kind.SIGNED)
+PARTED = (GroupKind.CONTRIBUTIONS, GroupKind.SIGNED)
 """Kinds of groups whose numbers add up."""
 
 IN_A_LINE, IN_A_SUMMARY = 4, 12
@@ -94,7 +94,7 @@ def epoch_lines(
 
 
 def told_texts(
-    event: forms.MeasuredEvent, told: Iterable[Told], declared: Declared
+    event: forms.MeasuredEvent, told: Iterable[ShownNumber], declared: Declared
 ) -> list[tuple[str, str, str]]:
     """Return what lines tell of an event, without the numbers that it does not have.
 
@@ -112,13 +112,13 @@ def told_texts(
     return found
 
 
-def headlines(declared: Declared, most: int) -> tuple[Told, ...]:
+def headlines(declared: Declared, most: int) -> tuple[ShownNumber, ...]:
     """Return what tells most of a run that does not say what its lines tell."""
-    found: list[Told] = []
+    found: list[ShownNumber] = []
     for dotted in declared.headlines[:most]:
         group, number = declared.by_name[dotted.partition(".")[0]], declared.numbers[dotted]
         label = group.shown if number.name in group.totals else number.shown
-        found.append(Told(label, dotted, "," if number.whole else ".4f"))
+        found.append(ShownNumber(label, dotted, "," if number.whole else ".4f"))
     return tuple(found)
 
 

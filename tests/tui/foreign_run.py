@@ -9,7 +9,15 @@ from typing import Any
 from raw_events import Line
 from recordings import console_run_json
 
-from arc_core.run.declared import Declared, GridForm, Group, Kind, Number, Told, trained_groups
+from arc_core.run.declared import (
+    Declared,
+    GridForm,
+    GroupKind,
+    Number,
+    NumberGroup,
+    ShownNumber,
+    trained_groups,
+)
 from arc_core.run.declared_json import DECLARED, declared_to_json
 from arc_core.run.directory import RunDirectory, create_run
 
@@ -20,11 +28,13 @@ BEGUN = 1_795_600_000.0
 _GRADIENTS, _RATES, _PRECISION = trained_groups(("model", "puzzle_embedding"))
 FOREIGN = Declared(
     groups=(
-        Group.of(
-            "loss", Kind.CONTRIBUTIONS, Number("ce", "cross-entropy"), "halt", "total", totals=("total",)
+        NumberGroup.of(
+            "loss", GroupKind.CONTRIBUTIONS, Number("ce", "cross-entropy"), "halt", "total", totals=("total",)
         ),
-        Group.of("accuracy", Kind.SERIES, Number("cells", "cells right"), Number("exact", "pairs exact")),
-        Group.of("recursion", Kind.SERIES, Number("steps", "steps until halt"), unit="steps"),
+        NumberGroup.of(
+            "accuracy", GroupKind.SERIES, Number("cells", "cells right"), Number("exact", "pairs exact")
+        ),
+        NumberGroup.of("recursion", GroupKind.SERIES, Number("steps", "steps until halt"), unit="steps"),
         _GRADIENTS,
         _RATES,
         _PRECISION,
@@ -32,7 +42,7 @@ FOREIGN = Declared(
     grids=(GridForm("input"), GridForm("guess", judged=True), GridForm("target")),
     target="target",
     claims={"model": "TRM, 2 layers", "ema": "EMA 0.999"},
-    step_line=(Told("loss", "loss.total", ".3f"), Told("cells", "accuracy.cells", ".1%")),
+    step_line=(ShownNumber("loss", "loss.total", ".3f"), ShownNumber("cells", "accuracy.cells", ".1%")),
 )
 """What its steps and samples carry."""
 

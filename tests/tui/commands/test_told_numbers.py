@@ -9,7 +9,7 @@ from foreign_run import FOREIGN, foreign_events, make_foreign_run
 from raw_events import typed
 from recordings import make_run
 
-from arc_core.run.declared import Declared, Group, Kind
+from arc_core.run.declared import Declared, GroupKind, NumberGroup
 from arc_core.run.directory import RunDirectory
 from arc_tui.cli import main
 from arc_tui.runs.listing import best_text, list_rows
@@ -158,6 +158,6 @@ def test_exports_follow_what_the_log_has(
 def test_the_note_of_a_group_stands_in_place_of_its_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    group = Group.of("loss", Kind.CONTRIBUTIONS, "total", note="the loss is turned off")
+    group = NumberGroup.of("loss", GroupKind.CONTRIBUTIONS, "total", note="the loss is turned off")
     make_foreign_run(tmp_path, declared=Declared(groups=(group,)))
     assert "Loss: the loss is turned off\nSpeed" in _main(capsys, "status", "--runs-dir", str(tmp_path))

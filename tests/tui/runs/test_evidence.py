@@ -7,8 +7,9 @@ from foreign_run import foreign_events, foreign_run_json
 from raw_events import PIPELINE, PRETRAINING, Line, typed
 from recordings import console_events, console_run_json, events_until_step
 
+from arc_core.run.evidence import Work
 from arc_tui.runs.evidence import MOST_LINES, evidence_of
-from arc_tui.runs.fixes import Work, assess
+from arc_tui.runs.fixes import assess
 from arc_tui.runs.history import History
 from arc_tui.runs.outline import outline
 from arc_tui.runs.state import reduce

@@ -7,7 +7,8 @@ import pytest
 from raw_events import typed
 from recordings import events_until_step
 
-from arc_tui.runs.fixes import NAMES, Fix, Work, assess
+from arc_core.run.evidence import Work
+from arc_tui.runs.fixes import NAMES, Fix, assess
 from arc_tui.runs.history import History
 from arc_tui.runs.state import RunState, reduce
 from arc_tui.runs.view import Facts, RunView

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raw_events import PIPELINE, typed
 from recordings import events_until_step
 
-from arc_core.run.declared import Declared, Group, Kind
+from arc_core.run.declared import Declared, GroupKind, NumberGroup
 from arc_tui.runs.columns import Columns
 from arc_tui.runs.digest import StepTable, step_table
 from arc_tui.runs.series import SeriesStore, columns_of
@@ -231,5 +231,5 @@ def test_a_store_learns_the_numbers_that_later_tables_have():
     assert math.isnan(store.latest("eval.f1"))
 
 
-FEW = (Group.of("loss", Kind.SERIES, "combined"),)
-MORE = (*FEW, Group.of("eval", Kind.SERIES, "f1"))
+FEW = (NumberGroup.of("loss", GroupKind.SERIES, "combined"),)
+MORE = (*FEW, NumberGroup.of("eval", GroupKind.SERIES, "f1"))
