@@ -126,7 +126,7 @@ FOR_OTHERS = {
     *("style_names", "PipelineRecipe", "PretrainingRecipe"),
 }
 """Public names that nothing of ours calls: methods of the seed's classes, the plain way to read a run's log
-and check its events, the names that a theme has a style for, and the recipes, which are found by their names."""
+and check its events, the names that a theme has a style for, and the recipes, which are found by name."""
 
 FRAMEWORK = re.compile(
     r"(__\w+__|on_\w+|action_\w+|compose|discover|(format|list)_commands|forward|get_\w+|render_line)$"
