@@ -26,7 +26,7 @@ from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
-from arc_tui.runs.state import Phase, RunState, ValidationResult
+from arc_tui.runs.state import Phase, RunState
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
@@ -182,15 +182,13 @@ class RunsScreen(SideScreen[RunChoice]):
             style = "muted" if run.state == CLOSED else "warning"
             return fill([(f"{here}{sign} ", "accent"), (name, "muted"), (f"  {told}", style)], cells)
         phase = Phase(run.state)
-        best = None
-        if run.best_exact is not None and run.best_cell_accuracy is not None:
-            best = ValidationResult(0, run.best_exact, run.best_inputs or 0, run.best_cell_accuracy)
+        best = run.best
         texts = [
             f"{here}{sign}",
             name,
             f"{PHASE_SIGNS[phase]} {run.state}",
             f"{run.step:,}" if run.step is not None else "",
-            best_text(best) if cells >= _NARROW or best is None else f"{best.cell_accuracy:.4f}",
+            best_text(best) if cells >= _NARROW or best is None else f"{best.short:.4f}",
             size(run.bytes) if run.bytes is not None else "-",
             age(run.age_seconds) if run.age_seconds is not None else "-",
         ]
