@@ -123,10 +123,10 @@ def undocumented(source: str) -> list[str]:
 FOR_OTHERS = {
     *("check_gradients", "compute_reward", "save_checkpoint"),
     *("read_events", "drop_superseded", "validate_event"),
-    "style_names",
+    *("style_names", "PipelineRecipe", "PretrainingRecipe"),
 }
 """Public names that nothing of ours calls: methods of the seed's classes, the plain way to read a run's log
-and check its events, and the names that a theme has a style for."""
+and check its events, the names that a theme has a style for, and the recipes, which are found by name."""
 
 FRAMEWORK = re.compile(
     r"(__\w+__|on_\w+|action_\w+|compose|discover|(format|list)_commands|forward|get_\w+|render_line)$"

@@ -35,6 +35,13 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
     return {
         "config": config.to_dict(),
         **({} if origin is None else {ORIGIN: origin}),
+        **describe_start(argv),
+    }
+
+
+def describe_start(argv: Sequence[str]) -> dict[str, Any]:
+    """Return what a new run.json holds beside its configuration, see `describe_run`."""
+    return {
         "versions": versions(),
         "git": git_revision(Path(__file__).parents[2]),
         "created": time.time(),

@@ -66,11 +66,13 @@ class Control:
         progress: Progress,
         *,
         validates: bool,
+        saves: bool = True,
     ) -> None:
         self._events = events
         self._system = system
         self._progress = progress
         self._validates = validates
+        self._saves = saves
         self._inbox = CommandInbox(run.commands, time.time())
         self.stop_reason: str | None = None
         self.paused = False
@@ -115,6 +117,8 @@ class Control:
             return "Training is not paused."
         if command.command == "validate" and not self._validates:
             return "There is nothing to validate on."
+        if command.command == "checkpoint" and not self._saves:
+            return "This run saves no checkpoints."
         return None
 
     def _obey(self, command: Command) -> dict[str, Any] | None:

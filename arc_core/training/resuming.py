@@ -164,7 +164,7 @@ def _resume(
 ) -> Start[S]:
     state = read_state(path)
     require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
-    check_build(run, state, threads, config, warn)
+    check_build(run, state, threads, asked=config.threads is not None, warn=warn)
     system = build(path)
     progress = Progress.restored(state, declared)
     require_form(state["metrics"], progress.metrics(), STATE, "metrics")
@@ -177,14 +177,32 @@ def _resume(
 
 
 def check_build(
-    run: RunDirectory, state: Mapping[str, Any], threads: int, config: TrainConfig, warn: Warn
+    run: RunDirectory,
+    state: Mapping[str, Any],
+    threads: int,
+    *,
+    asked: bool,
+    warn: Warn,
+    give: str = "--set ",
 ) -> None:
-    """Refuse another number of threads unless it was asked for; tell of anything else that differs."""
-    if state["threads"] != threads and config.threads is None:
+    """Refuse another number of threads unless it was asked for; tell of anything else that differs.
+
+    Args:
+        run: The run.
+        state: The checkpoint's state.json.
+        threads: Of torch.
+        asked: Whether that number was asked for.
+        warn: Tells a warning.
+        give: What stands before a setting where it is given.
+
+    Raises:
+        RunError: If the number is another.
+    """
+    if state["threads"] != threads and not asked:
         raise RunError(
             f"{run.name} was trained with {state['threads']} threads and would go on with {threads}, "
-            f"which changes its numbers: give --set threads={state['threads']} to keep them, or "
-            f"--set threads={threads} to go on all the same"
+            f"which changes its numbers: give {give}threads={state['threads']} to keep them, or "
+            f"{give}threads={threads} to go on all the same"
         )
     saved, here = state["build"], describe_build()
     changed = [f"{k} {saved.get(k)} is now {v}" for k, v in here.items() if saved.get(k) != v]

@@ -19,6 +19,7 @@ from arc_core.run.checkpoint_index import checkpoint_id, find_checkpoint, list_c
 from arc_core.run.commands import changeable
 from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig
 from arc_core.run.course import GO_ON_FROM, settings_then
+from arc_core.run.declared import Declared
 from arc_core.run.directory import (
     RunDirectory,
     config_of,
@@ -29,6 +30,7 @@ from arc_core.run.directory import (
 )
 from arc_core.run.events import next_seq
 from arc_core.run.provenance import describe_run
+from arc_core.run.recipes import declaration_of
 from arc_core.run.resolving import explicit_values, launch_options, resolve
 from arc_tui.runs.engine import Outcome, cause, last_lines
 
@@ -80,6 +82,16 @@ def planned_batches(run: RunDirectory) -> int | None:
     """Return the batches of an epoch: `plan.batches_per_epoch`, noted in run.json by the training process."""
     batches = plan_of(run).get("batches_per_epoch")
     return batches if isinstance(batches, int) and batches > 0 else None
+
+
+def declared_by(run: RunDirectory) -> Declared:
+    """Return what a run's steps carry, as run.json says by now.
+
+    Raises:
+        RunError: If the run is gone, or its run.json is damaged.
+    """
+    refuse_if_gone(run)
+    return declaration_of(run.read())
 
 
 def plan_of(run: RunDirectory) -> dict[str, object]:

@@ -38,7 +38,7 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """One validation; better is a larger score, then more exact inputs, then more exact cells."""
+    """One validation; better is a larger score, or else more exact inputs, then more exact cells."""
 
     step: int
     exact: int
@@ -48,9 +48,15 @@ class ValidationResult:
     score: float = math.nan
 
     @property
-    def mark(self) -> tuple[float, int, float]:
+    def short(self) -> float:
+        """The one number that says most of it."""
+        return self.score if math.isfinite(self.score) else self.cell_accuracy
+
+    @property
+    def mark(self) -> tuple[float, float]:
         """What validations are compared by."""
-        return _or_least(self.score), self.exact, _or_least(self.cell_accuracy)
+        first = self.score if math.isfinite(self.score) else float(self.exact)
+        return first, self.cell_accuracy if math.isfinite(self.cell_accuracy) else -1.0
 
 
 @dataclass(frozen=True)
@@ -225,11 +231,6 @@ def observed(state: RunState, *, alive: bool) -> RunState:
     if not alive and not state.ended:
         return dataclasses.replace(state, activity=Phase.CRASHED, saving=False)
     return state
-
-
-def _or_least(value: float) -> float:
-    """Return a number, less than any other where there is none."""
-    return value if math.isfinite(value) else -math.inf
 
 
 def _started(state: RunState) -> dict[str, Any]:
