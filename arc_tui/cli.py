@@ -108,14 +108,14 @@ def _usage_problem(error: BaseException) -> str:
         return printable(cast(Any, error).format_message())
     # Here, as no other command line needs them.
     from arc_core.base.options import canonical, nearest
-    from arc_core.run.config import settings
+    from arc_core.run.recipes import built_in_settings
 
     context = cast(Any, error).ctx
     flag = cast(str, cast(Any, error).option_name)
     shown, name = printable(flag, 60), canonical(flag.lstrip("-"))
     own = _flags_of(context.command) if context is not None else []
     # Of --set, `train` and `config` take every setting of the configuration, other commands a few of others.
-    others = settings() if "config" in own else ()
+    others = built_in_settings() if "config" in own else ()
     if name in others:
         return f"{shown} is not a flag of this command; use --set {name}=VALUE."
     near = nearest(name, own) or nearest(name, others)

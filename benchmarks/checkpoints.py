@@ -23,16 +23,16 @@ import torch
 from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.data.dataset import ARCDataset, plan_batches
 from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.step import StepResult, step_numbers, training_step
 from arc_core.pipeline.system import ArcSystem
-from arc_core.run.config import TrainConfig
 from arc_core.run.events import EventWriter, events_after, next_seq
 from arc_core.training.progress import Progress
 from arc_core.training.saving import Saver
 from arc_core.training.telemetry import Pace
 
-INTERVAL = TrainConfig().checkpoint_every
+INTERVAL = PipelineConfig().checkpoint_every
 LARGE_HIDDEN = 832
 """Width at which weights and moments take about 500 MB."""
 
@@ -46,7 +46,7 @@ def seconds_of(run: Callable[[], object]) -> float:
 
 def some_batches(count: int, small_cells: int | None = None) -> list[Batch]:
     """Batches of the default size from ARC-AGI-2, spread over the sizes."""
-    config = TrainConfig()
+    config = PipelineConfig()
     dataset = ARCDataset(augment=True, max_cells=small_cells)
     planned = plan_batches(dataset, config.batch_size, seed=config.seed, epoch=0)
     return [
@@ -67,7 +67,7 @@ def make_saver(system: ArcSystem, folder: Path, events: EventWriter) -> Saver:
 
 def time_lost(folder: Path, events: EventWriter, rounds: int) -> None:
     """Segments of 50 steps, in turns with and without a checkpoint at their start."""
-    system = ArcSystem(TrainConfig(), torch.device("cpu"))
+    system = ArcSystem(PipelineConfig(), torch.device("cpu"))
     batches = some_batches(INTERVAL)
     saver, pace = make_saver(system, folder, events), Pace()
     progress, steps = Progress(INTERVAL, declared_by({})), 0
@@ -110,7 +110,7 @@ def time_lost(folder: Path, events: EventWriter, rounds: int) -> None:
 
 def durable_rate(folder: Path, events: EventWriter, rounds: int, hidden: int, label: str) -> None:
     """A checkpoint's MB/s until verified, against one raw file of the same bytes written and synced."""
-    system = ArcSystem(TrainConfig(hidden_dim=hidden, amp="off"), torch.device("cpu"))
+    system = ArcSystem(PipelineConfig(hidden_dim=hidden, amp="off"), torch.device("cpu"))
     training_step(system, some_batches(1, small_cells=30)[0], 0, 1)
     saver, pace, progress = make_saver(system, folder, events), Pace(), Progress(INTERVAL, declared_by({}))
     stalls: list[float] = []
@@ -157,7 +157,7 @@ def _raw(path: Path, block: bytes, size: int) -> None:
 
 def event_cost(events: EventWriter, count: int) -> None:
     """Microseconds that a step's event takes on the training thread, synced from another."""
-    system = ArcSystem(TrainConfig(hidden_dim=32, prompt_dim=32), torch.device("cpu"))
+    system = ArcSystem(PipelineConfig(hidden_dim=32, prompt_dim=32), torch.device("cpu"))
     batch = some_batches(1, small_cells=30)[0]
     result: StepResult = training_step(system, batch, 0, 1)
     events.keep_synced()
@@ -175,7 +175,7 @@ def event_cost(events: EventWriter, count: int) -> None:
 
 def reposition(log: Path, rounds: int) -> None:
     """What finding the middle of an epoch adds to loading: the plan of batches, and the log's end."""
-    config = TrainConfig()
+    config = PipelineConfig()
     dataset = ARCDataset(augment=True)
 
     def find() -> None:

@@ -28,13 +28,15 @@ from typing import Any
 import numpy as np
 from textual.app import App, ComposeResult
 
+from arc_core.pipeline.declared import declared_by
 from arc_core.run.directory import RunDirectory, create_run
 from arc_core.run.event_forms import CheckpointEvent, StepEvent, ValidationEvent
 from arc_core.run.events import EventReader, parse_event
 from arc_tui.drawing import charts
 from arc_tui.drawing.charts import Curve, Plot
 from arc_tui.looks.themes import load_theme
-from arc_tui.runs.digest import Digest, Place, StepTable, Told, digested, step_table
+from arc_tui.runs.columns import Columns
+from arc_tui.runs.digest import Digest, Place, Placed, StepTable, digested, step_table
 from arc_tui.runs.feed import Arrival, Feed
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import Mark, MarkKind
@@ -46,8 +48,16 @@ NOT_FINITE_EVERY = 97
 STEPS_PER_EPOCH = 3232
 WIDTH, HEIGHT = 160, 45
 PATIENCE_SECONDS = 600.0
+DECLARED = declared_by({})
 _VARIANTS = 997
 """Different steps in a generated log, which then repeat: writing it is not what is measured."""
+
+
+VALIDATED: dict[str, Any] = {
+    **{"split": "test", "inputs": 120, "exact": 3, "tasks": 100, "tasks_solved": 2},
+    **dict.fromkeys(("cell_accuracy", "accuracy_delta", "size_accuracy"), 0.4),
+    **{"copy_cell_accuracy": 0.5, "black_cell_accuracy": 0.2},
+}
 
 
 def step_fields(step: int, rng: random.Random) -> dict[str, Any]:
@@ -115,10 +125,7 @@ def _lines(steps: int) -> Iterator[bytes]:
                 rest = {"id": step // CHECKPOINT_EVERY, "phase": phase, "reason": "interval"}
                 yield line("checkpoint", step, _template(rest | {"bytes": 12_000_000, "seconds": 0.2}))
         if step % STEPS_PER_EPOCH == 0:
-            shares = dict.fromkeys(("cell_accuracy", "accuracy_delta", "size_accuracy"), 0.4)
-            counts = {"split": "test", "inputs": 120, "exact": 3, "tasks": 100, "tasks_solved": 2}
-            baselines = {"copy_cell_accuracy": 0.5, "black_cell_accuracy": 0.2}
-            yield line("validation", step, _template(shares | counts | baselines))
+            yield line("validation", step, _template(VALIDATED))
 
 
 def _template(fields: dict[str, Any]) -> str:
@@ -196,7 +203,7 @@ def reading_cost(log: Path, lines: int = 2000, rounds: int = 40) -> ReadingCost:
     ways: tuple[Callable[[], object], ...] = (
         lambda: deque((decode(line.decode()) for line in known), maxlen=0),
         lambda: deque((parse_event(line) for line in known), maxlen=0),
-        lambda: digested(event for line in known if (event := parse_event(line)) is not None),
+        lambda: digested((event for line in known if (event := parse_event(line)) is not None), DECLARED),
     )
     seconds: list[list[float]] = [[] for _ in ways]
     for _ in range(rounds):
@@ -211,12 +218,13 @@ def filled_history(steps: int) -> History:
     """Return the history of a run of so many steps, with as many marks as it can keep."""
     history, rng = History(), random.Random(0)
     table = step_table(
-        [StepEvent(n, 0.0, {"step": n, **step_fields(n, rng)}) for n in range(1, _VARIANTS + 1)]
+        [StepEvent(n, 0.0, {"step": n, **step_fields(n, rng)}) for n in range(1, _VARIANTS + 1)],
+        Columns.of(DECLARED),
     )
     for first in range(0, steps, 50_000):
         numbers = np.arange(first, min(first + 50_000, steps))
         part = dataclasses.replace(table.select(numbers % len(table)), steps=numbers + 1, seqs=numbers + 1)
-        history.add(Digest(part, tuple(_not_finite(part)), tuple(_told(part)), (), None))
+        history.add(Digest(DECLARED, part, tuple(_not_finite(part)), tuple(_told(part)), (), None))
     return history
 
 
@@ -225,11 +233,11 @@ def _not_finite(table: StepTable) -> Iterator[Mark]:
         yield Mark(MarkKind.NAN, step, step, 0.0, "not finite: loss.risk", ("loss.risk",))
 
 
-def _told(table: StepTable) -> Iterator[Told]:
+def _told(table: StepTable) -> Iterator[Placed]:
     for step in table.steps[table.steps % CHECKPOINT_EVERY == 0].tolist():
         saved = CheckpointEvent(step, 0.0, step, step, "verified", "interval", None, 0.2)
-        validated = ValidationEvent(step, 0.0, step, "test", 2, 0.4, 1, 2, 1, 0.0, 0.5, 0.4, 0.4)
-        yield from (Told(event, Place(step, None)) for event in (saved, validated))
+        validated = ValidationEvent(step, 0.0, {"step": step, **VALIDATED})
+        yield from (Placed(event, Place(step, None)) for event in (saved, validated))
 
 
 def draw_loss(history: History, width: int = WIDTH, height: int = HEIGHT) -> int:

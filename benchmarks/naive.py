@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from arc_core.pipeline.agent import Planner, one_hot
 from arc_core.pipeline.batch import Batch
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.loss import TERMS, hard_cell_weights
 from arc_core.pipeline.reward import per_cell_accuracy, score_batch
 from arc_core.pipeline.system import ArcSystem
-from arc_core.run.config import TrainConfig
 
 
 def plan_naively(planner: Planner, cells: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,7 +53,7 @@ def resize_naively(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 def naive_system() -> ArcSystem:
     """The models with the seed's optimizer call and torch's ordinary memory layout, in float32."""
-    system = ArcSystem(TrainConfig(amp="off"), torch.device("cpu"))
+    system = ArcSystem(PipelineConfig(amp="off"), torch.device("cpu"))
     system.agent.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     groups = [{"params": group["params"], "lr": group["lr"]} for group in system.optimizer.param_groups]
     system.optimizer = torch.optim.Adam(groups, weight_decay=1e-6)

@@ -24,9 +24,9 @@ from torch.utils.flop_counter import flop_registry
 
 from arc_core.data.dataset import ARCDataset, plan_batches
 from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem
-from arc_core.run.config import TrainConfig
 from benchmarks.naive import naive_step, naive_system
 
 MATRIX_SIDE = 2048
@@ -107,7 +107,7 @@ def main() -> None:
     runs["naive, batch 1, float32"] = (run_naively, "float32")
     for name, amp in (("float32", "off"), ("bfloat16", "bfloat16")):
         for size in map(int, arguments.batch_sizes.split(",")):
-            system = ArcSystem(TrainConfig(amp=amp, batch_size=size), torch.device("cpu"))
+            system = ArcSystem(PipelineConfig(amp=amp, batch_size=size), torch.device("cpu"))
             batches = batches_of(dataset, indices, size)
 
             def run(system: ArcSystem = system, batches: list[Batch] = batches) -> None:

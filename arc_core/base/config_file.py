@@ -13,6 +13,9 @@ from arc_core.base.text import printable
 
 _AT_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)$")
 _AT_END = re.compile(r"\s*\(at end of document\)$")
+_HEAD = re.compile(r"""^\s*\[+\s*(?:"([^"]*)"|'([^']*)'|([^\]"'.\s]+))""")
+"""The first name in the head of a table."""
+
 MAX_BYTES = 1 << 20
 """A config file is some kilobytes; something larger was given by mistake."""
 
@@ -25,13 +28,21 @@ class ConfigFile:
     text: str
     values: dict[str, Any]
 
-    def place(self, key: str) -> str:
-        """Return "file, line N" of a key, or the file alone if the line cannot be told."""
-        pattern = re.compile(rf"^\s*\[*\s*[\"']?{re.escape(key)}[\"']?\s*[=.\]]")
+    def place(self, key: str, table: str | None = None) -> str:
+        """Return "file, line N" of a key, or the file alone if the line cannot be told.
+
+        Args:
+            key: A key, or the name of a table.
+            table: The table that the key is in; None for what stands at the top.
+        """
+        begins = re.compile(rf"^\s*[\"']?{re.escape(key)}[\"']?\s*[=.]")
+        here: str | None = None
         for number, line in enumerate(self.text.splitlines(), start=1):
-            if pattern.match(line):
+            if head := _HEAD.match(line):
+                here = head[1] or head[2] or head[3]
+            if begins.match(line) if here == table else (head and table is None and here == key):
                 return f"{printable(str(self.path))}, line {number}"
-        return printable(str(self.path))
+        return printable(str(self.path)) if table is None else self.place(table)
 
 
 def read_config_file(path: Path) -> ConfigFile:

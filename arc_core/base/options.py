@@ -31,6 +31,9 @@ class _Limits:
     high: float | None
     choices: tuple[str, ...]
     pattern: str | None
+    path: bool
+    names: tuple[str, ...]
+    held: bool
 
 
 def option(
@@ -41,6 +44,9 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     pattern: str | None = None,
+    path: bool = False,
+    names: tuple[str, ...] = (),
+    held: bool = False,
 ) -> T:
     """Declare a field of a configuration dataclass.
 
@@ -51,11 +57,16 @@ def option(
         high: Largest number allowed.
         choices: The words allowed; empty for any text.
         pattern: A regular expression that allows further words beside `choices`.
+        path: Whether it is a path, which is read in the folder where the command is given, and kept absolute,
+            so that it means the same from every other folder.
+        names: Of a path: the words that stand for themselves and are not looked for in the file system. With
+            any, a path is what is there or looks like one, and the rest are names known elsewhere.
+        held: Whether a run's checkpoints hang on it, so that one that has some cannot go on with another.
 
     Returns:
         A dataclass field, typed as its default so that type checkers see the value.
     """
-    limits = _Limits(help, low, high, choices, pattern)
+    limits = _Limits(help, low, high, choices, pattern, path, names, held)
     return field(default=default, metadata={"limits": limits})
 
 
@@ -72,6 +83,9 @@ class Setting:
     high: float | None = None
     choices: tuple[str, ...] = ()
     pattern: str | None = None
+    path: bool = False
+    names: tuple[str, ...] = ()
+    held: bool = False
 
     def allowed(self) -> str:
         """Say in words what this setting may be."""
@@ -241,17 +255,18 @@ def canonical(key: str) -> str:
 def _setting(dataclass_field: Field[Any], hint: object) -> Setting:
     optional = isinstance(hint, types.UnionType)
     kinds = [a for a in typing.get_args(hint) if a is not type(None)] if optional else [hint]
-    limits: _Limits = dataclass_field.metadata["limits"]
+    limits = dataclass_field.metadata.get("limits")
+    if not isinstance(limits, _Limits) or len(kinds) != 1 or kinds[0] not in (bool, int, float, str):
+        raise ConfigError(
+            f"The setting {dataclass_field.name} must be made by option(), and be bool, int, float or str, "
+            "or one of these or None."
+        )
     return Setting(
         name=dataclass_field.name,
         kind=cast("type[bool] | type[int] | type[float] | type[str]", kinds[0]),
         optional=optional,
         default=cast(Value, dataclass_field.default),
-        help=limits.help,
-        low=limits.low,
-        high=limits.high,
-        choices=limits.choices,
-        pattern=limits.pattern,
+        **vars(limits),
     )
 
 

@@ -29,8 +29,8 @@ from arc_core.base.paths import exists, expanded, is_file, matching, modified, r
 from arc_core.base.text import full_name, printable
 from arc_core.data.grids import Grid, from_rows, to_rows
 from arc_core.data.kaggle import Attempts
-from arc_core.run.config import RECIPES, SOLVER
 from arc_core.run.directory import LATEST
+from arc_core.run.presets import RECIPES, SOLVER
 
 PACE = "measuring the pace"
 WHOLE = "the whole evaluation"

@@ -24,11 +24,11 @@ from arc_core.data.dataset import ARCDataset, Example, plan_batches
 from arc_core.data.sizes import NO_RULE
 from arc_core.data.tasks import Task, TaskSet
 from arc_core.pipeline.batch import Batch, collate
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.startup import color_shares
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, Prediction, language_model_of
 from arc_core.run.checkpoint_index import STATE
-from arc_core.run.config import TrainConfig
 from arc_core.solver.placed_task import MOST_SIZES
 from arc_core.solver.solver import AdaptationLook, Answer
 from arc_core.solver.voting import Ballot, choose
@@ -56,7 +56,7 @@ class Pipeline:
     """
 
     def __init__(
-        self, config: TrainConfig, device: torch.device | None = None, checkpoint: Path | None = None
+        self, config: PipelineConfig, device: torch.device | None = None, checkpoint: Path | None = None
     ) -> None:
         self.config = config
         self.device = device or torch.device("cpu")

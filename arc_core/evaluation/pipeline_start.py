@@ -13,10 +13,12 @@ from arc_core.base.options import Value, canonical, unknown_key
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
 from arc_core.data.seen import SeenTasks
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.checkpoint_index import MANIFEST, checkpoint_id, find_checkpoint, newest_intact
-from arc_core.run.config import BUILT_IN, PIPELINE, PRESETS, TrainConfig, settings
 from arc_core.run.course import Timeline
 from arc_core.run.directory import SEEN, RunDirectory, config_of, open_run, trusted_run
+from arc_core.run.presets import PIPELINE, PRESETS
+from arc_core.run.recipes import built_in_settings
 
 ARCHITECTURE = ("lm", "hidden_dim", "prompt_dim", "max_steps", "memory_capacity")
 """The settings that decide which weights there are; a checkpoint fixes them."""
@@ -38,7 +40,7 @@ class RunCheckpoint:
 
     path: Path
     """Its folder, absolute; it verifies."""
-    config: TrainConfig
+    config: PipelineConfig
     """The run's."""
     seen: SeenTasks
     """What the run was trained on."""
@@ -88,9 +90,9 @@ def _newest(run: RunDirectory) -> Path:
     return path
 
 
-def _pipeline_config(run: RunDirectory) -> TrainConfig:
+def _pipeline_config(run: RunDirectory) -> PipelineConfig:
     config = config_of(run)
-    if config.recipe != PIPELINE:
+    if not isinstance(config, PipelineConfig):
         raise RunError(
             f"{printable(run.name)} has trained the solver's agent, not the pipeline: export its weights "
             "with arc-tui export-weights, and evaluate them without --system pipeline."
@@ -117,28 +119,28 @@ def settle(
             one that is not the run's.
         CheckpointError: If another architecture than the checkpoint's is given.
     """
-    known = settings()
+    known = built_in_settings()
     for key in given:
         if (name := canonical(key)) not in SOLVING:
             if name not in known:
                 raise unknown_key(key, SOLVING)
             raise ConfigError(f"{name} has no effect on a task that is solved; it cannot be set here.")
-    values = TrainConfig.checked(given, text=text)
+    values = PipelineConfig.checked(given, text=text)
     if start is None:
-        chosen = TrainConfig().preset if preset is None else preset
+        chosen = PipelineConfig().preset if preset is None else preset
         able = [name for name, own in PRESETS.items() if own.get("recipe", PIPELINE) == PIPELINE]
         if chosen not in able:
             raise ConfigError(
                 f'preset is "{printable(chosen, 40)}", but must be {" or ".join(able)} to solve tasks by.'
             )
-        config = TrainConfig.from_mapping(PRESETS[chosen] | {"preset": chosen} | values)
+        config = PipelineConfig.from_mapping(PRESETS[chosen] | {"preset": chosen} | values)
     else:
         config = _over_run(start, preset, values)
-    config = replace(config, lm=name_or_full_path(config.lm, BUILT_IN))
+    config = replace(config, lm=name_or_full_path(config.lm, known["lm"].names))
     return {"preset": config.preset} | {name: getattr(config, name) for name in SOLVING}
 
 
-def _over_run(start: RunCheckpoint, preset: str | None, values: Mapping[str, Value]) -> TrainConfig:
+def _over_run(start: RunCheckpoint, preset: str | None, values: Mapping[str, Value]) -> PipelineConfig:
     own = start.config
     if preset not in (None, own.preset):
         raise ConfigError(f"The run was trained with preset {own.preset}, not {printable(str(preset), 40)}.")
@@ -148,10 +150,10 @@ def _over_run(start: RunCheckpoint, preset: str | None, values: Mapping[str, Val
                 f"The checkpoint has {name} {getattr(own, name)}, not {values[name]}: give --weights none to "
                 "start from random weights."
             )
-    return TrainConfig.from_mapping({**own.to_dict(), **values})
+    return PipelineConfig.from_mapping({**own.to_dict(), **values})
 
 
-def solving_config(settled: Mapping[str, object], seed: int) -> TrainConfig:
+def solving_config(settled: Mapping[str, object], seed: int) -> PipelineConfig:
     """The configuration of a solving process.
 
     Args:
@@ -161,7 +163,7 @@ def solving_config(settled: Mapping[str, object], seed: int) -> TrainConfig:
     Raises:
         ConfigError: If a value is refused.
     """
-    return TrainConfig.from_mapping({**settled, "seed": seed})
+    return PipelineConfig.from_mapping({**settled, "seed": seed})
 
 
 def identity_of(checkpoint: Path) -> str:

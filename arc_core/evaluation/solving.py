@@ -29,8 +29,8 @@ from arc_core.evaluation.pace import (
 from arc_core.evaluation.pipeline import Pipeline, PipelineSolver
 from arc_core.evaluation.pipeline_start import identity_of, solving_config
 from arc_core.run.checkpoint_index import problems_of
-from arc_core.run.config import PIPELINE, SOLVER
 from arc_core.run.events import EventWriter, next_seq
+from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import AdaptationLook, Answer, Solver
 from arc_core.solver.weights import load_weights

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from arc_core.pipeline.curriculum import SizeWarmupCurriculum
-from arc_core.run.declared import Declared, GridForm, Group, Kind, Number, Told, trained_groups
+from arc_core.run.declared import (
+    Declared,
+    GridForm,
+    GroupKind,
+    Number,
+    NumberGroup,
+    ShownNumber,
+    trained_groups,
+)
 
 COMPONENTS = ("agent", "lm", "memory", "efe_loss", "policy")
 """Parameter groups of the optimizers."""
@@ -17,19 +25,19 @@ FIXES = "fixes"
 """The judge of the seed's seven fixes."""
 
 STEP_LINE = (
-    Told("EFE_Loss", "loss.efe_total", ".3f"),
-    Told("d_acc", "reward.d_acc", "+.3f"),
-    Told("Qwen_grad", "grad_norm.lm", ".2e"),
-    Told("Mask", "hard_cells.mask_ratio", ".3f"),
+    ShownNumber("EFE_Loss", "loss.efe_total", ".3f"),
+    ShownNumber("d_acc", "reward.d_acc", "+.3f"),
+    ShownNumber("Qwen_grad", "grad_norm.lm", ".2e"),
+    ShownNumber("Mask", "hard_cells.mask_ratio", ".3f"),
 )
 """The seed's line of a step."""
 
 EPOCH_LINES = (
-    Told("Average EFE Loss", "loss.efe_total", ".3f"),
-    Told("Average RL Reward", "reward.total", "+.4f"),
-    Told("LM Gradient Norm", "grad_norm.lm", ".2e"),
-    Told("Size Warmup Weight", "curriculum.size_weight", ".3f"),
-    Told("Memory Threshold", "memory.threshold", ".4f"),
+    ShownNumber("Average EFE Loss", "loss.efe_total", ".3f"),
+    ShownNumber("Average RL Reward", "reward.total", "+.4f"),
+    ShownNumber("LM Gradient Norm", "grad_norm.lm", ".2e"),
+    ShownNumber("Size Warmup Weight", "curriculum.size_weight", ".3f"),
+    ShownNumber("Memory Threshold", "memory.threshold", ".4f"),
 )
 """The seed's summary of an epoch."""
 
@@ -40,18 +48,18 @@ def declared_by(config: Mapping[str, object]) -> Declared:
     lm = config.get("lm")
     return Declared(
         groups=(
-            Group.of(
-                "loss", Kind.CONTRIBUTIONS, *LOSS_TERMS, Number("efe_total", "EFE total"), "combined",
+            NumberGroup.of(
+                "loss", GroupKind.CONTRIBUTIONS, *LOSS_TERMS, Number("efe_total", "EFE total"), "combined",
                 totals=("efe_total", "combined"), charted=("loss.combined", "loss.efe_total"),
             ),
             _reward(),
-            Group.of("hard_cells", Kind.SERIES, Number("mask_ratio", "wrong cells"), quiet=True),
+            NumberGroup.of("hard_cells", GroupKind.SERIES, Number("mask_ratio", "wrong cells"), quiet=True),
             _curriculum(config),
             _memory(config),
             gradients,
             precision,
             rates,
-            Group.of("accuracy", Kind.SERIES, Number("cell", "accuracy"), "exact", quiet=True),
+            NumberGroup.of("accuracy", GroupKind.SERIES, Number("cell", "accuracy"), "exact", quiet=True),
         ),
         grids=(
             GridForm("input"),
@@ -73,7 +81,7 @@ def declared_by(config: Mapping[str, object]) -> Declared:
     )  # fmt: skip
 
 
-def _reward() -> Group:
+def _reward() -> NumberGroup:
     """Means over the batch; total = d_acc + 0.5 (d_size + d_color + d_rev)."""
     parts = (
         Number("total"),
@@ -82,22 +90,22 @@ def _reward() -> Group:
         Number("d_color", "colour", 0.5),
         Number("d_rev", "reversibility", 0.5),
     )
-    return Group("reward", Kind.SIGNED, parts, totals=("total",))
+    return NumberGroup("reward", GroupKind.SIGNED, parts, totals=("total",))
 
 
-def _curriculum(config: Mapping[str, object]) -> Group:
+def _curriculum(config: Mapping[str, object]) -> NumberGroup:
     course = SizeWarmupCurriculum.skipped() if config.get("size_warmup") is False else SizeWarmupCurriculum()
     ahead = tuple(course.get_size_loss_weight(epoch) for epoch in range(course.warmup_epochs + 1))
-    return Group.of("curriculum", Kind.SCHEDULE, Number("size_weight", "size weight"), ahead=ahead)
+    return NumberGroup.of("curriculum", GroupKind.SCHEDULE, Number("size_weight", "size weight"), ahead=ahead)
 
 
-def _memory(config: Mapping[str, object]) -> Group:
+def _memory(config: Mapping[str, object]) -> NumberGroup:
     """State of the memory after a step; `stored` counts this step's pairs."""
     capacity = config.get("memory_capacity")
     most = float(capacity) if isinstance(capacity, int) and not isinstance(capacity, bool) else None
-    return Group(
+    return NumberGroup(
         "memory",
-        Kind.COUNTERS,
+        GroupKind.COUNTERS,
         (
             Number("ema", "mean"),
             Number("threshold"),

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.language_model import LanguageModel, config_of, estimate_parameters
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig
 from arc_core.pipeline.prompt import QwenHybridPrompt
-from arc_core.run.config import TrainConfig
 from arc_core.training.preflight import Estimate, runtime_bytes
 
 RULE_TOKENS = 40
@@ -28,7 +28,7 @@ class _Unloaded(nn.Module):
         self.hidden_size = hidden_size
 
 
-def estimate_run(config: TrainConfig, pairs: int, device: torch.device, lm: str | None = None) -> Estimate:
+def estimate_run(config: PipelineConfig, pairs: int, device: torch.device, lm: str | None = None) -> Estimate:
     """Estimate from the configuration alone; nothing is loaded.
 
     Args:

@@ -10,6 +10,7 @@ from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
 from arc_core.pipeline.batch import FEW_SIDES, collate
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.persistence import ModelPersistence
@@ -30,16 +31,16 @@ from arc_core.training.telemetry import Nested, Validation
 SMALLEST_VALIDATION_BATCH = 8
 
 
-class Pipeline(Recipe[list[int]]):
+class PipelineRecipe(Recipe[list[int]]):
     """Trains the whole pipeline."""
 
-    Config: ClassVar[type[TrainConfig]] = TrainConfig
+    Config: ClassVar[type[TrainConfig]] = PipelineConfig
     MEMORY_ADVICE: ClassVar[str] = (
         "Take a smaller batch (--batch-size), try the first batches alone (--max-batches 100), or a smaller "
         "language model (--lm tiny, --lm-train frozen)."
     )
 
-    config: TrainConfig
+    config: PipelineConfig
     models: ArcSystem
 
     def load(self) -> Data:

@@ -7,6 +7,7 @@ import torch
 from arc_core.base.errors import DataError
 from arc_core.data.dataset import ARCDataset, Example
 from arc_core.data.tasks import Split, TaskSet, load_tasks
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.validation import choose_inputs
 from arc_core.run.config import TrainConfig
 from arc_core.training.diagnostics import Finding
@@ -27,7 +28,7 @@ def load_split(config: TrainConfig, split: Split, warn: Warn) -> TaskSet:
     return tasks
 
 
-def load_data(config: TrainConfig, warn: Warn) -> tuple[ARCDataset, list[Example]]:
+def load_data(config: PipelineConfig, warn: Warn) -> tuple[ARCDataset, list[Example]]:
     """Load the training pairs, and the test inputs that every validation answers.
 
     Raises:

@@ -20,7 +20,7 @@ from arc_core.pipeline.resize import resize_logits
 from arc_core.pipeline.reward import Scores, score_batch, straight_through
 from arc_core.pipeline.system import ArcSystem, Flow, Prediction
 from arc_core.training.optimizer import MixedPrecision, backward_and_step, set_rates
-from arc_core.training.recipe import Sample
+from arc_core.training.recipe import SampledPair
 
 Numbers = dict[str, float]
 
@@ -302,7 +302,7 @@ def step_numbers(result: StepResult, precision: MixedPrecision) -> dict[str, dic
     }
 
 
-def sample_of(result: StepResult, batch: Batch, index: int = 0) -> Sample:
+def sample_of(result: StepResult, batch: Batch, index: int = 0) -> SampledPair:
     """One pair of the batch as grids."""
     assert batch.targets is not None
     inputs, targets = batch.inputs, batch.targets
@@ -312,7 +312,7 @@ def sample_of(result: StepResult, batch: Batch, index: int = 0) -> Sample:
         "after": result.after.grids(inputs)[index],
         "target": _cut(targets.cells[index], targets.sizes[index]),
     }
-    return Sample(grids, batch.task_ids[index], batch.pair_indices[index])
+    return SampledPair(grids, batch.task_ids[index], batch.pair_indices[index])
 
 
 def _cut(cells: Tensor, size: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, SnapshotTaker
 from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU
 from arc_core.pipeline.batch import FEW_SIDES, Batch, GridBatch, padded_canvas
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.loss import EFELoss
@@ -23,7 +24,6 @@ from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig, Re
 from arc_core.pipeline.prompt import QwenHybridPrompt
 from arc_core.pipeline.resize import resize_logits, size_mask
 from arc_core.run.checkpoint_index import STATE
-from arc_core.run.config import TrainConfig
 from arc_core.training.optimizer import Component, MixedPrecision, Precision, Schedule, make_optimizer
 
 RATES = {
@@ -90,7 +90,7 @@ class Flow:
     memory_hits: Tensor
 
 
-def language_model_of(checkpoint: Path, config: TrainConfig) -> LanguageModel:
+def language_model_of(checkpoint: Path, config: PipelineConfig) -> LanguageModel:
     """Load the language model that a checkpoint holds.
 
     Raises:
@@ -117,7 +117,7 @@ class ArcSystem:
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: PipelineConfig,
         device: torch.device,
         total_steps: int = 1,
         language_model: LanguageModel | None = None,

@@ -13,7 +13,7 @@ from torch import Tensor
 from arc_core.data.dataset import Example
 from arc_core.pipeline.batch import FEW_SIDES, collate
 from arc_core.pipeline.system import ArcSystem
-from arc_core.training.telemetry import Answer, Validation
+from arc_core.training.telemetry import AnsweredInput, Validation
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def score(examples: Sequence[Example], answers: Sequence[Predicted]) -> Validati
     Raises:
         ValueError: If an example has no target, or the two sequences differ in length.
     """
-    found: list[Answer] = []
+    found: list[AnsweredInput] = []
     for example, answer in zip(examples, answers, strict=True):
         if example.target is None:
             raise ValueError(f"task {example.task_id} has no target to score against")
         grids = example.input, answer.after.numpy(), example.target, answer.before.numpy()
-        found.append(Answer(example.task_id, *grids))
+        found.append(AnsweredInput(example.task_id, *grids))
     return Validation.over(found)
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from arc_core.run.declared import Declared, GridForm, Group, Kind, Number, Told, trained_groups
+from arc_core.run.declared import (
+    Declared,
+    GridForm,
+    GroupKind,
+    Number,
+    NumberGroup,
+    ShownNumber,
+    trained_groups,
+)
 
 
 def declared_by(config: Mapping[str, object]) -> Declared:
@@ -13,11 +21,11 @@ def declared_by(config: Mapping[str, object]) -> Declared:
     gradients, rates, precision = trained_groups(("agent",))
     return Declared(
         groups=(
-            Group.of(
-                "loss", Kind.CONTRIBUTIONS,
+            NumberGroup.of(
+                "loss", GroupKind.CONTRIBUTIONS,
                 Number("consistency", "cells"), "size", Number("efe_total", "total"), totals=("efe_total",),
             ),
-            Group.of("accuracy", Kind.SERIES, Number("cell", "cells"), "exact"),
+            NumberGroup.of("accuracy", GroupKind.SERIES, Number("cell", "cells"), "exact"),
             gradients,
             precision,
             rates,
@@ -29,11 +37,14 @@ def declared_by(config: Mapping[str, object]) -> Declared:
             GridForm("target"),
         ),
         target="target",
-        step_line=(Told("Loss", "loss.efe_total", ".3f"), Told("Cells", "accuracy.cell", ".3f")),
+        step_line=(
+            ShownNumber("Loss", "loss.efe_total", ".3f"),
+            ShownNumber("Cells", "accuracy.cell", ".3f"),
+        ),
         epoch_lines=(
-            Told("Average Loss", "loss.efe_total", ".3f"),
-            Told("Cells Right", "accuracy.cell", ".4f"),
-            Told("Pairs Exact", "accuracy.exact", ".4f"),
+            ShownNumber("Average Loss", "loss.efe_total", ".3f"),
+            ShownNumber("Cells Right", "accuracy.cell", ".4f"),
+            ShownNumber("Pairs Exact", "accuracy.exact", ".4f"),
         ),
         metrics={"loss": "loss.efe_total", "cell_accuracy": "accuracy.cell", "exact": "accuracy.exact"},
     )  # fmt: skip

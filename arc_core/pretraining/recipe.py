@@ -23,6 +23,7 @@ from arc_core.data.tasks import Pair, TaskSet
 from arc_core.data.views import make_views
 from arc_core.pipeline.batch import FEW_SIDES
 from arc_core.pipeline.startup import load_split
+from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.declared import declared_by
 from arc_core.pretraining.pairs import (
     GROUP,
@@ -46,7 +47,7 @@ from arc_core.training.diagnostics import Finding
 from arc_core.training.preflight import Estimate, runtime_bytes
 from arc_core.training.progress import PairKey, Progress
 from arc_core.training.recipe import Data, Recipe, Step
-from arc_core.training.telemetry import Answer, Validation
+from arc_core.training.telemetry import AnsweredInput, Validation
 
 CONTEXT = 4
 """Demonstrations shown for a validated pair."""
@@ -54,12 +55,12 @@ CONTEXT = 4
 _OWN_VIEW = make_views(1, (0,), symmetries=False)
 
 
-class Pretraining(Recipe[list[ViewGroup]]):
+class PretrainingRecipe(Recipe[list[ViewGroup]]):
     """Trains the solver's agent."""
 
-    Config: ClassVar[type[TrainConfig]] = TrainConfig
+    Config: ClassVar[type[TrainConfig]] = PretrainConfig
 
-    config: TrainConfig
+    config: PretrainConfig
     models: SolverSystem
 
     def load(self) -> Data:
@@ -199,12 +200,14 @@ class Pretraining(Recipe[list[ViewGroup]]):
 
     def validate(self, go_on: Callable[[], bool]) -> Validation | None:
         """Answer pairs of the trained tasks that were never trained on, from demonstrations alone."""
-        found: list[Answer] = []
+        found: list[AnsweredInput] = []
         for number, pair in self.fresh:
             assert pair.output is not None
             answer, size_known = self._answer(number, pair)
             # The grid is planned at the true size; what is told of sizes is of the size head.
-            found.append(Answer(self.pool[number].id, pair.input, answer, pair.output, size_told=size_known))
+            found.append(
+                AnsweredInput(self.pool[number].id, pair.input, answer, pair.output, size_told=size_known)
+            )
             if not go_on():
                 return None
         return Validation.over(found)
@@ -227,7 +230,7 @@ class Pretraining(Recipe[list[ViewGroup]]):
         return grid, (rows, columns) == placement.size
 
 
-def solver_config(config: TrainConfig) -> SolverConfig:
+def solver_config(config: PretrainConfig) -> SolverConfig:
     """The architecture that a run's settings ask for.
 
     Raises:

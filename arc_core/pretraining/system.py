@@ -12,16 +12,16 @@ import torch
 from arc_core.base.errors import CheckpointError
 from arc_core.base.text import first_of
 from arc_core.checkpoints.form import require_form
+from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.pairs import ViewGroup
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
-from arc_core.run.config import TrainConfig
 from arc_core.solver.batch import Item, SolverBatch
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.net import Planned
 from arc_core.solver.optimizers import solver_optimizers
 from arc_core.solver.solver import fresh_net
-from arc_core.training.models import Models, move_mean
-from arc_core.training.recipe import Sample
+from arc_core.training.models import TrainedModels, move_mean
+from arc_core.training.recipe import SampledPair
 
 MEAN_SHARE = 0.999
 """Weight of the past in the averaged weights."""
@@ -29,7 +29,7 @@ MEAN_SHARE = 0.999
 STATE_FORM: dict[str, Any] = {"format": FORMAT, "architecture": {}, "system": {}}
 
 
-class SolverSystem(Models):
+class SolverSystem(TrainedModels):
     """What a pretraining run trains.
 
     Args:
@@ -42,7 +42,7 @@ class SolverSystem(Models):
 
     def __init__(
         self,
-        config: TrainConfig,
+        config: PretrainConfig,
         solver: SolverConfig,
         device: torch.device,
         prompts: tuple[int, int] = (0, 0),
@@ -116,12 +116,12 @@ def cell_accuracies(planned: Planned, batch: SolverBatch) -> list[float]:
     return (right.sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))).tolist()
 
 
-def sample_of(task: str, group: ViewGroup, item: Item, planned: Planned) -> Sample:
+def sample_of(task: str, group: ViewGroup, item: Item, planned: Planned) -> SampledPair:
     """One pair as it is seen, what the first and the last planning step make of it, and its output."""
     height, width = item.placement.size
     steps = planned.logits[0, :, :height, :width].argmax(dim=-1)
     grids = {"input": item.input, "before": steps[0], "after": steps[-1], "target": item.target}
-    return Sample(grids, task, group.pairs[0])
+    return SampledPair(grids, task, group.pairs[0])
 
 
 def step_numbers(loss: float, size_loss: float, cells: list[float]) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ from arc_core.base.files import open_regular, read_limited
 from arc_core.base.options import Value, canonical, unknown_key
 from arc_core.base.paths import entries
 from arc_core.base.text import printable
-from arc_core.run.config import settings
+from arc_core.run.recipes import built_in_settings
 
 COMMANDS = ("pause", "resume", "checkpoint", "validate", "stop", "set")
 SETTABLE = ("agent_lr", "qwen_lr", "policy_lr", "checkpoint_every", "checkpoint_minutes")
@@ -163,7 +163,7 @@ def check_command(command: str, args: Mapping[str, object]) -> dict[str, Value]:
         name = canonical(key)
         if name not in SETTABLE:
             raise unknown_key(key, SETTABLE, "setting that can change during a run:")
-        values[name] = settings()[name].check(value)
+        values[name] = built_in_settings()[name].check(value)
     return values
 
 

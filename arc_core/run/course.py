@@ -104,7 +104,7 @@ def settings_then(run: RunDirectory, config: TrainConfig, last_seq: int) -> Trai
                 values[key] = old
             case _:
                 pass
-    return TrainConfig.from_mapping(values)
+    return type(config).from_mapping(values)
 
 
 def _inclusive(ends: list[int]) -> range:

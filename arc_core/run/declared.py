@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_/+-]{0,59}")
 _FORM = re.compile(r"[+,]?(\.\d)?[efg%]?")
 
 
-class Kind(enum.StrEnum):
+class GroupKind(enum.StrEnum):
     """How the numbers of a group are read; each kind has one panel that draws it."""
 
     CONTRIBUTIONS = "contributions"
@@ -72,7 +72,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Group:
+class NumberGroup:
     """Numbers that are told together: an object of this name in every step that has them.
 
     Attributes:
@@ -95,7 +95,7 @@ class Group:
     """
 
     name: str
-    kind: Kind
+    kind: GroupKind
     numbers: tuple[Number, ...]
     title: str = ""
     unit: str = ""
@@ -110,7 +110,7 @@ class Group:
     texts: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, kind: Kind, *numbers: str | Number, **more: Any) -> Self:
+    def of(cls, name: str, kind: GroupKind, *numbers: str | Number, **more: Any) -> Self:
         """Make a group of numbers that may be given by their names alone."""
         made = tuple(Number(number) if isinstance(number, str) else number for number in numbers)
         return cls(name, kind, made, **more)
@@ -151,7 +151,7 @@ class GridForm:
 
 
 @dataclass(frozen=True)
-class Told:
+class ShownNumber:
     """A number as a line of text tells it.
 
     Attributes:
@@ -186,13 +186,13 @@ class Declared:
         metrics: Dotted names of what is shown beside a checkpoint, by label.
     """
 
-    groups: tuple[Group, ...] = ()
+    groups: tuple[NumberGroup, ...] = ()
     grids: tuple[GridForm, ...] = ()
     target: str = ""
     claims: Mapping[str, str] = field(default_factory=dict[str, str])
     judge: str = ""
-    step_line: tuple[Told, ...] = ()
-    epoch_lines: tuple[Told, ...] = ()
+    step_line: tuple[ShownNumber, ...] = ()
+    epoch_lines: tuple[ShownNumber, ...] = ()
     metrics: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
@@ -223,7 +223,7 @@ class Declared:
         return tuple(group.dotted(number.name) for group in self.groups for number in group.numbers)
 
     @cached_property
-    def by_name(self) -> Mapping[str, Group]:
+    def by_name(self) -> Mapping[str, NumberGroup]:
         """The groups by name."""
         return {group.name: group for group in self.groups}
 
@@ -235,13 +235,13 @@ class Declared:
     @cached_property
     def headlines(self) -> tuple[str, ...]:
         """Dotted names of the numbers that tell most: last totals of groups of parts, then series."""
-        parts = (Kind.CONTRIBUTIONS, Kind.SIGNED)
+        parts = (GroupKind.CONTRIBUTIONS, GroupKind.SIGNED)
         added_up = [group for group in self.groups if group.kind in parts and group.totals]
         tops = [group.dotted(group.totals[-1]) for group in added_up]
         loose = [
             group.dotted(number.name)
             for group in self.groups
-            if not group.quiet and group not in added_up and group.kind in (Kind.SERIES, *parts)
+            if not group.quiet and group not in added_up and group.kind in (GroupKind.SERIES, *parts)
             for number in group.numbers
         ]
         return (*tops, *loose)
@@ -252,7 +252,7 @@ class Declared:
             group.name: frozenset((*(n.name for n in group.numbers), *group.texts)) for group in self.groups
         }
 
-    def of_kind(self, *kinds: Kind) -> tuple[Group, ...]:
+    def of_kind(self, *kinds: GroupKind) -> tuple[NumberGroup, ...]:
         """Return the groups of these kinds that a panel draws for themselves."""
         beside = {group.beside for group in self.groups}
         return tuple(
@@ -285,7 +285,7 @@ class Declared:
         return None
 
 
-def trained_groups(components: Iterable[str]) -> tuple[Group, Group, Group]:
+def trained_groups(components: Iterable[str]) -> tuple[NumberGroup, NumberGroup, NumberGroup]:
     """Return what optimizers tell: gradient norms before clipping, learning rates, mixed precision.
 
     Args:
@@ -293,11 +293,11 @@ def trained_groups(components: Iterable[str]) -> tuple[Group, Group, Group]:
     """
     names = tuple(components)
     return (
-        Group.of("grad_norm", Kind.NORMS, *names, title="Gradients", beside="learning_rate"),
-        Group.of("learning_rate", Kind.SCHEDULE, *names, title="Learning rates"),
-        Group(
+        NumberGroup.of("grad_norm", GroupKind.NORMS, *names, title="Gradients", beside="learning_rate"),
+        NumberGroup.of("learning_rate", GroupKind.SCHEDULE, *names, title="Learning rates"),
+        NumberGroup(
             "amp",
-            Kind.COUNTERS,
+            GroupKind.COUNTERS,
             (Number("scale"), Number("skipped_steps", whole=True)),
             "Mixed precision",
             quiet=True,

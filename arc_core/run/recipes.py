@@ -1,61 +1,155 @@
-"""What can be trained, the options that belong to each, and the presets."""
+"""The recipes by name: the built-in ones, those of installed packages, and classes named by their module.
+
+Only what is asked for is imported, and of the built-in recipes' configurations nothing imports torch.
+"""
 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+from arc_core.base.errors import ConfigError, RecipeError
 from arc_core.base.loose import mapping
-from arc_core.base.options import Value
+from arc_core.base.options import Setting, settings_of
+from arc_core.base.text import printable
+from arc_core.run.config import TrainConfig, own_settings
 from arc_core.run.declared import Declared
 from arc_core.run.declared_json import DECLARED, declared_from_json
+from arc_core.run.presets import PIPELINE, RECIPES, SOLVER
 
-PIPELINE, SOLVER = RECIPES = ("pipeline", "solver")
-"""What can be trained, and what can solve tasks: the seed's whole pipeline, or the solver's agent alone."""
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
-OF_OTHER_RECIPES: dict[str, tuple[str, ...]] = {
-    PIPELINE: ("agent_options", "extra_data"),
-    SOLVER: (
-        *("qwen_lr", "policy_lr", "max_context", "max_pairs", "lm", "lm_train", "lm_dtype", "control_weight"),
-        *("memory", "memory_capacity", "refine", "lambda_risk", "lambda_amb", "lambda_step", "lambda_cons"),
-        *("lambda_bi", "lambda_z", "lambda_prompt", "lambda_size", "size_warmup", "reward_weight"),
-        *("hard_cell_gain", "backward"),
-    ),
+GROUP = "arc_tui.recipes"
+"""The group of entry points by which installed packages offer recipes."""
+
+RECIPE = "arc_core.training.recipe:Recipe"
+"""What every recipe's class is made from."""
+
+_CONFIGS = {
+    PIPELINE: "arc_core.pipeline.config:PipelineConfig",
+    SOLVER: "arc_core.pretraining.config:PretrainConfig",
 }
-"""The options that a recipe does not have, since they belong to the other one."""
-
-PRESETS: dict[str, dict[str, Value]] = {
-    "tiny": {},
-    "seed": {
-        "epochs": 20,
-        "agent_lr": 1e-4,
-        "qwen_lr": 1e-4,
-        "batch_size": 1,
-        "lm": "Qwen/Qwen2.5-1.5B",
-        "lm_dtype": "float32",
-        "optimizer": "adam",
-    },
-    "solver": {
-        "recipe": "solver",
-        "dataset": "arcagi1",
-        "epochs": 200,
-        "agent_lr": 3e-3,
-        "optimizer": "muon",
-        "batch_size": 64,
-        "hidden_dim": 64,
-        "prompt_dim": 128,
-        "weight_decay": 0.01,
-        "schedule": "cosine",
-        "warmup_steps": 200,
-        "checkpoint_every": 500,
-    },
+_CLASSES = {
+    PIPELINE: "arc_core.pipeline.recipe:PipelineRecipe",
+    SOLVER: "arc_core.pretraining.recipe:PretrainingRecipe",
 }
-"""What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command;
-`solver` pretrains the agent that `arc-tui solve` and `eval` start from."""
+_DECLARED_BY = {
+    PIPELINE: "arc_core.pipeline.declared:declared_by",
+    SOLVER: "arc_core.pretraining.declared:declared_by",
+}
 
-_DECLARED_BY = {PIPELINE: "arc_core.pipeline.declared", SOLVER: "arc_core.pretraining.declared"}
-"""Where it stands what the built-in recipes declare."""
+_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def recipe_names() -> list[str]:
+    """List the recipes that have a name here: the built-in ones, then those of installed packages."""
+    from importlib.metadata import entry_points  # here, as few commands need it
+
+    return [*RECIPES, *sorted({entry.name for entry in entry_points(group=GROUP)} - set(RECIPES))]
+
+
+def is_reference(name: str) -> bool:
+    """Whether a recipe is named as package.module:Class."""
+    return _REFERENCE.fullmatch(name) is not None
+
+
+def config_class(name: str) -> type[TrainConfig]:
+    """Return the class of a recipe's configuration.
+
+    Raises:
+        RecipeError: As `recipe_class` does, and if the recipe's `Config` is no such class.
+    """
+    if name in _CONFIGS:
+        return _load(_CONFIGS[name])
+    found = getattr(recipe_class(name), "Config", None)
+    if not isinstance(found, type) or not issubclass(found, TrainConfig):
+        raise RecipeError(f"The recipe {_shown(name)} has a Config that is not made from TrainConfig.")
+    if "__dataclass_fields__" not in vars(found):
+        raise RecipeError(f"The Config of the recipe {_shown(name)} must be a frozen dataclass.")
+    try:
+        settings_of(found)
+    except ConfigError as error:
+        raise RecipeError(f"The Config of the recipe {_shown(name)} cannot be used: {error}") from None
+    return found
+
+
+def recipe_class(name: str) -> type[Any]:
+    """Import a recipe's class.
+
+    Args:
+        name: Of a built-in recipe, of an installed package's, or package.module:Class.
+
+    Raises:
+        RecipeError: If there is none of that name, it cannot be imported, or it is no recipe.
+    """
+    reference = _CLASSES.get(name) or _reference(name)
+    try:
+        found = _load(reference)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise RecipeError(f"The recipe {_shown(name)} cannot be imported: {printable(what, 300)}.") from error
+    if not isinstance(found, type) or not issubclass(found, _load(RECIPE)):
+        raise RecipeError(
+            f"{_shown(reference)} is no recipe: that is a class made from {RECIPE.replace(':', '.')}."
+        )
+    return found
+
+
+def origin_of(name: str) -> dict[str, str] | None:
+    """Return where a recipe comes from, for run.json: its class, and its package where that is known.
+
+    None for a built-in recipe, and for one that is not here.
+    """
+    if name in RECIPES:
+        return None
+    if is_reference(name):
+        return {"class": name}
+    entry = _entry_point(name)
+    if entry is None:
+        return None
+    package = {} if entry.dist is None else {"package": entry.dist.name, "version": entry.dist.version}
+    return {"class": f"{entry.module}:{entry.attr}", **package}
+
+
+def built_in_settings() -> dict[str, Setting]:
+    """List every setting of any built-in recipe by name."""
+    return {
+        name: setting for recipe in RECIPES for name, setting in settings_of(_load(_CONFIGS[recipe])).items()
+    }
+
+
+def known_settings(stored: Mapping[str, object]) -> dict[str, Setting]:
+    """List the settings of a stored configuration's recipe, as far as they are known without importing it.
+
+    Those of a recipe that is not built in are the ones that every run has.
+    """
+    recipe = stored.get("recipe", PIPELINE)
+    return settings_of(
+        config_class(recipe) if isinstance(recipe, str) and recipe in _CONFIGS else TrainConfig
+    )
+
+
+def owners_of(option: str) -> list[str]:
+    """Return the built-in recipes that have an option of their own by that name."""
+    return [recipe for recipe in RECIPES if option in own_settings(config_class(recipe))]
+
+
+def read_config(stored: Mapping[str, object]) -> TrainConfig:
+    """Return a stored configuration as its recipe's own class has it.
+
+    Earlier versions stored the options of both built-in recipes: those of the other one are passed over.
+
+    Raises:
+        ConfigError: If a setting is unknown, or a value is refused.
+        RecipeError: As `config_class` does.
+    """
+    recipe = stored.get("recipe", PIPELINE)
+    kind = config_class(recipe) if isinstance(recipe, str) else TrainConfig
+    known = settings_of(kind)
+    return kind.from_mapping({k: v for k, v in stored.items() if k in known or not owners_of(k)})
 
 
 def declaration_of(run_json: Mapping[str, Any]) -> Declared:
@@ -69,12 +163,35 @@ def declaration_of(run_json: Mapping[str, Any]) -> Declared:
     if stored is not None:
         return stored
     config = mapping(run_json, "config") or {}
-    home = _DECLARED_BY.get(str(config.get("recipe", PIPELINE)))
-    return Declared() if home is None else importlib.import_module(home).declared_by(config)
+    found = _DECLARED_BY.get(str(config.get("recipe", PIPELINE)))
+    return Declared() if found is None else _load(found)(config)
 
 
-def recipe_class(name: str) -> Any:
-    """Import the class of a recipe."""
-    home = {PIPELINE: "arc_core.pipeline.recipe:Pipeline", SOLVER: "arc_core.pretraining.recipe:Pretraining"}
-    module, _, found = home[name].partition(":")
-    return getattr(importlib.import_module(module), found)
+def _reference(name: str) -> str:
+    if is_reference(name):
+        return name
+    entry = _entry_point(name)
+    if entry is None:
+        raise RecipeError(
+            f"There is no recipe {_shown(name)}; there are {', '.join(recipe_names())}, and any class as "
+            "package.module:Class."
+        )
+    return f"{entry.module}:{entry.attr}"
+
+
+def _entry_point(name: str) -> EntryPoint | None:
+    from importlib.metadata import entry_points  # as in `recipe_names`
+
+    return next(iter(entry_points(group=GROUP, name=name)), None)
+
+
+def _load(reference: str) -> Any:
+    module, _, name = reference.partition(":")
+    found: object = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return cast(Any, found)
+
+
+def _shown(name: str) -> str:
+    return printable(name, 60)

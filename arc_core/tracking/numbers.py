@@ -9,7 +9,7 @@ from typing import Any, cast
 from arc_core.base.errors import ConfigError, DataError, TrackError
 from arc_core.base.text import first_of, printable
 from arc_core.data.grids import rows_of
-from arc_core.run.declared import Declared, GridForm, Group, Kind
+from arc_core.run.declared import Declared, GridForm, GroupKind, NumberGroup
 from arc_core.run.event_forms import VALIDATION
 from arc_core.training.telemetry import Validation
 
@@ -139,18 +139,18 @@ class Carried:
         if name in LOOSE:
             return LOOSE[name], MODEL
         known = self.declared.by_name.get(LOSS)
-        added_up = known is not None and known.kind is Kind.CONTRIBUTIONS
+        added_up = known is not None and known.kind is GroupKind.CONTRIBUTIONS
         of_loss = LOSS in name and not added_up and not isinstance(logged.get(LOSS), Mapping)
         return (LOSS if of_loss else METRICS), name
 
 
-def _names(group: Group) -> list[str]:
+def _names(group: NumberGroup) -> list[str]:
     return [number.name for number in group.numbers]
 
 
 def _extended(
-    groups: tuple[Group, ...], told: Mapping[str, Mapping[str, float | int | str]]
-) -> tuple[Group, ...]:
+    groups: tuple[NumberGroup, ...], told: Mapping[str, Mapping[str, float | int | str]]
+) -> tuple[NumberGroup, ...]:
     """Return the groups with all the numbers that are told."""
     known = {group.name: group for group in groups}
     for name, numbers in told.items():
@@ -158,18 +158,18 @@ def _extended(
         if group is None:
             known[name] = _new_group(name, tuple(numbers))
         elif new := [number for number in numbers if number not in _names(group)]:
-            made = Group.of(name, group.kind, *new)
+            made = NumberGroup.of(name, group.kind, *new)
             known[name] = dataclasses.replace(group, numbers=(*group.numbers, *made.numbers))
     return tuple(known.values())
 
 
-def _new_group(name: str, numbers: tuple[str, ...]) -> Group:
+def _new_group(name: str, numbers: tuple[str, ...]) -> NumberGroup:
     total = next((number for number in numbers if number in TOTALS), None)
     if LOSS in name and total is not None and len(numbers) > 2:
         parts = [number for number in numbers if number != total]
-        return Group.of(name, Kind.CONTRIBUTIONS, *parts, total, totals=(total,))
-    kinds = {NORMS: Kind.NORMS, RATES: Kind.SCHEDULE, "lr": Kind.SCHEDULE}
-    return Group.of(name, kinds.get(name, Kind.SERIES), *numbers)
+        return NumberGroup.of(name, GroupKind.CONTRIBUTIONS, *parts, total, totals=(total,))
+    kinds = {NORMS: GroupKind.NORMS, RATES: GroupKind.SCHEDULE, "lr": GroupKind.SCHEDULE}
+    return NumberGroup.of(name, kinds.get(name, GroupKind.SERIES), *numbers)
 
 
 def validation_of(numbers: Mapping[str, object]) -> Validation:

@@ -101,7 +101,7 @@ def require_places(config: TrainConfig, run: RunDirectory) -> None:
         DataError: At the first path of the configuration where nothing is.
     """
     for option in ("dataset", "solutions", "extra_data"):
-        place = getattr(config, option)
+        place = getattr(config, option, None)
         if place is None or place in DATASET_NAMES or exists(expanded(place)):
             continue
         raise DataError(

@@ -20,12 +20,13 @@ from arc_core.run.declared_json import DECLARED, declared_to_json
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import RULE
 from arc_core.run.events import EventWriter
+from arc_core.run.evidence import Work
 from arc_core.training.control import Control
 from arc_core.training.data_changes import describe_tasks, require_places, seen_so_far, what_differs
 from arc_core.training.diagnostics import Finding, skipped_step
 from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
 from arc_core.training.progress import TrainedPairs
-from arc_core.training.recipe import Data, Recipe, Sample, Step, Work
+from arc_core.training.recipe import Data, Recipe, SampledPair, Step
 from arc_core.training.resuming import (
     Start,
     Trainable,
@@ -290,7 +291,7 @@ class TrainingLoop:
         for finding in step.findings:
             self.warn(finding)
 
-    def _tell_sample(self, sample: Sample) -> None:
+    def _tell_sample(self, sample: SampledPair) -> None:
         known = {grid.name for grid in self.declared.grids}
         if foreign := sorted(sample.grids.keys() - known):
             there = first_of(sorted(known)) or "none"

@@ -25,7 +25,7 @@ from arc_core.training.optimizer import (
 STATE_FORM: dict[str, Any] = {"format": FORMAT, "files": [], "optimizer": {}}
 
 
-class Models:
+class TrainedModels:
     """Modules and their optimizers.
 
     Args:

@@ -7,7 +7,6 @@ not finite.
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import torch
 from arc_core.data.tasks import TaskSet
 from arc_core.run.config import TrainConfig
 from arc_core.run.declared import Declared
+from arc_core.run.evidence import Evidence
 from arc_core.training.diagnostics import Finding
 from arc_core.training.preflight import Estimate
 from arc_core.training.progress import PairKey, Progress
@@ -29,33 +29,8 @@ B = TypeVar("B")
 """What one batch is planned as."""
 
 
-class Work(enum.StrEnum):
-    """What a part of a run is doing."""
-
-    WORKING = "working"
-    IDLE = "idle"
-    FAILING = "failing"
-
-
 @dataclass(frozen=True)
-class Evidence:
-    """Whether a part of the run does its work, and the number that shows it.
-
-    Attributes:
-        name: Of the part, in a few words.
-        work: What it is doing.
-        value: The number that shows it, short.
-        reason: The same in a sentence.
-    """
-
-    name: str
-    work: Work
-    value: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Sample:
+class SampledPair:
     """One pair as it was seen and solved.
 
     Attributes:
@@ -86,7 +61,7 @@ class Step:
     pairs: int
     numbers: Mapping[str, Mapping[str, Any]]
     applied: bool = True
-    sample: Callable[[], Sample] | None = None
+    sample: Callable[[], SampledPair] | None = None
     rule: str | None = None
     findings: Iterable[Finding] = ()
     evidence: Sequence[Evidence] = ()

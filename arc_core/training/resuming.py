@@ -14,7 +14,7 @@ from arc_core.base.errors import CheckpointError, RunError
 from arc_core.checkpoints.form import require_form
 from arc_core.run.checkpoint_index import STATE, checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.run.commands import SETTABLE
-from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig, settings
+from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig
 from arc_core.run.course import Timeline, give_up_what_follows, settings_then
 from arc_core.run.declared import Declared
 from arc_core.run.directory import RunDirectory
@@ -245,7 +245,7 @@ def options_changed(
     """
     pairs = {
         name: (getattr(then, name), getattr(now, name))
-        for name in settings()
+        for name in then.to_dict()
         if name not in LAUNCH_OPTIONS and name not in SETTABLE
     }
     pairs |= {name: (live_then[name], live[name]) for name in live}
@@ -294,7 +294,7 @@ def hold_best_to(
     if progress.validated_on:
         other = progress.validated_on != validated_on
     else:  # a checkpoint that does not say
-        pairs = ((getattr(then, name), getattr(now, name)) for name in VALIDATION_OPTIONS)
+        pairs = ((getattr(then, name, None), getattr(now, name, None)) for name in VALIDATION_OPTIONS)
         other = data_differs or any(before != after for before, after in pairs)
     progress.validated_on = validated_on
     if not other or not progress.best:

@@ -140,7 +140,7 @@ class Validation:
         return {name: value for name, value in vars(self).items() if value is not None and value != {}}
 
     @classmethod
-    def over(cls, answers: Iterable[Answer]) -> Validation:
+    def over(cls, answers: Iterable[AnsweredInput]) -> Validation:
         """Score answers beside the two baselines."""
         found = list(answers)
         exact: dict[str, list[bool]] = {}
@@ -163,7 +163,7 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnsweredInput:
     """An answered input of a validation.
 
     Attributes:

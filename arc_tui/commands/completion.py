@@ -22,8 +22,9 @@ from arc_core.base.options import Setting, canonical
 from arc_core.base.paths import entries, expanded, is_file, matching
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.commands import SETTABLE
-from arc_core.run.config import TrainConfig, settings
+from arc_core.run.config import TrainConfig
 from arc_core.run.directory import LATEST, open_run
+from arc_core.run.recipes import built_in_settings, recipe_names
 from arc_tui.commands.groups import COMPLETE
 from arc_tui.commands.output import echo
 
@@ -140,7 +141,7 @@ def theme_names(context: typer.Context, incomplete: str) -> Iterable[str]:
 def train_settings(context: typer.Context, incomplete: str) -> Iterable[str]:
     """KEY= of what `train` takes, and KEY=VALUE where the values can be told."""
     del context
-    return _assignments(settings(), incomplete)
+    return _assignments(built_in_settings(), incomplete)
 
 
 @_completing
@@ -174,7 +175,13 @@ def _assignments(known: Mapping[str, Setting], incomplete: str) -> list[str]:
     setting = known.get(canonical(key))
     if setting is None:
         return []
-    return [f"{key}={value}" for value in (("true", "false") if setting.kind is bool else setting.choices)]
+    return [f"{key}={value}" for value in _values_of(setting)]
+
+
+def _values_of(setting: Setting) -> Iterable[str]:
+    if setting.name == "recipe":
+        return recipe_names()
+    return ("true", "false") if setting.kind is bool else setting.choices
 
 
 def _runs_dir(context: typer.Context) -> Path:

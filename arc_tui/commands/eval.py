@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from arc_core.base.errors import DataError
+from arc_core.base.options import settings_of
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
-from arc_core.run.config import BUILT_IN, PIPELINE, SOLVER
+from arc_core.run.config import TrainConfig
+from arc_core.run.presets import PIPELINE, SOLVER
 from arc_tui.commands.options import (
     EVALS_DIR,
     RUNS_DIR,
@@ -102,7 +104,7 @@ def evaluate(
         folder, known = reopen(resume, evals_dir)
     else:
         asked = Asked(
-            dataset=name_or_full_path(dataset, BUILT_IN),
+            dataset=name_or_full_path(dataset, settings_of(TrainConfig)["dataset"].names),
             split="training" if held_out else cast("Split", split),
             limit=limit,
             tasks=None if tasks is None else task_list(tasks),

@@ -21,8 +21,8 @@ from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen, t
 from arc_core.data.tasks import Split, Task, load_tasks
 from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer, find_eval
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, identity_of, settle
-from arc_core.run.config import PIPELINE, SOLVER
 from arc_core.run.directory import check_name
+from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
 from arc_tui.commands.options import RUNS_DIR
 from arc_tui.commands.output import OutputLost, echo, echo_error

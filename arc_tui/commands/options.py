@@ -14,7 +14,8 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.options import Setting, canonical
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
-from arc_core.run.config import TrainConfig, settings
+from arc_core.run.config import TrainConfig
+from arc_core.run.recipes import built_in_settings
 from arc_tui.commands.completion import (
     choices_of,
     run_names,
@@ -170,7 +171,7 @@ def takes_options(*, themed: bool = False) -> Callable[[Callable[[Given], None]]
         autocompletion=train_settings,
         help="Any other option by its name; may be repeated.",
     )
-    known = settings()
+    known = built_in_settings()
     annotations: dict[str, Any] = {
         **{name: _annotation(known[name]) for name in FLAGS},
         "config": Annotated[Path | None, config],

@@ -14,8 +14,8 @@ import typer
 from arc_core.base.errors import ConfigError
 from arc_core.base.options import unknown_key
 from arc_core.run.commands import SETTABLE
-from arc_core.run.config import settings
 from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run
+from arc_core.run.recipes import built_in_settings
 from arc_tui.commands.completion import changeable_settings
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, assigned
 from arc_tui.commands.output import echo
@@ -91,7 +91,7 @@ def set_values(
         raise ConfigError("set needs at least one KEY=VALUE, such as agent_lr=5e-5.")
     if unknown := [name for name in given if name not in SETTABLE]:
         raise unknown_key(unknown[0], SETTABLE, "setting that can change during a run:")
-    values = {name: settings()[name].parse(value) for name, value in given.items()}
+    values = {name: built_in_settings()[name].parse(value) for name, value in given.items()}
     _steer(open_run(runs_dir, words[0] if named else LATEST), runs_dir, "set", no_wait, values)
 
 

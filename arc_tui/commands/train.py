@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from arc_core.run.config import to_toml
+from arc_core.run.resolving import to_toml
 from arc_tui.commands.options import Given, takes_options
 from arc_tui.commands.output import echo, has_terminal
 

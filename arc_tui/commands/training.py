@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from arc_core.base.text import printable
-from arc_core.run.config import resolve
 from arc_core.run.directory import gone_sentence, is_gone
 from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunStartedEvent
+from arc_core.run.resolving import launch_options
 from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
 from arc_tui.commands.output import LOST, abandon, cannot_write, echo_error
 from arc_tui.runs.engine import Engine, Outcome, engine_command, supervise
@@ -44,7 +44,7 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
     from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
 
     colours = load_theme().status
-    detach = resolve(flags, file).detach  # a resumed run's own configuration does not say
+    detach = launch_options(flags, file).detach  # a resumed run's own configuration does not say
     launch = prepare(flags, file, sys.argv)
     lost = _Loss(launch)
     try:

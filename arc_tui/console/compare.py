@@ -12,9 +12,10 @@ from textual.message import Message
 from arc_core.base.errors import ArcError
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, stored_config
+from arc_core.run.recipes import declaration_of
 from arc_tui.console.lists import columns
 from arc_tui.drawing.rows import Row
-from arc_tui.runs.digest import NUMBERS
+from arc_tui.runs.columns import OF_EVERY_STEP
 from arc_tui.runs.feed import Arrival, Feed
 from arc_tui.runs.history import History
 from arc_tui.runs.listing import best_text
@@ -25,13 +26,6 @@ from arc_tui.ui.rows_view import RowsView, looks
 from arc_tui.ui.screen import SideScreen
 
 DRAWS_A_SECOND = 2
-SHOWN_NUMBERS = (
-    "loss.combined",
-    "loss.efe_total",
-    *(n for n in NUMBERS if n not in ("loss.combined", "loss.efe_total")),
-)
-"""Numbers to compare by, in the order of the keys."""
-
 STYLES = (("loss", "raw"), ("efe", "raw.efe"))
 """Line and envelope of the first run and of the second."""
 
@@ -63,10 +57,11 @@ class CompareRuns(SideScreen[None]):
     def __init__(self, first: RunDirectory, second: RunDirectory) -> None:
         super().__init__()
         self._runs = (first, second)
-        self._histories = (History(), History())
+        contents = [_content(run) for run in self._runs]
+        self._histories = tuple(History(declaration_of(content)) for content in contents)
         self._states: list[RunState | None] = [None, None]
-        self._configs = tuple(_config(run) for run in self._runs)
-        self._number = 0
+        self._configs = tuple(stored_config(content) for content in contents)
+        self._number: str | None = None
         self._log = False
         self._cursor: int | None = None
         self._feeds = [Feed(run, self._hand_over(place)) for place, run in enumerate(self._runs)]
@@ -109,7 +104,21 @@ class CompareRuns(SideScreen[None]):
     @property
     def number_shown(self) -> str:
         """Dotted name of the number that the runs are compared by."""
-        return SHOWN_NUMBERS[self._number]
+        return self._number if self._number is not None else self.numbers[0]
+
+    @property
+    def numbers(self) -> list[str]:
+        """Dotted names of what the runs can be compared by, in the order of the keys.
+
+        What both have comes first; of that the headlines, what is declared, what every step has.
+        """
+        first, second = (history.declared for history in self._histories)
+        names = dict.fromkeys([
+            *(*first.headlines, *second.headlines),
+            *(*first.names, *second.names),
+            *OF_EVERY_STEP,
+        ])  # fmt: skip
+        return sorted(names, key=lambda name: (name in first.numbers) != (name in second.numbers))
 
     def redraw(self) -> None:
         """Draw chart and table."""
@@ -175,7 +184,8 @@ class CompareRuns(SideScreen[None]):
         self._turn(-1)
 
     def _turn(self, places: int) -> None:
-        self._number = (self._number + places) % len(SHOWN_NUMBERS)
+        names = self.numbers
+        self._number = names[(names.index(self.number_shown) + places) % len(names)]
         self.redraw()
 
     def action_log_scale(self) -> None:
@@ -188,9 +198,9 @@ class CompareRuns(SideScreen[None]):
         self._draw_details()
 
 
-def _config(run: RunDirectory) -> dict[str, object]:
+def _content(run: RunDirectory) -> dict[str, Any]:
     try:
-        return stored_config(run.read())
+        return run.read()
     except ArcError:
         return {}
 

@@ -15,7 +15,7 @@ from textual.widgets import Input, Label
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.run.commands import SETTABLE, check_command
-from arc_core.run.config import settings
+from arc_core.run.recipes import built_in_settings
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import RunState
@@ -174,7 +174,7 @@ class EditScreen(Dialog[dict[str, object]]):
             value = float(field.value) * factor
         except ValueError:
             return
-        field.value = str(max(1, round(value))) if settings()[name].kind is int else f"{value:.3g}"
+        field.value = str(max(1, round(value))) if built_in_settings()[name].kind is int else f"{value:.3g}"
 
     @on(Input.Submitted)
     def send(self) -> None:
@@ -192,7 +192,7 @@ class EditScreen(Dialog[dict[str, object]]):
             text = self.query_one(f"#field-{name}", Input).value.strip()
             if text == _shown(self._current, name):
                 continue
-            value = settings()[name].parse(text)
+            value = built_in_settings()[name].parse(text)
             if value != self._current.get(name):
                 changed[name] = value
         return dict(check_command("set", changed)) if changed else {}

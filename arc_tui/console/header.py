@@ -79,8 +79,8 @@ def _place(view: RunView) -> Row:
         parts.append("reading history …")
     if view.damaged:
         parts.append(f"{view.damaged:,} damaged lines")
-    if view.facts.model:
-        parts.append(printable(view.facts.model, 40))
+    if "lm" in view.facts.claims:
+        parts.append(printable(view.facts.claims["lm"], 40))
     if view.facts.device:
         parts.append(printable(view.facts.device, 40))
     return [("  ".join(parts), "muted")]

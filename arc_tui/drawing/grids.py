@@ -95,12 +95,9 @@ class Layout:
 
 
 def pictures_of(sample: Sample) -> tuple[GridPicture, ...]:
-    """Return the four grids of a sample, in the order in which they come about."""
-    return (
-        GridPicture("input", sample.input),
-        GridPicture("before", sample.before, sample.target),
-        GridPicture("after", sample.after, sample.target),
-        GridPicture("target", sample.target),
+    """Return the grids of a sample in the order of the screen, judged ones with their target."""
+    return tuple(
+        GridPicture(one.title, one.grid, sample.target if one.judged else None) for one in sample.grids
     )
 
 
@@ -110,22 +107,37 @@ def lay_out(
     """Choose the largest drawing that fits; where none does, one that can be scrolled.
 
     Args:
-        pictures: The four grids of a sample.
+        pictures: The grids of a sample, any number.
         cells: Width.
         lines: Height.
         digits: Whether each cell must show its digit.
         plain: Whether half blocks must not be used.
     """
-    everything, pair, single = tuple(pictures), tuple(pictures[-2:]), tuple(pictures[-2:-1])
+    everything, pair = tuple(pictures), _last_answer(pictures)
     whole = digits or plain
     sizes = cell_sizes(whole=whole)
-    # All four before fewer, and larger cells before more of them in one line.
-    for shown, ways in ((everything, (4, 2, 1)), (pair, (2, 1)), (single, (1,))):
-        for size, across in itertools.product(sizes, ways):
+    # All of them before fewer, and larger cells before more of them in one line.
+    for shown in (everything, pair, pair[:1]):
+        for size, across in itertools.product(sizes, _ways(len(shown))):
             found = arranged(shown, across, size)
             if found.columns <= cells and found.rows <= lines:
                 return found
-    return arranged(everything if whole else pair, 4, sizes[-1])
+    shown = everything if whole else pair
+    return arranged(shown, max(len(shown), 1), sizes[-1])
+
+
+def _last_answer(pictures: Sequence[GridPicture]) -> tuple[GridPicture, ...]:
+    """Return the last prediction and what it is held against; without one, the last two pictures."""
+    answer = next((picture for picture in reversed(pictures) if picture.target is not None), None)
+    if answer is None:
+        return tuple(pictures[-2:])
+    target = next((p for p in reversed(pictures) if p.target is None and p.grid is answer.target), None)
+    return (answer,) if target is None else (answer, target)
+
+
+def _ways(count: int) -> list[int]:
+    """Return how many of so many pictures may stand beside each other, lines filled evenly."""
+    return list(dict.fromkeys(-(-count // lines) for lines in range(1, count + 1))) or [1]
 
 
 def cell_sizes(*, whole: bool) -> tuple[CellSize, ...]:

@@ -34,6 +34,7 @@ from typing import NamedTuple
 
 from rich.style import Style
 
+from arc_core.run.declared import Declared, GroupKind
 from arc_core.run.event_forms import GROUPS
 
 PALETTE_COLOURS = 8
@@ -140,6 +141,9 @@ _LOOKS: dict[str, _Look] = {
     "grid.outside": _Look("muted", "dim"),
 }
 
+_TOTAL_LOOKS = {GroupKind.CONTRIBUTIONS: "loss", GroupKind.SIGNED: "accent"}
+"""Of the headline of a group of parts."""
+
 _NUMBER_LOOKS = {"loss.combined": "loss", "loss.efe_total": "efe", "reward.total": "accent"}
 
 
@@ -181,6 +185,25 @@ def styles(
         pair = Style() if colourless else Style(color=grid[upper], bgcolor=grid[lower])
         found[f"pair.{upper}.{lower}"] = pair
     return found
+
+
+def style_of(declared: Declared, dotted: str) -> str:
+    """Return the name of the style of one of a run's numbers.
+
+    Args:
+        declared: What the run's steps carry.
+        dotted: The number; one that is not declared has the style of text.
+    """
+    name, _, own = dotted.partition(".")
+    group = declared.by_name.get(name)
+    if group is None or dotted not in declared.numbers:
+        return "text"
+    if group.totals and own == group.totals[-1] and group.kind in _TOTAL_LOOKS:
+        return _TOTAL_LOOKS[group.kind]
+    if own in group.totals[-2:-1]:
+        return "efe"
+    place = [number.name for number in group.numbers].index(own)
+    return f"series.{place % PALETTE_COLOURS}"
 
 
 @functools.cache

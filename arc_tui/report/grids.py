@@ -20,6 +20,8 @@ _LEAST_WIDTH = 118.0
 def draw(grids: Sequence[GridPicture], width: float, *, digits: bool = False) -> tuple[Markup, float]:
     """Draw grids beside each other, with crosses on the cells that differ from what they are held against.
 
+    Those that the width has no place for follow below.
+
     Args:
         grids: What to draw, from left to right.
         width: Width that they share; cells are made smaller where they would not fit.
@@ -28,6 +30,11 @@ def draw(grids: Sequence[GridPicture], width: float, *, digits: bool = False) ->
     Returns:
         The drawing, and its height.
     """
+    most = int((width + _GAP) // (_LEAST_WIDTH + _GAP))
+    if len(grids) > most:
+        above, top = draw(grids[:most], width, digits=digits)
+        below, rest = draw(grids[most:], width, digits=digits)
+        return above + element("g", below, transform=f"translate(0 {top:.2f})"), top + rest
     sides = [size_of(one.grid)[1] for one in grids]
     cell = CELL
     while (

@@ -9,8 +9,8 @@ from typing import Any
 from arc_core.run.directory import RunDirectory, is_alive
 from arc_core.run.event_forms import EpochEvent, ResumedEvent, ValidationEvent
 from arc_core.run.events import EventReader
-from arc_tui.runs.feed import outline
 from arc_tui.runs.history import History
+from arc_tui.runs.outline import outline
 from arc_tui.runs.state import RunState, apply, initial, observed
 from arc_tui.runs.thinned import Thinned
 from arc_tui.runs.view import RunView, facts
@@ -68,7 +68,8 @@ def read_record(run: RunDirectory, now: float) -> Record:
     run_json = run.read()
     alive = is_alive(run)  # before the log, so that the end of a run that just ended is in it
     reader = EventReader(run.events)
-    state, history, started = initial(run_json), History(), math.nan
+    known = facts(run.name, run_json)
+    state, history, started = initial(run_json), History(known.declared), math.nan
     epochs = Thinned[EpochEvent](KEPT_EPOCHS, KEPT_EPOCHS)
     while batch := reader.poll():
         started = batch[0].time if math.isnan(started) else started
@@ -84,7 +85,7 @@ def read_record(run: RunDirectory, now: float) -> Record:
         history=history,
         now=now,
         alive=alive,
-        facts=facts(run.name, run_json),
+        facts=known,
         damaged=reader.damaged,
     )
     return Record(

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from arc_core.base.loose import listed, number
-from arc_core.run.config import PRESETS, TrainConfig, settings
+from arc_core.run.presets import PRESETS
+from arc_core.run.recipes import known_settings
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, text_of
 from arc_tui.runs.fields import NOT_PART, duration
@@ -184,9 +185,10 @@ def configuration(record: Record) -> Markup:
     """Write every option, its value, and what it means; those that differ from the preset are marked."""
     stored = _part(record.run_json, "config")
     preset = stored.get("preset")
-    defaults = TrainConfig().to_dict() | (PRESETS.get(preset, {}) if isinstance(preset, str) else {})
+    known = known_settings(stored)
+    defaults = {name: setting.default for name, setting in known.items()}
+    defaults |= PRESETS.get(preset, {}) if isinstance(preset, str) else {}
     rows: list[Markup] = []
-    known = settings()
     for name, value in stored.items():
         changed = name in defaults and value != defaults[name]
         meaning = known[name].help if name in known else ""

@@ -153,6 +153,21 @@ class Ring:
         self._clear(max(self._top + 1, top - self.capacity + 1), top)
         self._top = top
 
+    def widen(self, series: int) -> None:
+        """Make room for more series, which have no values yet."""
+        kept = self._kept
+        more = empty_buckets(series - len(kept.low), self.capacity)
+        self._kept = Buckets(
+            kept.index,
+            np.concatenate([kept.low, more.low]),
+            np.concatenate([kept.high, more.high]),
+            np.concatenate([kept.total, more.total]),
+            np.concatenate([kept.final, more.final]),
+            np.concatenate([kept.count, more.count]),
+            np.concatenate([kept.bad, more.bad]),
+            kept.final_step,
+        )
+
     def merge(self, new: Buckets) -> None:
         """Add buckets of the ring's own width that hold a step each; those below the floor are left out."""
         if new.index[0] < self.floor:

@@ -6,17 +6,17 @@ The numbers of its steps become columns, once and cheaply; everything else is to
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from arc_core.base.text import printable
-from arc_core.run.event_forms import GROUPS, STEP, Event, ResumedEvent, StepEvent
+from arc_core.run.declared import Declared
+from arc_core.run.event_forms import Event, ResumedEvent, StepEvent
+from arc_tui.runs.columns import MISSING, Columns, usable
 from arc_tui.runs.marks import Mark, nonfinite_mark
 
 LONGEST_RULE = 2000
@@ -28,20 +28,8 @@ MOST_STEPS = 1 << 31
 LARGEST, SMALLEST = 3e38, 1e-37
 """Larger numbers are kept as this, smaller ones as 0: what is stored is single precision."""
 
-_PLACE = ("step", "batch")
-"""Where a step stands, which is no curve."""
-
-_SINGLE = tuple(name for name, kind in STEP.items() if kind in (int, float) and name not in _PLACE)
-_GROUPS = {"": _SINGLE, **GROUPS}
-"""The numeric fields of a step by their group, those in no group under the empty name."""
-
-NUMBERS = tuple(f"{group}.{name}".lstrip(".") for group, names in _GROUPS.items() for name in names)
-"""Dotted names of a step's numbers, in the order of a table's rows."""
-
 NumberRow = tuple[int, int, list[Any]]
-"""Step and seq of an event, and its numbers in the order of `NUMBERS`; they are not checked yet."""
-
-ROW_OF = {name: row for row, name in enumerate(NUMBERS)}
+"""Step and seq of an event, and its numbers in the order of its columns; they are not checked yet."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +37,14 @@ class StepTable:
     """Numbers of n steps, in the order of the log.
 
     Attributes:
+        columns: What the rows of `values` and `bad` are.
         steps: [n] int64.
         seqs: [n] int64, numbers of the events.
-        values: [len(NUMBERS), n] float64; NaN where `bad`, or where the event lacks the number.
-        bad: [len(NUMBERS), n] bool, where the event has null in place of a number that was not finite.
+        values: [len(columns), n] float64; NaN where `bad`, or where the event lacks the number.
+        bad: [len(columns), n] bool, where the event has null in place of a number that was not finite.
     """
 
+    columns: Columns
     steps: NDArray[np.int64]
     seqs: NDArray[np.int64]
     values: NDArray[np.float64]
@@ -65,38 +55,52 @@ class StepTable:
 
     def select(self, keep: NDArray[Any]) -> StepTable:
         """Return the steps that an index or a mask picks."""
-        return StepTable(self.steps[keep], self.seqs[keep], self.values[:, keep], self.bad[:, keep])
+        return StepTable(
+            self.columns, self.steps[keep], self.seqs[keep], self.values[:, keep], self.bad[:, keep]
+        )
+
+    def laid_out(self, columns: Columns) -> StepTable:
+        """Return the same steps in other columns, these among them; NaN where this has no such number."""
+        if columns is self.columns:
+            return self
+        values, bad = np.full((len(columns), len(self)), np.nan), np.zeros((len(columns), len(self)), bool)
+        rows = [columns.row_of[name] for name in self.columns.names]
+        values[rows], bad[rows] = self.values, self.bad
+        return StepTable(columns, self.steps, self.seqs, values, bad)
 
 
-def step_table(events: Sequence[StepEvent]) -> StepTable:
+def step_table(events: Sequence[StepEvent], columns: Columns) -> StepTable:
     """Take the numbers out of step events; an event without a usable step is left out."""
-    return table_of_rows([row for event in events if (row := number_row(event)) is not None])
+    return table_of_rows(
+        [row for event in events if (row := number_row(event, columns)) is not None], columns
+    )
 
 
-def table_of_rows(rows: Sequence[NumberRow]) -> StepTable:
+def table_of_rows(rows: Sequence[NumberRow], columns: Columns) -> StepTable:
     """Make a table of rows from `number_row`."""
     if not rows:
-        empty = np.zeros((len(NUMBERS), 0))
-        return StepTable(np.zeros(0, np.int64), np.zeros(0, np.int64), empty, empty.astype(bool))
+        empty = np.zeros((len(columns), 0))
+        return StepTable(columns, np.zeros(0, np.int64), np.zeros(0, np.int64), empty, empty.astype(bool))
     try:
         numbers = np.array([row[2] for row in rows], dtype=np.float64)  # None becomes NaN
     except (TypeError, ValueError, OverflowError):  # a damaged log may hold anything in a number's place
-        numbers = np.array([[_usable(value) for value in row[2]] for row in rows], dtype=np.float64)
+        numbers = np.array([[usable(value) for value in row[2]] for row in rows], dtype=np.float64)
     values = np.ascontiguousarray(numbers.T)
-    missing = values == _MISSING
+    missing = values == MISSING
     bad = ~np.isfinite(values)
     values[bad | missing] = np.nan
     np.clip(values, -LARGEST, LARGEST, out=values)
     values[np.abs(values) < SMALLEST] = 0.0
     place = np.array([row[:2] for row in rows], dtype=np.int64)
-    return StepTable(place[:, 0].copy(), place[:, 1].copy(), values, bad)
+    return StepTable(columns, place[:, 0].copy(), place[:, 1].copy(), values, bad)
 
 
-def joined(tables: Sequence[StepTable]) -> StepTable:
-    """Put tables behind each other."""
+def joined(tables: Sequence[StepTable], columns: Columns) -> StepTable:
+    """Put tables of the same columns behind each other."""
     if not tables:
-        return table_of_rows([])
+        return table_of_rows([], columns)
     return StepTable(
+        columns,
         np.concatenate([table.steps for table in tables]),
         np.concatenate([table.seqs for table in tables]),
         np.concatenate([table.values for table in tables], axis=1),
@@ -104,7 +108,7 @@ def joined(tables: Sequence[StepTable]) -> StepTable:
     )
 
 
-def number_row(event: StepEvent) -> NumberRow | None:
+def number_row(event: StepEvent, columns: Columns) -> NumberRow | None:
     """Take the numbers out of a step event.
 
     Returns:
@@ -114,51 +118,7 @@ def number_row(event: StepEvent) -> NumberRow | None:
     step = line.get("step")
     if type(step) is not int or not (0 < step <= MOST_STEPS and 0 <= seq < 1 << 62):
         return None
-    try:
-        values = [*_single(line)]
-        for group, parts in _GETTERS:
-            values += parts(line[group])
-    except (KeyError, TypeError, AttributeError, IndexError):
-        values = _one_by_one(line)
-    named: object = line.get("nonfinite")
-    if isinstance(named, list) and None in values:
-        # A null that is not named there is a number that the run's recipe does not have.
-        known = zip(NUMBERS, values, strict=True)
-        values = [_MISSING if v is None and name not in named else v for name, v in known]
-    return step, seq, values
-
-
-def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    if len(names) == 1:
-        name = names[0]
-        return lambda group: (group[name],)
-    return cast("Callable[[Any], tuple[Any, ...]]", itemgetter(*names))
-
-
-_single = _getter(_GROUPS[""])
-_GETTERS = tuple((group, _getter(names)) for group, names in _GROUPS.items() if group and names)
-_MISSING = sys.float_info.max
-"""Stands in a row for a number that the event does not have, as against one that is null."""
-
-
-def _one_by_one(line: dict[str, Any]) -> list[Any]:
-    found: list[Any] = []
-    for group, names in _GROUPS.items():
-        part: object = line.get(group) if group else line
-        values = cast("dict[str, object]", part) if isinstance(part, dict) else {}
-        found += [_usable(values[name]) if name in values else _MISSING for name in names]
-    return found
-
-
-def _usable(value: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return _MISSING
-    try:
-        return float(value)
-    except OverflowError:
-        return _MISSING
+    return step, seq, columns.values_of(line)
 
 
 @dataclass(frozen=True)
@@ -170,7 +130,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Told:
+class Placed:
     """An event that is no step.
 
     Attributes:
@@ -196,6 +156,7 @@ class Digest:
     """Events of a stretch of the log.
 
     Attributes:
+        declared: What its steps and samples carry.
         table: The numbers of the steps.
         nonfinite: Steps in which a number was not finite.
         told: All other events, in the order of the log.
@@ -203,29 +164,41 @@ class Digest:
         end: Where the log had come to at the end of the stretch; None without a step or resume.
     """
 
+    declared: Declared
     table: StepTable
     nonfinite: tuple[Mark, ...]
-    told: tuple[Told, ...]
+    told: tuple[Placed, ...]
     resumes: tuple[Resume, ...]
     end: Place | None
 
 
-def digested(events: Iterable[Event]) -> Digest:
-    """Return what a stretch of the log holds."""
-    builder = DigestBuilder()
+def digested(events: Iterable[Event], declared: Declared) -> Digest:
+    """Return what a stretch of the log holds.
+
+    Args:
+        events: Events in the order of the log.
+        declared: What steps and samples carry.
+    """
+    builder = DigestBuilder(declared)
     for event in events:
         builder.add(event)
     return builder.build()
 
 
 class DigestBuilder:
-    """Takes in events one by one, in the order of the log, and keeps nothing else of the steps."""
+    """Takes in events one by one, in the order of the log, and keeps nothing else of the steps.
 
-    def __init__(self) -> None:
+    Args:
+        declared: What steps and samples carry.
+    """
+
+    def __init__(self, declared: Declared) -> None:
+        self._declared = declared
+        self._columns = Columns.of(declared)
         self._rows: list[NumberRow] = []
         self._tables: list[StepTable] = []
         self._nonfinite: list[Mark] = []
-        self._told: list[Told] = []
+        self._told: list[Placed] = []
         self._resumes: list[Resume] = []
         self._end: Place | None = None
         self._newest: StepEvent | None = None
@@ -240,13 +213,14 @@ class DigestBuilder:
             if math.isfinite(event.supersedes):
                 self._resumes.append(Resume(event.seq, event.supersedes, event.step))
             self._end, self._newest = Place(event.step, None), None
-        self._told.append(Told(event, self._place()))
+        self._told.append(Placed(event, self._place()))
 
     def build(self) -> Digest:
         """Return what was taken in."""
         self._pack()
         return Digest(
-            joined(self._tables),
+            self._declared,
+            joined(self._tables, self._columns),
             tuple(self._nonfinite),
             tuple(self._told),
             tuple(self._resumes),
@@ -260,7 +234,7 @@ class DigestBuilder:
         return self._end
 
     def _add_step(self, event: StepEvent) -> None:
-        row = number_row(event)
+        row = number_row(event, self._columns)
         if row is None:
             return
         self._newest = event
@@ -272,7 +246,7 @@ class DigestBuilder:
 
     def _pack(self) -> None:
         if self._rows:
-            self._tables.append(table_of_rows(self._rows))
+            self._tables.append(table_of_rows(self._rows, self._columns))
             self._rows = []
 
 

@@ -8,22 +8,31 @@ which knows nothing of the console but a function to call.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from arc_core.base.errors import ArcError
+from arc_core.base.errors import ArcError, RunError
 from arc_core.base.files import open_regular
 from arc_core.base.loose import number
+from arc_core.run.declared import Declared
 from arc_core.run.directory import RunDirectory, is_alive, is_gone
-from arc_core.run.event_forms import Event, SampleEvent, StepEvent
+from arc_core.run.event_forms import (
+    DeclaredEvent,
+    Event,
+    ResumedEvent,
+    RunStartedEvent,
+)
 from arc_core.run.events import EventReader, parse_event
+from arc_core.run.recipes import declaration_of
 from arc_tui.runs.digest import Digest, DigestBuilder, digested
 from arc_tui.runs.listing import STARTING_SECONDS
+from arc_tui.runs.outline import outline
 from arc_tui.runs.state import Phase, RunState, initial, observed, reduce
 
 TAIL_BYTES = 1 << 20
@@ -46,6 +55,9 @@ LEAVING_SECONDS = 5.0
 
 GONE = "deleted or moved"
 """Why a run has stopped whose folder is gone."""
+
+NOTED = (RunStartedEvent, ResumedEvent, DeclaredEvent)
+"""Events before which the training process notes something in run.json."""
 
 PIECE_EVENTS = 128
 REST_SECONDS = 0.0005
@@ -147,6 +159,7 @@ class Feed(EventSource):
         self._clock = clock
         self._reader = EventReader(run.events)
         self._state = RunState()
+        self._declared = Declared()
         self._seen: list[Event] = []
         """Until the log is complete: what has come since its end was first read, as `outline` keeps it."""
         self._complete = False
@@ -170,6 +183,7 @@ class Feed(EventSource):
     def _begin(self) -> None:
         run_json = self._run.read()
         self._created = number(run_json, "created")
+        self._declared = declaration_of(run_json)
         start = initial(run_json)
         self._look()
         self._reader.skip_to_tail(self._tail_bytes)
@@ -203,7 +217,7 @@ class Feed(EventSource):
         Returns:
             What it holds, its outline, and how many of its lines were damaged.
         """
-        builder = DigestBuilder()
+        builder = DigestBuilder(self._declared)
         kept: list[Event] = []
         damaged = 0
         for at in range(0, len(lines), PIECE_EVENTS):
@@ -242,7 +256,7 @@ class Feed(EventSource):
     def _give(self, events: list[Event]) -> None:
         if not self._complete:
             self._seen = outline([*self._seen, *events])
-        self._hand_over(self._batch(events, digested(events), older=False))
+        self._hand_over(self._batch(events, digested(events, self._declared), older=False))
 
     def _batch(self, events: list[Event], digest: Digest, *, older: bool) -> Arrival:
         return Arrival(events, older, self._complete, self._alive, self._damaged, digest, self._observed())
@@ -275,6 +289,9 @@ class Feed(EventSource):
         events: list[Event] = []
         while not self._stopped.is_set() and (more := self._reader.poll()):
             events += more
+        if any(isinstance(event, NOTED) for event in events):
+            with contextlib.suppress(RunError):  # what was read before still stands
+                self._declared = declaration_of(self._run.read())
         return events
 
 
@@ -317,34 +334,3 @@ def _whole_lines(fd: int, end: int, size: int) -> tuple[int, bytes]:
         if first:
             return start + first, data[first:]
     return 0, data
-
-
-def outline(events: Sequence[Event]) -> list[Event]:
-    """Leave out what does not change what the events add up to (`arc_tui.runs.state.reduce`).
-
-    Of the steps between two other events only the last counts, and samples do not count at all; the last
-    event is kept in any case, as it tells when the log was last written. Of all steps but the last only
-    the fields are kept that count.
-    """
-    kept: list[Event] = []
-    step: StepEvent | None = None
-    for event in events:
-        if isinstance(event, StepEvent):
-            step = event
-        elif not isinstance(event, SampleEvent):
-            if step is not None:
-                kept.append(step)
-                step = None
-            kept.append(event)
-    if step is not None:
-        kept.append(step)
-    if events and (not kept or kept[-1] is not events[-1]):
-        kept.append(events[-1])
-    newest = next((event for event in reversed(kept) if isinstance(event, StepEvent)), None)
-    return [_lean(event) if isinstance(event, StepEvent) and event is not newest else event for event in kept]
-
-
-def _lean(step: StepEvent) -> StepEvent:
-    """Keep of a step what a run's state takes of it."""
-    counts = {name: step.fields[name] for name in ("step", "epoch") if name in step.fields}
-    return StepEvent(step.seq, step.time, counts)

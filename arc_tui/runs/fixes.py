@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
-from arc_core.run.config import SOLVER
+from arc_core.run.evidence import Work
 from arc_tui.runs.view import RunView
 
 EASY_MASK_RATIO = 0.01
@@ -25,24 +24,16 @@ LARGEST_SKIPPED_SHARE = 0.1
 TOLERANCE = 1e-3
 
 
-class Work(enum.StrEnum):
-    """What a fix is doing."""
-
-    WORKING = "working"
-    IDLE = "idle"
-    FAILING = "failing"
-
-
 SIGNS = {Work.WORKING: "●", Work.IDLE: "○", Work.FAILING: "✗"}
 """The glyph beside each state, as colour is never alone."""
 
 
 @dataclass(frozen=True)
 class Fix:
-    """One of the seven, as it stands.
+    """One of the seven, or another part of a run, as it stands.
 
     Attributes:
-        number: 1 to 7, as the seed counts them.
+        number: 1 to 7, as the seed counts them; the place of a part that is none of the seven.
         name: In a few words.
         work: What it is doing.
         evidence: The number that shows it, short.
@@ -67,28 +58,16 @@ NAMES = (
 )
 
 
-NOT_IN_SOLVER = (1, 2, 3, 4, 5, 6)
-"""The fixes that are no part of pretraining the solver's agent."""
-
-
 def assess(view: RunView) -> tuple[Fix, ...]:
     """Judge all seven; before the first step all are idle."""
-    absent = NOT_IN_SOLVER if view.facts.config.get("recipe") == SOLVER else ()
     if view.state.last_step is None:
         waits = (Work.IDLE, "-", "Waits for the first step.")
-        return tuple(
-            Fix(number, name, *(_NOT_PART if number in absent else waits))
-            for number, name in enumerate(NAMES, 1)
-        )
-    return tuple(
-        Fix(number, name, *_NOT_PART) if number in absent else Fix(number, name, *judge(view))
-        for number, (name, judge) in enumerate(zip(NAMES, _JUDGES, strict=True), 1)
-    )
+        return tuple(Fix(number, name, *waits) for number, name in enumerate(NAMES, 1))
+    judged = zip(NAMES, _JUDGES, strict=True)
+    return tuple(Fix(number, name, *judge(view)) for number, (name, judge) in enumerate(judged, 1))
 
 
 _Verdict = tuple[Work, str, str]
-
-_NOT_PART: _Verdict = (Work.IDLE, "not part", "Not part of this recipe.")
 
 
 def _language_model(view: RunView) -> _Verdict:

@@ -16,8 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from arc_core.run.declared import Declared
 from arc_core.run.event_forms import Event, SampleEvent
-from arc_tui.runs.digest import Digest, Place, Resume, Told, digested, safe_rule
+from arc_core.run.recipes import declaration_of
+from arc_tui.runs.columns import Columns
+from arc_tui.runs.digest import Digest, Place, Placed, Resume, digested, safe_rule
 from arc_tui.runs.marks import Mark, MarkKind, mark_of
 from arc_tui.runs.samples import Sample, sample_of
 from arc_tui.runs.sentences import LogEntry, entry_of
@@ -53,18 +56,22 @@ class History:
     To be read and changed by one thread.
 
     Args:
+        declared: What steps and samples carry, until a digest tells; None takes what they do where run.json
+            says nothing.
         capacity: How many of the newest steps are kept one by one; earlier ones are summed up.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self._series = SeriesStore(capacity)
+    def __init__(self, declared: Declared | None = None, capacity: int = CAPACITY) -> None:
+        self.declared = declaration_of({}) if declared is None else declared
+        """What steps and samples carry, as it was last told."""
+        self._series = SeriesStore(Columns.of(self.declared), capacity)
         self._marks = {kind: Thinned[Mark](NEWEST_MARKS, OLDER_MARKS) for kind in MarkKind}
         self._mark_steps: dict[MarkKind, NDArray[np.int64]] = {}
         """The steps of each kind's marks, until they change."""
         self._samples = Thinned[_Kept](NEWEST_SAMPLES, OLDER_SAMPLES)
         self._entries = Thinned[LogEntry](NEWEST_ENTRIES)
         self._end: Place | None = None
-        self._leading: list[Told] = []
+        self._leading: list[Placed] = []
         """Events at the lower end whose step is only told by what comes before them."""
         self._taken_back_after = math.inf
         self._taken_back_step = math.inf
@@ -78,13 +85,14 @@ class History:
             events: Events in the order of the log, or what `digested` made of them.
             older: Whether they come right before all that is known, not right after.
         """
-        digest = events if isinstance(events, Digest) else digested(events)
+        digest = events if isinstance(events, Digest) else digested(events, self.declared)
+        self.declared = digest.declared
         told = [*digest.told]
         if older:
-            told += [Told(each.event, digest.end) for each in self._leading]
+            told += [Placed(each.event, digest.end) for each in self._leading]
         if not older:
             self._take_back(digest.resumes)
-            told = [Told(each.event, each.place or self._end) for each in told]
+            told = [Placed(each.event, each.place or self._end) for each in told]
         kept = self._kept_steps(digest, older=older)
         highest = int(digest.table.steps.max(initial=0))
         self._series.add(digest.table if kept.all() else digest.table.select(np.flatnonzero(kept)), highest)
@@ -148,7 +156,7 @@ class History:
 
     def latest(self, name: str) -> float:
         """Return a number of the last step; NaN where it was not finite or there is none."""
-        return self._series.latest((name,))[name]
+        return self._series.latest(name)
 
     def clip_share(self, name: str, clip_norm: float, steps: int = CLIP_STEPS) -> float:
         """Return the share of the last steps whose gradient was clipped.
@@ -220,7 +228,7 @@ class History:
         kept = self._samples.items()
         if not 0 <= place < len(kept):
             return None
-        return sample_of(kept[place].event, safe_rule(kept[place].rule))
+        return sample_of(kept[place].event, safe_rule(kept[place].rule), self.declared)
 
     def _take_back(self, resumes: Sequence[Resume]) -> None:
         """Forget what resumes above all that is known take back of it."""
@@ -262,7 +270,7 @@ class History:
         self._marks[mark.kind].add(mark.seq, mark)
         self._mark_steps.pop(mark.kind, None)
 
-    def _add_entries(self, told: Sequence[Told], *, older: bool) -> None:
+    def _add_entries(self, told: Sequence[Placed], *, older: bool) -> None:
         if older and len(self._entries) >= NEWEST_ENTRIES:
             return
         for each in told:

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 
 from arc_core.base.errors import ArcError
+from arc_core.run.declared import Declared
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import Event
 from arc_core.run.events import EventReader
+from arc_core.run.recipes import declaration_of
 from arc_tui.runs.digest import digested
 from arc_tui.runs.feed import BATCH_SECONDS, Arrival, EventSource, problem_of
 from arc_tui.runs.state import RunState, initial, observed, reduce
@@ -49,11 +51,13 @@ class Replay(EventSource):
         self._wait = wait if wait is not None else self._rest
         self._reader = EventReader(run.events)
         self._state = RunState()
+        self._declared = Declared()
         self._shift = 0.0
 
     def _work(self) -> None:
         try:
-            self._state = initial(self._run.read())
+            run_json = self._run.read()
+            self._state, self._declared = initial(run_json), declaration_of(run_json)
             for events in self._due():
                 self._state = reduce(events, self._state)
                 self._tell(events, alive=not self._state.ended)
@@ -96,7 +100,7 @@ class Replay(EventSource):
                 yield event, due
 
     def _tell(self, events: list[Event], *, alive: bool) -> None:
-        found, damaged = digested(events), self._reader.damaged
+        found, damaged = digested(events, self._declared), self._reader.damaged
         self._hand_over(Arrival(events, False, True, alive, damaged, found, self._state))
 
     def _rest(self, seconds: float) -> None:

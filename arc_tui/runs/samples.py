@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import cast
 
-from arc_core.run.event_forms import GRIDS, SampleEvent
+from arc_core.run.declared import Declared
+from arc_core.run.event_forms import SampleEvent
 
 LARGEST_SIDE = 30
 UNKNOWN = "?"
@@ -16,6 +17,23 @@ Grid = tuple[str, ...]
 """Rows of digits, all of one length."""
 
 _NO_DIGIT = re.compile(r"[^0-9]")
+
+
+@dataclass(frozen=True)
+class SampleGrid:
+    """One grid of a sample.
+
+    Attributes:
+        name: Its key in the event.
+        title: What it is called on a screen.
+        grid: Its rows.
+        judged: Whether it is a prediction, whose wrong cells are marked.
+    """
+
+    name: str
+    title: str
+    grid: Grid
+    judged: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,10 +47,8 @@ class Sample:
         task: Name of the task, safe to print.
         pair: Which of the task's pairs, 0-based.
         rule: The sentence that the language model was given, safe to print; None where it is not known.
-        input: What was to be solved.
-        before: The prediction before the policy refined the prompt.
-        after: The prediction with the refined prompt.
-        target: The solution.
+        grids: What it shows, in the order of the screen.
+        target: The solution that judged grids are held against; None where there is none.
     """
 
     step: int
@@ -41,28 +57,25 @@ class Sample:
     task: str
     pair: int
     rule: str | None
-    input: Grid
-    before: Grid
-    after: Grid
-    target: Grid
+    grids: tuple[SampleGrid, ...]
+    target: Grid | None = None
 
 
-def sample_of(event: SampleEvent, rule: str | None) -> Sample:
+def sample_of(event: SampleEvent, rule: str | None, declared: Declared) -> Sample:
     """Read a sample event; what is damaged in a grid becomes `UNKNOWN`.
 
     Args:
-        event: The event.
+        event: The event; grids of it that are not declared are left out.
         rule: The rule sentence of its step.
+        declared: What the run's samples carry; grids that the event does not have are left out.
     """
-    return Sample(
-        event.step,
-        event.seq,
-        event.time,
-        event.task,
-        event.pair,
-        rule,
-        *(grid_of(event.grids.get(name)) for name in GRIDS),
+    grids = tuple(
+        SampleGrid(form.name, form.shown, grid_of(event.grids[form.name]), form.judged)
+        for form in declared.grids
+        if form.name in event.grids
     )
+    target = next((one.grid for one in grids if one.name == declared.target), None)
+    return Sample(event.step, event.seq, event.time, event.task, event.pair, rule, grids, target)
 
 
 def cell_accuracy(grid: Grid, target: Grid) -> float:

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arc_tui.runs.buckets import Ring, buckets_of_table, grouped
-from arc_tui.runs.digest import NUMBERS, ROW_OF, StepTable
+from arc_tui.runs.buckets import Buckets, Ring, buckets_of_table, empty_buckets, grouped
+from arc_tui.runs.columns import Columns
+from arc_tui.runs.digest import StepTable
 
 CAPACITY = 8192
 """Buckets of a ring; so many of the newest steps are kept one by one."""
@@ -65,13 +66,17 @@ def columns_of(steps: NDArray[Any] | int, first: float, last: float, columns: in
 class SeriesStore:
     """All numbers of a run's steps by dotted name, in bounded memory.
 
+    What tables have beside is kept from then on: a run may come to tell more.
+
     Args:
+        columns: The numbers that are kept from the outset.
         capacity: Buckets of each ring, a multiple of `FACTOR`.
     """
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, columns: Columns, capacity: int = CAPACITY) -> None:
+        self._columns = columns
         self._capacity = capacity
-        self._rings = [Ring(len(NUMBERS), 1, capacity)]
+        self._rings = [Ring(len(columns), 1, capacity)]
         self.first_step = 0
         """The first step known; 0 before any is."""
         self.last_step = 0
@@ -80,7 +85,7 @@ class SeriesStore:
     @property
     def bytes(self) -> int:
         """Memory that the rings take."""
-        per_bucket = len(NUMBERS) * (3 * 4 + 8 + 2 * 4) + 2 * 8
+        per_bucket = len(self._columns) * (3 * 4 + 8 + 2 * 4) + 2 * 8
         return len(self._rings) * self._capacity * per_bucket
 
     def add(self, table: StepTable, highest: int = 0) -> None:
@@ -90,7 +95,8 @@ class SeriesStore:
             table: The steps.
             highest: A step for which room is made even if it is not in the table.
         """
-        table = _rising(table)
+        self._widen(self._columns.with_those_of(table.columns))
+        table = _rising(table.laid_out(self._columns))
         top = max(highest, int(table.steps[-1]) if len(table) else 0)
         self._make_room(top)
         if not len(table):
@@ -131,17 +137,13 @@ class SeriesStore:
         """Return a stretch of a series in columns.
 
         Args:
-            name: Dotted name of the number, one of `NUMBERS`.
+            name: Dotted name of the number; one that the steps do not have has no values.
             first: The step of the first column.
             last: The step of the last column, not before the first.
             columns: How many columns, at least 1. With fewer steps than columns some hold none.
-
-        Raises:
-            KeyError: If there is no such number.
         """
-        row = ROW_OF[name]
         ring = self._finest(math.ceil(first))
-        found = ring.read(math.ceil(first) // ring.width, math.floor(last) // ring.width, slice(row, row + 1))
+        found = self._read(name, ring, math.ceil(first) // ring.width, math.floor(last) // ring.width)
         low, high, mean, final = (np.full(columns, np.nan) for _ in range(4))
         total = np.zeros(columns)
         count, bad = np.zeros(columns, np.int64), np.zeros(columns, np.int64)
@@ -199,14 +201,25 @@ class SeriesStore:
             name: Dotted name of the number.
             count: How many steps at most, up to the ring's capacity.
         """
-        row = ROW_OF[name]
-        found = self._rings[0].read(self.last_step - count + 1, self.last_step, slice(row, row + 1))
-        return found.final[0].astype(np.float64)
+        found = self._read(name, self._rings[0], self.last_step - count + 1, self.last_step)
+        return found.final[0].astype(np.float64) if len(found) else np.zeros(0)
 
-    def latest(self, names: tuple[str, ...] = NUMBERS) -> dict[str, float]:
-        """Return the numbers of the last step by name; NaN where one was not finite or is not known."""
-        found = self._rings[0].read(self.last_step, self.last_step)
-        return {name: float(found.final[ROW_OF[name], 0]) if len(found) else math.nan for name in names}
+    def latest(self, name: str) -> float:
+        """Return a number of the last step; NaN where it was not finite or is not known."""
+        found = self._read(name, self._rings[0], self.last_step, self.last_step)
+        return float(found.final[0, 0]) if len(found) else math.nan
+
+    def _read(self, name: str, ring: Ring, first: int, last: int) -> Buckets:
+        """Return the buckets of one number; none where the steps do not have it."""
+        row = self._columns.row_of.get(name)
+        return empty_buckets(1, 0) if row is None else ring.read(first, last, slice(row, row + 1))
+
+    def _widen(self, columns: Columns) -> None:
+        """Keep these numbers from now on: what is kept, and others behind it."""
+        if columns is not self._columns:
+            for ring in self._rings:
+                ring.widen(len(columns))
+            self._columns = columns
 
     def _finest(self, step: int) -> Ring:
         return next((ring for ring in self._rings if ring.first_step <= max(step, 0)), self._rings[-1])
@@ -215,7 +228,7 @@ class SeriesStore:
         """Make every ring reach a step; a wider one is added before the widest has to give anything up."""
         while step // self._rings[-1].width >= self._capacity:
             widest = self._rings[-1]
-            wider = Ring(len(NUMBERS), widest.width * FACTOR, self._capacity)
+            wider = Ring(len(self._columns), widest.width * FACTOR, self._capacity)
             known = widest.read(0, self._capacity - 1)
             if len(known):
                 wider.merge(grouped(known, known.index // FACTOR))

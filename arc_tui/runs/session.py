@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from arc_core.base.errors import RunError
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory, gone_sentence
-from arc_core.run.event_forms import Event, ResumedEvent, RunStartedEvent, StepEvent
-from arc_tui.runs.feed import Arrival
+from arc_core.run.event_forms import Event, StepEvent
+from arc_tui.runs.feed import NOTED, Arrival
 from arc_tui.runs.history import History
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.state import Phase, RunState, Warned, initial, observed, reduce
@@ -51,7 +51,6 @@ class Session:
     ) -> None:
         self.run = run
         self.replay = replay
-        self.history = History()
         self.requests = Requests()
         self.known = False
         """Whether anything has been read yet."""
@@ -64,6 +63,7 @@ class Session:
         self._clock = clock
         content = run.read()
         self._facts = facts(run.name, content)
+        self.history = History(self._facts.declared)
         self._read = initial(content)
         self._alive = False
         self._complete = False
@@ -191,7 +191,7 @@ class Session:
         for event in events:
             if isinstance(event, StepEvent):
                 self._pace.update(event)
-            elif isinstance(event, RunStartedEvent | ResumedEvent):
+            elif isinstance(event, NOTED):
                 begun = True
                 if self.awaited_since is not None and event.time >= self.awaited_since:
                     self.awaited_since = None

@@ -11,20 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from arc_core.base.errors import ConfigError, RunError
-from arc_core.base.options import Value, canonical
+from arc_core.base.options import Value, settings_of
 from arc_core.base.paths import full_path
 from arc_core.base.text import printable
 from arc_core.run.branch import find_source, make_branch
 from arc_core.run.checkpoint_index import checkpoint_id, find_checkpoint, list_checkpoints
 from arc_core.run.commands import SETTABLE
-from arc_core.run.config import (
-    LAUNCH_OPTIONS,
-    TrainConfig,
-    explicit_values,
-    refuse_foreign,
-    resolve,
-    settings,
-)
+from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig
 from arc_core.run.course import GO_ON_FROM, settings_then
 from arc_core.run.directory import (
     RunDirectory,
@@ -36,15 +29,10 @@ from arc_core.run.directory import (
 )
 from arc_core.run.events import next_seq
 from arc_core.run.provenance import describe_run
+from arc_core.run.resolving import explicit_values, launch_options, resolve
 from arc_tui.runs.engine import Outcome, cause, last_lines
 
 DYING_HOLDER_SECONDS = 10.0
-
-HELD = (
-    *("recipe", "lm", "lm_train", "hidden_dim", "prompt_dim", "max_steps", "memory_capacity"),
-    *("optimizer", "agent_options"),
-)
-"""Settings that decide what a checkpoint holds, so that a run with one cannot go on with others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +72,8 @@ def configuration(flags: Mapping[str, object], file: Path | None) -> TrainConfig
         ConfigError: If a value is refused.
         RunError: If the run to resume cannot be found.
     """
-    config = resolve(flags, file)
-    return config if config.resume is None else _reopened(flags, file, config.resume)[1]
+    asked = launch_options(flags, file)
+    return resolve(flags, file) if asked.resume is None else _reopened(flags, file, asked)[1]
 
 
 def planned_batches(run: RunDirectory) -> int | None:
@@ -116,15 +104,15 @@ def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str])
     Raises:
         ArcError: If anything about the input is refused; nothing has changed then.
     """
-    config = resolve(flags, file)
-    if config.resume is None:
+    asked = launch_options(flags, file)
+    if asked.resume is None:
         for name in ("checkpoint", "branch"):
-            if getattr(config, name) is not None:
+            if getattr(asked, name) is not None:
                 raise ConfigError(f"{name} goes with resume: name the run by --resume RUN.")
-        return _create(config, argv)
-    if config.branch is not None:
-        return _branch(config, flags, file, argv)
-    return _reopen(config, flags, file)
+        return _create(resolve(flags, file), argv)
+    if asked.branch is not None:
+        return _branch(asked, flags, file, argv)
+    return _reopen(asked, flags, file)
 
 
 def _create(config: TrainConfig, argv: Sequence[str]) -> Launch:
@@ -138,7 +126,7 @@ def _placed(config: TrainConfig) -> TrainConfig:
 
 
 def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) -> Launch:
-    run, config, changes = _reopened(flags, file, cast(str, asked.resume))
+    run, config, changes = _reopened(flags, file, asked)
     refuse_if_alive(run, DYING_HOLDER_SECONDS)
     before = run.read()
     after = {key: value for key, value in before.items() if key != GO_ON_FROM}
@@ -146,7 +134,7 @@ def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) 
         after[GO_ON_FROM] = checkpoint_id(find_checkpoint(run.checkpoints, asked.checkpoint))
     if changes:
         numbered = _numbered(changes, next_seq(run.events))
-        after |= {"config": _placed(config).own(), "changes": [*before.get("changes", []), *numbered]}
+        after |= {"config": _placed(config).to_dict(), "changes": [*before.get("changes", []), *numbered]}
     if after != before:
         run.write(after)
     return Launch(run, config, resumed=True, undo=lambda: run.write(before))
@@ -155,7 +143,7 @@ def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) 
 def _branch(
     asked: TrainConfig, flags: Mapping[str, object], file: Path | None, argv: Sequence[str]
 ) -> Launch:
-    old, config, changes = _reopened(flags, file, cast(str, asked.resume))
+    old, config, changes = _reopened(flags, file, asked)
     source = find_source(old, asked.checkpoint)
     then = settings_then(old, config_of(old), source.last_seq)
     given = {change["key"] for change in changes}
@@ -164,7 +152,7 @@ def _branch(
     config = dataclasses.replace(
         config, **cast("dict[str, Any]", kept), name=asked.branch, resume=None, checkpoint=None, branch=None
     )
-    differ = {*given, *(key for key in settings() if getattr(then, key) != getattr(config, key))}
+    differ = {*given, *(key for key in then.to_dict() if getattr(then, key) != getattr(config, key))}
     changes = _changes(then, config, sorted(differ - set(LAUNCH_OPTIONS)))
     made = describe_run(_placed(config), argv) | {"changes": _numbered(changes, source.last_seq + 1)}
     run = make_branch(old, source, Path(config.runs_dir), cast(str, asked.branch), made)
@@ -177,17 +165,15 @@ def _numbered(changes: list[dict[str, Any]], seq: int) -> list[dict[str, Any]]:
 
 
 def _reopened(
-    flags: Mapping[str, object], file: Path | None, reference: str
+    flags: Mapping[str, object], file: Path | None, asked: TrainConfig
 ) -> tuple[RunDirectory, TrainConfig, list[dict[str, Any]]]:
     """Return a run with its own configuration and what was given over it, and the list of changes."""
-    given = explicit_values(flags, file)
-    runs_dir = cast(str, given.get("runs_dir", TrainConfig().runs_dir))
-    run = open_run(Path(runs_dir), reference)
+    run = open_run(Path(asked.runs_dir), cast(str, asked.resume))
     old = config_of(run)
-    for key, own in (("preset", old.preset), ("name", run.name)):
+    given = explicit_values(flags, file, old.recipe)
+    for key, own in (("recipe", old.recipe), ("preset", old.preset), ("name", run.name)):
         if given.get(key, own) != own:
             raise ConfigError(f"The resumed run has the {key} {own}; it cannot become {given[key]}.")
-    refuse_foreign(given, map(canonical, flags), old.recipe)
     if list_checkpoints(run.checkpoints):
         _refuse_what_is_held(run, old, given)
     # A command may have changed a setting meanwhile, of which the configuration does not say.
@@ -196,7 +182,7 @@ def _reopened(
         for key, value in given.items()
         if key not in LAUNCH_OPTIONS and (key in SETTABLE or value != getattr(old, key))
     }
-    config = TrainConfig.from_mapping(old.to_dict() | new | {"runs_dir": runs_dir})
+    config = type(old).from_mapping(old.to_dict() | new | {"runs_dir": asked.runs_dir})
     return run, config, _changes(old, config, new)
 
 
@@ -208,12 +194,14 @@ def _changes(old: TrainConfig, new: TrainConfig, keys: Iterable[str]) -> list[di
 
 def _refuse_what_is_held(run: RunDirectory, old: TrainConfig, given: dict[str, Value]) -> None:
     """Refuse settings that do not fit what a run's checkpoints hold."""
-    lm = given.get("lm")
-    if isinstance(lm, str) and str(full_path(lm)) == old.lm:
-        given["lm"] = old.lm  # as it was typed for the first time, whether or not it is still there
-    for key in HELD:
-        own, asked = getattr(old, key), given.get(key, getattr(old, key))
-        if asked != own:
+    for key, setting in settings_of(type(old)).items():
+        own = getattr(old, key)
+        asked = given.get(key, own)
+        # As it was typed for the first time, whether or not it is still there.
+        is_path = setting.path and asked not in setting.names
+        if is_path and isinstance(asked, str) and str(full_path(asked)) == own:
+            given[key] = asked = own
+        if setting.held and asked != own:
             raise ConfigError(
                 f"The checkpoints of {printable(run.name)} were trained with {key} {printable(str(own))} and "
                 f"cannot go on with {printable(str(asked))}: leave {key} out, or begin a new run."

@@ -38,18 +38,19 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """One validation; better is more exact inputs, then more exact cells."""
+    """One validation; better is a larger score, then more exact inputs, then more exact cells."""
 
     step: int
     exact: int
     inputs: int
     cell_accuracy: float
     event: forms.ValidationEvent | None = None
+    score: float = math.nan
 
     @property
-    def mark(self) -> tuple[int, float]:
+    def mark(self) -> tuple[float, int, float]:
         """What validations are compared by."""
-        return self.exact, self.cell_accuracy if math.isfinite(self.cell_accuracy) else -1.0
+        return _or_least(self.score), self.exact, _or_least(self.cell_accuracy)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class RunState:
         step: The last step that counts; 0 before the first.
         last_step: The event of that step; None before the first, and between a resume and the next step.
         last_epoch: The event of the last epoch that ended; None again once a resume has taken it back.
+        last_evidence: What the run last told of its parts' work; likewise.
         validations: All of them that count, oldest first.
         last_checkpoint: The newest one that is on the disk.
         paused_at: When training came to stand still, in seconds since the epoch; None while it does not.
@@ -103,6 +105,7 @@ class RunState:
     step: int = 0
     last_step: forms.StepEvent | None = None
     last_epoch: forms.EpochEvent | None = None
+    last_evidence: forms.EvidenceEvent | None = None
     validations: tuple[ValidationResult, ...] = ()
     last_checkpoint: SavedCheckpoint | None = None
     paused_at: float | None = None
@@ -174,8 +177,11 @@ def _changed(state: RunState, event: forms.Event) -> dict[str, Any]:
             return _resumed(state, event)
         case forms.EpochEvent():
             return {"last_epoch": event}
+        case forms.EvidenceEvent():
+            return {"last_evidence": event}
         case forms.ValidationEvent():
-            found = ValidationResult(event.step, event.exact, event.inputs, event.cell_accuracy, event)
+            cells, score = event.cell_accuracy, event.number("score")
+            found = ValidationResult(event.step, event.exact, event.inputs, cells, event, score)
             return {"validations": (*state.validations, found)}
         case forms.CheckpointEvent(phase="saved" | "verified"):
             saved = SavedCheckpoint(event.id, event.step, event.phase == "verified", event.bytes)
@@ -221,6 +227,11 @@ def observed(state: RunState, *, alive: bool) -> RunState:
     return state
 
 
+def _or_least(value: float) -> float:
+    """Return a number, less than any other where there is none."""
+    return value if math.isfinite(value) else -math.inf
+
+
 def _started(state: RunState) -> dict[str, Any]:
     return {"activity": Phase.RUNNING, "saving": False, "reason": None, "starts": state.starts + 1}
 
@@ -232,11 +243,12 @@ def _resumed(state: RunState, event: forms.ResumedEvent) -> dict[str, Any]:
         saved = None
     elif saved is None or saved.step > event.step or saved.id != event.checkpoint:
         saved = SavedCheckpoint(event.checkpoint, event.step, verified=True)
-    step, epoch = state.last_step, state.last_epoch
+    step, epoch, evidence = state.last_step, state.last_epoch, state.last_evidence
     return _started(state) | {
         "step": event.step,
         "last_step": step if step is not None and step.seq <= counts else None,
         "last_epoch": epoch if epoch is not None and epoch.seq <= counts else None,
+        "last_evidence": evidence if evidence is not None and evidence.seq <= counts else None,
         "validations": tuple(v for v in state.validations if v.event is not None and v.event.seq <= counts),
         "last_checkpoint": saved,
         "best_since": state.best_since if state.best_since <= counts else 0.0,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from arc_core.base.loose import number
-from arc_core.run.config import SOLVER
+from arc_core.run.declared import Declared
 from arc_core.run.directory import stored_config
-from arc_core.run.event_forms import NOT_IN_SOLVER
+from arc_core.run.recipes import declaration_of
 from arc_tui.runs.state import Phase, RunState
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Facts:
         checkpoint_bytes: Size of one checkpoint.
         summary: The plan in one sentence; empty before it is known.
         device: Where it trains.
-        model: Name of the language model; None where the recipe has none.
+        declared: What its steps and samples carry.
     """
 
     name: str
@@ -39,7 +39,12 @@ class Facts:
     checkpoint_bytes: int | None = None
     summary: str = ""
     device: str | None = None
-    model: str | None = None
+    declared: Declared = field(default_factory=lambda: declaration_of({}))
+
+    @property
+    def claims(self) -> Mapping[str, str]:
+        """What the header says of it, by what it is, like `lm`."""
+        return self.declared.claims
 
     @property
     def epochs(self) -> int | None:
@@ -57,7 +62,7 @@ def facts(name: str, run_json: Mapping[str, Any]) -> Facts:
     plan: object = run_json.get("plan")
     known = cast("dict[str, object]", plan) if isinstance(plan, dict) else {}
     values = stored_config(run_json)
-    device, model = known.get("device"), None if values.get("recipe") == SOLVER else values.get("lm")
+    device = known.get("device")
     return Facts(
         name,
         values,
@@ -66,7 +71,7 @@ def facts(name: str, run_json: Mapping[str, Any]) -> Facts:
         _count(known.get("checkpoint_bytes")),
         str(known.get("summary", "")),
         device if isinstance(device, str) else None,
-        model if isinstance(model, str) else None,
+        declaration_of(run_json),
     )
 
 
@@ -104,9 +109,14 @@ class RunView:
     damaged: int = 0
     gone: bool = False
 
+    @property
+    def declared(self) -> Declared:
+        """What its steps and samples carry."""
+        return self.facts.declared
+
     def lacks(self, dotted: str) -> bool:
-        """Whether the run's recipe has no such number, whatever stands in its events."""
-        return self.facts.config.get("recipe") == SOLVER and dotted in NOT_IN_SOLVER
+        """Whether the run declares no such number, whatever stands in its events."""
+        return dotted not in self.declared.numbers
 
     def latest(self, dotted: str) -> float:
         """Return a number of the last step by its dotted name; NaN where there is none."""

@@ -8,9 +8,9 @@ import torch
 
 from arc_core.data.dataset import Example
 from arc_core.data.tasks import Pair
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.language_model import LanguageModel
 from arc_core.pipeline.system import ArcSystem
-from arc_core.run.config import TrainConfig
 
 DrawGrids = Callable[..., list[np.ndarray]]
 MakeExamples = Callable[..., list[Example]]
@@ -61,18 +61,18 @@ def make_examples(draw_grids: DrawGrids) -> MakeExamples:
 
 
 @pytest.fixture(scope="session")
-def small_config() -> Callable[..., TrainConfig]:
+def small_config() -> Callable[..., PipelineConfig]:
     """A configuration whose models are small and compute in float32; settings may be given."""
 
-    def config(**settings: object) -> TrainConfig:
+    def config(**settings: object) -> PipelineConfig:
         small = {"hidden_dim": 32, "prompt_dim": 32, "memory_capacity": 16, "device": "cpu", "amp": "off"}
-        return TrainConfig.from_mapping(small | settings)
+        return PipelineConfig.from_mapping(small | settings)
 
     return config
 
 
 @pytest.fixture(scope="session")
-def make_system(small_config: Callable[..., TrainConfig]) -> MakeSystem:
+def make_system(small_config: Callable[..., PipelineConfig]) -> MakeSystem:
     """A system of `small_config`, always with the same weights."""
 
     def make(language_model: LanguageModel | None = None, **settings: object) -> ArcSystem:

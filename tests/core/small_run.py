@@ -8,8 +8,8 @@ from typing import Any
 
 from raw_events import Line, read_lines
 
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
-from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.provenance import describe_run
@@ -38,13 +38,13 @@ def write_tasks(folder: Path, ids: tuple[str, ...] = ("a", "b", "c", "d", "e", "
     return folder
 
 
-def small_config(folder: Path, **settings: Any) -> TrainConfig:
+def small_config(folder: Path, **settings: Any) -> PipelineConfig:
     """A configuration for `folder/tasks`, which is made if need be; runs go into `folder/runs`."""
     tasks = folder / "tasks"
     if not tasks.exists():
         write_tasks(tasks)
     chosen = SMALL | {"dataset": str(tasks), "runs_dir": str(folder / "runs"), "epochs": 1} | settings
-    return TrainConfig.from_mapping(chosen)
+    return PipelineConfig.from_mapping(chosen)
 
 
 def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
@@ -59,7 +59,7 @@ def opened(run: RunDirectory) -> Iterator[TrainingLoop]:
 
     The steps are so quick that checkpoints would be owed; here each is written before the next step.
     """
-    config = TrainConfig.from_mapping(run.read()["config"])
+    config = PipelineConfig.from_mapping(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
         trainer = TrainingLoop(run, config, events, recipe_class(config.recipe))
         is_due = trainer.saver.is_due

@@ -7,9 +7,9 @@ import torch
 
 from arc_core.data.dataset import ARCDataset, Example
 from arc_core.pipeline.batch import Batch, collate
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.step import StepResult, training_step
 from arc_core.pipeline.system import ArcSystem, Flow
-from arc_core.run.config import TrainConfig
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,7 @@ def small_system(seed: int = 0, **settings: Any) -> ArcSystem:
         "agent_lr": 3e-3, "qwen_lr": 1e-3,
     }  # fmt: skip
     torch.manual_seed(seed)
-    return ArcSystem(TrainConfig(**chosen | settings), CPU)
+    return ArcSystem(PipelineConfig(**chosen | settings), CPU)
 
 
 @cache

@@ -15,14 +15,14 @@ from arc_core.pretraining.export import export
 from arc_core.pretraining.pairs import make_pool, plan_batches, plan_single_pairs, without_kept_away
 from arc_core.pretraining.recipe import solver_config
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
-from arc_core.run.config import resolve
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import NOT_IN_SOLVER
 from arc_core.run.event_lines import validate_event
+from arc_core.run.resolving import resolve
 from arc_core.solver.optimizers import TASK_PROMPTS
 from arc_core.solver.solver import fresh_net
 from arc_core.solver.weights_file import read_notes
-from arc_tui.runs.fixes import Work, assess
+from arc_tui.runs.evidence import evidence_of
 from arc_tui.runs.history import History
 from arc_tui.runs.state import reduce
 from arc_tui.runs.view import RunView, facts
@@ -71,10 +71,9 @@ def test_what_its_recipe_does_not_have_is_null_and_no_fix_of_it_is_judged(whole)
     content = run_json(whole.run)
     assert "lm" not in content["config"]
     known = facts("whole", content)
-    assert known.model is None
-    fixes = assess(RunView(reduce(typed(whole.events)), History(), 0.0, alive=True, facts=known))
-    assert {fix.reason for fix in fixes[:6]} == {"Not part of this recipe."}
-    assert [fix.work for fix in fixes] == [Work.IDLE] * 7  # the last computes in float32
+    assert dict(known.claims) == {}
+    view = RunView(reduce(typed(whole.events)), History(known.declared), 0.0, alive=True, facts=known)
+    assert evidence_of(view) == ()
     assert "nan" not in whole.out
 
 

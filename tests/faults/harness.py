@@ -25,9 +25,9 @@ from raw_events import Line, read_lines, typed
 
 from arc_core import process
 from arc_core.data.tasks import load_tasks
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, problems_of
 from arc_core.run.commands import send
-from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, create_run
 from arc_core.run.event_forms import CheckpointEvent, Event
 from arc_core.run.event_lines import content_of
@@ -106,7 +106,7 @@ def _grids(pair: Any) -> tuple[Any, Any]:
 
 def make_run(runs: Path, name: str, dataset: Path, **settings: Any) -> RunDirectory:
     """A run directory that is ready to be trained."""
-    config = TrainConfig.from_mapping(CONFIG | {"dataset": str(dataset)} | settings)
+    config = PipelineConfig.from_mapping(CONFIG | {"dataset": str(dataset)} | settings)
     return create_run(runs, name, {"config": config.to_dict()})
 
 

@@ -18,10 +18,10 @@ from small_run import new_run as new_run_in
 from small_run import train as train_here
 
 from arc_core.run.commands import send
-from arc_core.run.config import to_toml
 from arc_core.run.directory import RunDirectory, is_alive, lock_holder
 from arc_core.run.event_forms import Event, StepEvent
 from arc_core.run.events import EventReader
+from arc_core.run.resolving import to_toml
 from arc_tui.runs.engine import follow
 
 pytestmark = pytest.mark.slow

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from arc_core.run.evidence import Work
 from arc_tui.console.panels.panel import RowsPanel
 from arc_tui.drawing.rows import Row, cut, spread, wrap
-from arc_tui.runs.fixes import SIGNS, Fix, Work, assess
+from arc_tui.runs.fixes import SIGNS, Fix, assess
 from arc_tui.runs.view import RunView
 from arc_tui.ui.rows_view import RowsView
 

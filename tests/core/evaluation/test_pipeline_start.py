@@ -16,11 +16,12 @@ from arc_core.evaluation.pipeline_start import (
     settle,
     solving_config,
 )
+from arc_core.pretraining.config import PretrainConfig
 from arc_core.run.branch import find_source, make_branch
 from arc_core.run.checkpoint_index import list_checkpoints
-from arc_core.run.config import TrainConfig, resolve
 from arc_core.run.directory import create_run
 from arc_core.run.provenance import describe_run
+from arc_core.run.resolving import resolve
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,7 @@ def test_runs_that_cannot_be_started_from_are_refused_in_a_sentence(trained, tmp
     (silent / "run.json").write_text(json.dumps(content))
     with pytest.raises(RunError, match="does not say which tasks it was trained on"):
         find_run_checkpoint("silent", tmp_path)
-    config = TrainConfig.from_mapping({"recipe": "solver"})
+    config = PretrainConfig.from_mapping({"recipe": "solver"})
     create_run(tmp_path, "other", describe_run(config, ["arc-tui"]))
     shutil.rmtree(tmp_path / "other" / "checkpoints")
     shutil.copytree(trained.checkpoints, tmp_path / "other" / "checkpoints")

@@ -17,10 +17,10 @@ from torch import Tensor
 from arc_core.pipeline import reward as reward_module
 from arc_core.pipeline import step as step_module
 from arc_core.pipeline.batch import Batch
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.language_model import LanguageModel
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.system import ArcSystem, Flow, Prediction
-from arc_core.run.config import TrainConfig
 from arc_core.training.optimizer import Component
 
 Patch = pytest.MonkeyPatch
@@ -225,7 +225,7 @@ def reward_of_probabilities(patch: Patch) -> None:
 
 
 def reward_without_a_share(patch: Patch) -> None:
-    def built(system: ArcSystem, config: TrainConfig, *rest: Any) -> None:
+    def built(system: ArcSystem, config: PipelineConfig, *rest: Any) -> None:
         build(system, replace(config, reward_weight=0.0), *rest)
 
     build = ArcSystem.__init__

@@ -14,17 +14,17 @@ from transformers import Qwen2Config
 
 from arc_core.base.errors import LanguageModelError, PreflightError
 from arc_core.pipeline import preflight
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.preflight import estimate_run
 from arc_core.pipeline.system import ArcSystem
-from arc_core.run.config import TrainConfig
 from arc_core.training.preflight import Plan, refuse_what_cannot_fit
 
 CPU = torch.device("cpu")
-Config = Callable[..., TrainConfig]
+Config = Callable[..., PipelineConfig]
 MakeSystem = Callable[..., ArcSystem]
 
 
-def plan_of(config: TrainConfig) -> Plan:
+def plan_of(config: PipelineConfig) -> Plan:
     return Plan.of(estimate_run(config, 100, CPU), 100, 13, config, "cpu", 1)
 
 

@@ -23,7 +23,7 @@ from arc_core.pretraining.pairs import (
     without_kept_away,
 )
 from arc_core.pretraining.recipe import solver_config
-from arc_core.run.config import resolve
+from arc_core.run.resolving import resolve
 
 
 @pytest.fixture(scope="module")

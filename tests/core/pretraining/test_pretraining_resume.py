@@ -12,12 +12,13 @@ from raw_events import read_lines
 from small_run import give, measured, seal, told, warned
 
 from arc_core.base.errors import CheckpointError
-from arc_core.pretraining.recipe import Pretraining
+from arc_core.pretraining.config import PretrainConfig
+from arc_core.pretraining.recipe import PretrainingRecipe
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
-from arc_core.run.config import TrainConfig, resolve
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.provenance import describe_run
+from arc_core.run.resolving import resolve
 from arc_core.solver.batch import SolverBatch, pack
 from arc_core.training.loop import TrainingLoop
 from arc_core.training.progress import Progress
@@ -50,9 +51,9 @@ def new_run(folder: Path, name: str = "a", **settings: Any) -> RunDirectory:
 
 @contextlib.contextmanager
 def opened(run: RunDirectory) -> Iterator[TrainingLoop]:
-    config = TrainConfig.from_mapping(run.read()["config"])
+    config = PretrainConfig.from_mapping(run.read()["config"])
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
-        trainer = TrainingLoop(run, config, events, Pretraining)
+        trainer = TrainingLoop(run, config, events, PretrainingRecipe)
         try:
             yield trainer
         finally:

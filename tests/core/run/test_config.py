@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arc_core.base.errors import ConfigError
-from arc_core.base.options import Setting
-from arc_core.run.config import PRESETS, TrainConfig, resolve, settings, to_toml
+from arc_core.base.options import Setting, settings_of
+from arc_core.pipeline.config import PipelineConfig
+from arc_core.pretraining.config import PretrainConfig
+from arc_core.run.config import TrainConfig
+from arc_core.run.presets import PRESETS
+from arc_core.run.recipes import read_config
+from arc_core.run.resolving import resolve, to_toml
+
+SETTINGS = settings_of(PipelineConfig)
+COMMON = settings_of(TrainConfig)
 
 
 def _file(tmp_path: Path, text: str) -> Path:
@@ -31,21 +39,23 @@ def _values(setting: Setting) -> st.SearchStrategy:
     return st.none() | strategy if setting.optional else strategy
 
 
-configs = st.fixed_dictionaries({}, optional={s.name: _values(s) for s in settings().values()}).map(
-    TrainConfig.from_mapping
+configs = st.fixed_dictionaries({}, optional={s.name: _values(s) for s in SETTINGS.values()}).map(
+    PipelineConfig.from_mapping
 )
 
 
 @given(configs)
-def test_toml_round_trips_every_configuration(config: TrainConfig):
+def test_toml_round_trips_every_configuration(config: PipelineConfig):
     values = tomllib.loads(to_toml(config))
-    assert list(values) == list(settings())
-    assert TrainConfig.from_mapping(values) == config
+    own = values.pop(config.recipe)
+    assert list(values) == list(COMMON)
+    assert [*values, *own] == list(SETTINGS)
+    assert PipelineConfig.from_mapping(values | own) == config
 
 
 @given(configs)
-def test_run_json_form_round_trips_every_configuration(config: TrainConfig):
-    assert TrainConfig.from_mapping(config.to_dict()) == config
+def test_run_json_form_round_trips_every_configuration(config: PipelineConfig):
+    assert PipelineConfig.from_mapping(config.to_dict()) == config
 
 
 def test_resolving_the_printed_configuration_gives_the_same_one(tmp_path: Path):
@@ -54,8 +64,8 @@ def test_resolving_the_printed_configuration_gives_the_same_one(tmp_path: Path):
 
 
 def test_every_option_is_explained_above_its_key():
-    lines = to_toml(TrainConfig()).splitlines()
-    for setting in settings().values():
+    lines = to_toml(PipelineConfig()).splitlines()
+    for setting in SETTINGS.values():
         at = next(i for i, line in enumerate(lines) if line.startswith(f"{setting.name} = "))
         assert lines[at - 2] == f"# {setting.help}"
         assert lines[at - 1] == f"# May be {setting.allowed()}."
@@ -111,7 +121,7 @@ def test_unknown_key_names_the_nearest_right_one(key: str, near: str):
 )
 def test_refusal_names_key_value_and_what_is_allowed(key: str, value: object, sentence: str):
     with pytest.raises(ConfigError, match=f"^{sentence}"):
-        TrainConfig.from_mapping({key: value})
+        PipelineConfig.from_mapping({key: value})
 
 
 def test_text_of_the_command_line_becomes_typed():
@@ -121,9 +131,9 @@ def test_text_of_the_command_line_becomes_typed():
 
 def test_construction_and_replacement_check_values():
     with pytest.raises(ConfigError):
-        TrainConfig(batch_size=0)
+        PipelineConfig(batch_size=0)
     with pytest.raises(ConfigError):
-        replace(TrainConfig(), clip_norm=0.0)
+        replace(PipelineConfig(), clip_norm=0.0)
 
 
 @pytest.mark.parametrize(
@@ -152,9 +162,9 @@ def test_missing_and_binary_config_files_are_refused(tmp_path: Path):
 
 
 def test_validation_is_limited_to_64_inputs_when_batches_are():
-    assert TrainConfig().validation_limit is None
-    assert TrainConfig(max_batches=5).validation_limit == 64
-    assert TrainConfig(max_batches=5, validation_inputs=9).validation_limit == 9
+    assert PipelineConfig().validation_limit is None
+    assert PipelineConfig(max_batches=5).validation_limit == 64
+    assert PipelineConfig(max_batches=5, validation_inputs=9).validation_limit == 9
 
 
 @pytest.mark.parametrize(
@@ -184,18 +194,28 @@ def test_the_solver_validates_on_its_training_tasks_or_not_at_all():
     assert resolve({"preset": "solver", "validate_on": "none"}).validate_on == "none"
 
 
-def test_a_config_file_may_hold_options_of_the_other_recipe_at_their_defaults_as_a_written_one_does(
+def test_a_config_file_may_hold_options_of_the_other_recipe_at_their_defaults_as_earlier_ones_did(
     tmp_path: Path,
 ):
     solver = resolve({"preset": "solver"})
-    written = to_toml(solver)
+    written = 'lm = "tiny"\nlambda_risk = 1.0\n' + to_toml(solver)
     assert resolve({}, _file(tmp_path, written)) == solver
     with pytest.raises(ConfigError, match="lambda_risk is an option of the recipe pipeline"):
         resolve({}, _file(tmp_path, written.replace("lambda_risk = 1.0", "lambda_risk = 2.0")))
 
 
-def test_a_runs_own_settings_are_those_of_its_recipe_and_are_read_back():
+def test_a_run_stores_the_settings_of_its_recipe_alone_and_they_are_read_back():
     solver = resolve({"preset": "solver"})
-    assert not solver.own().keys() & {"lm", "lambda_risk", "reward_weight"}
-    assert TrainConfig.from_mapping(solver.own()) == solver
-    assert TrainConfig().to_dict().keys() - TrainConfig().own().keys() == {"agent_options", "extra_data"}
+    assert isinstance(solver, PretrainConfig)
+    assert not solver.to_dict().keys() & {"lm", "lambda_risk", "reward_weight"}
+    assert read_config(solver.to_dict()) == solver
+    assert not PipelineConfig().to_dict().keys() & {"agent_options", "extra_data"}
+
+
+def test_a_stored_configuration_of_an_earlier_version_is_read_without_the_other_recipes_options():
+    older = {"agent_options": None, "extra_data": None} | PipelineConfig(lambda_risk=2.0, epochs=3).to_dict()
+    assert read_config(older) == PipelineConfig(lambda_risk=2.0, epochs=3)
+    solver = resolve({"preset": "solver"})
+    assert read_config(PipelineConfig().to_dict() | solver.to_dict()) == solver
+    with pytest.raises(ConfigError, match="There is no setting lambda_riks; did you mean lambda_risk"):
+        read_config(older | {"lambda_riks": 1.0})

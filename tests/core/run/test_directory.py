@@ -13,8 +13,8 @@ import pytest
 
 from arc_core.base import files
 from arc_core.base.errors import RunError
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run import directory
-from arc_core.run.config import TrainConfig
 from arc_core.run.directory import (
     RunLock,
     config_of,
@@ -252,8 +252,8 @@ def test_lock_holds_where_the_disk_has_no_room_for_its_holders_name(
 
 def test_run_json_says_where_a_run_comes_from(tmp_path: Path):
     before = time.time()
-    described = describe_run(TrainConfig(epochs=3), ["arc-tui", "train"])
-    assert TrainConfig.from_mapping(described["config"]) == TrainConfig(epochs=3)
+    described = describe_run(PipelineConfig(epochs=3), ["arc-tui", "train"])
+    assert PipelineConfig.from_mapping(described["config"]) == PipelineConfig(epochs=3)
     assert described["versions"].keys() >= {"python", "torch", "transformers", "arc-tui"}
     assert described["created"] >= before
     assert described["argv"] == ["arc-tui", "train"]
@@ -261,10 +261,10 @@ def test_run_json_says_where_a_run_comes_from(tmp_path: Path):
 
 
 def test_a_configuration_is_read_back_as_it_was_written(tmp_path: Path):
-    config = TrainConfig(epochs=3, hidden_dim=48)
-    run = create_run(tmp_path, "a", {"config": config.own()})
+    config = PipelineConfig(epochs=3, hidden_dim=48)
+    run = create_run(tmp_path, "a", {"config": config.to_dict()})
     assert config_of(run) == config
-    assert stored_config(run.read()) == config.own()
+    assert stored_config(run.read()) == config.to_dict()
 
 
 @pytest.mark.parametrize(

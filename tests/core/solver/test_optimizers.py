@@ -12,7 +12,7 @@ from arc_core.solver.optimizers import (
     solver_optimizers,
 )
 from arc_core.solver.solver import fresh_net
-from arc_core.training.models import Models
+from arc_core.training.models import TrainedModels
 from arc_core.training.optimizer import set_rates
 
 CONFIG = SolverConfig.from_mapping({"width": 16, "prompt_dim": 12, "steps": 2, "context_dim": 4})
@@ -59,7 +59,7 @@ def test_muon_moves_the_matrices_between_layers_and_nothing_else():
 
 def test_groups_keep_their_multiples_of_the_rate_and_follow_the_schedule():
     net, optimizers = made("muon")
-    models = Models(TrainConfig(), torch.device("cpu"), {"agent": net}, optimizers)
+    models = TrainedModels(TrainConfig(), torch.device("cpu"), {"agent": net}, optimizers)
     models.set_base_rate("agent_lr", 2e-3)
     assert models.base_rates() == {"agent_lr": pytest.approx(2e-3)}
     set_rates(optimizers.values(), 0.5)

@@ -12,7 +12,7 @@ from raw_events import Line
 from small_loop import Loop, lines, numbered, run_of, told, tracked, train
 
 from arc_core.base.errors import ArcError, ConfigError, RunError, TrackError
-from arc_core.run.declared import Declared, GridForm, Group, Kind
+from arc_core.run.declared import Declared, GridForm, GroupKind, NumberGroup
 from arc_core.run.directory import is_alive
 from arc_core.run.event_lines import validate_event
 from arc_core.run.recipes import declaration_of
@@ -25,7 +25,7 @@ def log_once(folder: Path, **logged: Any) -> Line:
     return told(folder, "step")[0]
 
 
-def groups(folder: Path) -> dict[str, tuple[Kind, list[str]]]:
+def groups(folder: Path) -> dict[str, tuple[GroupKind, list[str]]]:
     declared = declaration_of(run_of(folder).read())
     return {group.name: (group.kind, [n.name for n in group.numbers]) for group in declared.groups}
 
@@ -125,19 +125,19 @@ def test_loose_numbers_of_any_kind_find_their_groups(tmp_path: Path):
     assert event["grad_norm"] == {"model": 2}
     kinds = {name: kind for name, (kind, _) in groups(tmp_path).items()}
     assert kinds == {
-        "loss": Kind.SERIES,
-        "metrics": Kind.SERIES,
-        "learning_rate": Kind.SCHEDULE,
-        "grad_norm": Kind.NORMS,
+        "loss": GroupKind.SERIES,
+        "metrics": GroupKind.SERIES,
+        "learning_rate": GroupKind.SCHEDULE,
+        "grad_norm": GroupKind.NORMS,
     }
 
 
 def test_parts_of_a_loss_with_their_total_are_contributions(tmp_path: Path):
     log_once(tmp_path, loss={"ce": 1.0, "halt": 0.5, "total": 1.5}, ema_loss=1.0, speed={"ms": 2})
     assert groups(tmp_path) == {
-        "loss": (Kind.CONTRIBUTIONS, ["ce", "halt", "total"]),
-        "metrics": (Kind.SERIES, ["ema_loss"]),
-        "speed": (Kind.SERIES, ["ms"]),
+        "loss": (GroupKind.CONTRIBUTIONS, ["ce", "halt", "total"]),
+        "metrics": (GroupKind.SERIES, ["ema_loss"]),
+        "speed": (GroupKind.SERIES, ["ms"]),
     }
     assert declaration_of(run_of(tmp_path).read()).by_name["loss"].totals == ("total",)
 
@@ -147,7 +147,7 @@ def test_new_names_are_declared_before_the_step_that_has_them(tmp_path: Path):
         run.log(1, loss=1.0)
         run.log(2, loss=1.0)
         run.log(3, loss=1.0, extra=2.0, grids={"input": [[1]]})
-        assert groups(tmp_path)["metrics"] == (Kind.SERIES, ["extra"])
+        assert groups(tmp_path)["metrics"] == (GroupKind.SERIES, ["extra"])
     kinds = [line["type"] for line in lines(tmp_path)]
     assert kinds == ["run_started", "declared", "step", "step", "declared", "step", "run_finished"]
 
@@ -181,7 +181,7 @@ def test_grids_are_shown_every_so_often_and_a_callable_costs_nothing_until_then(
     assert declared.target == "target"
 
 
-DECLARED = Declared((Group.of("parts", Kind.SERIES, "a", "b"),), (GridForm("seen"),))
+DECLARED = Declared((NumberGroup.of("parts", GroupKind.SERIES, "a", "b"),), (GridForm("seen"),))
 
 
 def test_what_is_declared_is_told_under_its_groups(tmp_path: Path):

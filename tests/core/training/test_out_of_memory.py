@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from arc_core.pipeline.recipe import Pipeline
+from arc_core.pipeline.recipe import PipelineRecipe
 from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
 
 
@@ -20,7 +20,7 @@ def test_torchs_own_failure_to_allocate_is_known() -> None:
 
 
 def test_out_of_memory_advises_the_seeds_remedies() -> None:
-    finding = out_of_memory(41, 64, {"lm": "Qwen/Qwen2.5-1.5B"}, Pipeline.MEMORY_ADVICE)
+    finding = out_of_memory(41, 64, {"lm": "Qwen/Qwen2.5-1.5B"}, PipelineRecipe.MEMORY_ADVICE)
     assert finding.advice.endswith(".")
     assert len(finding.advice) > 20
     assert finding.message == "Out of memory in step 41 with batch_size 64 and lm Qwen/Qwen2.5-1.5B."

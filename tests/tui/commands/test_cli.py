@@ -14,9 +14,10 @@ import pytest
 from raw_events import read_lines
 
 from arc_core.base.errors import ArcError
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.branch import BranchSource
-from arc_core.run.config import TrainConfig, resolve
 from arc_core.run.directory import RunDirectory, RunLock, create_run, open_run
+from arc_core.run.resolving import resolve
 from arc_tui import cli
 from arc_tui.commands.options import FLAGS
 from arc_tui.commands.training import train_here
@@ -69,7 +70,7 @@ def test_flags_win_over_the_file_of_the_command(tmp_path: Path, capsys: pytest.C
     (tmp_path / "c.toml").write_text('preset = "seed"\nepochs = 3\naugment = true\n')
     assert _main("config", "--config", "c.toml", "--epochs", "4", "--no-augment") == 0
     values = tomllib.loads(capsys.readouterr().out)
-    assert (values["epochs"], values["augment"], values["batch_size"]) == (4, False, 1)
+    assert (values["epochs"], values["pipeline"]["augment"], values["batch_size"]) == (4, False, 1)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_refusal_of_the_engine_is_the_same_sentence_and_leaves_no_run(tmp_path: 
 
 
 def test_refused_resume_keeps_the_run_and_its_configuration(tmp_path: Path):
-    run = create_run(tmp_path / "runs", "demo", {"config": TrainConfig().to_dict()})
+    run = create_run(tmp_path / "runs", "demo", {"config": PipelineConfig().to_dict()})
     before = run.read()
     with pytest.raises(ArcError, match=r"^The dataset nowhere"):
         _train("refuse", resume="latest", dataset="nowhere")
@@ -207,7 +208,7 @@ def test_process_that_was_stopped_before_it_could_save_says_so(
 def test_resume_takes_the_runs_own_options_and_records_what_is_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    create_run(tmp_path / "runs", "demo", {"config": TrainConfig(epochs=7, agent_lr=0.5).to_dict()})
+    create_run(tmp_path / "runs", "demo", {"config": PipelineConfig(epochs=7, agent_lr=0.5).to_dict()})
     assert _train("whole", resume="demo", agent_lr="0.25", epochs="7") == 0
     stored = open_run(tmp_path / "runs", "demo").read()
     assert (stored["config"]["agent_lr"], stored["config"]["epochs"]) == (0.25, 7)
@@ -221,7 +222,7 @@ def test_resume_takes_the_runs_own_options_and_records_what_is_changed(
 
 
 def test_resume_cannot_change_preset_or_name(tmp_path: Path):
-    create_run(tmp_path / "runs", "demo", {"config": TrainConfig().to_dict()})
+    create_run(tmp_path / "runs", "demo", {"config": PipelineConfig().to_dict()})
     with pytest.raises(ArcError, match="has the preset tiny; it cannot become seed"):
         _train("whole", resume="demo", preset="seed")
     with pytest.raises(ArcError, match="has the name demo; it cannot become other"):
@@ -229,7 +230,7 @@ def test_resume_cannot_change_preset_or_name(tmp_path: Path):
 
 
 def test_living_run_is_not_resumed_nor_its_options_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    run = create_run(tmp_path / "runs", "demo", {"config": TrainConfig().to_dict()})
+    run = create_run(tmp_path / "runs", "demo", {"config": PipelineConfig().to_dict()})
     monkeypatch.setattr(starting, "DYING_HOLDER_SECONDS", 0.0)
     before = run.run_json.read_bytes()
     with RunLock(run), pytest.raises(ArcError, match=f"demo is in use by process {os.getpid()}"):
@@ -298,10 +299,10 @@ def test_command_line_imports_neither_torch_nor_transformers():
     ],
 )
 def test_resume_refuses_what_the_checkpoints_do_not_fit(tmp_path: Path, key: str, value: str):
-    run = create_run(tmp_path / "runs", "demo", {"config": TrainConfig().to_dict()})
+    run = create_run(tmp_path / "runs", "demo", {"config": PipelineConfig().to_dict()})
     before = run.read()
     (run.checkpoints / "checkpoint_00000").mkdir(parents=True)
-    own = getattr(TrainConfig(), key)
+    own = getattr(PipelineConfig(), key)
     with pytest.raises(
         ArcError,
         match=f"^The checkpoints of demo were trained with {key} {own} and cannot go on with {value}: ",
@@ -313,14 +314,14 @@ def test_resume_refuses_what_the_checkpoints_do_not_fit(tmp_path: Path, key: str
 
 def test_resume_refuses_options_of_the_other_recipe(tmp_path: Path):
     config = resolve({"preset": "solver"})
-    create_run(tmp_path / "runs", "demo", {"config": config.own()})
+    create_run(tmp_path / "runs", "demo", {"config": config.to_dict()})
     with pytest.raises(ArcError, match="lm is an option of the recipe pipeline; this run has"):
         _train("whole", resume="demo", lm="tiny")
 
 
 def test_a_rate_that_is_given_on_resuming_is_noted_though_the_configuration_has_it_already(tmp_path: Path):
     """A command may have set another one meanwhile, of which the configuration does not say."""
-    create_run(tmp_path / "runs", "demo", {"config": TrainConfig().to_dict()})
+    create_run(tmp_path / "runs", "demo", {"config": PipelineConfig().to_dict()})
     assert _train("whole", resume="demo", agent_lr="1e-4", epochs="20") == 0
     (change,) = open_run(tmp_path / "runs", "demo").read()["changes"]
     assert (change["key"], change["old"], change["new"]) == ("agent_lr", 1e-4, 1e-4)
@@ -333,7 +334,7 @@ def test_a_branch_notes_what_differs_from_its_checkpoint_not_from_the_run_of_now
         {"time": 0.0, "key": "batch_size", "old": 2, "new": 6, "seq": 20},
         {"time": 0.0, "key": "agent_lr", "old": 1e-3, "new": 1e-2, "seq": 20},
     ]
-    config = TrainConfig(batch_size=6, agent_lr=1e-2).to_dict()
+    config = PipelineConfig(batch_size=6, agent_lr=1e-2).to_dict()
     old = create_run(tmp_path / "runs", "demo", {"config": config, "changes": changes})
     source = BranchSource(old.checkpoints / "checkpoint_00003", 3, 9, 12)
     monkeypatch.setattr(starting, "find_source", lambda run, number: source)

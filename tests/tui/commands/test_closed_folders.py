@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from unprivileged import unprivileged
 
-from arc_core.run.config import TrainConfig
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.directory import create_run, list_runs, open_run
 from arc_tui import cli
 
@@ -36,7 +36,7 @@ def shared_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     """A run, `mine`, beside a closed one, `theirs`, and one of which run.json alone is closed, `sealed`."""
     monkeypatch.chdir(tmp_path)
     for name, created in (("mine", 1000.0), ("theirs", 2000.0), ("sealed", 3000.0)):
-        content = {"config": TrainConfig(name=name).to_dict(), "created": created}
+        content = {"config": PipelineConfig(name=name).to_dict(), "created": created}
         run = create_run(Path("runs"), name, content)
         shutil.copyfile(RECORDED, run.events)
         run.engine_log.touch()

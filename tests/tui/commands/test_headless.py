@@ -10,7 +10,7 @@ from raw_events import typed
 from rich.console import Console
 
 from arc_core.base.loose import number
-from arc_core.run.config import TrainConfig
+from arc_core.pipeline.config import PipelineConfig
 from arc_tui.commands.headless import (
     HeadlessReporter,
     PlainOutput,
@@ -68,7 +68,7 @@ def _step(number: int = 1, **changes: object) -> dict:
 
 def _report(events: list[dict], planned: int | None = None, **config: object) -> list[str]:
     stream = io.StringIO()
-    reporter = HeadlessReporter(TrainConfig.from_mapping(config), PlainOutput(stream), lambda: planned)
+    reporter = HeadlessReporter(PipelineConfig.from_mapping(config), PlainOutput(stream), lambda: planned)
     reporter.handle(typed(events))
     reporter.close()
     return stream.getvalue().splitlines()
@@ -154,7 +154,7 @@ def test_terminal_keeps_markup_of_a_run_as_text():
 def test_terminal_shows_progress_rate_and_time_left():
     stream = io.StringIO()
     output = TerminalOutput(Console(file=stream, force_terminal=True, width=120), STATUS)
-    reporter = HeadlessReporter(TrainConfig(epochs=2), output, lambda: 404)
+    reporter = HeadlessReporter(PipelineConfig(epochs=2), output, lambda: 404)
     reporter.handle(typed(_step(n) for n in range(1, 5)))
     output._bar.refresh()
     reporter.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from raw_events import read_lines, typed
 
-from arc_core.run.config import TrainConfig
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, read_tail
 from arc_tui import cli
@@ -36,7 +36,7 @@ def _main(*arguments: str) -> int:
 
 
 def _recorded(name: str = "demo", created: float = 1000.0) -> RunDirectory:
-    content = {"config": TrainConfig(name=name).to_dict(), "created": created}
+    content = {"config": PipelineConfig(name=name).to_dict(), "created": created}
     run = create_run(Path("runs"), name, content)
     shutil.copyfile(RECORDED, run.events)
     return run

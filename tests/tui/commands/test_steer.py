@@ -13,8 +13,8 @@ import pytest
 from raw_events import read_lines, typed
 
 from arc_core.base.errors import RunError
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.commands import TOO_OLD
-from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run, is_alive
 from arc_core.run.events import EventReader, EventWriter
 from arc_tui import cli
@@ -43,7 +43,7 @@ def _main(*arguments: str) -> int:
 
 
 def _make(name: str = "demo", **content: object) -> RunDirectory:
-    config = TrainConfig(name=name).to_dict()
+    config = PipelineConfig(name=name).to_dict()
     return create_run(Path("runs"), name, {"config": config, "created": time.time(), **content})
 
 

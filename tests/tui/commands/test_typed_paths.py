@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from arc_core.base.errors import ConfigError
-from arc_core.run.config import resolve
 from arc_core.run.directory import create_run, open_run
+from arc_core.run.resolving import resolve
 from arc_tui import cli
 from arc_tui.runs.starting import command_line, prepare
 

@@ -165,7 +165,7 @@ async def test_log_scale_by_key_and_by_setting(run):
 async def test_digits_in_grids_by_key_and_by_setting(run):
     async with console(run, (160, 50)) as (app, pilot):
         grid = app.main.query_one(GridView)
-        first = app.session.history.last_sample.input[0]
+        first = app.session.history.last_sample.grids[0].grid[0]
         await until(pilot, lambda: len(grid.rows) > 1)
         assert first[0] not in "".join(text for text, _ in grid.rows[1])
         await pilot.press("g")

@@ -18,7 +18,7 @@ from textual.widgets import Input
 from arc_core.run.checkpoint_index import MANIFEST, STATE, FileEntry, digest, manifest_text, size_of
 from arc_core.run.directory import RunDirectory, RunLock
 from arc_tui.console.app import ConsoleApp
-from arc_tui.console.compare import SHOWN_NUMBERS, CompareRuns
+from arc_tui.console.compare import CompareRuns
 from arc_tui.console.runs import RunChoice, RunsScreen, Wanted
 from arc_tui.console.timeline import TimelineScreen
 from arc_tui.runs.checkpoints import Standing, best_id, list_saved, verified
@@ -175,7 +175,7 @@ async def test_two_marked_runs_are_compared_on_one_chart(runs: Path):
         assert float(row.split()[1]) == pytest.approx(losses[1] - losses[0], rel=1e-3)
 
         await pilot.press("]", "]", "[")
-        await until(pilot, lambda: SHOWN_NUMBERS[1] in text_of(app))
+        await until(pilot, lambda: compared.numbers[1] in text_of(app))
         await pilot.press("y")
         await until(pilot, lambda: "logarithmic" in text_of(app))
         await pilot.press("left", "left")

@@ -3,9 +3,12 @@
 import itertools
 
 import pytest
+from foreign_run import FOREIGN
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raw_events import typed
 
+from arc_core.run.declared import Declared
 from arc_tui.drawing.grids import (
     HALF,
     LOWER_WRONG,
@@ -23,7 +26,7 @@ from arc_tui.drawing.grids import (
 )
 from arc_tui.drawing.rows import Row, plain, width
 from arc_tui.looks.themes import load_theme
-from arc_tui.runs.samples import Grid, Sample
+from arc_tui.runs.samples import Grid, Sample, SampleGrid, sample_of
 
 SQUARE = SCALED[-1]
 grids = st.integers(1, 30).flatmap(
@@ -34,7 +37,13 @@ grids = st.integers(1, 30).flatmap(
 
 
 def _sample(given: Grid, before: Grid, after: Grid, target: Grid) -> Sample:
-    return Sample(5, 1, 0.0, "3c9b0459", 0, "mirror", given, before, after, target)
+    grids = (
+        SampleGrid("input", "input", given),
+        SampleGrid("before", "before", before, judged=True),
+        SampleGrid("after", "after", after, judged=True),
+        SampleGrid("target", "target", target),
+    )
+    return Sample(5, 1, 0.0, "3c9b0459", 0, "mirror", grids, target)
 
 
 def _square(side: int, digit: str = "3") -> Grid:
@@ -197,3 +206,57 @@ def test_every_pair_of_colours_has_a_look():
 def test_sample_without_grids_draws_its_captions():
     layout = lay_out(pictures_of(_sample((), (), (), ())), 80, 20, digits=False)
     assert "input 0x0" in plain(draw(layout, digits=False)[0])
+
+
+def _pictures(count: int, side: int) -> list[GridPicture]:
+    """A target, and so many pictures around it of which all but the first are held against it."""
+    target = _square(side)
+    others = [GridPicture(f"g{n}", _square(side, "5"), target if n else None) for n in range(count - 1)]
+    return [*others[:1], GridPicture("target", target), *others[1:]]
+
+
+@pytest.mark.parametrize(("count", "across"), [(1, 1), (2, 2), (3, 3), (5, 5), (8, 8)])
+def test_any_number_of_grids_stand_beside_each_other_where_there_is_room(count: int, across: int):
+    layout = lay_out(_pictures(count, 10), 120, 14, digits=False)
+    assert (layout.across, len(layout.pictures)) == (across, count)
+
+
+@pytest.mark.parametrize(("count", "across"), [(3, 2), (5, 3), (8, 4)])
+def test_grids_too_many_for_one_line_fill_their_lines_evenly(count: int, across: int):
+    layout = lay_out(_pictures(count, 10), 2 + across * 12, 14 * -(-count // across), digits=False)
+    assert (layout.across, len(layout.pictures)) == (across, count)
+    assert len(draw(layout, digits=False)) == layout.rows
+
+
+def test_of_many_grids_the_last_prediction_and_the_target_come_first():
+    names = [picture.name for picture in lay_out(_pictures(6, 30), 70, 18, digits=False).pictures]
+    assert names == ["g4", "target"]
+    names = [picture.name for picture in lay_out(_pictures(6, 30), 40, 18, digits=False).pictures]
+    assert names == ["g4"]
+
+
+def test_grids_of_which_none_is_judged_show_the_last_where_it_is_narrow():
+    pictures = [GridPicture(name, _square(30)) for name in ("one", "two", "three")]
+    assert [p.name for p in lay_out(pictures, 70, 18, digits=False).pictures] == ["two", "three"]
+    assert lay_out([], 70, 18, digits=False).pictures == ()
+    assert draw(lay_out([], 70, 18, digits=False), digits=False) == []
+
+
+def test_grids_of_a_sample_are_those_that_are_declared_and_told():
+    event = {
+        "type": "sample",
+        "step": 3,
+        "task": "t",
+        "pair": 0,
+        "guess": ["1x"],
+        "target": ["10"],
+        "more": ["1"],
+    }
+    sample = sample_of(typed([event])[0], None, FOREIGN)
+    assert [(one.name, one.grid, one.judged) for one in sample.grids] == [
+        ("guess", ("1?",), True),
+        ("target", ("10",), False),
+    ]
+    assert [(p.name, p.target) for p in pictures_of(sample)] == [("guess", ("10",)), ("target", None)]
+    without = sample_of(typed([{**event, "target": None}])[0], None, Declared(grids=FOREIGN.grids))
+    assert {picture.target for picture in pictures_of(without)} == {None}

@@ -132,9 +132,8 @@ def test_grids_of_a_step_are_those_of_its_sample(record: Record):
     svg = svg_file(picture(record, "grids", first), load_theme("arc-light"), "grids")
     assert f"Task {sample.task}, pair {sample.pair}, step {first}" in svg
     cells = len(re.findall(r'class="g\d cells"', svg))
-    assert cells == sum(
-        len(row) for grid in (sample.input, sample.before, sample.after, sample.target) for row in grid
-    )
+    assert [one.name for one in sample.grids] == ["input", "before", "after", "target"]
+    assert cells == sum(len(row) for one in sample.grids for row in one.grid)
 
 
 def hostile_run(folder: Path) -> RunDirectory:

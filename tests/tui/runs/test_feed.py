@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from foreign_run import FOREIGN, foreign_events, foreign_run_json, make_foreign_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raw_events import Line, read_lines, typed
 from recordings import TORN_LINE, console_events, killed_events, make_run
 
+from arc_core.run.declared import Declared
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import PausedEvent
-from arc_tui.runs.feed import Arrival, Feed, blocks_before, outline
+from arc_tui.runs.feed import Arrival, Feed, blocks_before
 from arc_tui.runs.history import History
+from arc_tui.runs.outline import outline
 from arc_tui.runs.state import Phase, RunState, initial, observed, reduce
 
 PATIENCE_SECONDS = 30.0
@@ -238,3 +241,24 @@ def test_blocks_read_backwards_hold_every_line_once_in_order(
     starts = [start for start, _ in blocks]
     assert starts == sorted(starts, reverse=True)
     assert starts[-1:] == ([0] if end else [])
+
+
+def test_numbers_that_a_run_declares_while_it_is_followed_are_read_from_then_on(
+    tmp_path: Path, feeds: list[Feed]
+):
+    first = Declared(groups=FOREIGN.groups[:1], grids=FOREIGN.grids, target="target")
+    events = foreign_events(20)
+    run = make_foreign_run(tmp_path, [line for line in events if line.get("step", 0) <= 10], declared=first)
+    collected = _follow(feeds, run)
+    collected.until(_complete)
+    run.write(foreign_run_json(FOREIGN))
+    told = {"type": "declared", "seq": 10_000, "time": 1.0, "step": 10}
+    _append(
+        run, told, *({**line, "seq": line["seq"] + 20_000} for line in events if line.get("step", 0) > 10)
+    )
+    collected.until(lambda batch: bool(batch.state and batch.state.step == 20))
+    history, last = collected.history(), next(line for line in events[::-1] if line["type"] == "step")
+    assert history.declared == FOREIGN
+    assert history.window("loss.total", 1, 20, 1).count.tolist() == [20]
+    assert history.window("accuracy.cells", 1, 20, 1).count.tolist() == [10]
+    assert history.latest("accuracy.cells") == pytest.approx(last["accuracy"]["cells"], rel=1e-6)

@@ -7,8 +7,8 @@ import pytest
 from raw_events import typed
 from recordings import events_until_step
 
-from arc_core.run.event_forms import NOT_IN_SOLVER
-from arc_tui.runs.fixes import NAMES, Fix, Work, assess
+from arc_core.run.evidence import Work
+from arc_tui.runs.fixes import NAMES, Fix, assess
 from arc_tui.runs.history import History
 from arc_tui.runs.state import RunState, reduce
 from arc_tui.runs.view import Facts, RunView
@@ -110,13 +110,3 @@ def test_prompt_term_that_has_risen_since_the_last_epoch_fails(now: float, work:
     history.add(events)
     made = RunView(reduce(events), history, 0.0, True, facts=Facts("run", {}))
     assert assess(made)[5].work is work
-
-
-SOLVER_STEP: dict[str, Any] = dict.fromkeys(NOT_IN_SOLVER)
-
-
-@pytest.mark.parametrize("recorded", [SOLVER_STEP, dict.fromkeys(SOLVER_STEP, 0.0)], ids=["now", "earlier"])
-def test_a_solver_run_claims_nothing_of_the_fixes_that_it_does_not_have(recorded: dict[str, Any]):
-    fixes = assess(view(recorded, config={"recipe": "solver"}))
-    assert [fix.work for fix in fixes] == [Work.IDLE] * 6 + [Work.WORKING]
-    assert {fix.reason for fix in fixes[:6]} == {"Not part of this recipe."}

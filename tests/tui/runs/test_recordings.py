@@ -3,7 +3,7 @@
 from raw_events import PIPELINE, counting, read_lines, typed
 from recordings import CONSOLE_RUN, console_events, console_run_json, killed_events, make_run
 
-from arc_core.run.config import TrainConfig
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.event_forms import EVENT_TYPES
 from arc_core.run.event_lines import validate_event
 from arc_tui.runs.state import Phase, observed, reduce
@@ -48,5 +48,5 @@ def test_killed_run_is_seen_as_crashed_and_the_whole_one_as_finished(tmp_path):
 
 def test_run_json_is_a_configuration_without_paths_of_any_machine():
     content = console_run_json()
-    assert TrainConfig.from_mapping(content["config"]).epochs == 3
+    assert PipelineConfig.from_mapping(content["config"]).epochs == 3
     assert all(not word.startswith("/") for word in content["argv"])

@@ -11,7 +11,7 @@ from piloting import console, text_of, until
 from recordings import make_run
 from unprivileged import unprivileged
 
-from arc_core.run.config import TrainConfig
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, next_seq
 from arc_tui import cli
@@ -26,7 +26,7 @@ NOW = 5000.0
 
 
 def _run(folder: Path, name: str, created: float = 1000.0) -> RunDirectory:
-    run = create_run(folder, name, {"config": TrainConfig(name=name).to_dict(), "created": created})
+    run = create_run(folder, name, {"config": PipelineConfig(name=name).to_dict(), "created": created})
     shutil.copyfile(RECORDED, run.events)
     return run
 

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raw_events import typed
+from raw_events import PIPELINE, typed
 from recordings import events_until_step
 
-from arc_tui.runs.digest import NUMBERS, StepTable, step_table
+from arc_core.run.declared import Declared, GroupKind, NumberGroup
+from arc_tui.runs.columns import Columns
+from arc_tui.runs.digest import StepTable, step_table
 from arc_tui.runs.series import SeriesStore, columns_of
 
 LOSS = "loss.combined"
+COLUMNS = Columns.of(PIPELINE)
+NUMBERS = COLUMNS.names
 
 
 def _event(step: int, value: object, **extra: object) -> dict:
@@ -27,11 +31,11 @@ def _event(step: int, value: object, **extra: object) -> dict:
 
 
 def steps_of(events: list[dict]) -> StepTable:
-    return step_table(typed(events))
+    return step_table(typed(events), COLUMNS)
 
 
 def _store(values: list, capacity: int = 8192, first: int = 1) -> SeriesStore:
-    store = SeriesStore(capacity)
+    store = SeriesStore(COLUMNS, capacity)
     store.add(steps_of([_event(first + n, value) for n, value in enumerate(values)]))
     return store
 
@@ -87,7 +91,7 @@ def test_window_agrees_with_plain_arithmetic_over_its_columns():
 
 
 def test_spike_and_gap_of_one_step_survive_a_million_steps():
-    store = SeriesStore()
+    store = SeriesStore(COLUMNS)
     row = NUMBERS.index(LOSS)
     template = steps_of([_event(1, 1.0)] * 50_000)
     for start in range(1, 1_000_001, 50_000):
@@ -154,7 +158,7 @@ def test_stretches_added_from_any_middle_outwards_give_the_same_store(
         else:
             low -= 1
             order.append(low)
-    store = SeriesStore(16)
+    store = SeriesStore(COLUMNS, 16)
     for first, last in (stretches[place] for place in order):
         store.add(steps_of([_event(n + 1, values[n]) for n in range(first, last)]))
     assert (store.first_step, store.last_step) == (whole.first_step, whole.last_step) == (1, count)
@@ -193,19 +197,39 @@ def test_bucket_cut_by_a_resume_is_made_anew_from_the_steps_kept_one_by_one():
 
 
 def test_step_that_is_told_twice_counts_as_told_last():
-    store = SeriesStore()
+    store = SeriesStore(COLUMNS)
     store.add(steps_of([_event(1, 1.0), _event(2, 2.0), _event(2, 5.0)]))
     assert store.window(LOSS, 1, 2, 2).mean.tolist() == [1.0, 5.0]
 
 
 def test_latest_numbers_are_those_of_the_last_step():
     store = _store([1.0, 2.0, 3.5])
-    assert store.latest((LOSS,)) == {LOSS: 3.5}
-    assert math.isnan(store.latest(("reward.total",))["reward.total"])
-    assert math.isnan(SeriesStore().latest((LOSS,))[LOSS])
+    assert store.latest(LOSS) == 3.5
+    assert math.isnan(store.latest("reward.total"))
+    assert math.isnan(SeriesStore(COLUMNS).latest(LOSS))
     assert store.steps(LOSS, 2).tolist() == [2.0, 3.5]
 
 
-def test_unknown_name_is_refused():
-    with pytest.raises(KeyError):
-        SeriesStore().window("loss.imaginary", 1, 2, 2)
+def test_a_number_that_the_steps_do_not_have_has_no_values():
+    store = _store([1.0, 2.0])
+    window = store.window("loss.imaginary", 1, 2, 2)
+    assert (len(window), window.count.sum(), np.isfinite(window.mean).sum()) == (2, 0, 0)
+    assert math.isnan(store.latest("loss.imaginary"))
+    assert len(store.steps("loss.imaginary", 2)) == 0
+
+
+def test_a_store_learns_the_numbers_that_later_tables_have():
+    few, more = Columns.of(Declared(FEW)), Columns.of(Declared(MORE))
+    store = SeriesStore(few, 16)
+    store.add(step_table(typed([_event(n, 1.0 * n) for n in range(1, 41)]), few))
+    store.add(step_table(typed([_event(n, 1.0 * n, eval={"f1": n / 100}) for n in range(41, 61)]), more))
+    store.add(step_table(typed([_event(n, 1.0 * n) for n in range(61, 71)]), few))
+    assert store.window(LOSS, 1, 70, 1).count.tolist() == [70]
+    found = store.window("eval.f1", 1, 70, 1)
+    assert (found.count[0], found.high[0]) == (20, pytest.approx(0.6))
+    assert store.latest(LOSS) == 70.0
+    assert math.isnan(store.latest("eval.f1"))
+
+
+FEW = (NumberGroup.of("loss", GroupKind.SERIES, "combined"),)
+MORE = (*FEW, NumberGroup.of("eval", GroupKind.SERIES, "f1"))

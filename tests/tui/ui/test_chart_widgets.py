@@ -17,7 +17,7 @@ from arc_tui.drawing.charts import GUTTER, plot_cells
 from arc_tui.drawing.rows import plain
 from arc_tui.looks.themes import Theme, load_theme
 from arc_tui.runs.history import History
-from arc_tui.runs.samples import Sample
+from arc_tui.runs.samples import Sample, SampleGrid
 from arc_tui.ui.chart import CLOSEST, Chart, ChartSeries
 from arc_tui.ui.grid import GridView
 from arc_tui.ui.rows_view import RowsView
@@ -229,9 +229,13 @@ async def test_recorded_run_is_charted_with_its_marks():
         assert {"mark.nan", "mark.rate", "mark.validation", "mark.checkpoint"} <= styles
 
 
+GRIDS = ("input", "before", "after", "target")
+
+
 def _sample(side: int) -> Sample:
     grid = ("".join(str(n % 10) for n in range(side)),) * side
-    return Sample(7, 1, 0.0, "t", 0, None, grid, grid, grid, grid)
+    grids = tuple(SampleGrid(name, name, grid, name in ("before", "after")) for name in GRIDS)
+    return Sample(7, 1, 0.0, "t", 0, None, grids, grid)
 
 
 def _colours(lines: Iterable[Segment]) -> set:

@@ -1,0 +1,88 @@
+"""What the seed's pipeline can be told, and what it shares with others that train an agent. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from arc_core.base.options import option
+from arc_core.run.config import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig(TrainConfig):
+    """What a recipe can be told that trains an agent of the seed's form on augmented pairs."""
+
+    augment: bool = option(True, "Turn, mirror and recolour each task, anew in every epoch.")
+    small_cells: int | None = option(
+        None,
+        "Train only on pairs whose grids have at most this many cells (overfit studies).",
+        low=1,
+        high=900,
+    )
+    hidden_dim: int = option(256, "Width of the agent.", low=2, high=8192, held=True)
+    prompt_dim: int = option(256, "Width of the prompt embedding.", low=2, high=8192, held=True)
+    max_steps: int = option(5, "Planning steps, each with a head of its own.", low=1, high=64, held=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig(AgentConfig):
+    """What the recipe `pipeline` can be told.
+
+    The memory learns at twice the rate `agent_lr` and the EFE loss at half of it; the language model and the
+    prompt learn at `qwen_lr`.
+    """
+
+    # How fast, on what
+    qwen_lr: float = option(1e-4, "Learning rate of the language model.", low=0, high=1)
+    policy_lr: float = option(5e-5, "Learning rate of the RL policy, which has its own Adam.", low=0, high=1)
+    max_context: int = option(6, "Most demonstration pairs shown to the prompt.", low=1, high=100)
+    max_pairs: int | None = option(None, "Train only on the first so many pairs.", low=1, high=10**9)
+
+    # Language model
+    lm: str = option(
+        "tiny",
+        "tiny, smollm2, a Hugging Face name, or a local folder.",
+        path=True,
+        names=("tiny", "smollm2"),
+        held=True,
+    )
+    lm_train: str = option(
+        "full",
+        "What of the language model learns: all, LoRA adapters, none.",
+        choices=("full", "lora", "frozen"),
+        held=True,
+    )
+    lm_dtype: str = option("float32", "Number type of its weights.", choices=("float32", "bfloat16"))
+    control_weight: float = option(
+        0.5, "Share of the numeric features beside the rule text in the prompt.", low=0, high=1
+    )
+
+    # Models
+    memory: bool = option(True, "Store solved pairs and let them feed the prompts of other tasks.")
+    memory_capacity: int = option(1024, "Most pairs that the memory keeps.", low=1, high=10**7, held=True)
+    refine: bool = option(True, "Let the RL policy refine the prompt.")
+
+    # Loss
+    lambda_risk: float = option(1.0, "Weight of KL(predicted colours, preferred colours).", low=0, high=1000)
+    lambda_amb: float = option(0.0, "Weight of the ambiguity (entropy) term.", low=0, high=1000)
+    lambda_step: float = option(0.1, "Weight of the penalty for each planning step.", low=0, high=1000)
+    lambda_cons: float = option(1.0, "Weight of the cross-entropy with the target.", low=0, high=1000)
+    lambda_bi: float = option(0.5, "Weight of the agreement of forward and backward plan.", low=0, high=1000)
+    lambda_z: float = option(0.2, "Weight of the anchor on the stored colour frequencies.", low=0, high=1000)
+    lambda_prompt: float = option(0.3, "Weight of the prompt consistency.", low=0, high=1000)
+    lambda_size: float = option(1.0, "Weight of the size term, before its warm-up.", low=0, high=1000)
+    size_warmup: bool = option(
+        True,
+        "Weigh the size term fully at first and by half from the fourth epoch on; off is half throughout.",
+    )
+    reward_weight: float = option(
+        0.3, "The reward's share w of the loss: (1 - w) * efe_total - w * reward.", low=0, high=1
+    )
+    hard_cell_gain: float = option(
+        4.0, "How much more a wrong cell weighs: (1 + gain * wrong); 0 weighs all alike.", low=0, high=1000
+    )
+    backward: str = option(
+        "planner",
+        "The backward plan: a planner of its own, or the forward one flipped as in the seed (no d_rev).",
+        choices=("planner", "flip"),
+    )

@@ -1,0 +1,37 @@
+"""The names of the built-in recipes, and the presets."""
+
+from __future__ import annotations
+
+from arc_core.base.options import Value
+
+PIPELINE, SOLVER = RECIPES = ("pipeline", "solver")
+"""What is built in to be trained, and to solve tasks: the seed's whole pipeline, or the solver's agent."""
+
+PRESETS: dict[str, dict[str, Value]] = {
+    "tiny": {},
+    "seed": {
+        "epochs": 20,
+        "agent_lr": 1e-4,
+        "qwen_lr": 1e-4,
+        "batch_size": 1,
+        "lm": "Qwen/Qwen2.5-1.5B",
+        "lm_dtype": "float32",
+        "optimizer": "adam",
+    },
+    "solver": {
+        "recipe": "solver",
+        "dataset": "arcagi1",
+        "epochs": 200,
+        "agent_lr": 3e-3,
+        "optimizer": "muon",
+        "batch_size": 64,
+        "hidden_dim": 64,
+        "prompt_dim": 128,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "warmup_steps": 200,
+        "checkpoint_every": 500,
+    },
+}
+"""What each preset sets apart from the defaults. `tiny` is the defaults; `seed` is the seed's own command;
+`solver` pretrains the agent that `arc-tui solve` and `eval` start from."""
