@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from arc_core.base.loose import listed, number
+from arc_core.base.options import settings_of
 from arc_core.run.presets import PRESETS
-from arc_core.run.recipes import known_settings
+from arc_core.run.recipes import known_class
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, text_of
 from arc_tui.runs.fields import NOT_PART, duration
@@ -185,7 +186,7 @@ def configuration(record: Record) -> Markup:
     """Write every option, its value, and what it means; those that differ from the preset are marked."""
     stored = _part(record.run_json, "config")
     preset = stored.get("preset")
-    known = known_settings(stored)
+    known = settings_of(known_class(stored))
     defaults = {name: setting.default for name, setting in known.items()}
     defaults |= PRESETS.get(preset, {}) if isinstance(preset, str) else {}
     rows: list[Markup] = []
