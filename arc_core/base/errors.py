@@ -43,3 +43,7 @@ class PreflightError(ArcError):
 
 class RecipeError(ArcError):
     """A recipe that cannot be found, imported or used as it is."""
+
+
+class TrackError(ArcError):
+    """Something that a loop of one's own tells, gives or asks for and that cannot be had."""

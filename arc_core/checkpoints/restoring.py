@@ -161,12 +161,21 @@ def _parameter_names(optimizer: torch.optim.Optimizer, parts: Parts) -> list[lis
 
 
 def optimizer_tensors(optimizers: Optimizers, parts: Parts) -> dict[str, Tensor]:
-    """The moments' live tensors, as `label/part.path:slot`."""
+    """The moments' live tensors, as `label/part.path:slot`.
+
+    Raises:
+        CheckpointError: If an optimizer keeps something else there.
+    """
     tensors: dict[str, Tensor] = {}
     for label, optimizer in optimizers.items():
         for group, names in zip(optimizer.param_groups, _parameter_names(optimizer, parts), strict=True):
             for parameter, name in zip(group["params"], names, strict=True):
                 for slot, value in optimizer.state.get(parameter, {}).items():
+                    if not isinstance(value, Tensor):
+                        raise CheckpointError(
+                            f"the optimizer {label} keeps {slot} of {name} as a {type(value).__name__}, and "
+                            "checkpoints hold tensors alone"
+                        )
                     tensors[f"{label}/{name}:{slot}"] = value
     return tensors
 

@@ -32,9 +32,13 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
         what it finds out about dataset and model.
     """
     origin = origin_of(config.recipe)
+    made_by = {} if origin is None else {"recipe_from": origin}
+    return {"config": config.to_dict(), **made_by, **describe_start(argv)}
+
+
+def describe_start(argv: Sequence[str]) -> dict[str, Any]:
+    """Return what a new run.json holds beside its configuration, see `describe_run`."""
     return {
-        "config": config.to_dict(),
-        **({} if origin is None else {"recipe_from": origin}),
         "versions": versions(),
         "git": git_revision(Path(__file__).parents[2]),
         "created": time.time(),

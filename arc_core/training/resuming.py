@@ -13,7 +13,7 @@ import torch
 from arc_core.base.errors import CheckpointError, RunError
 from arc_core.checkpoints.form import require_form
 from arc_core.run.checkpoint_index import STATE, checkpoint_id, find_checkpoint, newest_intact, read_state
-from arc_core.run.commands import SETTABLE
+from arc_core.run.commands import INTERVALS, changeable
 from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig
 from arc_core.run.course import Timeline, give_up_what_follows, settings_then
 from arc_core.run.declared import Declared
@@ -164,7 +164,7 @@ def _resume(
 ) -> Start[S]:
     state = read_state(path)
     require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
-    check_build(run, state, threads, config, warn)
+    check_build(run, state, threads, asked=config.threads is not None, warn=warn)
     system = build(path)
     progress = Progress.restored(state, declared)
     require_form(state["metrics"], progress.metrics(), STATE, "metrics")
@@ -177,14 +177,32 @@ def _resume(
 
 
 def check_build(
-    run: RunDirectory, state: Mapping[str, Any], threads: int, config: TrainConfig, warn: Warn
+    run: RunDirectory,
+    state: Mapping[str, Any],
+    threads: int,
+    *,
+    asked: bool,
+    warn: Warn,
+    give: str = "--set ",
 ) -> None:
-    """Refuse another number of threads unless it was asked for; tell of anything else that differs."""
-    if state["threads"] != threads and config.threads is None:
+    """Refuse another number of threads unless it was asked for; tell of anything else that differs.
+
+    Args:
+        run: The run.
+        state: The checkpoint's state.json.
+        threads: Of torch.
+        asked: Whether that number was asked for.
+        warn: Tells a warning.
+        give: What stands before a setting where it is given.
+
+    Raises:
+        RunError: If the number is another.
+    """
+    if state["threads"] != threads and not asked:
         raise RunError(
             f"{run.name} was trained with {state['threads']} threads and would go on with {threads}, "
-            f"which changes its numbers: give --set threads={state['threads']} to keep them, or "
-            f"--set threads={threads} to go on all the same"
+            f"which changes its numbers: give {give}threads={state['threads']} to keep them, or "
+            f"{give}threads={threads} to go on all the same"
         )
     saved, here = state["build"], describe_build()
     changed = [f"{k} {saved.get(k)} is now {v}" for k, v in here.items() if saved.get(k) != v]
@@ -210,8 +228,7 @@ def schedule_then(state: Mapping[str, Any]) -> Schedule | None:
 
 def live_settings(system: Rated, progress: Progress) -> dict[str, Any]:
     """What commands may set, as it is now."""
-    rest = ("checkpoint_every", "checkpoint_minutes")
-    return {**system.base_rates(), **{name: getattr(progress, name) for name in rest}}
+    return {**system.base_rates(), **{name: getattr(progress, name) for name in INTERVALS}}
 
 
 def options_changed(
@@ -225,11 +242,8 @@ def options_changed(
         live_then: The checkpoint's `live_settings`, which its configuration does not know.
         live: The present ones.
     """
-    pairs = {
-        name: (getattr(then, name), getattr(now, name))
-        for name in then.to_dict()
-        if name not in LAUNCH_OPTIONS and name not in SETTABLE
-    }
+    apart = {*LAUNCH_OPTIONS, *changeable(now.to_dict())}
+    pairs = {name: (getattr(then, name), getattr(now, name)) for name in then.to_dict() if name not in apart}
     pairs |= {name: (live_then[name], live[name]) for name in live}
     changed = [f"{name} {old} is now {new}" for name, (old, new) in pairs.items() if old != new]
     if not changed:

@@ -120,8 +120,8 @@ class Saver:
             "last_seq": self._events.last_seq,
         }
         job.tell("requested")
-        copied = self._taker.bytes < LARGEST_COPY * psutil.virtual_memory().available
         try:
+            copied = self._taker.bytes < LARGEST_COPY * psutil.virtual_memory().available
             snapshot = self._taker.take(
                 Moment(number, progress.epoch, progress.batch, progress.metrics(), state), copy=copied
             )

@@ -238,7 +238,8 @@ def _divide(sums: Nested) -> Nested:
 
 
 def _kept(sums: Mapping[str, Any], form: Nested) -> Nested:
-    """Return the sums of the names that a form has."""
+    """Return the sums of the names that a form has; what was never told is the form's own."""
     return {
-        name: _kept(sums[name], part) if isinstance(part, dict) else sums[name] for name, part in form.items()
+        name: _kept(sums.get(name, {}), part) if isinstance(part, dict) else sums.get(name, part)
+        for name, part in form.items()
     }

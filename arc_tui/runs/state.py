@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from arc_core.base.loose import listed, number
 from arc_core.run import event_forms as forms
-from arc_core.run.commands import SETTABLE
+from arc_core.run.commands import changeable
 from arc_core.run.directory import stored_config
 
 KEPT_WARNINGS = 50
@@ -148,7 +148,7 @@ class RunState:
 def initial(run_json: Mapping[str, Any]) -> RunState:
     """Return the state of a run before its first event, with the settings that run.json gives it."""
     values = stored_config(run_json)
-    settings = {name: values[name] for name in SETTABLE if name in values}
+    settings = {name: values[name] for name in changeable(values) if name in values}
     set_at: dict[str, float] = {}
     for change in listed(run_json, "changes"):
         if isinstance(change, dict):
