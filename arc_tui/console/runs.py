@@ -15,7 +15,9 @@ from textual.widgets import Input
 
 from arc_core.base.errors import ArcError, RunError
 from arc_core.base.text import printable
+from arc_core.run.declared import Declared
 from arc_core.run.directory import open_run
+from arc_core.run.recipes import declaration_of
 from arc_tui.console.compare import CompareRuns
 from arc_tui.console.dialogs import confirm_start
 from arc_tui.console.lists import columns, description
@@ -90,10 +92,13 @@ class RunsScreen(SideScreen[RunChoice]):
     class Described(Message):
         """What the end of a run's log tells of it has been read."""
 
-        def __init__(self, name: str, state: RunState | None, problem: str | None) -> None:
+        def __init__(
+            self, name: str, state: RunState | None, declared: Declared, problem: str | None
+        ) -> None:
             super().__init__()
             self.name = name
             self.state = state
+            self.declared = declared
             self.problem = problem
 
     def __init__(self, runs_dir: str, current: str, *, read_only: bool = False) -> None:
@@ -106,6 +111,7 @@ class RunsScreen(SideScreen[RunChoice]):
         self._marked: list[str] = []
         self._word = ""
         self._state: RunState | None = None
+        self._declared = Declared()
         self.described: str | None = None
         """Name of the run whose details are shown; None while they are being read."""
 
@@ -206,16 +212,18 @@ class RunsScreen(SideScreen[RunChoice]):
     def _look(self, name: str) -> None:
         try:
             run = open_run(Path(self._runs_dir), name)
-            state = read_run(run, run.read(), whole_log=False, now=time.time())
-            self.post_message(self.Described(name, state, None))
+            content = run.read()
+            state = read_run(run, content, whole_log=False, now=time.time())
+            self.post_message(self.Described(name, state, declaration_of(content), None))
         except ArcError as error:
-            self.post_message(self.Described(name, None, str(error)))
+            self.post_message(self.Described(name, None, Declared(), str(error)))
 
     @on(Described)
     def take_description(self, message: Described) -> None:
         """Show it, if the cursor is still there."""
         if self.chosen is not None and self.chosen.name == message.name:
-            self._state, self.described = message.state, message.name
+            self._state, self._declared = message.state, message.declared
+            self.described = message.name
             if message.problem is not None:
                 self._told = [(message.problem, "error")]
             self._draw_details()
@@ -226,7 +234,7 @@ class RunsScreen(SideScreen[RunChoice]):
         rows: list[Row] = [self._told] if self._told else []
         chosen = self.chosen
         if chosen is not None and self._state is not None:
-            rows += description(self._state, cells)
+            rows += description(self._state, self._declared, cells)
         elif chosen is not None and chosen.problem is not None:
             rows += wrap(f"{printable(chosen.name)}: {printable(chosen.problem)}", cells)
         rows = rows[:DETAIL_LINES]
