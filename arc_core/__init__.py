@@ -30,10 +30,12 @@ What each phase and step of the seed document became:
 | 2 to 4 for one task | the pipeline as a solver | `evaluation.pipeline`, `evaluation.pipeline_start` |
 | 4 | evaluations | `evaluation.folder`, `evaluation.worker`, `evaluation.solving` |
 | | | `solver.weights_file` |
-| 3 for the solver | its pretraining | `pretraining.trainer`, `pretraining.system` |
+| 3 for the solver | its pretraining | `pretraining.recipe`, `pretraining.system` |
 | | its data; its weights | `pretraining.pairs`, `data.generated`, `pretraining.export` |
-| 3b, 4 | epochs, commands, events; validation | `training.loop`, `pipeline.trainer`, `training.telemetry` |
+| 3b, 4 | epochs, commands, events; validation | `training.loop`, `pipeline.recipe`, `training.telemetry` |
 | | | `pipeline.validation` |
+| | what a recipe is, and what its steps carry | `training.recipe`, `run.declared`, `run.recipes` |
+| | models that need nothing of their own; a check | `training.models`, `recipe_check` |
 | potential issues | warnings with advice; preflight | `pipeline.diagnostics`, `pipeline.preflight` |
 | | | `training.diagnostics`, `training.preflight` |
 
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from arc_core.pipeline.persistence import ModelPersistence
     from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig
     from arc_core.pipeline.prompt import QwenHybridPrompt
+    from arc_core.recipe_check import check_recipe
     from arc_core.tracking.start import track
     from arc_core.tracking.trainer_callback import TrainerCallback
     from arc_core.training.optimizer import GradientMonitor
@@ -72,6 +75,7 @@ __all__ = [
     "QwenHybridPrompt",
     "SizeWarmupCurriculum",
     "TrainerCallback",
+    "check_recipe",
     "track",
 ]
 
@@ -88,6 +92,7 @@ _HOMES = {
     "QwenHybridPrompt": "pipeline.prompt",
     "SizeWarmupCurriculum": "pipeline.curriculum",
     "TrainerCallback": "tracking.trainer_callback",
+    "check_recipe": "recipe_check",
     "track": "tracking.start",
 }
 

@@ -46,7 +46,7 @@ SEED_NAMES = {
 }
 
 
-OWN_LOOP = {"track", "TrainerCallback"}
+OWN_LOOP = {"TrainerCallback", "check_recipe", "track"}
 """The doors for training loops that are not ours."""
 
 
@@ -127,10 +127,11 @@ def undocumented(source: str) -> list[str]:
 FOR_OTHERS = {
     *("check_gradients", "compute_reward", "save_checkpoint"),
     *("read_events", "drop_superseded", "validate_event"),
-    "style_names",
+    *("style_names", "PipelineRecipe", "PretrainingRecipe", "train_under"),
 }
 """Public names that nothing of ours calls: methods of the seed's classes, the plain way to read a run's log
-and check its events, and the names that a theme has a style for."""
+and check its events, the names that a theme has a style for, the recipes, which are found by name,
+and what a process is started with."""
 
 FRAMEWORK = re.compile(
     r"(__\w+__|on_\w+|action_\w+|compose|discover|(format|list)_commands|forward|get_\w+|render_line)$"

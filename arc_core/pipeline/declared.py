@@ -41,6 +41,14 @@ EPOCH_LINES = (
 )
 """The seed's summary of an epoch."""
 
+EPOCH_LINE = (
+    ShownNumber("loss", "loss.combined", ".3f"),
+    ShownNumber("EFE", "loss.efe_total", ".3f"),
+    ShownNumber("reward", "reward.total", "+.4f"),
+    ShownNumber("cells", "accuracy.cell", ".4f"),
+)
+"""The same in a line."""
+
 
 def declared_by(config: Mapping[str, object]) -> Declared:
     """Return what a run of these settings carries, by their names; those that are missing count as usual."""
@@ -72,6 +80,7 @@ def declared_by(config: Mapping[str, object]) -> Declared:
         judge=FIXES,
         step_line=STEP_LINE,
         epoch_lines=EPOCH_LINES,
+        epoch_line=EPOCH_LINE,
         metrics={
             "loss": "loss.combined",
             "cell_accuracy": "accuracy.cell",

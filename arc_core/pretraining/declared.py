@@ -46,5 +46,10 @@ def declared_by(config: Mapping[str, object]) -> Declared:
             ShownNumber("Cells Right", "accuracy.cell", ".4f"),
             ShownNumber("Pairs Exact", "accuracy.exact", ".4f"),
         ),
+        epoch_line=(
+            ShownNumber("loss", "loss.efe_total", ".3f"),
+            ShownNumber("cells", "accuracy.cell", ".4f"),
+            ShownNumber("exact", "accuracy.exact", ".4f"),
+        ),
         metrics={"loss": "loss.efe_total", "cell_accuracy": "accuracy.cell", "exact": "accuracy.exact"},
     )  # fmt: skip

@@ -21,14 +21,16 @@ from typing import Any, cast
 
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.files import open_regular, read_limited
-from arc_core.base.options import Value, canonical, unknown_key
+from arc_core.base.options import Setting, Value, canonical, settings_of, unknown_key
 from arc_core.base.paths import entries
 from arc_core.base.text import printable
-from arc_core.run.recipes import built_in_settings
+from arc_core.run.config import TrainConfig
+from arc_core.run.directory import RunDirectory, stored_config
 
 COMMANDS = ("pause", "resume", "checkpoint", "validate", "stop", "set")
-SETTABLE = ("agent_lr", "qwen_lr", "policy_lr", "checkpoint_every", "checkpoint_minutes")
-"""Settings that `set` may change while training goes on."""
+
+INTERVALS = ("checkpoint_every", "checkpoint_minutes")
+"""What `set` may change in every run, beside its rates."""
 
 TOO_OLD = "The command is older than the training process."
 """Why a command is rejected that was sent to a process which has ended since, or had not begun."""
@@ -39,6 +41,7 @@ SETTLED_NANOSECONDS = 2_000_000_000
 """A folder changed more recently than this is listed again: its time stamp may be too coarse to tell."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_RATE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*_lr")
 _TEMPORARY = ".tmp-"
 _FIELDS = frozenset({"id", "command", "args", "time"})
 
@@ -102,7 +105,7 @@ class CommandInbox:
         shown = printable(name.removesuffix(".json"), 64)
         try:
             raw = read_limited(path, LARGEST_COMMAND)
-            command = _read(name.removesuffix(".json"), raw, self._started_at)
+            command = _read(name.removesuffix(".json"), raw, self._started_at, self._folder)
         except (RunError, ConfigError) as error:
             command = Command(shown, reason=str(error))
         try:
@@ -127,9 +130,9 @@ def send(folder: Path, command: str, args: Mapping[str, object] | None = None) -
 
     Raises:
         ConfigError: If the command or a value is not allowed; nothing is sent.
-        RunError: If the folder cannot be written.
+        RunError: If the folder cannot be written, or the run.json beside it cannot be read.
     """
-    values = check_command(command, dict(args or {}))
+    values = _checked(folder, command, args or {})
     identity = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
     body = json.dumps({"id": identity, "command": command, "args": values, "time": time.time()})
     temporary = folder / f"{_TEMPORARY}{identity}.json"
@@ -143,8 +146,32 @@ def send(folder: Path, command: str, args: Mapping[str, object] | None = None) -
     return identity
 
 
-def check_command(command: str, args: Mapping[str, object]) -> dict[str, Value]:
+def changeable(config: Mapping[str, object]) -> dict[str, Setting]:
+    """List what `set` may change while a run trains: its rates, and how often checkpoints are saved.
+
+    Args:
+        config: The run's configuration as run.json stores it, so that nothing of its recipe is needed. Every
+            number in it whose name ends in `_lr` is a rate; the training process refuses those that its
+            models do not have.
+    """
+    rates = {
+        name: Setting(name, float, optional=False, default=value, help="A learning rate.", low=0, high=1)
+        for name, value in config.items()
+        if _RATE.fullmatch(name) and isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    common = settings_of(TrainConfig)
+    return rates | {name: common[name] for name in INTERVALS}
+
+
+def check_command(
+    command: str, args: Mapping[str, object], settings: Mapping[str, Setting]
+) -> dict[str, Value]:
     """Check a command and return its arguments as their types.
+
+    Args:
+        command: One of `COMMANDS`.
+        args: For `set`, the new values by name.
+        settings: For `set`, what is `changeable` in the run.
 
     Raises:
         ConfigError: If the command is unknown, an argument does not belong to it or is outside its
@@ -157,17 +184,22 @@ def check_command(command: str, args: Mapping[str, object]) -> dict[str, Value]:
             raise ConfigError(f"{command} takes no arguments.")
         return {}
     if not args:
-        raise ConfigError(f"set needs at least one of {', '.join(SETTABLE)}.")
+        raise ConfigError(f"set needs at least one of {', '.join(settings)}.")
     values: dict[str, Value] = {}
     for key, value in args.items():
         name = canonical(key)
-        if name not in SETTABLE:
-            raise unknown_key(key, SETTABLE, "setting that can change during a run:")
-        values[name] = built_in_settings()[name].check(value)
+        if name not in settings:
+            raise unknown_key(key, settings, "setting that can change during a run:")
+        values[name] = settings[name].check(value)
     return values
 
 
-def _read(identity: str, raw: bytes, started_at: float) -> Command:
+def _checked(folder: Path, command: str, args: Mapping[str, object]) -> dict[str, Value]:
+    run = RunDirectory(folder.parent)
+    return check_command(command, args, changeable(stored_config(run.read())) if command == "set" else {})
+
+
+def _read(identity: str, raw: bytes, started_at: float, folder: Path) -> Command:
     """Parse a command file; raises ConfigError with the reason to reject it."""
     if not _ID.fullmatch(identity):
         raise ConfigError("The id is not made of up to 64 letters, digits, hyphens and underscores.")
@@ -186,7 +218,7 @@ def _read(identity: str, raw: bytes, started_at: float) -> Command:
     when = float(cast(float, sent))
     if when < started_at:
         raise ConfigError(TOO_OLD)
-    return Command(identity, command, check_command(command, cast("dict[str, object]", args)), when)
+    return Command(identity, command, _checked(folder, command, cast("dict[str, object]", args)), when)
 
 
 def _is_time(value: object) -> bool:

@@ -183,6 +183,7 @@ class Declared:
             tells its evidence by events, or has none.
         step_line: What the line of a step tells; the headlines where it is empty.
         epoch_lines: What the summary of an epoch tells; the headlines where it is empty.
+        epoch_line: What the line of an epoch in a console's log tells; likewise.
         metrics: Dotted names of what is shown beside a checkpoint, by label.
     """
 
@@ -193,6 +194,7 @@ class Declared:
     judge: str = ""
     step_line: tuple[ShownNumber, ...] = ()
     epoch_lines: tuple[ShownNumber, ...] = ()
+    epoch_line: tuple[ShownNumber, ...] = ()
     metrics: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:

@@ -35,6 +35,7 @@ _NESTED: Mapping[str, type[Any]] = {
     "grids": GridForm,
     "step_line": ShownNumber,
     "epoch_lines": ShownNumber,
+    "epoch_line": ShownNumber,
 }
 
 

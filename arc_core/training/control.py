@@ -7,14 +7,11 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from arc_core.run.commands import Command, CommandInbox
+from arc_core.run.commands import INTERVALS, Command, CommandInbox
 from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.training.diagnostics import Finding
 from arc_core.training.progress import Progress
-
-RATES = {"agent_lr", "qwen_lr", "policy_lr"}
-"""Learning rates that a run may have."""
 
 
 class Rated(Protocol):
@@ -42,10 +39,10 @@ def apply_settings(system: Rated, progress: Progress, values: Mapping[str, Any])
     """
     old: dict[str, Any] = {}
     for name, value in values.items():
-        if name in RATES and name in system.base_rates():
+        if name in system.base_rates():
             old[name] = system.base_rates()[name]
             system.set_base_rate(name, value)
-        elif name in ("checkpoint_every", "checkpoint_minutes"):
+        elif name in INTERVALS:
             old[name] = getattr(progress, name)
             setattr(progress, name, value)
     return old
@@ -111,9 +108,7 @@ class Control:
             self._events.emit("warning", **dataclasses.asdict(finding))
 
     def _refusal(self, command: Command) -> str | None:
-        foreign = (
-            command.args.keys() & {"agent_lr", "qwen_lr", "policy_lr"} - self._system.base_rates().keys()
-        )
+        foreign = command.args.keys() - self._system.base_rates().keys() - set(INTERVALS)
         if command.command == "set" and foreign:
             return f"This run has no {min(foreign)}."
         if command.command == "pause" and self.paused:

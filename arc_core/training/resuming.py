@@ -13,7 +13,7 @@ import torch
 from arc_core.base.errors import CheckpointError, RunError
 from arc_core.checkpoints.form import require_form
 from arc_core.run.checkpoint_index import STATE, checkpoint_id, find_checkpoint, newest_intact, read_state
-from arc_core.run.commands import SETTABLE
+from arc_core.run.commands import INTERVALS, changeable
 from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig
 from arc_core.run.course import Timeline, give_up_what_follows, settings_then
 from arc_core.run.declared import Declared
@@ -228,8 +228,7 @@ def schedule_then(state: Mapping[str, Any]) -> Schedule | None:
 
 def live_settings(system: Rated, progress: Progress) -> dict[str, Any]:
     """What commands may set, as it is now."""
-    rest = ("checkpoint_every", "checkpoint_minutes")
-    return {**system.base_rates(), **{name: getattr(progress, name) for name in rest}}
+    return {**system.base_rates(), **{name: getattr(progress, name) for name in INTERVALS}}
 
 
 def options_changed(
@@ -243,11 +242,8 @@ def options_changed(
         live_then: The checkpoint's `live_settings`, which its configuration does not know.
         live: The present ones.
     """
-    pairs = {
-        name: (getattr(then, name), getattr(now, name))
-        for name in then.to_dict()
-        if name not in LAUNCH_OPTIONS and name not in SETTABLE
-    }
+    apart = {*LAUNCH_OPTIONS, *changeable(now.to_dict())}
+    pairs = {name: (getattr(then, name), getattr(now, name)) for name in then.to_dict() if name not in apart}
     pairs |= {name: (live_then[name], live[name]) for name in live}
     changed = [f"{name} {old} is now {new}" for name, (old, new) in pairs.items() if old != new]
     if not changed:

@@ -21,9 +21,9 @@ from arc_core.base.errors import ArcError, ConfigError
 from arc_core.base.options import Setting, canonical
 from arc_core.base.paths import entries, expanded, is_file, matching
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
-from arc_core.run.commands import SETTABLE
+from arc_core.run.commands import changeable
 from arc_core.run.config import TrainConfig
-from arc_core.run.directory import LATEST, open_run
+from arc_core.run.directory import LATEST, open_run, stored_config
 from arc_core.run.recipes import built_in_settings, recipe_names
 from arc_tui.commands.groups import COMPLETE
 from arc_tui.commands.output import echo
@@ -155,7 +155,13 @@ def solver_settings(context: typer.Context, incomplete: str) -> Iterable[str]:
 @_completing
 def changeable_settings(context: typer.Context, incomplete: str) -> Iterable[str]:
     """A run's name, or KEY= of what can change while it trains."""
-    return [*run_names(context, incomplete), *(f"{name}=" for name in SETTABLE)]
+    named = [word for word in context.params.get("words") or context.args if "=" not in word]
+    names = run_names(context, incomplete)
+    try:
+        run = open_run(_runs_dir(context), named[0] if named else LATEST)
+    except ArcError:
+        return names
+    return [*names, *(f"{name}=" for name in changeable(stored_config(run.read())))]
 
 
 def choices_of(setting: Setting) -> Complete | None:

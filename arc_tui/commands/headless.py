@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from arc_core.run import event_forms as forms
 from arc_core.run.config import TrainConfig
+from arc_core.run.declared import Declared
+from arc_tui.runs.feed import NOTED
 from arc_tui.runs.fields import duration
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import (
@@ -129,17 +131,26 @@ class SurvivingOutput(PlainOutput):
 class HeadlessReporter:
     """Turns the events of a run into lines."""
 
-    def __init__(self, config: TrainConfig, output: PlainOutput, planned: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        output: PlainOutput,
+        planned: Callable[[], int | None],
+        declared: Callable[[], Declared],
+    ) -> None:
         """Prepare to report.
 
         Args:
             config: The run's configuration.
             output: Where the lines go.
             planned: Tells the batches of an epoch once the training process knows them.
+            declared: Tells what steps carry, as run.json has it by then.
         """
         self._config = config
         self._output = output
         self._planned = planned
+        self._declares = declared
+        self._known: Declared | None = None
         self._total: int | None = None
         self._pace = TimeLeft()
         self._epoch: forms.EpochEvent | None = None
@@ -149,6 +160,8 @@ class HeadlessReporter:
     def handle(self, events: list[forms.Event]) -> None:
         """Report what is new."""
         for event in events:
+            if isinstance(event, NOTED):
+                self._known = None
             match event:
                 case forms.StepEvent():
                     self._on_step(event)
@@ -175,6 +188,12 @@ class HeadlessReporter:
         self._settle()
         self._output.close()
 
+    @property
+    def _declared(self) -> Declared:
+        if self._known is None:
+            self._known = self._declares()
+        return self._known
+
     def _on_step(self, step: forms.StepEvent) -> None:
         self._settle()
         if self._total is None:
@@ -184,7 +203,7 @@ class HeadlessReporter:
         self._output.progress(step, done, self._total, self._time_left(step, done))
         few = self._total is not None and self._total < FEW_BATCHES
         if done % (10 if few else BATCHES_BETWEEN_LINES) == 0:
-            self._output.line(batch_line(step))
+            self._output.line(batch_line(step, self._declared))
 
     def _time_left(self, step: forms.StepEvent, done: int) -> str:
         if self._total is None:
@@ -211,7 +230,7 @@ class HeadlessReporter:
         """Print the epoch and validation held back."""
         lines: list[str] = []
         if self._epoch is not None:
-            lines = ["", *epoch_lines(self._epoch, self._validation), ""]
+            lines = ["", *epoch_lines(self._epoch, self._validation, self._declared), ""]
         elif self._validation is not None:
             lines = [f"[Validation at step {self._validation.step}]"]
             lines += validation_lines(self._validation)

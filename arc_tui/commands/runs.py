@@ -17,7 +17,6 @@ from arc_tui.drawing.rows import padded
 from arc_tui.drawing.signs import shown
 from arc_tui.runs.fields import size
 from arc_tui.runs.listing import Row, age, as_json, best_text, disk_usage, list_rows
-from arc_tui.runs.state import ValidationResult
 
 LONGEST_NOTE = 10_000
 
@@ -51,11 +50,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.problem is not None:
         return name, f"{row.state}: {printable(row.problem, 200)}"
     weight = "-" if row.bytes is None else size(row.bytes)
-    best = None
-    if row.best_exact is not None and row.best_cell_accuracy is not None:
-        best = ValidationResult(0, row.best_exact, row.best_inputs or 0, row.best_cell_accuracy)
     since = "-" if row.age_seconds is None else age(row.age_seconds)
-    return name, row.state, str(row.epoch), str(row.step), best_text(best), weight, since
+    return name, row.state, str(row.epoch), str(row.step), best_text(row.best), weight, since
 
 
 def delete(

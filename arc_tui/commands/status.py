@@ -17,6 +17,7 @@ from arc_core.base.errors import ArcError
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
+from arc_core.run.declared import Declared, GroupKind, NumberGroup, ShownNumber
 from arc_core.run.directory import (
     LATEST,
     RunDirectory,
@@ -29,13 +30,15 @@ from arc_core.run.directory import (
 from arc_core.run.event_forms import Event, StepEvent
 from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
+from arc_core.run.recipes import declaration_of
 from arc_tui.commands.headless import HeadlessReporter, PlainOutput
 from arc_tui.commands.options import RUNS_DIR, AsJson, Run, RunsDir
 from arc_tui.commands.output import echo_facts
 from arc_tui.runs import engine
-from arc_tui.runs.fields import NOT_PART, size
+from arc_tui.runs.fields import size
 from arc_tui.runs.listing import best_text, read_run
-from arc_tui.runs.starting import command_line, planned_batches
+from arc_tui.runs.sentences import told_texts
+from arc_tui.runs.starting import command_line, declared_by, planned_batches
 from arc_tui.runs.state import Phase, RunState
 
 BLOCK_BYTES = 1 << 20
@@ -104,7 +107,7 @@ def status_lines(run: RunDirectory) -> list[str]:
         f"Run {known['name']}: {known['state']}{process}" + (f" ({state.reason})" if state.reason else ""),
         f"Epoch {state.epoch}, step {state.step}{of_total}",
     ]
-    lines += _step_lines(state)
+    lines += _step_lines(state, declaration_of(run.read()))
     lines.append(f"Best validation: {best_text(state.best_validation)}")
     lines.append(f"Last checkpoint: {_checkpoint_text(state)}")
     settings = ", ".join(f"{name} {value}" for name, value in state.settings.items() if value is not None)
@@ -132,31 +135,31 @@ def crash_lines(run: RunDirectory) -> list[str]:
     ]
 
 
-def _step_lines(state: RunState) -> list[str]:
+def _step_lines(state: RunState, declared: Declared) -> list[str]:
+    """Write a line for each group of numbers that the last step has."""
     step = state.last_step
     if step is None:
         return []
-    losses = _group(step, "loss", ".4f")
-    return [
-        f"Loss: {losses}",
-        f"Reward: {_group(step, 'reward', '+.4f')}",
-        f"Gradient norms: {_group(step, 'grad_norm', '.2e')}",
-        f"Learning rates: {_group(step, 'learning_rate', 'g')}",
-        f"Memory threshold: {_number(step, 'memory.threshold', '.4f')}",
-        f"Speed: {step.number('pairs_per_second'):.1f} pairs/s",
+    told = [(group.shown, _group(step, group, declared)) for group in declared.groups if not group.quiet]
+    lines = [f"{name}: {text}" for name, text in told if text]
+    return [*lines, f"Speed: {step.number('pairs_per_second'):.1f} pairs/s"]
+
+
+def _group(step: StepEvent, group: NumberGroup, declared: Declared) -> str:
+    if group.note:
+        return group.note
+    numbers = [
+        ShownNumber(
+            number.name, group.dotted(number.name), "," if number.whole else _FORMS.get(group.kind, ".4f")
+        )
+        for number in group.numbers
     ]
+    unit = f" {group.unit}" if group.unit else ""
+    return ", ".join(f"{name} {text}{unit}" for name, text, _ in told_texts(step, numbers, declared))
 
 
-def _group(step: StepEvent, name: str, form: str) -> str:
-    names = step.group(name)
-    known = [part for part in names if not step.lacks(f"{name}.{part}")]
-    if names and not known:
-        return NOT_PART
-    return ", ".join(f"{part} {step.number(f'{name}.{part}'):{form}}" for part in known) or "-"
-
-
-def _number(step: StepEvent, name: str, form: str) -> str:
-    return NOT_PART if step.lacks(name) else f"{step.number(name):{form}}"
+_FORMS = {GroupKind.SIGNED: "+.4f", GroupKind.NORMS: ".2e", GroupKind.SCHEDULE: "g"}
+"""How numbers of a kind are written; the others with four decimals."""
 
 
 def _checkpoint_text(state: RunState) -> str:
@@ -177,7 +180,7 @@ def show_events(run: RunDirectory, output: PlainOutput, *, following: bool) -> N
         output: Where the lines go.
         following: Whether to go on until the process of the run has ended.
     """
-    reporter = HeadlessReporter(_config(run), output, lambda: planned_batches(run))
+    reporter = HeadlessReporter(_config(run), output, lambda: planned_batches(run), lambda: declared_by(run))
     reader = EventReader(run.events)
     for event in counting_events(reader):
         reporter.handle([event])

@@ -13,9 +13,8 @@ import typer
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.options import unknown_key
-from arc_core.run.commands import SETTABLE
-from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run
-from arc_core.run.recipes import built_in_settings
+from arc_core.run.commands import changeable
+from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run, stored_config
 from arc_tui.commands.completion import changeable_settings
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, assigned
 from arc_tui.commands.output import echo
@@ -78,7 +77,7 @@ def set_values(
         typer.Argument(
             metavar="[RUN] KEY=VALUE...",
             autocompletion=changeable_settings,
-            help="agent_lr, qwen_lr, policy_lr, checkpoint_every; of the newest run if none is named.",
+            help="Its rates, such as agent_lr, and checkpoint_every; of the newest run if none is named.",
         ),
     ],
     no_wait: NoWait = False,
@@ -89,10 +88,12 @@ def set_values(
     given = assigned(words[1:] if named else words, "set")
     if not given:
         raise ConfigError("set needs at least one KEY=VALUE, such as agent_lr=5e-5.")
-    if unknown := [name for name in given if name not in SETTABLE]:
-        raise unknown_key(unknown[0], SETTABLE, "setting that can change during a run:")
-    values = {name: built_in_settings()[name].parse(value) for name, value in given.items()}
-    _steer(open_run(runs_dir, words[0] if named else LATEST), runs_dir, "set", no_wait, values)
+    found = open_run(runs_dir, words[0] if named else LATEST)
+    settings = changeable(stored_config(found.read()))
+    if unknown := [name for name in given if name not in settings]:
+        raise unknown_key(unknown[0], settings, "setting that can change during a run:")
+    values = {name: settings[name].parse(value) for name, value in given.items()}
+    _steer(found, runs_dir, "set", no_wait, values)
 
 
 def _steer(

@@ -19,6 +19,7 @@ from arc_tui.runs.starting import (
     Launch,
     command_line,
     conclude,
+    declared_by,
     how_to_go_on,
     plan_of,
     planned_batches,
@@ -57,7 +58,8 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
         launch.undo()
         raise
     lost.begun = True
-    reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(launch.run))
+    run = launch.run
+    reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(run), lambda: declared_by(run))
     ending: list[Event] = []
 
     told_gone = False

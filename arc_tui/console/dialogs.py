@@ -14,8 +14,7 @@ from textual.widgets import Input, Label
 
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
-from arc_core.run.commands import SETTABLE, check_command
-from arc_core.run.recipes import built_in_settings
+from arc_core.run.commands import changeable, check_command
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import RunState
@@ -141,6 +140,7 @@ class EditScreen(Dialog[dict[str, object]]):
     def __init__(self, current: Mapping[str, object]) -> None:
         super().__init__()
         self._current = current
+        self._settings = changeable(current)
 
     def rows(self, cells: int) -> list[Row]:
         """Say when a change counts."""
@@ -156,13 +156,13 @@ class EditScreen(Dialog[dict[str, object]]):
                 Label(Content(f" now {_shown(self._current, name) or 'unknown'}"), classes="now"),
                 classes="field",
             )
-            for name in SETTABLE
+            for name in self._settings
         ]
         return [*fields, Label(Content(""), classes="problem", id="problem")]
 
     def on_mount(self) -> None:
         """Begin in the first field."""
-        self.query_one(f"#field-{SETTABLE[0]}", Input).focus()
+        self.query_one(Input).focus()
 
     def action_scale(self, factor: float) -> None:
         """Multiply the number in the focused field."""
@@ -174,7 +174,7 @@ class EditScreen(Dialog[dict[str, object]]):
             value = float(field.value) * factor
         except ValueError:
             return
-        field.value = str(max(1, round(value))) if built_in_settings()[name].kind is int else f"{value:.3g}"
+        field.value = str(max(1, round(value))) if self._settings[name].kind is int else f"{value:.3g}"
 
     @on(Input.Submitted)
     def send(self) -> None:
@@ -188,14 +188,14 @@ class EditScreen(Dialog[dict[str, object]]):
 
     def _changed(self) -> dict[str, object]:
         changed: dict[str, object] = {}
-        for name in SETTABLE:
+        for name, setting in self._settings.items():
             text = self.query_one(f"#field-{name}", Input).value.strip()
             if text == _shown(self._current, name):
                 continue
-            value = built_in_settings()[name].parse(text)
+            value = setting.parse(text)
             if value != self._current.get(name):
                 changed[name] = value
-        return dict(check_command("set", changed)) if changed else {}
+        return dict(check_command("set", changed, self._settings)) if changed else {}
 
 
 def _shown(current: Mapping[str, object], name: str) -> str:

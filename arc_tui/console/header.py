@@ -79,10 +79,10 @@ def _place(view: RunView) -> Row:
         parts.append("reading history …")
     if view.damaged:
         parts.append(f"{view.damaged:,} damaged lines")
-    if "lm" in view.facts.claims:
-        parts.append(printable(view.facts.claims["lm"], 40))
-    if view.facts.device:
-        parts.append(printable(view.facts.device, 40))
+    claims = dict(view.declared.claims)
+    device = view.facts.device or claims.get("device")
+    claims.pop("device", None)
+    parts += [printable(text, 40) for text in (*claims.values(), device) if text]
     return [("  ".join(parts), "muted")]
 
 

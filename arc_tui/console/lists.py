@@ -7,7 +7,9 @@ import time
 from collections.abc import Sequence
 
 from arc_core.base.text import printable
+from arc_core.run.declared import Declared
 from arc_core.run.event_forms import StepEvent
+from arc_tui.console.panels.drawing import group_of, lowered
 from arc_tui.drawing.rows import Row, Run, fill, padded, wrap
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.checkpoints import SavedState, Standing
@@ -25,6 +27,8 @@ _STYLES = {
     Standing.DAMAGED: "error",
 }
 _CHECKPOINT_WIDTHS = (3, 7, -9, 18, -10, 17, 0)
+
+MOST_HEADLINES = 4
 
 LEAST_REST = 8
 """Cells that the column which takes the rest has at least."""
@@ -83,14 +87,14 @@ def checkpoint_row(saved: SavedState, best: int | None, cells: int) -> Row:
     return columns(texts, _CHECKPOINT_WIDTHS, cells)
 
 
-def description(state: RunState, cells: int) -> list[Row]:
+def description(state: RunState, declared: Declared, cells: int) -> list[Row]:
     """Write what the end of a run's log tells of it.
 
     Args:
         state: The run.
+        declared: What its steps carry.
         cells: Width of the rows.
     """
-    loss, reward = (_figure(state.last_step, name) for name in ("loss.combined", "reward.total"))
     saved = state.last_checkpoint
     checkpoint = f"{saved.id:05d} of step {saved.step:,}" if saved is not None else "none"
     reason = f", {printable(state.reason, 120)}" if state.reason else ""
@@ -99,14 +103,24 @@ def description(state: RunState, cells: int) -> list[Row]:
             (f"{PHASE_SIGNS[state.phase]} {state.phase.value}", f"state.{state.phase.value}"),
             (f"{reason}  epoch {state.epoch}, step {state.step:,}", "text"),
         ],
-        [("loss ", "muted"), (loss, "text"), ("   reward ", "muted"), (reward, "text")],
+        _headlines(state.last_step, declared),
         [("best validation ", "muted"), (best_text(state.best_validation), "text")],
         [("last checkpoint ", "muted"), (checkpoint, "text")],
         [("settings ", "muted"), (", ".join(f"{k} {v}" for k, v in state.settings.items()), "text")],
     ]
     for warning in state.warnings[-1:]:
         rows += wrap(f"▲ {warning.message}", cells, "warning", most=2)
-    return [[(printable(text), style) for text, style in row] for row in rows]
+    return [[(printable(text), style) for text, style in row] for row in rows if row]
+
+
+def _headlines(step: StepEvent | None, declared: Declared) -> Row:
+    """Write the numbers that tell most, totals by the name of their group."""
+    row: Row = []
+    for dotted in declared.headlines[:MOST_HEADLINES]:
+        group, name = group_of(declared, dotted), dotted.partition(".")[2]
+        shown = lowered(group.shown) if name in group.totals else declared.numbers[dotted].shown
+        row += [(f"{'   ' if row else ''}{shown} ", "muted"), (_figure(step, dotted), "text")]
+    return row
 
 
 def _figure(step: StepEvent | None, name: str) -> str:

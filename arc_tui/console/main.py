@@ -1,4 +1,4 @@
-"""The main screen: header, banner, the eight panels and the keys."""
+"""The main screen: header, banner, the panels of the run's board and the keys."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from textual.message import Message
 from arc_tui.console.banner import Banner
 from arc_tui.console.header import RunHeader
 from arc_tui.console.machine import MachineSample
+from arc_tui.console.panels.board import GRIDS, LOG, MACHINE, NORMS, PARTS, PLANS, SIGNED
 from arc_tui.console.panels.chart_panel import ChartPanel
 from arc_tui.console.panels.grids import GridsPanel
-from arc_tui.console.panels.layout import CURRICULUM, GRADIENTS, GRIDS, LOG, LOSS, MACHINE, REWARD, Panels
+from arc_tui.console.panels.layout import Panels
 from arc_tui.console.panels.log import LogPanel
 from arc_tui.console.panels.machine import MachinePanel
 from arc_tui.console.panels.panel import Panel
 from arc_tui.console.steering import SteersRun
 from arc_tui.runs.session import Session
-from arc_tui.ui.actions import Scope
+from arc_tui.ui.actions import PANEL_NAMES, Scope
 from arc_tui.ui.chart import Chart
 from arc_tui.ui.screen import KeyLine
 
@@ -64,8 +65,9 @@ class MainScreen(SteersRun):
         yield KeyLine(id="footer")
 
     def on_mount(self) -> None:
-        """Begin with the loss."""
-        self._panels.choose(LOSS)
+        """Begin with the first panel."""
+        self._panels.follow(self.session.view())
+        self._panels.choose(self._panels.current)
         self._apply_looks()
         self.post_message(self.Ready())
 
@@ -134,9 +136,12 @@ class MainScreen(SteersRun):
     # What is shown
 
     def action_panel(self, digit: int) -> None:
-        """Show and focus a panel."""
-        self._panels.choose(digit)
-        self.redraw()
+        """Show and focus a panel; where the run has none of that digit, say so."""
+        if digit in self._panels.board.digits:
+            self._panels.choose(digit)
+            self.redraw()
+        else:
+            self.tell(f"This run has no panel {digit} ({PANEL_NAMES[digit]})", "muted", 4)
 
     def action_turn_panel(self, by: int) -> None:
         """Go to the next panel, or to the one before."""
@@ -188,7 +193,7 @@ class MainScreen(SteersRun):
     def point_at(self, step: int | None) -> None:
         """Let charts and grids be at a step; None lets them follow the newest."""
         self.cursor = step
-        self._panels.stale(LOSS, REWARD, GRIDS, CURRICULUM, GRADIENTS)
+        self._panels.stale(PARTS, SIGNED, GRIDS, PLANS, NORMS)
         self.redraw()
 
     def action_log_scale(self) -> None:

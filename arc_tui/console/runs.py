@@ -15,7 +15,9 @@ from textual.widgets import Input
 
 from arc_core.base.errors import ArcError, RunError
 from arc_core.base.text import printable
+from arc_core.run.declared import Declared
 from arc_core.run.directory import open_run
+from arc_core.run.recipes import declaration_of
 from arc_tui.console.compare import CompareRuns
 from arc_tui.console.dialogs import confirm_start
 from arc_tui.console.lists import columns, description
@@ -24,7 +26,7 @@ from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
-from arc_tui.runs.state import Phase, RunState, ValidationResult
+from arc_tui.runs.state import Phase, RunState
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
@@ -90,10 +92,13 @@ class RunsScreen(SideScreen[RunChoice]):
     class Described(Message):
         """What the end of a run's log tells of it has been read."""
 
-        def __init__(self, name: str, state: RunState | None, problem: str | None) -> None:
+        def __init__(
+            self, name: str, state: RunState | None, declared: Declared, problem: str | None
+        ) -> None:
             super().__init__()
             self.name = name
             self.state = state
+            self.declared = declared
             self.problem = problem
 
     def __init__(self, runs_dir: str, current: str, *, read_only: bool = False) -> None:
@@ -106,6 +111,7 @@ class RunsScreen(SideScreen[RunChoice]):
         self._marked: list[str] = []
         self._word = ""
         self._state: RunState | None = None
+        self._declared = Declared()
         self.described: str | None = None
         """Name of the run whose details are shown; None while they are being read."""
 
@@ -176,15 +182,13 @@ class RunsScreen(SideScreen[RunChoice]):
             style = "muted" if run.state == CLOSED else "warning"
             return fill([(f"{here}{sign} ", "accent"), (name, "muted"), (f"  {told}", style)], cells)
         phase = Phase(run.state)
-        best = None
-        if run.best_exact is not None and run.best_cell_accuracy is not None:
-            best = ValidationResult(0, run.best_exact, run.best_inputs or 0, run.best_cell_accuracy)
+        best = run.best
         texts = [
             f"{here}{sign}",
             name,
             f"{PHASE_SIGNS[phase]} {run.state}",
             f"{run.step:,}" if run.step is not None else "",
-            best_text(best) if cells >= _NARROW or best is None else f"{best.cell_accuracy:.4f}",
+            best_text(best) if cells >= _NARROW or best is None else f"{best.short:.4f}",
             size(run.bytes) if run.bytes is not None else "-",
             age(run.age_seconds) if run.age_seconds is not None else "-",
         ]
@@ -208,16 +212,18 @@ class RunsScreen(SideScreen[RunChoice]):
     def _look(self, name: str) -> None:
         try:
             run = open_run(Path(self._runs_dir), name)
-            state = read_run(run, run.read(), whole_log=False, now=time.time())
-            self.post_message(self.Described(name, state, None))
+            content = run.read()
+            state = read_run(run, content, whole_log=False, now=time.time())
+            self.post_message(self.Described(name, state, declaration_of(content), None))
         except ArcError as error:
-            self.post_message(self.Described(name, None, str(error)))
+            self.post_message(self.Described(name, None, Declared(), str(error)))
 
     @on(Described)
     def take_description(self, message: Described) -> None:
         """Show it, if the cursor is still there."""
         if self.chosen is not None and self.chosen.name == message.name:
-            self._state, self.described = message.state, message.name
+            self._state, self._declared = message.state, message.declared
+            self.described = message.name
             if message.problem is not None:
                 self._told = [(message.problem, "error")]
             self._draw_details()
@@ -228,7 +234,7 @@ class RunsScreen(SideScreen[RunChoice]):
         rows: list[Row] = [self._told] if self._told else []
         chosen = self.chosen
         if chosen is not None and self._state is not None:
-            rows += description(self._state, cells)
+            rows += description(self._state, self._declared, cells)
         elif chosen is not None and chosen.problem is not None:
             rows += wrap(f"{printable(chosen.name)}: {printable(chosen.problem)}", cells)
         rows = rows[:DETAIL_LINES]

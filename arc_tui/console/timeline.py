@@ -16,6 +16,7 @@ from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import checkpoint_id
 from arc_core.run.directory import RunDirectory, check_name
 from arc_tui.console.lists import checkpoint_heading, checkpoint_row
+from arc_tui.console.panels.drawing import headline_curve
 from arc_tui.drawing.rows import Row
 from arc_tui.runs.checkpoints import SavedState, Standing, best_id, list_saved, verified
 from arc_tui.runs.history import History
@@ -23,7 +24,7 @@ from arc_tui.runs.marks import MarkKind
 from arc_tui.runs.starting import Begin
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import Scope
-from arc_tui.ui.chart import Chart, ChartSeries
+from arc_tui.ui.chart import Chart
 from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView, looks
@@ -85,7 +86,7 @@ class TimelineScreen(SideScreen[Begin]):
     def compose(self) -> ComposeResult:
         """Make the parts."""
         yield RowsView(classes="title")
-        yield Chart([ChartSeries("loss.combined", "combined", "ema", "raw")])
+        yield Chart([])
         yield LazyList(empty="no checkpoint yet")
         yield Input(placeholder="name of the new run", id="branch")
         yield RowsView(classes="details")
@@ -144,7 +145,8 @@ class TimelineScreen(SideScreen[Begin]):
         chosen = self.chosen
         at = self._cursor if self._cursor is not None else (chosen.step if chosen is not None else None)
         view = self._view()
-        self.query_one(Chart).show_history(view.history, cursor=at, log=self._log, plain=looks(self).ascii)
+        curves = [(view.history, headline_curve(view.declared, name)) for name in view.declared.headlines[:1]]
+        self.query_one(Chart).show_curves(curves, cursor=at, log=self._log, plain=looks(self).ascii)
 
     def _draw_details(self) -> None:
         view = self.query(".details").only_one(RowsView)

@@ -129,6 +129,6 @@ def _on_disk(path: Path) -> SavedState:
         size_of(path),
         whole(state, "epoch"),
         whole(state, "batch"),
-        int(exact) if math.isfinite(exact) else None,
+        int(exact) if exact.is_integer() else None,
         cells if math.isfinite(cells) else None,
     )

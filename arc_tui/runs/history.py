@@ -274,7 +274,7 @@ class History:
         if older and len(self._entries) >= NEWEST_ENTRIES:
             return
         for each in told:
-            entry = entry_of(each.event)
+            entry = entry_of(each.event, self.declared)
             if entry is not None:
                 self._entries.add(entry.seq, entry)
 

@@ -18,6 +18,7 @@ from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory, is_alive
 from arc_core.run.events import read_tail, without_passing_steps
+from arc_tui.runs.sentences import validation_words
 from arc_tui.runs.state import Phase, RunState, ValidationResult, initial, observed, reduce
 
 TAIL_BYTES = 256 << 10
@@ -45,9 +46,19 @@ class Row:
     best_exact: int | None = None
     best_inputs: int | None = None
     best_cell_accuracy: float | None = None
+    best_score: float | None = None
     bytes: int | None = None
     created: float | None = None
     age_seconds: float | None = None
+
+    @property
+    def best(self) -> ValidationResult | None:
+        """Its best validation; None where there is none yet."""
+        if self.best_score is not None:
+            return ValidationResult(0, 0, 0, math.nan, score=self.best_score)
+        if self.best_exact is None or self.best_cell_accuracy is None:
+            return None
+        return ValidationResult(0, self.best_exact, self.best_inputs or 0, self.best_cell_accuracy)
 
 
 def read_run(run: RunDirectory, run_json: dict[str, Any], *, whole_log: bool, now: float) -> RunState:
@@ -116,8 +127,12 @@ def best_text(found: ValidationResult | None) -> str:
     """Write a validation in a few words."""
     if found is None:
         return "-"
-    share = f"{found.cell_accuracy:.4f} of cells"
-    return f"{found.exact}/{found.inputs} exact, {share}" if found.inputs else f"{found.exact} exact, {share}"
+    if found.event is not None:
+        return validation_words(found.event)
+    if math.isfinite(found.score):
+        return f"score {found.score:.4f}"
+    of_inputs = f"/{found.inputs}" if found.inputs else ""
+    return f"{found.exact}{of_inputs} exact, {found.cell_accuracy:.4f} of cells"
 
 
 def disk_usage(folder: Path) -> int:
@@ -177,9 +192,8 @@ def _row(path: Path, now: float) -> Row:
         created = number(run_json, "created")
         created = created if math.isfinite(created) else modified(path)
         state = read_run(run, run_json, whole_log=False, now=now)
-        best = max(
-            filter(None, (state.best_validation, _noted_best(run))), key=lambda v: v.mark, default=None
-        )
+        known = (state.best_validation, _noted_best(run, state))
+        best = max(filter(None, known), key=lambda v: v.mark, default=None)
         return Row(
             path.name,
             state.phase.value,
@@ -188,6 +202,7 @@ def _row(path: Path, now: float) -> Row:
             best_exact=best.exact if best else None,
             best_inputs=best.inputs or None if best else None,
             best_cell_accuracy=best.cell_accuracy if best else None,
+            best_score=best.score if best and math.isfinite(best.score) else None,
             bytes=disk_usage(path),
             created=created,
             age_seconds=max(0.0, now - created),
@@ -198,16 +213,22 @@ def _row(path: Path, now: float) -> Row:
         return Row(path.name, "not read", error.strerror)
 
 
-def _noted_best(run: RunDirectory) -> ValidationResult | None:
-    """Return the best validation that the newest checkpoint knows of; the log's end may lie after it."""
+def _noted_best(run: RunDirectory, state: RunState) -> ValidationResult | None:
+    """Return the best validation that the newest checkpoint knows of; the log's end may lie after it.
+
+    A checkpoint holds what validations are ranked by: a score where they have one, as the log's end or a
+    number that is no count tells, else the exact inputs.
+    """
     checkpoints = list_checkpoints(run.checkpoints)
     try:
         best: object = read_state(checkpoints[-1]).get("best") if checkpoints else None
     except ArcError:
         return None
     match best:
-        case [int() | float() as exact, int() | float() as cells]:
-            return ValidationResult(0, int(exact), 0, float(cells))
+        case [int() | float() as first, int() | float() as cells]:
+            scored = any(math.isfinite(found.score) for found in state.validations) or first % 1
+            score = float(first) if scored else math.nan
+            return ValidationResult(0, 0 if scored else int(first), 0, float(cells), score=score)
         case _:
             return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from arc_core.base.text import printable
 from arc_core.run import event_forms as forms
-from arc_tui.runs.sentences import change_text, exact_share, origin
+from arc_tui.runs.sentences import change_text, origin, validation_words
 
 
 class MarkKind(enum.StrEnum):
@@ -100,8 +100,7 @@ def _told(event: forms.Event) -> tuple[MarkKind, str] | None:
         case forms.CheckpointEvent(phase="failed"):
             return MarkKind.CHECKPOINT_FAILED, f"checkpoint failed: {event.reason}"
         case forms.ValidationEvent():
-            words = f"validation {exact_share(event)}, {event.cell_accuracy:.4f} of cells"
-            return MarkKind.VALIDATION, words
+            return MarkKind.VALIDATION, f"validation {validation_words(event)}"
         case forms.CommandAppliedEvent(command="set"):
             return MarkKind.RATE, change_text(event)
         case forms.WarningEvent():

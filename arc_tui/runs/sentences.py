@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from arc_core.base.loose import null_at
 from arc_core.base.text import printable
 from arc_core.run import event_forms as forms
+from arc_core.run.declared import Declared, GroupKind, ShownNumber
 from arc_tui.runs.fields import duration, size
+
+PARTED = (GroupKind.CONTRIBUTIONS, GroupKind.SIGNED)
+"""Kinds of groups whose numbers add up."""
+
+IN_A_LINE, IN_A_SUMMARY = 4, 12
+"""How many numbers a line and a summary tell at most of a run that does not say what they are to tell."""
 
 
 def sentence(event: forms.Event, form: str = "") -> str | None:
@@ -51,70 +60,120 @@ def warning_line(warning: forms.WarningEvent) -> str:
     return warning.message + (f" Advice: {warning.advice}" if warning.advice else "")
 
 
-def epoch_line(epoch: forms.EpochEvent) -> str:
+def epoch_line(epoch: forms.EpochEvent, declared: Declared) -> str:
     """Write an epoch in one line."""
-    return (
-        f"Epoch {epoch.epoch}: loss {epoch.number('loss.combined'):.3f}"
-        f", EFE {epoch.number('loss.efe_total'):.3f}, reward {epoch.number('reward.total'):+.4f}"
-        f", cells {epoch.number('accuracy.cell'):.4f}, {duration(epoch.number('seconds'))}"
-    )
+    told = told_texts(epoch, declared.epoch_line or headlines(declared, IN_A_LINE), declared)
+    parts = [*(f"{label} {text}" for label, text, _ in told), duration(epoch.number("seconds"))]
+    return f"Epoch {epoch.epoch}: {', '.join(parts)}"
 
 
-def validation_line(found: forms.ValidationEvent) -> str:
-    """Write a validation beside the two baselines in one line."""
-    return (
-        f"Validation at step {found.step:,}: {exact_share(found)}, cells {found.cell_accuracy:.4f}"
-        f" (copy {found.number('copy_cell_accuracy'):.4f}, black {found.number('black_cell_accuracy'):.4f})"
-    )
-
-
-def exact_share(validation: forms.ValidationEvent) -> str:
-    """Write how many of a validation's inputs are right in every cell."""
-    return f"{validation.exact}/{validation.inputs} exact"
-
-
-def batch_line(step: forms.StepEvent) -> str:
+def batch_line(step: forms.StepEvent, declared: Declared) -> str:
     """Write a step as the seed does: `[Batch   50] EFE_Loss: 3.456 | d_acc: +0.050 | ...`."""
-    parts = {
-        "": f"[Batch {step.batch + 1:4d}] EFE_Loss: {step.number('loss.efe_total'):.3f}",
-        "reward.d_acc": f"d_acc: {step.number('reward.d_acc'):+.3f}",
-        "grad_norm.lm": f"Qwen_grad: {step.number('grad_norm.lm'):.2e}",
-        "hard_cells.mask_ratio": f"Mask: {step.number('hard_cells.mask_ratio'):.3f}",
-    }
-    return " | ".join(part for name, part in parts.items() if not step.lacks(name))
+    told = told_texts(step, declared.step_line or headlines(declared, IN_A_LINE), declared)
+    return f"[Batch {step.batch + 1:4d}] {' | '.join(f'{label}: {text}' for label, text, _ in told)}".rstrip()
 
 
-def epoch_lines(epoch: forms.EpochEvent, validation: forms.ValidationEvent | None) -> list[str]:
-    """Write the summary of an epoch as the seed does, with the validation at its end if there was one."""
-    parts = {
-        "reward.total": f"  Average RL Reward: {epoch.number('reward.total'):+.4f}",
-        "": "",
-        "grad_norm.lm": f"  LM Gradient Norm: {epoch.number('grad_norm.lm'):.2e}",
-        "curriculum.size_weight": f"  Size Warmup Weight: {epoch.number('curriculum.size_weight'):.3f}",
-        "memory.threshold": f"  Memory Threshold: {epoch.number('memory.threshold'):.4f}",
-    }
-    lines = [
-        f"[Epoch {epoch.epoch} Summary]",
-        f"  Average EFE Loss: {epoch.number('loss.efe_total'):.3f}",
-        *(part for name, part in parts.items() if not epoch.lacks(name)),
-        "",
-    ]
+def epoch_lines(
+    epoch: forms.EpochEvent, validation: forms.ValidationEvent | None, declared: Declared
+) -> list[str]:
+    """Write the summary of an epoch as the seed does, with the validation at its end if there was one.
+
+    What the parts of a loss or a reward come to stands before a gap, the rest behind it.
+    """
+    told = told_texts(epoch, declared.epoch_lines or headlines(declared, IN_A_SUMMARY), declared)
+    parts = {True: list[str](), False: list[str]()}
+    for label, text, number in told:
+        group = declared.by_name.get(number.partition(".")[0])
+        parts[group is not None and group.kind in PARTED].append(f"  {label}: {text}")
+    lines = [f"[Epoch {epoch.epoch} Summary]"]
+    for part in parts.values():
+        lines += [*part, ""] if part else []
     if validation is not None:
         lines += validation_lines(validation)
     return [*lines, f"  Time: {epoch.number('seconds'):.2f}s"]
 
 
+def told_texts(
+    event: forms.MeasuredEvent, told: Iterable[ShownNumber], declared: Declared
+) -> list[tuple[str, str, str]]:
+    """Return what lines tell of an event, without the numbers that it does not have.
+
+    Returns:
+        Of each its label, the number as it is written, and its dotted name.
+    """
+    found: list[tuple[str, str, str]] = []
+    for one in told:
+        value = event.number(one.number)
+        if not math.isfinite(value) and not null_at(event.fields, one.number):
+            continue
+        known = declared.numbers.get(one.number)
+        count = known is not None and known.whole and value.is_integer()
+        found.append((one.label, format(int(value) if count else value, one.form), one.number))
+    return found
+
+
+def headlines(declared: Declared, most: int) -> tuple[ShownNumber, ...]:
+    """Return what tells most of a run that does not say what its lines tell."""
+    found: list[ShownNumber] = []
+    for dotted in declared.headlines[:most]:
+        group, number = declared.by_name[dotted.partition(".")[0]], declared.numbers[dotted]
+        label = group.shown if number.name in group.totals else number.shown
+        found.append(ShownNumber(label, dotted, "," if number.whole else ".4f"))
+    return tuple(found)
+
+
+def validation_line(found: forms.ValidationEvent) -> str:
+    """Write a validation beside its baselines in one line."""
+    parts = [f"score {found.number('score'):.4f}"] if found.has("score") else []
+    parts += [exact_share(found)] if found.has("exact") else []
+    parts += [f"cells {found.cell_accuracy:.4f}{_baselines(found)}"] if found.has("cell_accuracy") else []
+    parts += [f"{name} {value:.4g}" for name, value in further_numbers(found)]
+    return f"Validation at step {found.step:,}: {', '.join(parts) or 'nothing measured'}"
+
+
+def validation_words(found: forms.ValidationEvent) -> str:
+    """Write what a validation is ranked by, in a few words."""
+    parts = [f"score {found.number('score'):.4f}"] if found.has("score") else []
+    parts += [exact_share(found)] if found.has("exact") else []
+    parts += [f"{found.cell_accuracy:.4f} of cells"] if found.has("cell_accuracy") else []
+    return ", ".join(parts) or "nothing measured"
+
+
+def exact_share(validation: forms.ValidationEvent) -> str:
+    """Write how many of a validation's inputs are right in every cell."""
+    of_inputs = f"/{validation.inputs}" if validation.has("inputs") else ""
+    return f"{validation.exact}{of_inputs} exact"
+
+
 def validation_lines(found: forms.ValidationEvent) -> list[str]:
-    """Write the numbers of a validation beside the two baselines."""
-    return [
-        f"  Validation Accuracy: {found.exact / max(found.inputs, 1):.4f}"
-        f" ({found.exact}/{found.inputs} correct)",
-        f"  Tasks Solved: {found.count('tasks_solved')}/{found.count('tasks')}",
-        f"  Cell Accuracy: {found.cell_accuracy:.4f}"
-        f" (copy {found.number('copy_cell_accuracy'):.4f}, black {found.number('black_cell_accuracy'):.4f})",
-        f"  Size Accuracy: {found.number('size_accuracy'):.4f}",
-        f"  Accuracy Delta: {found.number('accuracy_delta'):+.4f}",
+    """Write the numbers of a validation, its accuracy beside the two baselines."""
+    share = f"{found.exact / max(found.inputs, 1):.4f} ({found.exact}/{found.inputs} correct)"
+    lines = {
+        "score": f"  Score: {found.number('score'):.4f}",
+        "exact": f"  Validation Accuracy: {share}",
+        "tasks_solved": f"  Tasks Solved: {found.count('tasks_solved')}/{found.count('tasks')}",
+        "cell_accuracy": f"  Cell Accuracy: {found.cell_accuracy:.4f}{_baselines(found)}",
+        "size_accuracy": f"  Size Accuracy: {found.number('size_accuracy'):.4f}",
+        "accuracy_delta": f"  Accuracy Delta: {found.number('accuracy_delta'):+.4f}",
+    }
+    further = [f"  {name}: {value:.4g}" for name, value in further_numbers(found)]
+    return [*(line for name, line in lines.items() if found.has(name)), *further]
+
+
+def further_numbers(found: forms.ValidationEvent) -> list[tuple[str, float]]:
+    """Return what else a validation has measured, by name; safe to print."""
+    known = [
+        (printable(str(name), 40), float(value))
+        for name, value in found.group("numbers").items()
+        if isinstance(value, int | float) and math.isfinite(value)
     ]
+    return known[:IN_A_SUMMARY]
+
+
+def _baselines(found: forms.ValidationEvent) -> str:
+    known = {"copy": "copy_cell_accuracy", "black": "black_cell_accuracy"}
+    told = [f"{label} {found.number(name):.4f}" for label, name in known.items() if found.has(name)]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def checkpoint_line(checkpoint: forms.CheckpointEvent) -> str:
@@ -167,18 +226,23 @@ class LogEntry:
     text: str
 
 
-def entry_of(event: forms.Event) -> LogEntry | None:
-    """Return the line that tells of an event, or None for steps and samples."""
-    told = _told(event)
+def entry_of(event: forms.Event, declared: Declared) -> LogEntry | None:
+    """Return the line that tells of an event, or None for steps and samples.
+
+    Args:
+        event: The event.
+        declared: What steps carry.
+    """
+    told = _told(event, declared)
     if told is None:
         return None
     return LogEntry(event.seq, event.time, forms.kind_of(event), *told)
 
 
-def _told(event: forms.Event) -> tuple[str, str] | None:
+def _told(event: forms.Event, declared: Declared) -> tuple[str, str] | None:
     match event:
         case forms.EpochEvent():
-            return "text", epoch_line(event)
+            return "text", epoch_line(event, declared)
         case forms.ValidationEvent():
             return "text", validation_line(event)
         case forms.CheckpointEvent(phase="requested"):

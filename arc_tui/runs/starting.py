@@ -16,9 +16,10 @@ from arc_core.base.paths import full_path
 from arc_core.base.text import printable
 from arc_core.run.branch import find_source, make_branch
 from arc_core.run.checkpoint_index import checkpoint_id, find_checkpoint, list_checkpoints
-from arc_core.run.commands import SETTABLE
+from arc_core.run.commands import changeable
 from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig
 from arc_core.run.course import GO_ON_FROM, settings_then
+from arc_core.run.declared import Declared
 from arc_core.run.directory import (
     RunDirectory,
     config_of,
@@ -29,6 +30,7 @@ from arc_core.run.directory import (
 )
 from arc_core.run.events import next_seq
 from arc_core.run.provenance import describe_run
+from arc_core.run.recipes import declaration_of
 from arc_core.run.resolving import explicit_values, launch_options, resolve
 from arc_tui.runs.engine import Outcome, cause, last_lines
 
@@ -80,6 +82,16 @@ def planned_batches(run: RunDirectory) -> int | None:
     """Return the batches of an epoch: `plan.batches_per_epoch`, noted in run.json by the training process."""
     batches = plan_of(run).get("batches_per_epoch")
     return batches if isinstance(batches, int) and batches > 0 else None
+
+
+def declared_by(run: RunDirectory) -> Declared:
+    """Return what a run's steps carry, as run.json says by now.
+
+    Raises:
+        RunError: If the run is gone, or its run.json is damaged.
+    """
+    refuse_if_gone(run)
+    return declaration_of(run.read())
 
 
 def plan_of(run: RunDirectory) -> dict[str, object]:
@@ -148,7 +160,7 @@ def _branch(
     then = settings_then(old, config_of(old), source.last_seq)
     given = {change["key"] for change in changes}
     # Rates and intervals are the checkpoint's, as its optimizers hold them, unless they are given.
-    kept = {key: getattr(then, key) for key in SETTABLE if key not in given}
+    kept = {key: getattr(then, key) for key in changeable(then.to_dict()) if key not in given}
     config = dataclasses.replace(
         config, **cast("dict[str, Any]", kept), name=asked.branch, resume=None, checkpoint=None, branch=None
     )
@@ -177,10 +189,11 @@ def _reopened(
     if list_checkpoints(run.checkpoints):
         _refuse_what_is_held(run, old, given)
     # A command may have changed a setting meanwhile, of which the configuration does not say.
+    live = changeable(old.to_dict())
     new: dict[str, Value] = {
         key: value
         for key, value in given.items()
-        if key not in LAUNCH_OPTIONS and (key in SETTABLE or value != getattr(old, key))
+        if key not in LAUNCH_OPTIONS and (key in live or value != getattr(old, key))
     }
     config = type(old).from_mapping(old.to_dict() | new | {"runs_dir": asked.runs_dir})
     return run, config, _changes(old, config, new)

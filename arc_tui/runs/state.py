@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from arc_core.base.loose import listed, number
 from arc_core.run import event_forms as forms
-from arc_core.run.commands import SETTABLE
+from arc_core.run.commands import changeable
 from arc_core.run.directory import stored_config
 
 KEPT_WARNINGS = 50
@@ -38,7 +38,7 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """One validation; better is a larger score, then more exact inputs, then more exact cells."""
+    """One validation; better is a larger score, or else more exact inputs, then more exact cells."""
 
     step: int
     exact: int
@@ -48,9 +48,15 @@ class ValidationResult:
     score: float = math.nan
 
     @property
-    def mark(self) -> tuple[float, int, float]:
+    def short(self) -> float:
+        """The one number that says most of it."""
+        return self.score if math.isfinite(self.score) else self.cell_accuracy
+
+    @property
+    def mark(self) -> tuple[float, float]:
         """What validations are compared by."""
-        return _or_least(self.score), self.exact, _or_least(self.cell_accuracy)
+        first = self.score if math.isfinite(self.score) else float(self.exact)
+        return first, self.cell_accuracy if math.isfinite(self.cell_accuracy) else -1.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class RunState:
 def initial(run_json: Mapping[str, Any]) -> RunState:
     """Return the state of a run before its first event, with the settings that run.json gives it."""
     values = stored_config(run_json)
-    settings = {name: values[name] for name in SETTABLE if name in values}
+    settings = {name: values[name] for name in changeable(values) if name in values}
     set_at: dict[str, float] = {}
     for change in listed(run_json, "changes"):
         if isinstance(change, dict):
@@ -225,11 +231,6 @@ def observed(state: RunState, *, alive: bool) -> RunState:
     if not alive and not state.ended:
         return dataclasses.replace(state, activity=Phase.CRASHED, saving=False)
     return state
-
-
-def _or_least(value: float) -> float:
-    """Return a number, less than any other where there is none."""
-    return value if math.isfinite(value) else -math.inf
 
 
 def _started(state: RunState) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from arc_core.run import event_forms as forms
 from arc_core.run.commands import TOO_OLD
-from arc_tui.runs.sentences import applied_lines, checkpoint_line, going_on, sentence
+from arc_tui.runs.sentences import applied_lines, checkpoint_line, going_on, sentence, validation_words
 
 MOST_SENDS = 3
 """A process that is just starting rejects what was sent before it listened; that is sent again."""
@@ -166,8 +166,7 @@ def _moved(request: Request, event: forms.Event) -> Request | None:
         case "pause", forms.CommandAppliedEvent(command="resume"):
             return _now(request, RequestStage.FAILED, "Another command let it go on")
         case "validate", forms.ValidationEvent():
-            found = f"{event.exact:,}/{event.inputs:,} exact, {event.cell_accuracy:.4f} of cells"
-            return _now(request, RequestStage.DONE, f"Validated: {found}")
+            return _now(request, RequestStage.DONE, f"Validated: {validation_words(event)}")
         case "stop", forms.RunFinishedEvent():
             return _now(request, RequestStage.DONE, f"Ended: {event.reason}")
         case _:

@@ -58,7 +58,6 @@ class Chart(RowsView, can_focus=True):
     Args:
         series: What to show; the first lies on top.
         marks: Whether to mark what happened.
-        least: Values that are on the axis in any case.
         empty: What to say while there is nothing to draw.
     """
 
@@ -84,7 +83,6 @@ class Chart(RowsView, can_focus=True):
         series: Sequence[ChartSeries],
         *,
         marks: bool = True,
-        least: tuple[float, ...] = (),
         empty: str = "waits for the first step",
         id: str | None = None,  # noqa: A002
         classes: str | None = None,
@@ -93,7 +91,7 @@ class Chart(RowsView, can_focus=True):
         self._series = tuple(series)
         self._curves: list[tuple[History, ChartSeries]] = []
         self._with_marks = marks
-        self._least = least
+        self._least: tuple[float, ...] = ()
         self._empty = empty
         self._log = self._plain = False
         self._cursor: int | None = None
@@ -132,10 +130,19 @@ class Chart(RowsView, can_focus=True):
         cursor: int | None = None,
         log: bool = False,
         plain: bool = False,
+        least: tuple[float, ...] = (),
     ) -> None:
-        """Show series of several runs; marks are those of the first. Arguments as for `show_history`."""
+        """Show series of several runs; marks are those of the first.
+
+        Args:
+            curves: Each with its run; the first lies on top.
+            cursor: As for `show_history`, like the next two.
+            log: Whether the scale is logarithmic.
+            plain: Whether to draw in ASCII.
+            least: Values that are on the axis in any case.
+        """
         self._curves = list(curves)
-        self._cursor, self._log, self._plain = cursor, log, plain
+        self._cursor, self._log, self._plain, self._least = cursor, log, plain, least
         self.redraw()
 
     def redraw(self) -> None:
@@ -143,7 +150,7 @@ class Chart(RowsView, can_focus=True):
         cells, lines = self.size
         seen = [(id(history), history.revision) for history, _ in self._curves]
         state = (cells, lines, seen, [series for _, series in self._curves], self._span)
-        state = (*state, self._cursor, self._hover, self._log, self._plain)
+        state = (*state, self._cursor, self._hover, self._log, self._plain, self._least)
         if state != self._drawn and cells > 0 and lines > 0:
             self._drawn = state
             self.show(self._draw(cells, lines))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from arc_tui.console.panels.board import GRIDS
 from arc_tui.console.panels.panel import Panel
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.runs.samples import Sample
@@ -19,14 +20,14 @@ MOST_RULE = 3
 
 
 class GridsPanel(Panel):
-    """Input, prediction before and after the refinement, and target."""
+    """What a sample shows: its input, predictions and target, as the run declares them."""
 
     DEFAULT_CSS = """
     GridsPanel GridView { background: $surface-panel; }
     GridsPanel .rule { height: 0; background: $surface-panel; }
     """
 
-    DIGIT = 3
+    DIGIT = GRIDS
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,12 +63,13 @@ class GridsPanel(Panel):
 
 def told(sample: Sample, *, live: bool) -> Row:
     """Write which pair it is, of which step, and whether newer ones will follow."""
-    row: Row = [(f"{sample.task} pair {sample.pair} ", ""), (f"step {sample.step:,} ", "muted")]
+    row: Row = [(f"{sample.task} pair {sample.pair} ", "")] if sample.task else []
+    row += [(f"step {sample.step:,} ", "muted")]
     return [*row, ("● live", "state.running") if live else ("‖ past", "state.pausing")]
 
 
 def rule_rows(sample: Sample | None, cells: int) -> list[Row]:
     """Write the sentence that the language model was given."""
-    if sample is None or sample.rule is None:
+    if sample is None or not sample.rule:
         return []
     return wrap(f"rule: {sample.rule}", cells, "muted", most=MOST_RULE)

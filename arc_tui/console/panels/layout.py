@@ -1,131 +1,25 @@
-"""The part of the main screen that the panels share, and where each stands on a screen of a given size.
-
-Three columns from 160x46 on, two from 110x34 on, else one panel with a strip of the fixes below it.
-"""
+"""The part of the main screen that the panels share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from textual import events
 from textual.app import ComposeResult
-from textual.geometry import Offset, Region, Size, Spacing
+from textual.geometry import Offset, Size, Spacing
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.message import Message
 from textual.widget import Widget
 
-from arc_tui.console.panels.curriculum import CurriculumPanel
-from arc_tui.console.panels.fixes import FixesPanel, FixesStrip
-from arc_tui.console.panels.gradients import GradientsPanel
+from arc_core.run.declared import Declared
+from arc_tui.console.panels.board import PARTS, PLANS, board_of
+from arc_tui.console.panels.chart_panel import NormsPanel, PartsPanel, PlansPanel, SignedPanel
+from arc_tui.console.panels.evidence import EvidencePanel, EvidenceStrip
 from arc_tui.console.panels.grids import GridsPanel
 from arc_tui.console.panels.log import LogPanel
-from arc_tui.console.panels.loss import LossPanel
 from arc_tui.console.panels.machine import MachinePanel
 from arc_tui.console.panels.panel import Panel
-from arc_tui.console.panels.reward import RewardPanel
+from arc_tui.console.panels.places import SIDE, Places, arrange, columns
+from arc_tui.runs.evidence import evidence_of
 from arc_tui.runs.view import RunView
-
-LOSS, REWARD, GRIDS, CURRICULUM, FIXES, GRADIENTS, MACHINE, LOG = range(1, 9)
-
-WIDE = (160, 40)
-"""Least width and height of the panels' area for three columns: a screen of 160x46 has it even while a
-banner takes its three lines, so that the panels keep their places."""
-
-MEDIUM = (110, 34)
-"""The same for two columns, on a screen of 120x40."""
-
-FIXES_WIDTH = 30
-LOSS_WIDTH = 42
-FOUR_GRIDS_WIDTH = 128
-"""Four grids of 30 cells beside each other, and the panel's frame."""
-
-SIDE = (CURRICULUM, MACHINE, LOG)
-"""Panels that share a place where there are two columns; their digits switch between them."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """Panels by digit with where they stand; panels that are left out are not shown.
-
-    Attributes:
-        panels: Their regions.
-        strip: Where the strip of the fixes stands; None where the fixes have their panel.
-    """
-
-    panels: dict[int, Region]
-    strip: Region | None = None
-
-
-def arrange(
-    width: int, height: int, current: int, side: int = CURRICULUM, *, enlarged: bool = False
-) -> Places:
-    """Return the places of the panels.
-
-    Args:
-        width: Columns of the area that the panels share.
-        height: Its rows.
-        current: The panel that was chosen last; where there is room for one only, it is shown.
-        side: Which of `SIDE` is shown where they share a place.
-        enlarged: Whether the current panel has the whole area.
-    """
-    if width <= 0 or height <= 0:
-        return Places({})
-    if enlarged:
-        return Places({current: Region(0, 0, width, height)})
-    if width >= WIDE[0] and height >= WIDE[1]:
-        return Places(_three_columns(width, height))
-    if width >= MEDIUM[0] and height >= MEDIUM[1]:
-        return Places(_two_columns(width, height, side))
-    if height < 8 or current == FIXES:
-        return Places({current: Region(0, 0, width, height)})
-    return Places({current: Region(0, 0, width, height - 1)}, Region(0, height - 1, width, 1))
-
-
-def columns(width: int, height: int) -> int:
-    """Return how many columns of panels such an area has."""
-    if width >= WIDE[0] and height >= WIDE[1]:
-        return 3
-    return 2 if width >= MEDIUM[0] and height >= MEDIUM[1] else 1
-
-
-def _three_columns(width: int, height: int) -> dict[int, Region]:
-    """Loss, grids and fixes above; the other five below. The grids grow first."""
-    top = height - max(13, height // 3)
-    grids = width - LOSS_WIDTH - FIXES_WIDTH
-    if grids > FOUR_GRIDS_WIDTH:
-        grids = FOUR_GRIDS_WIDTH + (grids - FOUR_GRIDS_WIDTH) // 2
-    loss = width - grids - FIXES_WIDTH
-    fixes = width - FIXES_WIDTH
-    below = height - top
-    quarter = width // 4
-    machine = max(5, min(8, below - 7))
-    last = Region(3 * quarter, top, width - 3 * quarter, below)
-    return {
-        LOSS: Region(0, 0, loss, top),
-        GRIDS: Region(loss, 0, grids, top),
-        FIXES: Region(fixes, 0, FIXES_WIDTH, top),
-        REWARD: Region(0, top, quarter, below),
-        CURRICULUM: Region(quarter, top, quarter, below),
-        GRADIENTS: Region(2 * quarter, top, quarter, below),
-        MACHINE: Region(last.x, top, last.width, machine),
-        LOG: Region(last.x, top + machine, last.width, below - machine),
-    }
-
-
-def _two_columns(width: int, height: int, side: int) -> dict[int, Region]:
-    half = width // 2
-    right = width - half
-    reward, gradients, fixes, low = 8, 9, 9, 9
-    loss = height - reward - gradients
-    grids = height - fixes - low
-    return {
-        LOSS: Region(0, 0, half, loss),
-        REWARD: Region(0, loss, half, reward),
-        GRADIENTS: Region(0, loss + reward, half, gradients),
-        GRIDS: Region(half, 0, right, grids),
-        FIXES: Region(half, grids, right, fixes),
-        side: Region(half, grids + fixes, right, low),
-    }
 
 
 class PanelsLayout(Layout):
@@ -143,7 +37,7 @@ class PanelsLayout(Layout):
         places = parent.places(size)
         found: ArrangeResult = []
         for child in children:
-            region = places.strip if isinstance(child, FixesStrip) else None
+            region = places.strip if isinstance(child, EvidenceStrip) else None
             if isinstance(child, Panel):
                 region = places.panels.get(child.DIGIT)
             if region is not None:
@@ -152,9 +46,10 @@ class PanelsLayout(Layout):
 
 
 class Panels(Widget):
-    """The eight panels and the strip of the fixes.
+    """The panels of a run's board, and the strip of its evidence.
 
     Attributes:
+        board: The panels that the run has.
         current: Digit of the panel that was chosen last.
         side: Which of the panels that share a place in two columns is shown.
         enlarged: Whether the current panel has the whole area.
@@ -169,8 +64,10 @@ class Panels(Widget):
 
     def __init__(self) -> None:
         super().__init__(id="panels")
-        self.current = LOSS
-        self.side = CURRICULUM
+        self._declared, self._evidence = Declared(), 0
+        self.board = board_of(self._declared)
+        self.current = PARTS
+        self.side = PLANS
         self.enlarged = False
         self._places_layout = PanelsLayout()
         self._stale: set[int] = set()
@@ -182,11 +79,11 @@ class Panels(Widget):
 
     def compose(self) -> ComposeResult:
         """Make the panels."""
-        for panel in (LossPanel, RewardPanel, GridsPanel, CurriculumPanel):
+        for panel in (PartsPanel, SignedPanel, GridsPanel, PlansPanel):
             yield panel()
-        for panel in (FixesPanel, GradientsPanel, MachinePanel, LogPanel):
+        for panel in (EvidencePanel, NormsPanel, MachinePanel, LogPanel):
             yield panel()
-        yield FixesStrip()
+        yield EvidenceStrip()
 
     def panel(self, digit: int) -> Panel:
         """Return the panel with a digit."""
@@ -195,10 +92,10 @@ class Panels(Widget):
     def places(self, size: Size | None = None) -> Places:
         """Return where the panels stand in an area of a size; of the present one by default."""
         width, height = self.size if size is None else size
-        return arrange(width, height, self.current, self.side, enlarged=self.enlarged)
+        return arrange(self.board, width, height, self.current, self.side, enlarged=self.enlarged)
 
     def choose(self, digit: int) -> None:
-        """Show and focus a panel."""
+        """Show and focus a panel that the board has."""
         self.current = digit
         if digit in SIDE:
             self.side = digit
@@ -215,7 +112,7 @@ class Panels(Widget):
         """Choose the next panel, or the one before; where several are shown, among these."""
         shown = sorted(self.places().panels)
         if len(shown) < 2:
-            shown = list(range(1, 9))
+            shown = list(self.board.digits)
         at = shown.index(self.current) if self.current in shown else 0
         self.choose(shown[(at + step) % len(shown)])
 
@@ -228,8 +125,27 @@ class Panels(Widget):
         """Have panels drawn anew at the next `show_view`; all of them by default."""
         self._stale |= set(digits) or set(range(9))
 
+    def follow(self, view: RunView) -> None:
+        """Have the board of what a run declares, and tells of its evidence."""
+        count = len(evidence_of(view))
+        if view.declared is self._declared and count == self._evidence:
+            return
+        self._declared, self._evidence = view.declared, count
+        board = board_of(view.declared, count)
+        if board == self.board:
+            return
+        self.board = board
+        for panel in self.query(Panel):
+            panel.take_board(board)
+        if self.current not in board.digits:
+            self.current, self.enlarged = board.digits[0], False
+        self._rearrange()
+
     def show_view(self, view: RunView) -> None:
         """Draw the panels that are shown and are to be drawn anew."""
+        if not self._stale:
+            return
+        self.follow(view)
         places = self.places()
         for digit in sorted(self._stale & places.panels.keys()):
             panel = self.panel(digit)
@@ -237,7 +153,7 @@ class Panels(Widget):
                 panel.show_view(view)
                 self._stale.discard(digit)
         if places.strip is not None and 0 in self._stale:
-            self.query_one(FixesStrip).show_view(view)
+            self.query_one(EvidenceStrip).show_view(view)
             self._stale.discard(0)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:

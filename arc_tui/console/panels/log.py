@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.widgets import Input
 
 from arc_core.base.text import printable
+from arc_tui.console.panels.board import LOG
 from arc_tui.console.panels.panel import Panel
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.runs.sentences import LogEntry
@@ -37,7 +38,7 @@ class LogPanel(Panel):
     LogPanel.filtering > .body { margin: 1 1 2 1; }
     """
 
-    DIGIT = 8
+    DIGIT = LOG
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ import numpy as np
 
 from arc_core.base.text import printable
 from arc_tui.console.machine import Gpu, MachineSample
+from arc_tui.console.panels.board import MACHINE
 from arc_tui.console.panels.panel import RowsPanel
 from arc_tui.drawing.bars import progress_bar, sparkline
 from arc_tui.drawing.rows import Row, cut
@@ -27,7 +28,7 @@ LABEL = 9
 class MachinePanel(RowsPanel):
     """What the machine does; fed by samples, not by events."""
 
-    DIGIT = 7
+    DIGIT = MACHINE
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
+from arc_tui.console.panels.board import Board
 from arc_tui.drawing.rows import Row
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import PANEL_NAMES
@@ -25,9 +26,18 @@ class Panel(Framed):
             super().__init__()
             self.digit = digit
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._title = PANEL_NAMES[self.DIGIT]
+
     def title_text(self) -> str:
-        """Return the panel's name."""
-        return PANEL_NAMES[self.DIGIT]
+        """Return what the run's board calls the panel."""
+        return self._title
+
+    def take_board(self, board: Board) -> None:
+        """Be the panel that a run's board says."""
+        self._title = board.titles.get(self.DIGIT, self._title)
+        self.refresh()
 
     def show_view(self, view: RunView) -> None:
         """Show a run as it is now.

@@ -23,6 +23,16 @@ def _body(**changes: object) -> dict[str, object]:
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """The commands folder of a run that has two rates."""
+    config = {"agent_lr": 1e-4, "ema_lr": 0, "amp_lr": True, "seed": 42, "name": "a_lr", "name_lr": "x"}
+    (tmp_path / "run.json").write_text(json.dumps({"config": config}))
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def inbox(tmp_path: Path) -> CommandInbox:
     return CommandInbox(tmp_path, started_at=0.0)
 
@@ -140,6 +150,32 @@ def test_missing_folder_holds_no_commands(tmp_path: Path):
     assert CommandInbox(tmp_path / "none", 0.0).poll() == []
     with pytest.raises(RunError, match="Cannot send"):
         send(tmp_path / "none", "pause")
+
+
+def test_every_number_of_the_stored_configuration_whose_name_ends_in_lr_can_be_set_as_a_rate(
+    tmp_path: Path, inbox: CommandInbox
+):
+    send(tmp_path, "set", {"ema-lr": 1, "agent_lr": 0.5, "checkpoint_minutes": "none"})
+    assert [command.args for command in inbox.poll()] == [
+        {"ema_lr": 1.0, "agent_lr": 0.5, "checkpoint_minutes": None}
+    ]
+    for name, value in (("ema_lr", 1.5), ("ema_lr", "x"), ("agent_lr", True)):
+        with pytest.raises(ConfigError, match=f"{name} is .*, but must be a number from 0 to 1"):
+            send(tmp_path, "set", {name: value})
+    for name in ("amp_lr", "name_lr", "qwen_lr"):
+        with pytest.raises(ConfigError, match=f"no setting that can change during a run: {name}"):
+            send(tmp_path, "set", {name: 0.5})
+
+
+def test_a_setting_is_refused_where_nobody_knows_what_the_run_has(tmp_path: Path, inbox: CommandInbox):
+    send(tmp_path, "set", {"agent_lr": 0.5})
+    (tmp_path.parent / "run.json").write_text("{")
+    with pytest.raises(RunError, match=r"run\.json"):
+        send(tmp_path, "set", {"agent_lr": 0.5})
+    (command,) = inbox.poll()
+    assert "run.json" in str(command.reason)
+    send(tmp_path, "stop")
+    assert [command.reason for command in inbox.poll()] == [None]
 
 
 def test_wrong_command_is_not_sent(tmp_path: Path):

@@ -24,7 +24,7 @@ def _two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("alpha", "beta", "$(x)"):
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True, mode=0o755)
-        (folder / "run.json").write_text(json.dumps({"created": 1.0}))
+        (folder / "run.json").write_text(json.dumps({"created": 1.0, "config": {"agent_lr": 1e-4}}))
     for number in (2, 13):
         (tmp_path / "runs" / "alpha" / "checkpoints" / f"checkpoint_{number:05d}").mkdir(parents=True)
 

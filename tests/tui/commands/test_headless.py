@@ -6,7 +6,7 @@ import math
 import os
 
 import pytest
-from raw_events import typed
+from raw_events import PIPELINE, typed
 from rich.console import Console
 
 from arc_core.base.loose import number
@@ -68,7 +68,8 @@ def _step(number: int = 1, **changes: object) -> dict:
 
 def _report(events: list[dict], planned: int | None = None, **config: object) -> list[str]:
     stream = io.StringIO()
-    reporter = HeadlessReporter(PipelineConfig.from_mapping(config), PlainOutput(stream), lambda: planned)
+    output, settings = PlainOutput(stream), PipelineConfig.from_mapping(config)
+    reporter = HeadlessReporter(settings, output, lambda: planned, lambda: PIPELINE)
     reporter.handle(typed(events))
     reporter.close()
     return stream.getvalue().splitlines()
@@ -76,15 +77,15 @@ def _report(events: list[dict], planned: int | None = None, **config: object) ->
 
 def test_batch_line_is_the_seeds():
     line = "[Batch   50] EFE_Loss: 3.456 | d_acc: +0.050 | Qwen_grad: 2.34e-04 | Mask: 0.347"
-    assert batch_line(*typed([_step(50)])) == line
+    assert batch_line(*typed([_step(50)]), PIPELINE) == line
 
 
 def test_nonfinite_number_is_shown_as_nan():
-    assert "EFE_Loss: nan |" in batch_line(*typed([_step(50, loss={"efe_total": None})]))
+    assert "EFE_Loss: nan |" in batch_line(*typed([_step(50, loss={"efe_total": None})]), PIPELINE)
 
 
 def test_epoch_summary_is_the_seeds_with_the_baselines_beside_it():
-    assert epoch_lines(*typed([EPOCH, VALIDATION])) == [
+    assert epoch_lines(*typed([EPOCH, VALIDATION]), PIPELINE) == [
         "[Epoch 0 Summary]",
         "  Average EFE Loss: 3.234",
         "  Average RL Reward: +0.0234",
@@ -118,12 +119,13 @@ def test_max_batches_stands_for_the_plan_until_it_is_known():
 
 @pytest.mark.parametrize("events", [[EPOCH, VALIDATION], [VALIDATION, EPOCH]])
 def test_summary_holds_the_validation_on_whichever_side_it_comes(events: list[dict]):
-    assert _report([_step(), *events, _step(2)]) == ["", *epoch_lines(*typed([EPOCH, VALIDATION])), ""]
+    lines = epoch_lines(*typed([EPOCH, VALIDATION]), PIPELINE)
+    assert _report([_step(), *events, _step(2)]) == ["", *lines, ""]
 
 
 def test_summary_without_validation_is_not_held_back_for_ever():
-    assert _report([EPOCH, _step()]) == ["", *epoch_lines(*typed([EPOCH]), None), ""]
-    assert _report([EPOCH], validate_on="none") == ["", *epoch_lines(*typed([EPOCH]), None), ""]
+    assert _report([EPOCH, _step()]) == ["", *epoch_lines(*typed([EPOCH]), None, PIPELINE), ""]
+    assert _report([EPOCH], validate_on="none") == ["", *epoch_lines(*typed([EPOCH]), None, PIPELINE), ""]
 
 
 def test_validation_asked_for_within_an_epoch_stands_alone():
@@ -154,7 +156,7 @@ def test_terminal_keeps_markup_of_a_run_as_text():
 def test_terminal_shows_progress_rate_and_time_left():
     stream = io.StringIO()
     output = TerminalOutput(Console(file=stream, force_terminal=True, width=120), STATUS)
-    reporter = HeadlessReporter(PipelineConfig(epochs=2), output, lambda: 404)
+    reporter = HeadlessReporter(PipelineConfig(epochs=2), output, lambda: 404, lambda: PIPELINE)
     reporter.handle(typed(_step(n) for n in range(1, 5)))
     output._bar.refresh()
     reporter.close()

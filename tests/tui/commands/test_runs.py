@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -151,7 +152,7 @@ def test_status_tells_the_reduced_state(capsys: pytest.CaptureFixture[str]):
     output = capsys.readouterr().out
     assert "Run demo: stopped (stopped by a command)\nEpoch 2, step 9\nLoss: risk 0." in output
     assert "Learning rates: agent 5e-05" in output
-    assert "Memory threshold: 0." in output
+    assert re.search(r"^Memory: ema 0\.\d{4}, threshold 0\.\d{4}, entries \d+, stored \d+$", output, re.M)
     assert "Note: first \\x1b[2J try" in output
 
 

@@ -11,9 +11,10 @@ from textual.widgets import Input
 
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.main import MainScreen
-from arc_tui.console.panels.layout import CURRICULUM, GRIDS, LOG, LOSS, MACHINE, Panels
+from arc_tui.console.panels.board import GRIDS, LOG, MACHINE, PARTS, PLANS
+from arc_tui.console.panels.chart_panel import PartsPanel
+from arc_tui.console.panels.layout import Panels
 from arc_tui.console.panels.log import LogPanel
-from arc_tui.console.panels.loss import LossPanel
 from arc_tui.console.panels.panel import Panel
 from arc_tui.console.runs import RunsScreen
 from arc_tui.console.timeline import TimelineScreen
@@ -55,16 +56,16 @@ async def test_every_digit_shows_and_focuses_its_panel(run, size: tuple[int, int
 
 async def test_narrow_screen_has_one_panel_and_the_strip_of_fixes(run):
     async with console(run, (80, 24)) as (app, pilot):
-        await until(pilot, lambda: on_screen(app) == [LOSS] and shows(app, "1●lm"))
+        await until(pilot, lambda: on_screen(app) == [PARTS] and shows(app, "1●lm"))
         await pilot.press("5")
         await until(pilot, lambda: on_screen(app) == [5] and not shows(app, "1●lm"))
 
 
 async def test_two_columns_keep_the_log_behind_its_digit(run):
     async with console(run, (120, 40)) as (app, pilot):
-        await until(pilot, lambda: CURRICULUM in on_screen(app))
+        await until(pilot, lambda: PLANS in on_screen(app))
         await pilot.press(str(LOG))
-        await until(pilot, lambda: LOG in on_screen(app) and CURRICULUM not in on_screen(app))
+        await until(pilot, lambda: LOG in on_screen(app) and PLANS not in on_screen(app))
 
 
 async def test_three_columns_show_all_panels(run):
@@ -92,7 +93,7 @@ async def test_tab_goes_round_the_panels_that_are_shown(run):
             await pilot.press("tab")
             await pilot.pause()
             seen.append(focused(app))
-        assert seen == [*on_screen(app), LOSS]
+        assert seen == [*on_screen(app), PARTS]
         await pilot.press("shift+tab")
         await pilot.pause()
         assert focused(app) == on_screen(app)[-1]
@@ -105,7 +106,7 @@ async def test_brackets_step_through_samples_and_live_follows_again(run):
         await until(pilot, lambda: shows(app, f"step {steps[-1]} ● live"))
         await pilot.press("[")
         await until(pilot, lambda: shows(app, f"step {steps[-2]} ‖ past"))
-        assert app.main.cursor == app.main.query_one(LossPanel).chart.cursor == steps[-2]
+        assert app.main.cursor == app.main.query_one(PartsPanel).chart.cursor == steps[-2]
         await pilot.press("[", "[", "]")
         await until(pilot, lambda: shows(app, f"step {steps[-3]} ‖ past"))
         await pilot.press("l")
@@ -125,7 +126,7 @@ async def test_newest_sample_follows_live_and_the_oldest_says_so(run):
 
 async def test_charts_cursor_moves_by_keys_and_the_grids_follow(run):
     async with console(run, (160, 50)) as (app, pilot):
-        chart = app.main.query_one(LossPanel).chart
+        chart = app.main.query_one(PartsPanel).chart
         await until(pilot, lambda: chart.stretch == (1, 60))
         await pilot.press("left")
         await until(pilot, lambda: app.main.cursor == 60)
@@ -146,7 +147,7 @@ async def test_charts_cursor_moves_by_keys_and_the_grids_follow(run):
 
 async def test_mouse_points_into_the_chart(run):
     async with console(run, (160, 50)) as (app, pilot):
-        await pilot.click(app.main.query_one(LossPanel).chart, offset=(20, 5))
+        await pilot.click(app.main.query_one(PartsPanel).chart, offset=(20, 5))
         await until(pilot, lambda: app.main.cursor is not None)
         step = app.main.cursor
         assert step is not None
@@ -303,9 +304,9 @@ async def test_panels_that_are_out_of_sight_cost_nothing(run, monkeypatch: pytes
             monkeypatch.setattr(panel, "show_view", lambda view, digit=panel.DIGIT: drawn.append(digit))
         app.main.stale()
         app.main.redraw()
-        assert drawn == [LOSS]
+        assert drawn == [PARTS]
         app.main.redraw()
-        assert drawn == [LOSS]
+        assert drawn == [PARTS]
 
 
 async def test_nothing_is_painted_again_while_nothing_changes(run):
@@ -347,7 +348,7 @@ async def test_console_that_starts_says_what_it_waits_for(tmp_path: Path):
 
 async def test_keys_pressed_in_one_breath_mean_the_panel_just_chosen(run):
     async with console(run, (120, 40)) as (app, pilot):
-        await until(pilot, lambda: LOSS in on_screen(app))
+        await until(pilot, lambda: PARTS in on_screen(app))
         app.main.action_panel(GRIDS)
         app.main.action_enlarge()
         await until(pilot, lambda: on_screen(app) == [GRIDS] and focused(app) == GRIDS)

@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 from raw_events import typed
 from recordings import console_events, console_run_json, events_until_step
 
-from arc_core.run.event_forms import LOSS_TERMS
+from arc_core.pipeline.declared import LOSS_TERMS, declared_by
+from arc_core.run.declared import NumberGroup
 from arc_tui.console.banner import banner_rows
 from arc_tui.console.header import header_rows
 from arc_tui.console.machine import Gpu, MachineSample
-from arc_tui.console.panels.curriculum import curriculum_rows, schedule_rows
-from arc_tui.console.panels.fixes import fix_rows, strip_row
-from arc_tui.console.panels.gradients import gradient_rows
+from arc_tui.console.panels.evidence import evidence_rows, strip_row
+from arc_tui.console.panels.groups import group_rows
 from arc_tui.console.panels.log import log_rows
-from arc_tui.console.panels.loss import contribution_rows
 from arc_tui.console.panels.machine import machine_rows, past_rows
-from arc_tui.console.panels.reward import reward_rows, validation_row
+from arc_tui.console.panels.norms import precision_row
+from arc_tui.console.panels.plans import planned_rows
+from arc_tui.console.panels.validation import validation_row
 from arc_tui.console.steering import offered
 from arc_tui.drawing.rows import Row, plain, width
 from arc_tui.runs.fixes import assess
@@ -57,17 +58,38 @@ def lines(rows: list[Row]) -> list[str]:
     return [plain(row).rstrip() for row in rows]
 
 
+def groups(view: RunView, *names: str) -> list[NumberGroup]:
+    return [view.declared.by_name[name] for name in names]
+
+
+def contribution_rows(view: RunView, cells: int, height: int) -> list[Row]:
+    return group_rows(view, groups(view, "loss"), cells, height)
+
+
+def reward_rows(view: RunView, cells: int, height: int) -> list[Row]:
+    return group_rows(view, groups(view, "reward"), cells, height, below=[validation_row(view)])
+
+
+def curriculum_rows(view: RunView, cells: int, height: int) -> list[Row]:
+    return group_rows(view, groups(view, "curriculum", "memory"), cells, height)
+
+
+def gradient_rows(view: RunView, cells: int, height: int) -> list[Row]:
+    return group_rows(view, groups(view, "grad_norm"), cells, height, below=[precision_row(view)])
+
+
 PANELS = {
-    "loss": lambda v, cells, height: contribution_rows(v, cells, height),
-    "reward": lambda v, cells, height: reward_rows(v, cells, height),
-    "curriculum": lambda v, cells, height: curriculum_rows(v, cells, height),
-    "fixes": lambda v, cells, height: fix_rows(assess(v), cells, height),
-    "gradients": lambda v, cells, height: gradient_rows(v, cells, height),
+    "loss": contribution_rows,
+    "reward": reward_rows,
+    "curriculum": curriculum_rows,
+    "fixes": lambda v, cells, height: evidence_rows(assess(v), cells, height),
+    "gradients": gradient_rows,
     "machine": lambda v, cells, height: machine_rows(v, MACHINE, cells),
     "log": lambda v, cells, height: log_rows(v.history.entries, cells),
     "header": lambda v, cells, height: header_rows(v, cells),
-    "strip": lambda v, cells, height: [strip_row(assess(v), cells)],
+    "strip": lambda v, cells, height: [strip_row(assess(v), cells, seven=True)],
 }
+WEIGHTS = view().declared.by_name["curriculum"].ahead
 LEAST_USUAL = dict.fromkeys(PANELS, 38) | {"header": 76, "strip": 76}
 """Width of the narrowest panel of three columns; header and strip are as wide as the screen."""
 
@@ -136,7 +158,7 @@ def test_first_validation_is_announced_with_its_time():
 
 
 def test_schedule_has_now_under_the_present_epoch():
-    weights, now = lines(schedule_rows(1, 20, 60))
+    weights, now = lines(planned_rows(("size weight", ""), WEIGHTS, 1, 20, 60))
     assert weights.split() == [
         "size",
         "weight",
@@ -153,13 +175,14 @@ def test_schedule_has_now_under_the_present_epoch():
 
 
 def test_schedule_moves_with_a_late_epoch():
-    weights, now = lines(schedule_rows(17, 20, 40))
+    weights, now = lines(planned_rows(("size weight", ""), WEIGHTS, 17, 20, 40))
     assert "▲ now" in now
     assert weights.split()[2:] == ["0.500"] * 4
 
 
 def test_memory_that_is_off_says_so():
-    off = view(facts=Facts("r", {"memory": False}))
+    config = {"memory": False}
+    off = view(facts=Facts("r", config, declared=declared_by(config)))
     assert "the memory is turned off" in lines(curriculum_rows(off, 60, 10))
 
 
@@ -184,13 +207,13 @@ def test_skipped_steps_are_counted():
 
 
 def test_fixes_have_sign_number_and_evidence():
-    rows = lines(fix_rows(assess(view()), 40, 7))
+    rows = lines(evidence_rows(assess(view()), 40, 7))
     assert [row[0] for row in rows] == list("1234567")
     assert all(row[2] == "●" for row in rows)
 
 
 def test_fixes_tell_their_reasons_where_there_is_room():
-    assert "    The size term weighs 0.833" in "\n".join(lines(fix_rows(assess(view()), 60, 40)))
+    assert "    The size term weighs 0.833" in "\n".join(lines(evidence_rows(assess(view()), 60, 40)))
 
 
 def test_header_shows_state_progress_and_time_left():

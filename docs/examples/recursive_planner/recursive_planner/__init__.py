@@ -1,0 +1,3 @@
+"""A tiny recursive model as a recipe of arc-tui."""
+
+from recursive_planner.recipe import RecursivePlanner as RecursivePlanner
