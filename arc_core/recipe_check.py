@@ -19,6 +19,7 @@ from typing import Any
 
 from arc_core.base.environment import prepare
 from arc_core.base.errors import RecipeError
+from arc_core.base.paths import bytes_of, matching
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, problems_of, read_state
 from arc_core.run.directory import RunDirectory, create_run
 from arc_core.run.event_lines import content_of, validate_event
@@ -39,6 +40,12 @@ MOST_SECONDS = 300.0
 _TIMES = frozenset({"seq", "time", "pairs_per_second", "elapsed_seconds", "seconds"})
 _OF_TRAINING = ("step", "epoch", "sample", "validation", "evidence")
 _STATE_OF_TRAINING = ("position", "best", "trained", "optimizer", "system", "checkpoint_every", "schedule")
+
+
+_AS_PROCESS = (
+    "import sys; from pathlib import Path; from arc_core.recipe_check import train_under; "
+    "sys.exit(train_under(sys.argv[2], Path(sys.argv[1])))"
+)
 
 
 @dataclass
@@ -144,7 +151,7 @@ class _Checking:
         run, what = self._new("damaged"), "a damaged newest checkpoint"
         self._train(run, f"stop:{middle}", 0)
         newest = list_checkpoints(run.checkpoints)[-1]
-        file = max(newest.glob("*.safetensors"), key=lambda path: path.stat().st_size)
+        file = max(matching(newest, "*.safetensors"), key=lambda path: bytes_of(path) or 0)
         content = bytearray(file.read_bytes())
         content[-1] ^= 1
         file.write_bytes(content)
@@ -154,7 +161,7 @@ class _Checking:
     def _hold(self, run: RunDirectory, whole: RunDirectory, what: str) -> None:
         """Hold a run against the uninterrupted one, bit for bit."""
         mine, theirs = (list_checkpoints(each.checkpoints)[-1] for each in (run, whole))
-        files = [{path.relative_to(at) for path in at.rglob("*.safetensors")} for at in (mine, theirs)]
+        files = [{path.relative_to(at) for path in matching(at, "**/*.safetensors")} for at in (mine, theirs)]
         if files[0] != files[1]:
             self._fail(run, f"after {what} its checkpoint has other files")
         for file in sorted(files[0]):
@@ -181,7 +188,7 @@ class _Checking:
         """Be its training process once, under a plan, and expect an exit code."""
         with run.engine_log.open("ab") as log:
             done = subprocess.run(
-                [sys.executable, "-m", "arc_core.recipe_check", run.path, plan],
+                [sys.executable, "-c", _AS_PROCESS, run.path, plan],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 timeout=MOST_SECONDS, check=False,
             )  # fmt: skip
@@ -272,9 +279,10 @@ def _forget_a_tensor() -> None:
     where.read_tensors = lacking
 
 
-if __name__ == "__main__":
+def train_under(plan: str, run: Path) -> int:
+    """Be the training process of a run, interrupted as a plan says; returns its exit code."""
     prepare()
-    _interrupt(sys.argv[2])
+    _interrupt(plan)
     from arc_core.process import main
 
-    sys.exit(main(Path(sys.argv[1])))
+    return main(run)

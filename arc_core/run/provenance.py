@@ -32,11 +32,8 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
         what it finds out about dataset and model.
     """
     origin = origin_of(config.recipe)
-    return {
-        "config": config.to_dict(),
-        **({} if origin is None else {ORIGIN: origin}),
-        **describe_start(argv),
-    }
+    made_by = {} if origin is None else {ORIGIN: origin}
+    return {"config": config.to_dict(), **made_by, **describe_start(argv)}
 
 
 def describe_start(argv: Sequence[str]) -> dict[str, Any]:

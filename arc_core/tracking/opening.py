@@ -123,7 +123,7 @@ def _note_changes(run: RunDirectory, config: Mapping[str, Value], seq: int) -> s
 
 
 @dataclass
-class Start:
+class Beginning:
     """Where a process begins.
 
     Attributes:
@@ -141,7 +141,7 @@ class Start:
     random: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] = ({}, {})
 
 
-def restored(run: RunDirectory, path: Path, kept: Kept, threads: int, asked: bool, warn: Warn) -> Start:
+def restored(run: RunDirectory, path: Path, kept: Kept, threads: int, asked: bool, warn: Warn) -> Beginning:
     """Go on from a checkpoint.
 
     Args:
@@ -161,7 +161,7 @@ def restored(run: RunDirectory, path: Path, kept: Kept, threads: int, asked: boo
         require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
         check_build(run, state, threads, asked=asked, warn=warn, give="")
         progress = Progress.restored(state, kept.declared)
-        return Start(
+        return Beginning(
             progress, float(state["elapsed_seconds"]), path, int(state["last_seq"]), random_states(path)
         )
     except CheckpointError as error:

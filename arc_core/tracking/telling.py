@@ -20,7 +20,7 @@ from arc_core.run.declared_json import DECLARED, declared_from_json, declared_to
 from arc_core.run.directory import RunDirectory
 from arc_core.tracking.kept import Kept
 from arc_core.tracking.numbers import Carried, Grids, number_of, validation_of
-from arc_core.tracking.opening import OpenRun, Start, changed_finding, superseded_from
+from arc_core.tracking.opening import Beginning, OpenRun, changed_finding, superseded_from
 from arc_core.tracking.settings import LiveSettings, TrackOptions
 from arc_core.training.control import Control
 from arc_core.training.diagnostics import Finding
@@ -58,7 +58,7 @@ class ToldRun:
         stored = None if opened.new else declared_from_json(self._run.read().get(DECLARED))
         self._carried = Carried(declared or stored or Declared(), open_ended=declared is None)
         self._kept = Kept({}, settings)
-        self._start = Start(Progress(options.checkpoint_every, self._carried.declared))
+        self._start = Beginning(Progress(options.checkpoint_every, self._carried.declared))
         self._start.progress.checkpoint_minutes = options.checkpoint_minutes
         self._control: Control | None = None
         self._pace = Pace()

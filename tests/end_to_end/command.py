@@ -123,13 +123,13 @@ class Living:
 
 
 @contextlib.contextmanager
-def training(folder: Path, name: str, *options: str) -> Iterator[Living]:
+def training(folder: Path, name: str, *options: str, command: Path = ARC_TUI) -> Iterator[Living]:
     """Start `arc-tui train`; whatever of it still runs at the end is ended."""
     run = RunDirectory(folder / "runs" / name)
     output = folder / "output.txt"
     with output.open("wb") as stream:
         process = subprocess.Popen(
-            [ARC_TUI, "train", *options],
+            [command, "train", *options],
             cwd=folder,
             env=environment(folder),
             stdin=subprocess.DEVNULL,

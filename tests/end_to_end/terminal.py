@@ -33,6 +33,7 @@ class Terminal:
         size: Columns and lines; 0 as where nobody has told the terminal its size.
         no_color: The variable NO_COLOR; empty leaves it out.
         variables: Others of the environment.
+        command: What is run; the command of this environment by default.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Terminal:
         size: tuple[int, int] = (COLUMNS, LINES),
         no_color: str = "",
         variables: Mapping[str, str] | None = None,
+        command: Path = ARC_TUI,
     ) -> None:
         settings = environment(folder) | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
         settings = {
@@ -56,7 +58,7 @@ class Terminal:
         self.output = b""
         """Everything that was written so far."""
         self.process = pexpect.spawn(
-            str(ARC_TUI),
+            str(command),
             list(words),
             cwd=str(folder),
             env=settings,
