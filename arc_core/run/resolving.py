@@ -77,7 +77,7 @@ def explicit_values(flags: Mapping[str, object], file: Path | None, recipe: str)
         raise RecipeError(f"{read.place('recipe')}: {error}") from error.__cause__
     values = {} if read is None else _values_of(read, kind, recipe)
     for key in flags:
-        if canonical(key) not in settings_of(kind).keys() | kind.retired.keys():
+        if canonical(key) not in _names_of(kind):
             raise _not_an_option(key, kind, recipe)
     return values | _checked(flags, kind, text=True)
 
@@ -109,7 +109,7 @@ def _common(flags: Mapping[str, object], file: Path | None, names: Iterable[str]
 
 def _values_of(file: ConfigFile, kind: type[TrainConfig], recipe: str) -> dict[str, Value]:
     """Return what a file says to a run of a recipe: at the top, and in the recipe's own table."""
-    known, values = settings_of(kind), dict[str, Value]()
+    known, values = _names_of(kind), dict[str, Value]()
     tables: list[str] = []
     for key, value in file.values.items():
         name = canonical(key)
@@ -134,7 +134,7 @@ def _values_of_table(
     file: ConfigFile, table: str, kind: type[TrainConfig], above: Mapping[str, Value]
 ) -> dict[str, Value]:
     """Return what the table of a recipe says, of whose class `kind` is."""
-    own, values = own_settings(kind), dict[str, Value]()
+    own, values = _names_of(kind), dict[str, Value]()
     for key, value in cast("dict[str, Any]", file.values[table]).items():
         with _placed(file, key, table):
             name = canonical(key)
@@ -144,6 +144,11 @@ def _values_of_table(
                 raise _not_an_option(key, kind, table, f"this is the table of {table}")
             _add(values, _checked({key: value}, kind), above)
     return values
+
+
+def _names_of(kind: type[TrainConfig]) -> set[str]:
+    """What may be given by name, settings of earlier versions among them."""
+    return {*settings_of(kind), *kind.retired}
 
 
 def _add(values: dict[str, Value], new: dict[str, Value], above: Mapping[str, Value] | None = None) -> None:

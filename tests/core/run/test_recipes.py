@@ -175,6 +175,14 @@ def test_only_the_table_of_the_runs_recipe_applies(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("text", ["decay = 0.5", "[planner]\ndecay = 0.5"])
+def test_a_retired_option_of_a_package_is_passed_over_at_what_is_left_of_it(tmp_path: Path, text: str):
+    assert resolve({"recipe": NAME}, written(tmp_path, text)) == resolve({"recipe": NAME, "decay": "0.5"})
+    with pytest.raises(ConfigError, match=r"decay 0\.6 is not there any more: this version has decay 0\.5"):
+        resolve({"recipe": NAME}, written(tmp_path, text.replace("0.5", "0.6")))
+
+
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
