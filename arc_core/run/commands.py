@@ -41,7 +41,7 @@ SETTLED_NANOSECONDS = 2_000_000_000
 """A folder changed more recently than this is listed again: its time stamp may be too coarse to tell."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_RATE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*_lr")
+_RATE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*_)?lr")
 _TEMPORARY = ".tmp-"
 _FIELDS = frozenset({"id", "command", "args", "time"})
 
@@ -151,7 +151,7 @@ def changeable(config: Mapping[str, object]) -> dict[str, Setting]:
 
     Args:
         config: The run's configuration as run.json stores it, so that nothing of its recipe is needed. Every
-            number in it whose name ends in `_lr` is a rate; the training process refuses those that its
+            number in it called `lr` or `..._lr` is a rate; the training process refuses those that its
             models do not have.
     """
     rates = {

@@ -15,7 +15,7 @@ from arc_core.base.loose import mapping
 from arc_core.base.options import Setting, settings_of
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig, own_settings
-from arc_core.run.presets import PIPELINE, RECIPES, SOLVER
+from arc_core.run.presets import PIPELINE, RECIPES, SOLVER, TRACK
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -194,6 +194,11 @@ def declaration_of(run_json: Mapping[str, Any]) -> Declared:
 def _reference(name: str) -> str:
     if is_reference(name):
         return name
+    if name == TRACK:
+        raise RecipeError(
+            "Only its own program can train a run that is told by arc_core.track: start that again, with "
+            "resume=True to go on."
+        )
     entry = _entry_point(name)
     if entry is None:
         raise RecipeError(

@@ -10,9 +10,7 @@ from typing import cast
 from arc_core.base.errors import TrackError
 from arc_core.base.options import CheckedOptions, Value, option, settings_of
 from arc_core.base.text import is_printable, printable
-
-TRACK = "track"
-"""What stands in place of a recipe's name in a run that tells of a loop of its own."""
+from arc_core.run.commands import INTERVALS, changeable
 
 RATE_OF_ALL = ("lr", "agent_lr")
 """Settings that mean the rate of the optimizers themselves, where they are known."""
@@ -63,6 +61,7 @@ class LiveSettings(Mapping[str, Value]):
 
     def __init__(self, config: Mapping[str, Value]) -> None:
         self._values = dict(config)
+        self._rates = changeable(config).keys() - set(INTERVALS)
 
     def __getitem__(self, name: str) -> Value:
         return self._values[name]
@@ -76,16 +75,10 @@ class LiveSettings(Mapping[str, Value]):
     @property
     def rates(self) -> dict[str, float]:
         """Those that are learning rates."""
-        return {name: cast(float, value) for name, value in self._values.items() if is_rate(name, value)}
+        return {name: cast(float, self._values[name]) for name in sorted(self._rates)}
 
     def set_rate(self, name: str, rate: float) -> float:
         """Set a learning rate, and return how much larger it is than before; NaN if it was 0."""
         before = cast(float, self._values[name])
         self._values[name] = rate
         return rate / before if before else math.nan
-
-
-def is_rate(name: str, value: object) -> bool:
-    """Whether a setting is a learning rate that can be set while the loop trains."""
-    named = name == "lr" or name.endswith("_lr")
-    return named and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
