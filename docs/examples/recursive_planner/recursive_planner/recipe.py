@@ -50,9 +50,10 @@ class RecursivePlanner(Recipe[list[int]]):
         config = self.config
         tasks = load_tasks(config.dataset, solutions=config.solutions, skip_bad_tasks=config.skip_bad_tasks)
         self.numbers = {task.id: number for number, task in enumerate(tasks.tasks)}
-        self.pairs, tests = ARCDataset(tasks=tasks), ARCDataset(tasks=tasks, part="test")
-        self.drafts = [drafts(pair) for pair in self.pairs]
-        chosen = choose_inputs(list(tests) * (config.validate_on == "training"), config.validation_limit)
+        self.pairs = ARCDataset(tasks=tasks)
+        self.grids = [(*drafts(pair), pair.target) for pair in self.pairs]
+        tests = [] if config.validate_on == "none" else list(ARCDataset(tasks=tasks, part="test"))
+        chosen = choose_inputs(tests, config.validation_limit)
         self.tests = sorted(((test, drafts(test)) for test in chosen), key=lambda test: test[0].input.size)
         identity = validation_print((test.task_id, test.pair_index, test.context) for test in chosen)
         return Data(tasks, identity if chosen else "")
@@ -95,8 +96,7 @@ class RecursivePlanner(Recipe[list[int]]):
         """Answer a batch several times, and learn from each answer."""
         symmetry = int(np.random.default_rng([self.config.seed, at.epoch, batch[0]]).integers(8))
         pairs = [self.pairs[place] for place in batch]
-        grids = [(*self.drafts[place], pair.target) for place, pair in zip(batch, pairs, strict=True)]
-        shown = [[dihedral(grid, symmetry) for grid in of_pair] for of_pair in grids]
+        shown = [[dihedral(grid, symmetry) for grid in self.grids[place]] for place in batch]
         scores, canvas = self._ask(self.net, pairs, shown, symmetry)
         target, counts = canvas[:, -1], (canvas[:, [1, -1]] != OUTSIDE).any(dim=1)  # cells of draft or target
         entropies = [F.cross_entropy(answer.movedim(-1, 1), target, reduction="none") for answer in scores]
