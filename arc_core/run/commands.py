@@ -155,12 +155,21 @@ def changeable(config: Mapping[str, object]) -> dict[str, Setting]:
             models do not have.
     """
     rates = {
-        name: Setting(name, float, optional=False, default=value, help="A learning rate.", low=0, high=1)
+        name: Setting(
+            name, float, optional=False, default=cast(float, value), help="A learning rate.", low=0, high=1
+        )
         for name, value in config.items()
-        if _RATE.fullmatch(name) and isinstance(value, int | float) and not isinstance(value, bool)
+        if is_rate(name, value)
     }
     common = settings_of(TrainConfig)
     return rates | {name: common[name] for name in INTERVALS}
+
+
+def is_rate(name: str, value: object) -> bool:
+    """Whether a setting is a learning rate: one from 0 to 1 that is called `lr` or `..._lr`."""
+    if not _RATE.fullmatch(name) or isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= 1
 
 
 def check_command(

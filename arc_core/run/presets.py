@@ -8,7 +8,7 @@ PIPELINE, SOLVER = RECIPES = ("pipeline", "solver")
 """What is built in to be trained, and to solve tasks: the seed's whole pipeline, or the solver's agent."""
 
 TRACK = "track"
-"""What stands in place of a recipe where a program tells of a loop of its own, which only it can train."""
+"""What stands in place of a recipe's name in a run that a training loop of its own tells of."""
 
 PRESETS: dict[str, dict[str, Value]] = {
     "tiny": {},

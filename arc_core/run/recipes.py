@@ -161,6 +161,8 @@ def read_config(run_json: Mapping[str, Any]) -> TrainConfig:
     if stored is None:
         raise ConfigError("it holds no config.")
     recipe = stored.get("recipe", PIPELINE)
+    if recipe == TRACK:
+        raise RecipeError("The run is trained by a program of its own: start that again to go on.")
     try:
         kind = config_class(recipe) if isinstance(recipe, str) else TrainConfig
     except RecipeError as error:
