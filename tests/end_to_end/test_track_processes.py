@@ -143,9 +143,20 @@ def course(run: RunDirectory) -> list[dict]:
     ]
 
 
+def committed(folder: Path) -> str:
+    """Make a checkout of a program's folder, and return its revision."""
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], ["add", "program.py"], ["commit", "-q", "-m", "A program"]):
+        subprocess.run([*git, *words], check=True)
+    said = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return said.stdout.strip()
+
+
 def test_loop_that_is_killed_in_mid_step_goes_on_bit_equal(tmp_path: Path):
     whole, killed = User(tmp_path / "whole", LOOP), User(tmp_path / "killed", LOOP)
+    revision = committed(whole.folder)
     whole.runs("2", "0")
+    assert whole.run.read()["git"] == {"revision": revision, "modified": False}
     killed.runs("2", "8", code=-9)
     assert not is_alive(killed.run)
     said = killed.asks("status")
