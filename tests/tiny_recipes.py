@@ -64,7 +64,7 @@ class Tiny(Recipe[list[int]]):
         return [self.pairs.key(place) for place in batch]
 
     def loss(self, batch: list[int]) -> torch.Tensor:
-        shares = [[_shares(grid) for grid in (p.input, p.target)] for p in map(self.pairs.example, batch)]
+        shares = [[_shares(grid) for grid in (p.input, p.target)] for p in map(self.pairs.__getitem__, batch)]
         given, wanted = torch.tensor(shares).unbind(1)
         return self.config.bend * (self.net(given) - wanted).square().mean()
 
@@ -72,7 +72,7 @@ class Tiny(Recipe[list[int]]):
         return {"loss": {"shares": loss}}
 
     def sample(self, batch: list[int]) -> SampledPair:
-        pair = self.pairs.example(batch[0])
+        pair = self.pairs[batch[0]]
         return SampledPair({"given": pair.input, "wanted": pair.target}, pair.task_id, pair.pair_index)
 
     def step(self, batch: list[int], at: Progress) -> Step:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from arc_core.base.errors import CheckpointError, ConfigError, DataError, RunError
 from arc_core.base.files import read_limited
@@ -16,8 +17,8 @@ from arc_core.data.seen import SeenTasks
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.checkpoint_index import MANIFEST, checkpoint_id, find_checkpoint, newest_intact
 from arc_core.run.course import Timeline
-from arc_core.run.directory import SEEN, RunDirectory, config_of, open_run, trusted_run
-from arc_core.run.presets import PIPELINE, PRESETS
+from arc_core.run.directory import SEEN, RunDirectory, config_of, open_run, stored_config, trusted_run
+from arc_core.run.presets import PIPELINE, PRESETS, SOLVER
 from arc_core.run.recipes import built_in_settings
 
 ARCHITECTURE = ("lm", "hidden_dim", "prompt_dim", "max_steps", "memory_capacity")
@@ -91,13 +92,18 @@ def _newest(run: RunDirectory) -> Path:
 
 
 def _pipeline_config(run: RunDirectory) -> PipelineConfig:
-    config = config_of(run)
-    if not isinstance(config, PipelineConfig):
+    recipe = stored_config(run.read()).get("recipe", PIPELINE)
+    if recipe == SOLVER:
         raise RunError(
             f"{printable(run.name)} has trained the solver's agent, not the pipeline: export its weights "
             "with arc-tui export-weights, and evaluate them without --system pipeline."
         )
-    return config
+    if recipe != PIPELINE:
+        raise RunError(
+            f"{printable(run.name)} has trained the recipe {printable(str(recipe), 60)}, not the pipeline: "
+            "what solves tasks is the pipeline or the solver's agent."
+        )
+    return cast(PipelineConfig, config_of(run))
 
 
 def settle(

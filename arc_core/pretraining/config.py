@@ -18,7 +18,7 @@ class PretrainConfig(AgentConfig):
     )
     extra_data: str | None = option(
         None,
-        "With recipe solver: generated pairs of the training tasks, a zip or folder laid out as RE-ARC's.",
+        "Generated pairs of the training tasks, a zip or folder laid out as RE-ARC's.",
         path=True,
     )
 

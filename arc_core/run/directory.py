@@ -143,14 +143,12 @@ def config_of(run: RunDirectory) -> TrainConfig:
 
     Raises:
         RunError: If run.json cannot be read, or holds no configuration or a damaged one.
+        RecipeError: If the run's recipe is not here any more, or cannot be used.
     """
-    content, shown = run.read(), printable(str(run.run_json))
-    if not isinstance(content.get("config"), dict):
-        raise RunError(f"{shown} is damaged: it holds no config.")
     try:
-        return read_config(stored_config(content))
+        return read_config(run.read())
     except ConfigError as error:
-        raise RunError(f"{shown} is damaged: {error}") from None
+        raise RunError(f"{printable(str(run.run_json))} is damaged: {error}") from None
 
 
 class RunLock:

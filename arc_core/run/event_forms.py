@@ -17,48 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from arc_core.base.loose import listed, mapping, null_at, number, whole
+from arc_core.base.loose import listed, mapping, number, whole
 from arc_core.base.text import printable
-
-COMPONENTS = ("agent", "lm", "memory", "efe_loss", "policy")
-"""Parameter groups of the optimizers."""
-
-LOSS_TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
-"""Contributions to the EFE loss."""
-
-GROUPS: dict[str, tuple[str, ...]] = {
-    # Weighted contributions, which add up to efe_total.
-    "loss": (*LOSS_TERMS, "efe_total", "combined"),
-    # Means over the batch; total = d_acc + 0.5 (d_size + d_color + d_rev).
-    "reward": ("total", "d_acc", "d_size", "d_color", "d_rev"),
-    # Share of cells that the refined prediction has wrong.
-    "hard_cells": ("mask_ratio",),
-    # Weight of the size term in this epoch.
-    "curriculum": ("size_weight",),
-    # State of the memory after this step; `stored` counts this step's pairs.
-    "memory": ("ema", "threshold", "entries", "stored"),
-    "grad_norm": COMPONENTS,
-    # Mixed precision: the scale is 1.0 where nothing is scaled; skipped_steps counts from the start.
-    "amp": ("scale", "skipped_steps"),
-    "learning_rate": COMPONENTS,
-    # Of this batch's training predictions, at their own predicted sizes.
-    "accuracy": ("cell", "exact"),
-}
-"""The numbers of a step by group."""
-
-NOT_IN_SOLVER = frozenset(
-    f"{group}.{name}"
-    for group, names in {
-        "loss": ("risk", "ambiguity", "step", "bidirectional", "z_anchor", "prompt"),
-        "reward": ("total", "d_acc", "d_size", "d_color", "d_rev"),
-        "memory": ("ema", "threshold", "entries", "stored"),
-        "grad_norm": ("lm", "memory", "efe_loss", "policy"),
-        "learning_rate": ("lm", "memory", "efe_loss", "policy"),
-    }.items()
-    for name in names
-)
-"""Numbers of a step that the recipe `solver` does not have: null, and not among the `nonfinite`."""
-
 
 STEP: dict[str, object] = {
     "step": int,
@@ -94,9 +54,6 @@ are counts, out of `inputs` and `tasks`; the accuracies are shares; `numbers` ho
 
 RULE = "rule"
 """A sentence that a step may tell of what it was trained on."""
-
-GRIDS = ("input", "before", "after", "target")
-"""The grids of a sample, each a list of rows, each row a string of digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +100,6 @@ class MeasuredEvent(Event):
     def group(self, name: str) -> Mapping[str, object]:
         """Return the numbers of a group as the line has them; empty where it has no such group."""
         return mapping(self.fields, name) or {}
-
-    def lacks(self, dotted: str) -> bool:
-        """Whether the run has no such number: it is null, and not because it was not finite."""
-        return null_at(self.fields, dotted) and dotted not in self.nonfinite
 
 
 @dataclass(frozen=True, slots=True)

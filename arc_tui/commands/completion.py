@@ -17,14 +17,15 @@ from typing import Annotated
 import typer
 from typer.completion import completion_init, get_completion_script  # pyright: ignore[reportPrivateImportUsage]
 
-from arc_core.base.errors import ArcError, ConfigError
-from arc_core.base.options import Setting, canonical
+from arc_core.base.errors import ArcError, ConfigError, RecipeError
+from arc_core.base.options import Setting, canonical, settings_of
 from arc_core.base.paths import entries, expanded, is_file, matching
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.commands import changeable
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import LATEST, open_run, stored_config
-from arc_core.run.recipes import built_in_settings, recipe_names
+from arc_core.run.presets import PIPELINE, PRESETS
+from arc_core.run.recipes import config_class, recipe_names
 from arc_tui.commands.groups import COMPLETE
 from arc_tui.commands.output import echo
 
@@ -129,6 +130,13 @@ def task_ids(context: typer.Context, incomplete: str) -> Iterable[str]:
 
 
 @_completing
+def recipes(context: typer.Context, incomplete: str) -> Iterable[str]:
+    """Names of the recipes, those of installed packages among them."""
+    del context, incomplete
+    return recipe_names()
+
+
+@_completing
 def theme_names(context: typer.Context, incomplete: str) -> Iterable[str]:
     """Names of the themes, the user's own among them."""
     from arc_tui.looks.themes import theme_paths  # here, as it brings colours along
@@ -139,9 +147,15 @@ def theme_names(context: typer.Context, incomplete: str) -> Iterable[str]:
 
 @_completing
 def train_settings(context: typer.Context, incomplete: str) -> Iterable[str]:
-    """KEY= of what `train` takes, and KEY=VALUE where the values can be told."""
-    del context
-    return _assignments(built_in_settings(), incomplete)
+    """KEY= of what the recipe on the line takes, and KEY=VALUE where the values can be told."""
+    given = dict(word.split("=", 1) for word in context.params.get("assignments") or () if "=" in word)
+    preset = PRESETS.get(context.params.get("preset") or given.get("preset", ""), {})
+    recipe = context.params.get("recipe") or given.get("recipe") or str(preset.get("recipe", PIPELINE))
+    try:
+        kind = config_class(recipe)
+    except RecipeError:
+        kind = TrainConfig
+    return _assignments(settings_of(kind), incomplete)
 
 
 @_completing
@@ -171,7 +185,7 @@ def choices_of(setting: Setting) -> Complete | None:
     return _completing(lambda context, incomplete: setting.choices) if setting.choices else None
 
 
-_OWN = {"resume": run_names, "checkpoint": checkpoint_ids}
+_OWN = {"recipe": recipes, "resume": run_names, "checkpoint": checkpoint_ids}
 
 
 def _assignments(known: Mapping[str, Setting], incomplete: str) -> list[str]:

@@ -15,7 +15,7 @@ from arc_core.base.options import Setting, canonical
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
-from arc_core.run.recipes import built_in_settings
+from arc_core.run.recipes import built_in_settings, owners_of
 from arc_tui.commands.completion import (
     choices_of,
     run_names,
@@ -28,13 +28,14 @@ from arc_tui.commands.completion import (
 FLAGS = (
     *("epochs", "agent_lr", "qwen_lr", "device", "seed", "max_batches", "batch_size"),
     *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
-    *("validate_on", "checkpoint_every", "preset", "name", "runs_dir", "headless", "detach"),
+    *("validate_on", "checkpoint_every", "recipe", "preset", "name", "runs_dir", "headless", "detach"),
     *("resume", "checkpoint", "branch"),
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
 _METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
 _OWN_METAVARS = {
+    "recipe": "NAME",
     "resume": "RUN|latest",
     "checkpoint": "ID",
     "branch": "NAME",
@@ -206,6 +207,9 @@ def _annotation(setting: Setting) -> Any:
     if setting.kind is bool:
         return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=setting.help)]
     metavar = _OWN_METAVARS.get(setting.name, "|".join(setting.choices) or _METAVARS[setting.kind])
-    told = setting.help if setting.default is None else f"{setting.help} [default: {setting.default}]"
+    owners = owners_of(setting.name)
+    notes = [f"default: {setting.default}"] if setting.default is not None else []
+    notes += [f"recipe: {owners[0]}"] if len(owners) == 1 else []
+    told = f"{setting.help} [{'; '.join(notes)}]" if notes else setting.help
     option = typer.Option(flag, metavar=metavar, autocompletion=choices_of(setting), help=told)
     return Annotated[str | None, option]

@@ -21,7 +21,7 @@ PANELS = (
     "loss, loss_log, components, reward, validation, accuracy, gradients, rates, memory, entries, "
     "curriculum, speed, grids"
 )
-"""Names of the panels for the help; `arc_tui.report.panels` has the panels themselves."""
+"""Names of the pipeline's panels for the help; `arc_tui.report.charts` has the panels themselves."""
 
 LIGHT, DARK = "arc-light", "arc-dark"
 
@@ -39,7 +39,10 @@ def report(
         ),
     ] = None,
     svg: Annotated[
-        str | None, typer.Option("--svg", metavar="PANEL", help=f"One panel as SVG: {PANELS}.")
+        str | None,
+        typer.Option(
+            "--svg", metavar="PANEL", help=f"One panel as SVG: {PANELS}; another recipe's by group."
+        ),
     ] = None,
     png: Annotated[str | None, typer.Option("--png", metavar="PANEL", help="The same as PNG.")] = None,
     step: Annotated[

@@ -21,16 +21,16 @@ from arc_core.run.declared import Declared, GroupKind, NumberGroup, ShownNumber
 from arc_core.run.directory import (
     LATEST,
     RunDirectory,
-    config_of,
     is_alive,
     lock_holder,
     open_run,
     refuse_if_gone,
+    stored_config,
 )
 from arc_core.run.event_forms import Event, StepEvent
 from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
-from arc_core.run.recipes import declaration_of
+from arc_core.run.recipes import declaration_of, known_config
 from arc_tui.commands.headless import HeadlessReporter, PlainOutput
 from arc_tui.commands.options import RUNS_DIR, AsJson, Run, RunsDir
 from arc_tui.commands.output import echo_facts
@@ -233,6 +233,6 @@ def _log_lines(run: RunDirectory, following: bool, wait: Callable[[float], None]
 def _config(run: RunDirectory) -> TrainConfig:
     """Return the run's configuration, or the defaults if it is damaged: only spacing hangs on it."""
     try:
-        return config_of(run)
+        return known_config(stored_config(run.read()))
     except ArcError:
         return TrainConfig()

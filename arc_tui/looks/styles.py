@@ -13,8 +13,7 @@ colour alone.
 | `banner.paused banner.warning banner.crashed` | lines across the whole screen |
 | `fix.working fix.idle fix.failing` | the seven fixes |
 | `loss efe`, `ema ema.efe`, `raw raw.efe` | the two curves of the loss chart: line, mean line, envelope |
-| `series.0` ... `series.7` | any curves or bars beside each other |
-| `loss.risk`, `reward.d_acc`, `grad_norm.lm` ... | every number of a step by its dotted name |
+| `series.0` ... `series.7` | any curves or bars beside each other; `style_of` tells that of a number |
 | `positive negative bar.track` | signed bars and their ground |
 | `axis tick grid_line` | a chart's frame |
 | `mark.checkpoint mark.checkpoint_failed mark.validation mark.rate mark.resume mark.epoch mark.warning` | |
@@ -35,7 +34,6 @@ from typing import NamedTuple
 from rich.style import Style
 
 from arc_core.run.declared import Declared, GroupKind
-from arc_core.run.event_forms import GROUPS
 
 PALETTE_COLOURS = 8
 GRID_COLOURS = 10
@@ -144,8 +142,6 @@ _LOOKS: dict[str, _Look] = {
 _TOTAL_LOOKS = {GroupKind.CONTRIBUTIONS: "loss", GroupKind.SIGNED: "accent"}
 """Of the headline of a group of parts."""
 
-_NUMBER_LOOKS = {"loss.combined": "loss", "loss.efe_total": "efe", "reward.total": "accent"}
-
 
 def styles(
     grid: tuple[str, ...], status: Status, surface: Surface, series: SeriesColours, *, colourless: bool
@@ -171,10 +167,6 @@ def styles(
     }
     for number, colour in enumerate(series.palette):
         found[f"series.{number}"] = Style(color=None if colourless else colour)
-    for group, names in GROUPS.items():
-        for place, name in enumerate(names):
-            dotted = f"{group}.{name}"
-            found[dotted] = found[_NUMBER_LOOKS.get(dotted, f"series.{place % PALETTE_COLOURS}")]
     for digit, colour in enumerate(grid):
         if colourless:
             found[f"grid.{digit}"] = found[f"half.{digit}"] = Style()

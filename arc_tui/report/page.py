@@ -6,7 +6,8 @@ from arc_core.base.text import printable
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.looks.themes import Theme
 from arc_tui.report import tables
-from arc_tui.report.panels import CHARTS, Picture, picture, sample_picture
+from arc_tui.report.charts import charts_of
+from arc_tui.report.panels import Picture, picture, sample_picture
 from arc_tui.report.record import Record
 from arc_tui.report.svg import FONT, Markup, element, style_sheet, text_of
 from arc_tui.runs.samples import Sample
@@ -88,12 +89,12 @@ def embedded(drawing: Picture, title: str) -> Markup:
 
 def _sections(record: Record) -> list[tuple[str, str, Markup]]:
     """Return every part of the page: its anchor, heading and content; parts without content are left out."""
-    charts = [element("figure", embedded(picture(record, name), name)) for name in CHARTS]
+    charts = [element("figure", embedded(picture(record, name), name)) for name in charts_of(record)]
     samples = [_sample(sample) for sample in _chosen_samples(record)]
     found = [
         ("summary", "Summary", tables.summary(record)),
         ("notes", "Notes", tables.notes(record)),
-        ("fixes", "The seven fixes, at the last step", tables.fixes(record)),
+        ("fixes", f"{tables.evidence_title(record)}, at the last step", tables.evidence(record)),
         ("warnings", "Warnings", tables.warnings(record)),
         ("charts", "Charts", element("div", *charts, class_="charts")),
         ("samples", "Samples", element("div", *samples, class_="charts") if samples else ""),

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from arc_core.base.loose import listed, number
+from arc_core.base.options import settings_of
+from arc_core.pipeline.declared import FIXES
+from arc_core.run.declared import GroupKind
+from arc_core.run.event_forms import ValidationEvent
 from arc_core.run.presets import PRESETS
-from arc_core.run.recipes import known_settings
+from arc_core.run.recipes import known_class
 from arc_tui.report.record import Record
 from arc_tui.report.svg import Markup, element, text_of
-from arc_tui.runs.fields import NOT_PART, duration
-from arc_tui.runs.fixes import SIGNS, assess
+from arc_tui.runs.evidence import evidence_of
+from arc_tui.runs.fields import duration
+from arc_tui.runs.fixes import SIGNS
 from arc_tui.runs.listing import best_text
 from arc_tui.runs.marks import MarkKind
+from arc_tui.runs.sentences import further_numbers, headlines
+from arc_tui.runs.state import ValidationResult
+from arc_tui.runs.view import RunView
 
 NOT_KNOWN = "–"
+MOST_HEADLINES = 2
+"""Numbers of the last step among the figures at the top."""
+
+MOST_COLUMNS = 12
+"""Numbers in a row of the tables of epochs and validations."""
+
 MOST_ENTRIES = 400
 """Lines of the log that a report holds; the newest are told."""
 
@@ -60,19 +75,14 @@ def key_figures(record: Record) -> list[tuple[str, str, str]]:
     """Return the figures at the top of the page: name, value, and what to know of it."""
     state, view = record.state, record.view
     total = view.facts.total_steps
-    best = state.best_validation
+    best, ranked = _best(state.best_validation) if state.best_validation else (NOT_KNOWN, "none yet")
     saved = state.last_checkpoint
     return [
         ("Steps", f"{state.step:,}", f"of {total:,}" if total else ""),
         ("Epoch", f"{state.epoch}", f"of {view.facts.epochs}, from 0" if view.facts.epochs else ""),
         ("Trained for", duration(view.latest("elapsed_seconds")), "pauses left out"),
-        ("Loss", _figure(view.latest("loss.combined")), "combined, last step"),
-        ("Reward", _figure(view.latest("reward.total"), "+.4f"), "last step"),
-        (
-            "Best validation",
-            f"{best.exact}/{best.inputs}" if best else NOT_KNOWN,
-            f"exact; {best.cell_accuracy:.2%} of cells, step {best.step:,}" if best else "none yet",
-        ),
+        *_headlines(view),
+        ("Best validation", best, ranked),
         (
             "Last checkpoint",
             f"{saved.id:05d}" if saved else NOT_KNOWN,
@@ -84,10 +94,30 @@ def key_figures(record: Record) -> list[tuple[str, str, str]]:
     ]
 
 
+def _headlines(view: RunView) -> list[tuple[str, str, str]]:
+    """Return the figures of what tells most of the last step."""
+    found: list[tuple[str, str, str]] = []
+    for dotted in view.declared.headlines[:MOST_HEADLINES]:
+        group, number = view.declared.by_name[dotted.partition(".")[0]], view.declared.numbers[dotted]
+        name = group.shown if number.name in group.totals else number.shown
+        note = f"{number.shown}, " if len(group.totals) > 1 else ""
+        form = "+.4f" if group.kind is GroupKind.SIGNED else ".4f"
+        found.append((name, _figure(view.latest(dotted), form), f"{note}last step"))
+    return found
+
+
+def _best(best: ValidationResult) -> tuple[str, str]:
+    """Write what a validation is ranked by, and what else there is to know of it."""
+    cells = f"; {best.cell_accuracy:.2%} of cells" if math.isfinite(best.cell_accuracy) else ""
+    if math.isfinite(best.score):
+        return f"{best.score:.4f}", f"score{cells}, step {best.step:,}"
+    return f"{best.exact}/{best.inputs}", f"exact{cells}, step {best.step:,}"
+
+
 def summary(record: Record) -> Markup:
     """Write what the run is."""
     content, state = record.run_json, record.state
-    dataset, model = _part(content, "dataset"), _part(content, "language_model")
+    dataset = _part(content, "dataset")
     git, versions = _part(content, "git"), _part(content, "versions")
     ended = f"{state.phase.value}" + (f" ({state.reason})" if state.reason else "")
     modified = ", with changes" if git.get("modified") else ""
@@ -99,12 +129,7 @@ def summary(record: Record) -> Markup:
             ("Processes", f"{state.starts}"),
             ("Plan", record.view.facts.summary or NOT_KNOWN),
             ("Dataset", f"{dataset.get('name', NOT_KNOWN)}, sha256 {dataset.get('sha256', NOT_KNOWN)}"),
-            (
-                "Language model",
-                NOT_PART
-                if record.view.lacks("grad_norm.lm")
-                else f"{model.get('name', NOT_KNOWN)}, trained: {model.get('train', NOT_KNOWN)}",
-            ),
+            *_claims(record),
             ("Device", record.view.facts.device or NOT_KNOWN),
             ("Best validation", best_text(state.best_validation)),
             ("Git revision", f"{git.get('revision') or NOT_KNOWN}{modified}"),
@@ -115,13 +140,29 @@ def summary(record: Record) -> Markup:
     )
 
 
-def fixes(record: Record) -> Markup:
-    """Write what each of the seven fixes was doing at the last step."""
+def _claims(record: Record) -> list[tuple[str, object]]:
+    """Return what the run claims of itself, of a language model what run.json knows of it."""
+    model = _part(record.run_json, "language_model")
+    known = f"{model.get('name', NOT_KNOWN)}, trained: {model.get('train', NOT_KNOWN)}"
+    return [
+        ("Language model", known) if name == "lm" else (name.capitalize(), value)
+        for name, value in record.view.facts.claims.items()
+    ]
+
+
+def evidence(record: Record) -> Markup:
+    """Write what each part of the run was doing at the last step; empty where nothing tells of it."""
     rows = [
         (fix.number, fix.name, f"{SIGNS[fix.work]} {fix.work.value}", fix.evidence, fix.reason)
-        for fix in assess(record.view)
+        for fix in evidence_of(record.view)
     ]
-    return table(("", "Fix", "State", "Evidence", "Why"), rows, numbers_from=9)
+    what = "Fix" if record.view.declared.judge == FIXES else "Part"
+    return table(("", what, "State", "Evidence", "Why"), rows, numbers_from=9) if rows else ""
+
+
+def evidence_title(record: Record) -> str:
+    """Return what the parts are called together."""
+    return "The seven fixes" if record.view.declared.judge == FIXES else "Evidence"
 
 
 def warnings(record: Record) -> Markup:
@@ -131,41 +172,66 @@ def warnings(record: Record) -> Markup:
 
 
 def epochs(record: Record) -> Markup:
-    """Write the means of each epoch."""
-    names = ("loss.efe_total", "loss.combined", "reward.total", "accuracy.cell", "accuracy.exact")
-    heads = ("Epoch", "EFE loss", "Combined", "Reward", "Cells right", "Exact", "LM gradient", "Threshold")
+    """Write the means of each epoch: what lines tell of it, then what else tells most."""
+    declared = record.view.declared
+    labels: dict[str, str] = {}
+    for shown in (*declared.epoch_lines, *declared.epoch_line):
+        labels.setdefault(shown.number, shown.label)
+    for label, dotted in declared.metrics.items():
+        labels.setdefault(dotted, label.replace("_", " "))
+    for shown in headlines(declared, MOST_COLUMNS):
+        labels.setdefault(shown.number, shown.label)
+    norms = {group.name for group in declared.groups if group.kind is GroupKind.NORMS}
+    forms = {dotted: ".2e" if dotted.partition(".")[0] in norms else ".4f" for dotted in labels}
     rows = [
         (
             epoch.epoch,
-            *(_figure(epoch.number(name)) for name in names),
-            _figure(epoch.number("grad_norm.lm"), ".2e"),
-            _figure(epoch.number("memory.threshold")),
+            *(_figure(epoch.number(dotted), form) for dotted, form in forms.items()),
             _figure(epoch.number("pairs_per_second"), ".1f"),
             duration(epoch.number("seconds")),
         )
         for epoch in record.epochs
     ]
-    return table((*heads, "Pairs/s", "Time"), rows)
+    heads = (label[:1].upper() + label[1:] for label in labels.values())
+    return table(("Epoch", *heads, "Pairs/s", "Time"), rows)
 
 
 def validations(record: Record) -> Markup:
-    """Write the validations beside their baselines."""
-    heads = ("Step", "Split", "Exact", "Tasks", "Cells", "Copy", "Black", "Sizes", "Delta")
+    """Write what the validations have measured, beside their baselines."""
+    columns = [column for column in _MEASURED if any(event.has(column[0]) for event in record.validations)]
+    further = [dict(further_numbers(event)) for event in record.validations]
+    names = list(dict.fromkeys(name for known in further for name in known))[:MOST_COLUMNS]
     rows = [
         (
             f"{event.step:,}",
             event.split or NOT_KNOWN,
-            f"{event.exact}/{event.inputs}",
-            f"{event.count('tasks_solved')}/{event.count('tasks')}",
-            _figure(event.cell_accuracy),
-            _figure(event.number("copy_cell_accuracy")),
-            _figure(event.number("black_cell_accuracy")),
-            _figure(event.number("size_accuracy")),
-            _figure(event.number("accuracy_delta"), "+.4f"),
+            *(_measured(event, name, form) for name, _, form in columns),
+            *(_figure(known.get(name, math.nan), ".4g") for name in names),
         )
-        for event in record.validations
+        for event, known in zip(record.validations, further, strict=True)
     ]
-    return table(heads, rows)
+    return table(("Step", "Split", *(head for _, head, _ in columns), *names), rows)
+
+
+_MEASURED = (
+    ("score", "Score", ".4f"),
+    ("exact", "Exact", "inputs"),
+    ("tasks_solved", "Tasks", "tasks"),
+    ("cell_accuracy", "Cells", ".4f"),
+    ("copy_cell_accuracy", "Copy", ".4f"),
+    ("black_cell_accuracy", "Black", ".4f"),
+    ("size_accuracy", "Sizes", ".4f"),
+    ("accuracy_delta", "Delta", "+.4f"),
+)
+"""What a validation may have measured: name, head of its column, and its form or what it is out of."""
+
+
+def _measured(event: ValidationEvent, name: str, form: str) -> str:
+    if not event.has(name):
+        return NOT_KNOWN
+    if name in ("exact", "tasks_solved"):
+        return f"{event.count(name)}/{event.count(form)}"
+    return _figure(event.number(name), form)
 
 
 def checkpoints(record: Record) -> Markup:
@@ -185,7 +251,7 @@ def configuration(record: Record) -> Markup:
     """Write every option, its value, and what it means; those that differ from the preset are marked."""
     stored = _part(record.run_json, "config")
     preset = stored.get("preset")
-    known = known_settings(stored)
+    known = settings_of(known_class(stored))
     defaults = {name: setting.default for name, setting in known.items()}
     defaults |= PRESETS.get(preset, {}) if isinstance(preset, str) else {}
     rows: list[Markup] = []

@@ -1,11 +1,8 @@
-"""How numbers of bytes and seconds are written, and what stands for a number that a run does not have."""
+"""How numbers of bytes and seconds are written."""
 
 from __future__ import annotations
 
 import math
-
-NOT_PART = "not part of this recipe"
-"""Stands for a number that a run of this recipe does not have."""
 
 
 def size(count: float) -> str:

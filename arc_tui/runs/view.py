@@ -114,10 +114,6 @@ class RunView:
         """What its steps and samples carry."""
         return self.facts.declared
 
-    def lacks(self, dotted: str) -> bool:
-        """Whether the run declares no such number, whatever stands in its events."""
-        return dotted not in self.declared.numbers
-
     def latest(self, dotted: str) -> float:
         """Return a number of the last step by its dotted name; NaN where there is none."""
         return self.state.last_step.number(dotted) if self.state.last_step is not None else math.nan

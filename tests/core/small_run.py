@@ -59,7 +59,7 @@ def opened(run: RunDirectory) -> Iterator[TrainingLoop]:
 
     The steps are so quick that checkpoints would be owed; here each is written before the next step.
     """
-    config = read_config(run.read()["config"])
+    config = read_config(run.read())
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
         trainer = TrainingLoop(run, config, events, recipe_class(config.recipe))
         is_due = trainer.saver.is_due

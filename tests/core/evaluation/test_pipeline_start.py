@@ -147,3 +147,8 @@ def test_runs_that_cannot_be_started_from_are_refused_in_a_sentence(trained, tmp
     shutil.copytree(trained.checkpoints, tmp_path / "other" / "checkpoints")
     with pytest.raises(RunError, match=r"other has trained the solver's agent.*export-weights"):
         find_run_checkpoint("other", tmp_path)
+    content = json.loads((tmp_path / "other" / "run.json").read_text())
+    content["config"]["recipe"] = "no.longer:There"
+    (tmp_path / "other" / "run.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match=r"other has trained the recipe no\.longer:There, not the pipeline"):
+        find_run_checkpoint("other", tmp_path)

@@ -208,14 +208,14 @@ def test_a_run_stores_the_settings_of_its_recipe_alone_and_they_are_read_back():
     solver = resolve({"preset": "solver"})
     assert isinstance(solver, PretrainConfig)
     assert not solver.to_dict().keys() & {"lm", "lambda_risk", "reward_weight"}
-    assert read_config(solver.to_dict()) == solver
+    assert read_config({"config": solver.to_dict()}) == solver
     assert not PipelineConfig().to_dict().keys() & {"agent_options", "extra_data"}
 
 
 def test_a_stored_configuration_of_an_earlier_version_is_read_without_the_other_recipes_options():
     older = {"agent_options": None, "extra_data": None} | PipelineConfig(lambda_risk=2.0, epochs=3).to_dict()
-    assert read_config(older) == PipelineConfig(lambda_risk=2.0, epochs=3)
+    assert read_config({"config": older}) == PipelineConfig(lambda_risk=2.0, epochs=3)
     solver = resolve({"preset": "solver"})
-    assert read_config(PipelineConfig().to_dict() | solver.to_dict()) == solver
+    assert read_config({"config": PipelineConfig().to_dict() | solver.to_dict()}) == solver
     with pytest.raises(ConfigError, match="There is no setting lambda_riks; did you mean lambda_risk"):
-        read_config(older | {"lambda_riks": 1.0})
+        read_config({"config": older | {"lambda_riks": 1.0}})

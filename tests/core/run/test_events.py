@@ -368,9 +368,10 @@ def test_event_of_the_file_and_event_that_is_read_are_one_another():
         assert content_of(event) == line
 
 
-def test_number_that_a_run_lacks_is_told_from_one_that_was_not_finite():
+def test_numbers_of_a_step_are_read_by_their_dotted_names():
     lost = {"loss": STEP["loss"] | {"risk": None, "size": None}, "nonfinite": ["loss.size"]}
     (step,) = typed([{"type": "step", **STEP, **lost}])
     assert isinstance(step, MeasuredEvent)
-    assert (step.lacks("loss.risk"), step.lacks("loss.size"), step.lacks("loss.step")) == (True, False, False)
+    assert step.nonfinite == ["loss.size"]
+    assert math.isnan(step.number("loss.size"))
     assert (step.count("pairs"), step.number("loss.step")) == (8, 0.5)

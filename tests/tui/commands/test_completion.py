@@ -55,10 +55,18 @@ def _offered(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         ("train --set hidden", ["hidden_dim="]),
         ("train --set recipe=s", ["recipe=solver"]),
         ("train --set nothing=", []),
+        ("train --recipe s", ["solver"]),
+        ("train --recipe solver --set ag", ["agent_lr=", "agent_options="]),
+        ("train --preset solver --set lambda", []),
+        ("train --set recipe=solver --set memory", []),
+        ("config --preset solver --recipe pipeline --set memory", ["memory=", "memory_capacity="]),
+        ("train --recipe no.such:Thing --set opt", ["optimizer="]),
         ("solve 00576", ["00576224"]),
         ("solve --dataset arcagi1 00576", ["00576224"]),
         ("solve --dataset elsewhere 00576", []),
         ("set agent", ["agent_lr="]),
+        ("set beta check", ["checkpoint_every=", "checkpoint_minutes="]),
+        ("set none check", []),
         ("attach --theme arc-", ["arc-dark", "arc-light"]),
         ("completion z", ["zsh"]),
         ("runs --runs-dir nowhere ", []),
@@ -93,7 +101,11 @@ def test_other_shell_is_refused(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize(
-    "line", ["", "pause ", "solve 0", "train --set ", "train --resume alpha --checkpoint ", "eval --", "i"]
+    "line",
+    [
+        *("", "pause ", "solve 0", "train --set ", "train --resume alpha --checkpoint ", "eval --", "i"),
+        *("train --recipe ", "train --recipe solver --set ", "set "),
+    ],
 )
 def test_nothing_heavy_is_imported(shell: str, line: str):
     script = (

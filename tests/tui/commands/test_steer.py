@@ -88,6 +88,17 @@ def test_set_prints_old_and_new_values_and_takes_a_run_or_none(capsys: pytest.Ca
         assert capsys.readouterr().out == "qwen_lr: 0.5 is now 0.001\n"
 
 
+def test_a_run_whose_recipes_package_is_gone_is_steered_all_the_same(capsys: pytest.CaptureFixture[str]):
+    config = {"recipe": "planner", "preset": "tiny", "ema_lr": 0.01, "checkpoint_every": 5}
+    with _living(run=_make(config=config)):
+        assert _main("set", "ema_lr=0.5") == 0
+        assert capsys.readouterr().out == "ema_lr: 0.5 is now 0.5\n"
+        assert _main("set", "qwen_lr=0.5") == 2
+        sentence = "Error: There is no setting that can change during a run: qwen_lr; did you mean ema_lr?\n"
+        assert capsys.readouterr().err == sentence
+        assert _main("pause") == 0
+
+
 def test_rejection_is_the_reason_with_exit_code_2(capsys: pytest.CaptureFixture[str]):
     with _living():
         assert _main("pause") == 0

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from foreign_run import FOREIGN
+from raw_events import PIPELINE, PRETRAINING
 from typer.testing import CliRunner
 
 from arc_core.base.errors import ConfigError
-from arc_core.run.event_forms import GROUPS
+from arc_core.run.declared import Declared, GroupKind, NumberGroup
 from arc_tui.cli import app
 from arc_tui.looks.current import ThemeWatcher
-from arc_tui.looks.styles import contrast, ink_on
+from arc_tui.looks.styles import contrast, ink_on, style_of
 from arc_tui.looks.textual import to_textual
 from arc_tui.looks.themes import Theme, load_theme, theme_folder, theme_paths
 from arc_tui.runs.state import Phase
@@ -154,11 +156,39 @@ def test_every_state_and_every_number_of_a_step_has_a_look(name: str):
     theme = shipped(name)
     for phase in Phase:
         assert theme.style(f"state.{phase.value}").color is not None
-    for group, parts in GROUPS.items():
-        for part in parts:
-            assert theme.style(f"{group}.{part}").color is not None
+    for declared in (PIPELINE, PRETRAINING, FOREIGN):
+        for dotted in declared.names:
+            assert theme.style(style_of(declared, dotted)).color is not None
     with pytest.raises(KeyError):
         theme.style("no.such.look")
+
+
+@pytest.mark.parametrize(
+    ("declared", "dotted", "style"),
+    [
+        (PIPELINE, "loss.risk", "series.0"),
+        (PIPELINE, "loss.size", "series.7"),
+        (PIPELINE, "loss.efe_total", "efe"),
+        (PIPELINE, "loss.combined", "loss"),
+        (PIPELINE, "reward.total", "accent"),
+        (PIPELINE, "reward.d_rev", "series.4"),
+        (PIPELINE, "grad_norm.policy", "series.4"),
+        (PRETRAINING, "loss.efe_total", "loss"),
+        (FOREIGN, "loss.total", "loss"),
+        (FOREIGN, "loss.halt", "series.1"),
+        (FOREIGN, "loss.imaginary", "text"),
+        (FOREIGN, "nothing", "text"),
+    ],
+)
+def test_a_number_has_the_look_of_its_place_among_those_of_its_group(
+    declared: Declared, dotted: str, style: str
+):
+    assert style_of(declared, dotted) == style
+
+
+def test_more_numbers_than_the_palette_has_colours_begin_it_again():
+    declared = Declared((NumberGroup.of("many", GroupKind.SERIES, *(f"n{place}" for place in range(20))),))
+    assert style_of(declared, "many.n19") == "series.3"
 
 
 def test_without_colour_no_look_has_one_and_what_matters_still_stands_out(monkeypatch: pytest.MonkeyPatch):

@@ -22,15 +22,17 @@ from arc_tui.cli import app
 from arc_tui.commands.report import PANELS as NAMES_IN_HELP
 from arc_tui.drawing import axes as axis
 from arc_tui.looks.themes import load_theme
+from arc_tui.report.charts import GRIDS, PIPELINE
 from arc_tui.report.curves import HEIGHT, WIDTH, CurvePoints, LineChart, draw
 from arc_tui.report.page import page
-from arc_tui.report.panels import CHARTS, PANELS, picture, png_file, svg_file
+from arc_tui.report.panels import panels_of, picture, png_file, svg_file
 from arc_tui.report.record import Record, read_record
 from arc_tui.report.svg import element, text_of
 from arc_tui.runs.marks import Mark, MarkKind
 from arc_tui.runs.state import initial, observed, reduce
 
 NOW = 1_800_000_000.0
+PANELS = (*PIPELINE, GRIDS)
 HOSTILE = "</title><script>alert(1)</script>\x1b]0;x\x07\u202e\"'&"
 
 
@@ -82,7 +84,7 @@ def test_page_loads_nothing_and_runs_nothing(html: str):
 def test_page_has_every_chart_and_every_option_and_the_numbers_of_the_run(html: str, record: Record):
     parsed = Tags(html)
     drawings = sum(tag == "svg" for tag, _ in parsed.tags)
-    assert drawings == len(CHARTS) + 8
+    assert drawings == len(PIPELINE) + 8
     for name in record.run_json["config"]:
         assert any(name in text for text in parsed.text), name
     validation = record.state.validations[-1]
@@ -112,6 +114,10 @@ def test_every_panel_is_a_well_formed_picture(record: Record, name: str):
 
 def test_names_in_the_help_are_those_of_the_panels():
     assert tuple(NAMES_IN_HELP.split(", ")) == PANELS
+
+
+def test_the_pipeline_has_its_panels(record: Record):
+    assert panels_of(record) == PANELS
 
 
 def test_unknown_panel_names_the_nearest(record: Record):

@@ -59,6 +59,15 @@ def test_null_and_what_json_reads_as_infinity_count_as_not_finite(value: float |
     assert table.bad[row, 0]
 
 
+def test_a_number_that_a_run_lacks_is_told_from_one_that_was_not_finite():
+    lost = {"loss": {"combined": None, "risk": None}, "nonfinite": [LOSS]}
+    table = steps_of([_event(1, None, **lost)])
+    named, unnamed = NUMBERS.index(LOSS), NUMBERS.index("loss.risk")
+    assert math.isnan(table.values[named, 0])
+    assert math.isnan(table.values[unnamed, 0])
+    assert table.bad[:, 0].nonzero()[0].tolist() == [named]
+
+
 @pytest.mark.parametrize("value", ["much", [1], {"a": 1}, 10**400])
 def test_what_is_no_number_is_missing_and_spoils_no_other(value: object):
     table = steps_of([_event(1, value), _event(2, 2.5)])

@@ -270,7 +270,7 @@ async def test_theme_of_plain_letters_has_no_blocks_in_sparklines_and_bars():
     view = RowsView()
     async with ChartApp(view, load_theme("plain")).run_test(size=(60, 3)):
         bar = signed_bar(-0.7, 1.0, 20) + signed_bar(0.45, 1.0, 20)
-        view.show([[(sparkline(np.arange(20.0), 20), "loss.risk")], bar])
+        view.show([[(sparkline(np.arange(20.0), 20), "series.0")], bar])
         text = "".join(_painted(view)).replace("│", "")
         assert text.isascii()
         assert len(set(text)) >= 8
