@@ -39,6 +39,8 @@ What each phase and step of the seed document became:
 | potential issues | warnings with advice; preflight | `pipeline.diagnostics`, `pipeline.preflight` |
 | | | `training.diagnostics`, `training.preflight` |
 
+`tracking` is beside that table: training loops that are not ours, told as runs (`track`, `TrainerCallback`).
+
 The seed's public names are exposed here and imported on first use, so that the boundary (`run.events`,
 `run.commands`, `run.directory`, `run.checkpoint_index`) is there without torch.
 """

@@ -41,7 +41,7 @@ SETTLED_NANOSECONDS = 2_000_000_000
 """A folder changed more recently than this is listed again: its time stamp may be too coarse to tell."""
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_RATE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*_lr")
+_RATE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*_)?lr")
 _TEMPORARY = ".tmp-"
 _FIELDS = frozenset({"id", "command", "args", "time"})
 
@@ -150,17 +150,25 @@ def changeable(config: Mapping[str, object]) -> dict[str, Setting]:
     """List what `set` may change while a run trains: its rates, and how often checkpoints are saved.
 
     Args:
-        config: The run's configuration as run.json stores it, so that nothing of its recipe is needed. Every
-            number in it whose name ends in `_lr` is a rate; the training process refuses those that its
-            models do not have.
+        config: The run's configuration as run.json stores it, so that nothing of its recipe is needed. The
+            training process refuses rates that its models do not have.
     """
     rates = {
-        name: Setting(name, float, optional=False, default=value, help="A learning rate.", low=0, high=1)
+        name: Setting(
+            name, float, optional=False, default=cast(float, value), help="A learning rate.", low=0, high=1
+        )
         for name, value in config.items()
-        if _RATE.fullmatch(name) and isinstance(value, int | float) and not isinstance(value, bool)
+        if is_rate(name, value)
     }
     common = settings_of(TrainConfig)
     return rates | {name: common[name] for name in INTERVALS}
+
+
+def is_rate(name: str, value: object) -> bool:
+    """Whether a setting is a learning rate: one from 0 to 1 that is called `lr` or `..._lr`."""
+    if not _RATE.fullmatch(name) or isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= 1
 
 
 def check_command(

@@ -7,6 +7,9 @@ from arc_core.base.options import Value
 PIPELINE, SOLVER = RECIPES = ("pipeline", "solver")
 """What is built in to be trained, and to solve tasks: the seed's whole pipeline, or the solver's agent."""
 
+TRACK = "track"
+"""What stands in place of a recipe's name in a run that a training loop of its own tells of."""
+
 PRESETS: dict[str, dict[str, Value]] = {
     "tiny": {},
     "seed": {

@@ -15,7 +15,7 @@ from arc_core.base.loose import mapping
 from arc_core.base.options import Setting, settings_of
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig, own_settings
-from arc_core.run.presets import PIPELINE, RECIPES, SOLVER
+from arc_core.run.presets import PIPELINE, RECIPES, SOLVER, TRACK
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -161,6 +161,8 @@ def read_config(run_json: Mapping[str, Any]) -> TrainConfig:
     if stored is None:
         raise ConfigError("it holds no config.")
     recipe = stored.get("recipe", PIPELINE)
+    if recipe == TRACK:
+        raise RecipeError("The run is trained by a program of its own: start that again to go on.")
     try:
         kind = config_class(recipe) if isinstance(recipe, str) else TrainConfig
     except RecipeError as error:

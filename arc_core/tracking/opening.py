@@ -29,9 +29,9 @@ from arc_core.run.directory import (
 )
 from arc_core.run.event_forms import ResumedEvent, RunStartedEvent, StepEvent
 from arc_core.run.events import EventReader, EventWriter, counting_events, next_seq
+from arc_core.run.presets import TRACK
 from arc_core.run.provenance import describe_build, describe_start
 from arc_core.tracking.kept import Kept, random_states
-from arc_core.tracking.settings import TRACK
 from arc_core.training.diagnostics import Finding
 from arc_core.training.progress import Progress
 from arc_core.training.resuming import LOOP_FORM, Warn, check_build

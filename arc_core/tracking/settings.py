@@ -10,9 +10,7 @@ from typing import cast
 from arc_core.base.errors import TrackError
 from arc_core.base.options import CheckedOptions, Value, option, settings_of
 from arc_core.base.text import is_printable, printable
-
-TRACK = "track"
-"""What stands in place of a recipe's name in a run that tells of a loop of its own."""
+from arc_core.run.commands import is_rate
 
 RATE_OF_ALL = ("lr", "agent_lr")
 """Settings that mean the rate of the optimizers themselves, where they are known."""
@@ -83,9 +81,3 @@ class LiveSettings(Mapping[str, Value]):
         before = cast(float, self._values[name])
         self._values[name] = rate
         return rate / before if before else math.nan
-
-
-def is_rate(name: str, value: object) -> bool:
-    """Whether a setting is a learning rate that can be set while the loop trains."""
-    named = name == "lr" or name.endswith("_lr")
-    return named and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1

@@ -69,7 +69,7 @@ class CompareRuns(SideScreen[None]):
     def compose(self) -> ComposeResult:
         """Make the parts."""
         yield RowsView(classes="title")
-        yield Chart([], marks=False, empty="reading both runs")
+        yield Chart(marks=False, empty="reading both runs")
         yield RowsView(classes="details")
         yield self.key_line()
 

@@ -10,10 +10,10 @@ from raw_events import Line, read_lines
 
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.checkpoint_index import MANIFEST, FileEntry, digest, manifest_text
-from arc_core.run.directory import RunDirectory, RunLock, create_run
+from arc_core.run.directory import RunDirectory, RunLock, config_of, create_run
 from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.provenance import describe_run
-from arc_core.run.recipes import read_config, recipe_class
+from arc_core.run.recipes import recipe_class
 from arc_core.training.loop import TrainingLoop
 from arc_core.training.progress import Progress
 
@@ -59,7 +59,7 @@ def opened(run: RunDirectory) -> Iterator[TrainingLoop]:
 
     The steps are so quick that checkpoints would be owed; here each is written before the next step.
     """
-    config = read_config(run.read())
+    config = config_of(run)
     with RunLock(run), EventWriter(run.events, next_seq(run.events)) as events:
         trainer = TrainingLoop(run, config, events, recipe_class(config.recipe))
         is_due = trainer.saver.is_due

@@ -25,7 +25,16 @@ def _body(**changes: object) -> dict[str, object]:
 @pytest.fixture
 def tmp_path(tmp_path: Path) -> Path:
     """The commands folder of a run that has two rates."""
-    config = {"agent_lr": 1e-4, "ema_lr": 0, "amp_lr": True, "seed": 42, "name": "a_lr", "name_lr": "x"}
+    config = {
+        "agent_lr": 1e-4,
+        "ema_lr": 0,
+        "amp_lr": True,
+        "lr": 0.5,
+        "x/lr": 0.5,
+        "seed": 42,
+        "name": "a_lr",
+        "name_lr": "x",
+    }
     (tmp_path / "run.json").write_text(json.dumps({"config": config}))
     folder = tmp_path / "commands"
     folder.mkdir()
@@ -155,14 +164,14 @@ def test_missing_folder_holds_no_commands(tmp_path: Path):
 def test_every_number_of_the_stored_configuration_whose_name_ends_in_lr_can_be_set_as_a_rate(
     tmp_path: Path, inbox: CommandInbox
 ):
-    send(tmp_path, "set", {"ema-lr": 1, "agent_lr": 0.5, "checkpoint_minutes": "none"})
+    send(tmp_path, "set", {"ema-lr": 1, "agent_lr": 0.5, "lr": 0.25, "checkpoint_minutes": "none"})
     assert [command.args for command in inbox.poll()] == [
-        {"ema_lr": 1.0, "agent_lr": 0.5, "checkpoint_minutes": None}
+        {"ema_lr": 1.0, "agent_lr": 0.5, "lr": 0.25, "checkpoint_minutes": None}
     ]
     for name, value in (("ema_lr", 1.5), ("ema_lr", "x"), ("agent_lr", True)):
         with pytest.raises(ConfigError, match=f"{name} is .*, but must be a number from 0 to 1"):
             send(tmp_path, "set", {name: value})
-    for name in ("amp_lr", "name_lr", "qwen_lr"):
+    for name in ("amp_lr", "name_lr", "qwen_lr", "x/lr"):
         with pytest.raises(ConfigError, match=f"no setting that can change during a run: {name}"):
             send(tmp_path, "set", {name: 0.5})
 

@@ -2,6 +2,9 @@
 
 import json
 import stat
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -339,6 +342,36 @@ def test_name_that_is_taken_is_refused_unless_the_run_is_to_go_on(tmp_path: Path
     assert told(tmp_path, "resumed")[0]["supersedes"] == 0
     with pytest.raises(TrackError, match="resume needs the name"):
         tracked(tmp_path, None, resume=True)
+
+
+SURROUNDINGS = """
+import torch
+from torch.nn import functional as F
+import arc_core
+
+model = torch.nn.Sequential(torch.nn.Embedding(10, 8), torch.nn.Linear(8, 10))
+optimizer = torch.optim.AdamW(model.parameters())
+loader = [(x := torch.randint(0, 10, (4, 3, 3)), 9 - x) for _ in range(5)]
+
+def train(x, y):
+    logits = model(x)
+    loss = F.cross_entropy(logits.flatten(0, 2), y.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    cells = logits.argmax(-1)
+    return loss, (cells == y).float().mean(), cells
+"""
+
+
+def test_what_the_readme_shows_runs(tmp_path: Path):
+    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    shown = text.split("## Your own loop")[1].split("\n\n")[2]
+    assert "arc_core.track(" in shown
+    (tmp_path / "mine.py").write_text(SURROUNDINGS + textwrap.dedent(shown))
+    done = subprocess.run([sys.executable, "mine.py"], cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [line["step"] for line in told(tmp_path, "step", "trm")] == list(range(1, 16))
 
 
 def test_run_of_a_recipe_is_not_gone_on_with(tmp_path: Path):

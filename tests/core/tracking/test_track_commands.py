@@ -14,7 +14,7 @@ from raw_events import Line, read_lines
 from small_loop import Loop, lines, run_of, told, tracked, train
 from torch.optim.lr_scheduler import LambdaLR
 
-from arc_core.base.errors import TrackError
+from arc_core.base.errors import ConfigError, TrackError
 from arc_core.checkpoints import persistence, tensor_file
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of
 from arc_core.run.commands import send
@@ -100,11 +100,11 @@ def test_what_cannot_be_done_is_rejected_in_one_sentence(tmp_path: Path):
             if step == 1:
                 for command in ("checkpoint", "validate"):
                     send(run.directory.commands, command)
-                send(run.directory.commands, "set", {"agent_lr": 0.1})
+                with pytest.raises(ConfigError, match="no setting that can change during a run: agent_lr"):
+                    send(run.directory.commands, "set", {"agent_lr": 0.1})
     assert [line["reason"] for line in told(tmp_path, "command_rejected")] == [
         "This run saves no checkpoints.",
         "There is nothing to validate on.",
-        "This run has no agent_lr.",
     ]
 
 

@@ -130,6 +130,20 @@ async def test_edit_refuses_a_value_in_one_sentence_and_sends_nothing(tmp_path: 
             assert live.commands() == []
 
 
+async def test_edit_offers_the_rates_that_the_run_itself_has(tmp_path: Path):
+    with living(tmp_path) as live:
+        live.run.update(config={"recipe": "no.longer:There", "ema_lr": 0.01, "checkpoint_every": 5})
+        async with console(live.run) as (app, pilot):
+            await pilot.press("e")
+            await until(pilot, lambda: isinstance(app.screen, EditScreen))
+            fields = [field.id for field in app.screen.query(Input)]
+            assert fields[0] == "field-ema_lr"
+            assert "field-qwen_lr" not in fields
+            await pilot.press("down", "enter")
+            await until(pilot, lambda: not isinstance(app.screen, EditScreen))
+            assert sent(live, "set").args == {"ema_lr": 0.005}
+
+
 @pytest.mark.parametrize("key", ["n", "escape", "q"])
 async def test_stop_asks_first_and_no_leaves_the_run_alone(tmp_path: Path, key: str):
     with living(tmp_path) as live:
