@@ -8,6 +8,7 @@ Machines are shared and noisy, so what counts are the ratios, each of two things
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import statistics
 import tempfile
@@ -28,6 +29,7 @@ from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.step import StepResult, step_numbers, training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.events import EventWriter, events_after, next_seq
+from arc_core.tracking.start import track
 from arc_core.training.progress import Progress
 from arc_core.training.saving import Saver
 from arc_core.training.telemetry import Pace
@@ -173,6 +175,26 @@ def event_cost(events: EventWriter, count: int) -> None:
     print(f"event of a step: {each * 1e6:.0f} us on the training thread, {count} of them, synced beside it")
 
 
+def log_cost(folder: Path, rounds: int, count: int = 4000) -> None:
+    """A call of `log` in a loop of one's own, with a tensor, beside the same event alone, in turns."""
+    loss, told = torch.tensor(0.5), {"loss": {"loss": 0.5}, "metrics": {"accuracy": 0.25}}
+    pace = {"pairs": 8, "pairs_per_second": 10.0, "elapsed_seconds": 1.0}
+    logs: list[float] = []
+    events: list[float] = []
+    with track("log", runs_dir=folder) as run, EventWriter(folder / "alone.jsonl") as alone:
+        alone.keep_synced()
+        for _ in range(rounds):
+            steps = range(run.step + 1, run.step + 1 + count)
+            logs.append(seconds_of(lambda steps=steps: [run.log(s, loss=loss, accuracy=0.25) for s in steps]))
+            one = functools.partial(alone.emit, "step", step=1, epoch=0, batch=0, **pace, **told)
+            events.append(seconds_of(lambda one=one: [one() for _ in range(count)]))
+    ratio = statistics.median(log / event for log, event in zip(logs, events, strict=True))
+    print(
+        f"log of a loop of one's own: {statistics.median(logs) / count * 1e6:.0f} us, "
+        f"{ratio:.2f} times the same event alone"
+    )
+
+
 def reposition(log: Path, rounds: int) -> None:
     """What finding the middle of an epoch adds to loading: the plan of batches, and the log's end."""
     config = PipelineConfig()
@@ -203,6 +225,7 @@ def main() -> None:
             time_lost(folder, events, arguments.rounds)
             durable_rate(folder / ".", events, 3, LARGE_HIDDEN, "large model")
             event_cost(events, 20_000)
+        log_cost(folder, 5)
         reposition(folder / "events.jsonl", 5)
 
 

@@ -284,7 +284,8 @@ class _ChartApp(App[None]):
         super().__init__()
         self.looks = load_theme()
         curves = (("loss.combined", "ema", "raw"), ("loss.efe_total", "ema.efe", "raw.efe"))
-        self.chart = Chart([ChartSeries(name, name, line, raw) for name, line, raw in curves])
+        self.chart = Chart()
+        self.series = [ChartSeries(name, name, line, raw) for name, line, raw in curves]
 
     def compose(self) -> ComposeResult:
         """Make the chart."""
@@ -300,7 +301,7 @@ async def painted_frame_cost(short: int, long: int, rounds: int = 40) -> FrameCo
         for _ in range(rounds):
             for history, found in zip(histories, seconds, strict=True):
                 began = time.perf_counter()
-                app.chart.show_history(history)
+                app.chart.show_curves([(history, series) for series in app.series])
                 for y in range(HEIGHT):
                     app.chart.render_line(y)
                 found.append(time.perf_counter() - began)

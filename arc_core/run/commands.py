@@ -150,8 +150,9 @@ def changeable(config: Mapping[str, object]) -> dict[str, Setting]:
     """List what `set` may change while a run trains: its rates, and how often checkpoints are saved.
 
     Args:
-        config: The run's configuration as run.json stores it, so that nothing of its recipe is needed. The
-            training process refuses rates that its models do not have.
+        config: The run's configuration as run.json stores it, so that nothing of its recipe is needed. Every
+            number in it called `lr` or `..._lr` is a rate; the training process refuses those that its
+            models do not have.
     """
     rates = {
         name: Setting(

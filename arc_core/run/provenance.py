@@ -36,11 +36,18 @@ def describe_run(config: TrainConfig, argv: Sequence[str]) -> dict[str, Any]:
     return {"config": config.to_dict(), **made_by, **describe_start(argv)}
 
 
-def describe_start(argv: Sequence[str]) -> dict[str, Any]:
-    """Return what a new run.json holds beside its configuration, see `describe_run`."""
+def describe_start(argv: Sequence[str], program: Path | None = None) -> dict[str, Any]:
+    """Return what a new run.json holds beside its configuration, see `describe_run`.
+
+    Args:
+        argv: The command line.
+        program: The folder of the program that trains, whose checkout counts; None for this package's.
+    """
+    top = None if program is None else _git(program, "rev-parse", "--show-toplevel")
+    root = Path(__file__).parents[2] if program is None else Path(top or program)
     return {
         "versions": versions(),
-        "git": git_revision(Path(__file__).parents[2]),
+        "git": git_revision(root),
         "created": time.time(),
         "argv": [argument.encode("utf-8", "backslashreplace").decode() for argument in argv],
     }

@@ -196,6 +196,11 @@ def declaration_of(run_json: Mapping[str, Any]) -> Declared:
 def _reference(name: str) -> str:
     if is_reference(name):
         return name
+    if name == TRACK:
+        raise RecipeError(
+            "Only its own program can train a run that is told by arc_core.track: start that again, with "
+            "resume=True to go on."
+        )
     entry = _entry_point(name)
     if entry is None:
         raise RecipeError(

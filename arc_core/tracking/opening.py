@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import time
@@ -95,7 +96,7 @@ def open_tracked(
                 "one's own can go on with: take another name."
             )
     else:
-        run = create_run(folder, name, {"config": content, **describe_start(sys.argv)})
+        run = create_run(folder, name, {"config": content, **describe_start(sys.argv, _program())})
     with contextlib.ExitStack() as stack:
         stack.enter_context(RunLock(run, DYING_HOLDER_SECONDS))
         events = stack.enter_context(EventWriter(run.events, next_seq(run.events)))
@@ -105,6 +106,11 @@ def open_tracked(
         opened = OpenRun(run, events, stack.pop_all(), not again, changed)
     opened.log_to_engine("")
     return opened
+
+
+def _program() -> Path:
+    """Return the folder of the program that runs; the present one where it is no file."""
+    return Path(getattr(sys.modules["__main__"], "__file__", None) or "x").absolute().parent
 
 
 def _note_changes(run: RunDirectory, config: Mapping[str, Value], seq: int) -> str:
@@ -168,17 +174,22 @@ def restored(run: RunDirectory, path: Path, kept: Kept, threads: int, asked: boo
         raise CheckpointError(f"{path.name} cannot be used: {error}") from None
 
 
-def superseded_from(run: RunDirectory, step: int) -> int | None:
-    """Return the number of the last event that counts where a run goes on after a step; None if it is new."""
+def gone_on_from(run: RunDirectory, step: int) -> tuple[int, float] | None:
+    """Return where a run stood that goes on after a step without a checkpoint of ours.
+
+    Returns:
+        The number of the last event that counts, and the seconds trained by then; None if the run is new.
+    """
     if not any(isinstance(event, RunStartedEvent | ResumedEvent) for event in EventReader(run.events)):
         return None
-    last = 0
-    for event in counting_events(EventReader(run.events)):
-        if isinstance(event, StepEvent) and event.step > step:
-            break
-        if step:
-            last = event.seq
-    return last
+    last, seconds = 0, 0.0
+    for event in counting_events(EventReader(run.events)) if step else ():
+        if isinstance(event, StepEvent):
+            if event.step > step:
+                break
+            seconds = event.number("elapsed_seconds")
+        last = event.seq
+    return last, seconds if math.isfinite(seconds) else 0.0
 
 
 def plan_of(batches: int, steps: int, threads: int, parameters: int) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import cast
 from arc_core.base.errors import TrackError
 from arc_core.base.options import CheckedOptions, Value, option, settings_of
 from arc_core.base.text import is_printable, printable
-from arc_core.run.commands import is_rate
+from arc_core.run.commands import INTERVALS, changeable
 
 RATE_OF_ALL = ("lr", "agent_lr")
 """Settings that mean the rate of the optimizers themselves, where they are known."""
@@ -61,6 +61,7 @@ class LiveSettings(Mapping[str, Value]):
 
     def __init__(self, config: Mapping[str, Value]) -> None:
         self._values = dict(config)
+        self._rates = changeable(config).keys() - set(INTERVALS)
 
     def __getitem__(self, name: str) -> Value:
         return self._values[name]
@@ -74,7 +75,7 @@ class LiveSettings(Mapping[str, Value]):
     @property
     def rates(self) -> dict[str, float]:
         """Those that are learning rates."""
-        return {name: cast(float, value) for name, value in self._values.items() if is_rate(name, value)}
+        return {name: cast(float, self._values[name]) for name in sorted(self._rates)}
 
     def set_rate(self, name: str, rate: float) -> float:
         """Set a learning rate, and return how much larger it is than before; NaN if it was 0."""

@@ -20,7 +20,7 @@ from arc_core.run.declared_json import DECLARED, declared_from_json, declared_to
 from arc_core.run.directory import RunDirectory
 from arc_core.tracking.kept import Kept
 from arc_core.tracking.numbers import Carried, Grids, number_of, validation_of
-from arc_core.tracking.opening import Beginning, OpenRun, changed_finding, superseded_from
+from arc_core.tracking.opening import Beginning, OpenRun, changed_finding, gone_on_from
 from arc_core.tracking.settings import LiveSettings, TrackOptions
 from arc_core.training.control import Control
 from arc_core.training.diagnostics import Finding
@@ -263,8 +263,8 @@ class ToldRun:
                 f"The run {printable(run.name)} has checkpoints: say by saves, before the first step, what "
                 "they are put back into."
             )
-        if start.checkpoint is None:
-            start.supersedes = superseded_from(run, progress.step)
+        if start.checkpoint is None and (stood := gone_on_from(run, progress.step)) is not None:
+            start.supersedes, start.elapsed_seconds = stood
         run.update(**{DECLARED: declared_to_json(self._carried.declared)})
         if start.supersedes is None:
             self._events.emit("run_started", step=progress.step)

@@ -105,7 +105,8 @@ class TrainerCallback(transformers.TrainerCallback):
     The numbers that the Trainer logs become steps, so there is one event for every `logging_steps`; what it
     evaluates becomes validations, the best by `metric_for_best_model`, else by the least loss. Checkpoints
     are the Trainer's own, in its folder, with the step as their number. Where it resumes from one of them, so
-    does the run of this name.
+    does the run of this name. Where an exception ends the training and not the process, end the run by
+    `callback.run.close(error)`.
 
     Args:
         name: The run's name; None names it after the time.

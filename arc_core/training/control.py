@@ -117,7 +117,7 @@ class Control:
             return "Training is not paused."
         if command.command == "validate" and not self._validates:
             return "There is nothing to validate on."
-        if command.command == "checkpoint" and not self._saves:
+        if not self._saves and (command.command == "checkpoint" or command.args.keys() & set(INTERVALS)):
             return "This run saves no checkpoints."
         return None
 

@@ -30,6 +30,7 @@ from arc_core.run.directory import (
 from arc_core.run.event_forms import Event, StepEvent
 from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
+from arc_core.run.presets import TRACK
 from arc_core.run.recipes import declaration_of, known_config
 from arc_tui.commands.headless import HeadlessReporter, PlainOutput
 from arc_tui.commands.options import RUNS_DIR, AsJson, Run, RunsDir
@@ -126,7 +127,12 @@ def status_lines(run: RunDirectory) -> list[str]:
 def crash_lines(run: RunDirectory) -> list[str]:
     """Write why the training process of a run may have ended without a word, and how to go on."""
     said = engine.last_lines(run)
-    again = command_line(str(run.path.parent), "train", "--resume", run.name)
+    own = stored_config(run.read()).get("recipe") == TRACK
+    again = (
+        "start the program that told it again, with resume=True"
+        if own
+        else command_line(str(run.path.parent), "train", "--resume", run.name)
+    )
     return [
         "The training process ended without saying why"
         + (f"; the last lines of {printable(str(run.engine_log))}:" if said else "."),

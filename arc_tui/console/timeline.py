@@ -86,7 +86,7 @@ class TimelineScreen(SideScreen[Begin]):
     def compose(self) -> ComposeResult:
         """Make the parts."""
         yield RowsView(classes="title")
-        yield Chart([])
+        yield Chart()
         yield LazyList(empty="no checkpoint yet")
         yield Input(placeholder="name of the new run", id="branch")
         yield RowsView(classes="details")

@@ -11,13 +11,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from arc_tui.drawing.rows import Row, beside, cut, width
+from arc_tui.drawing.rows import Row, beside, cut, sized, width
 from arc_tui.runs.samples import UNKNOWN, Grid, Sample, cell_accuracy, size_of
 
 GAP = 2
 """Cells between two grids."""
 
 CAPTION_ROWS = 1
+LONGEST_NAME = 20
+"""Cells of a grid's name, so that it takes no room from the grids."""
+
 LARGEST_SCALE = 4
 WRONG = "×"
 UPPER_WRONG, LOWER_WRONG = "ˣ", "ₓ"
@@ -97,7 +100,8 @@ class Layout:
 def pictures_of(sample: Sample) -> tuple[GridPicture, ...]:
     """Return the grids of a sample in the order of the screen, judged ones with their target."""
     return tuple(
-        GridPicture(one.title, one.grid, sample.target if one.judged else None) for one in sample.grids
+        GridPicture(sized(one.title, LONGEST_NAME).rstrip(), one.grid, sample.target if one.judged else None)
+        for one in sample.grids
     )
 
 

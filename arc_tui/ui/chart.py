@@ -53,10 +53,9 @@ class Chart(RowsView, can_focus=True):
     """Draws series of one history, or of several beside each other.
 
     It has the actions of `actions.Scope.CHART` and leaves the keys to its screen. Whoever holds the cursor
-    hears of it by `CursorMoved` and gives it back with `show_history`; the chart does not wait for that.
+    hears of it by `CursorMoved` and gives it back with `show_curves`; the chart does not wait for that.
 
     Args:
-        series: What to show; the first lies on top.
         marks: Whether to mark what happened.
         empty: What to say while there is nothing to draw.
     """
@@ -80,7 +79,6 @@ class Chart(RowsView, can_focus=True):
 
     def __init__(
         self,
-        series: Sequence[ChartSeries],
         *,
         marks: bool = True,
         empty: str = "waits for the first step",
@@ -88,7 +86,6 @@ class Chart(RowsView, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self._series = tuple(series)
         self._curves: list[tuple[History, ChartSeries]] = []
         self._with_marks = marks
         self._least: tuple[float, ...] = ()
@@ -110,19 +107,6 @@ class Chart(RowsView, can_focus=True):
         """The first and the last step shown; 0 while there is none."""
         return self._first, self._last
 
-    def show_history(
-        self, history: History, *, cursor: int | None = None, log: bool = False, plain: bool = False
-    ) -> None:
-        """Show the chart's series of a run as they are now.
-
-        Args:
-            history: The run's numbers.
-            cursor: The step that the cursor is at; None follows the newest.
-            log: Whether the scale is logarithmic.
-            plain: Whether to draw in ASCII.
-        """
-        self.show_curves([(history, series) for series in self._series], cursor=cursor, log=log, plain=plain)
-
     def show_curves(
         self,
         curves: Sequence[tuple[History, ChartSeries]],
@@ -132,11 +116,11 @@ class Chart(RowsView, can_focus=True):
         plain: bool = False,
         least: tuple[float, ...] = (),
     ) -> None:
-        """Show series of several runs; marks are those of the first.
+        """Show series of a run, or of several, as they are now; marks are those of the first.
 
         Args:
-            curves: Each with its run; the first lies on top.
-            cursor: As for `show_history`, like the next two.
+            curves: Each with the numbers of its run; the first lies on top.
+            cursor: The step that the cursor is at; None follows the newest.
             log: Whether the scale is logarithmic.
             plain: Whether to draw in ASCII.
             least: Values that are on the axis in any case.

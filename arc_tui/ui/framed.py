@@ -15,6 +15,9 @@ from arc_tui.ui.rows_view import RowsView, painted
 FRAME = 1
 """Cells that the frame takes on each side."""
 
+LEAST_EDGE = 4
+"""Cells behind the title, however long it is."""
+
 LEAST_HEADLINE = 6
 """Cells below which a headline is left out."""
 
@@ -76,7 +79,9 @@ class Framed(Widget, can_focus=True):
         return painted(row, self).adjust_cell_length(cells, self.rich_style)
 
     def _top(self, cells: int, edge: str) -> Row:
-        left: Row = [("╭", edge), (f"{self.DIGIT} ", "key"), (self.title_text(), "title"), (" ", "")]
+        begin: Row = [("╭", edge), (f"{self.DIGIT} ", "key")]
+        title = cut([(self.title_text(), "title")], max(cells - width(begin) - LEAST_EDGE, 0))
+        left: Row = [*begin, *title, (" ", "")]
         room = cells - width(left) - 5
         head = cut(self._headline, room) if room >= LEAST_HEADLINE else []
         right: Row = [(" ", ""), *head, (" ", ""), ("─╮", edge)] if head else [("─╮", edge)]

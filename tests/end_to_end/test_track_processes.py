@@ -143,12 +143,26 @@ def course(run: RunDirectory) -> list[dict]:
     ]
 
 
+def committed(folder: Path) -> str:
+    """Make a checkout of a program's folder, and return its revision."""
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], ["add", "program.py"], ["commit", "-q", "-m", "A program"]):
+        subprocess.run([*git, *words], check=True)
+    said = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return said.stdout.strip()
+
+
 def test_loop_that_is_killed_in_mid_step_goes_on_bit_equal(tmp_path: Path):
     whole, killed = User(tmp_path / "whole", LOOP), User(tmp_path / "killed", LOOP)
+    revision = committed(whole.folder)
     whole.runs("2", "0")
+    assert whole.run.read()["git"] == {"revision": revision, "modified": False}
     killed.runs("2", "8", code=-9)
     assert not is_alive(killed.run)
-    assert "crashed" in killed.asks("status")
+    said = killed.asks("status")
+    assert "crashed" in said
+    assert "To go on: start the program that told it again, with resume=True" in said
+    assert "start that again, with resume=True to go on" in killed.asks("train", "--resume", "mine", code=2)
     killed.runs("2", "23", code=-9)
     killed.runs("2", "0")
     first, second = (event["step"] for event in killed.told("resumed"))
@@ -193,6 +207,7 @@ def test_loop_is_steered_looked_at_and_noted_like_any_run(user: User):
     assert "agent_lr" in (user.folder / "mine.html").read_text()
     shown = user.asks("inspect", "checkpoint", "mine")
     assert "model.safetensors" in shown
+    assert "Damaged" not in shown
     assert user.asks("inspect", "checkpoint", "mine", "--verify")
 
 

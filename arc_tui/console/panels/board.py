@@ -73,8 +73,9 @@ def board_of(declared: Declared, evidence: int = 0) -> Board:
     below = {SIGNED: 1, NORMS: int(PRECISION in declared.by_name)}
     rows = {digit: rows_wanted(each, below.get(digit, 0)) for digit, each in groups.items()}
     rows[EVIDENCE] = evidence
-    if signed and signed[0].kind is GroupKind.SERIES:
-        rows[SIGNED] += CHART_LINES
+    charted = {SIGNED} if signed and signed[0].kind is GroupKind.SERIES else set[int]()
+    for digit in charted | (groups.keys() & {PLANS}):
+        rows[digit] += CHART_LINES
     lines = {digit: max(count, LEAST_ROWS) + FRAME_LINES for digit, count in rows.items()}
     return Board(dict(sorted(titles.items())), groups, lines, validated)
 

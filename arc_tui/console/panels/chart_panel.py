@@ -46,7 +46,7 @@ class ChartPanel(RowsPanel):
     def compose(self) -> ComposeResult:
         """Make chart and rows."""
         with Container(classes="body"):
-            yield Chart([])
+            yield Chart()
             yield RowsView(classes="rows")
 
     def take_board(self, board: Board) -> None:

@@ -101,7 +101,8 @@ def _paired(
         for name in order[at : at + 2]:
             dotted = group.dotted(name)
             share = abs(values[name]) / whole if whole and math.isfinite(values[name]) else 0.0
-            text = f"{brief(values[name]):>8} {share:4.0%}"
+            number = f"{values[name]:8.3f}"
+            text = f"{number if len(number) == 8 else f'{values[name]:8.0e}'} {share:4.0%}"
             room = max(half - len(text) - 1, 3)
             label = sized(view.declared.numbers[dotted].shown, room)
             row += [(label, style_of(view.declared, dotted)), (text + " ", "")]

@@ -17,7 +17,7 @@ from arc_tui.ui.chart import ChartSeries
 
 MOST_CURVES = 4
 WIDEST_CURVE, WIDEST_UNIT = 14, 8
-WIDEST_HISTORY = 60
+FIGURE, WIDEST_HISTORY = 7, 60
 LONGEST_BRIEF = 10
 
 _FORMS = (".4f", ".2f", ".0f", ".1e", ".0e")
@@ -103,11 +103,12 @@ def value_row(view: RunView, dotted: str, label: int, look_back: int, cells: int
     """Draw a number: its name in `label` cells, its value, and its history over `look_back` steps."""
     number, style = view.declared.numbers[dotted], style_of(view.declared, dotted)
     value, unit = view.latest(dotted), unit_of(group_of(view.declared, dotted))
-    shown = figure(value, 7, whole=number.whole) + unit
+    shown = figure(value, FIGURE, whole=number.whole)
     row: Row = [named(number.shown, label), (shown, "" if math.isfinite(value) else "mark.nan")]
+    row.append((unit, "muted"))
     if number.whole and number.most is not None:
         return cut([*row, (f" of {number.most:,.0f}", "")], cells)
-    spark = max(0, min(cells - label - len("0.0000 ") - 1 - cell_len(unit), WIDEST_HISTORY))
+    spark = max(0, min(cells - label - FIGURE - 1 - cell_len(unit), WIDEST_HISTORY))
     return cut([*row, (" ", ""), (recent_line(view.history, dotted, look_back, spark), style)], cells)
 
 

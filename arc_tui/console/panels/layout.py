@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from arc_core.run.declared import Declared
+from arc_core.run.event_forms import EvidenceEvent
 from arc_tui.console.panels.board import PARTS, PLANS, board_of
 from arc_tui.console.panels.chart_panel import NormsPanel, PartsPanel, PlansPanel, SignedPanel
 from arc_tui.console.panels.evidence import EvidencePanel, EvidenceStrip
@@ -64,8 +65,8 @@ class Panels(Widget):
 
     def __init__(self) -> None:
         super().__init__(id="panels")
-        self._declared, self._evidence = Declared(), 0
-        self.board = board_of(self._declared)
+        self.board = board_of(Declared())
+        self._followed: tuple[Declared, EvidenceEvent | None] | None = None
         self.current = PARTS
         self.side = PLANS
         self.enlarged = False
@@ -127,11 +128,11 @@ class Panels(Widget):
 
     def follow(self, view: RunView) -> None:
         """Have the board of what a run declares, and tells of its evidence."""
-        count = len(evidence_of(view))
-        if view.declared is self._declared and count == self._evidence:
+        told = (view.declared, view.state.last_evidence)
+        if self._followed is not None and all(a is b for a, b in zip(told, self._followed, strict=True)):
             return
-        self._declared, self._evidence = view.declared, count
-        board = board_of(view.declared, count)
+        self._followed = told
+        board = board_of(view.declared, len(evidence_of(view)))
         if board == self.board:
             return
         self.board = board
@@ -152,8 +153,9 @@ class Panels(Widget):
             if panel.size == places.panels[digit].size:  # else it is about to be laid out
                 panel.show_view(view)
                 self._stale.discard(digit)
-        if places.strip is not None and 0 in self._stale:
-            self.query_one(EvidenceStrip).show_view(view)
+        strip = self.query_one(EvidenceStrip)
+        if places.strip is not None and 0 in self._stale and strip.size == places.strip.size:
+            strip.show_view(view)
             self._stale.discard(0)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:

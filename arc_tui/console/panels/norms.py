@@ -11,7 +11,7 @@ from arc_tui.drawing.rows import Row, Run, cut
 from arc_tui.looks.styles import style_of
 from arc_tui.runs.view import RunView
 
-CLIP, BESIDE = 6, 10
+NORM, CLIP, BESIDE = 8, 6, 9
 LOOK_BACK = 400
 OFTEN_CLIPPED = 0.9
 """A component that is clipped in more of the steps than this is marked."""
@@ -36,13 +36,13 @@ class Norms(Drawing):
         label = label_cells((number.shown for number in group.numbers), self.LABEL, cells)
         clipped, beside = "clip_norm" in view.facts.config, view.declared.by_name.get(group.beside)
         more = CLIP * clipped + BESIDE * (beside is not None)
-        spark = max(0, min(cells - label - len(" 1.0e+00 ") - more, 40))
+        spark = max(0, min(cells - label - NORM - 2 - more, 40))
         rows: list[Row] = []
         if lines >= self.wanted(group) + 1:
             blank = " " * (spark + 1 if spark else 0)
             heads = " clip " if clipped else ""
             if beside is not None:
-                heads += named(beside.name.split("_")[-1], BESIDE - 1)[0].strip().rjust(BESIDE - 1)
+                heads += named(beside.name.split("_")[-1], BESIDE)[0].strip().rjust(BESIDE)
             rows.append(cut([(" " * label + "    norm " + blank + heads, "muted")], cells))
         for number in group.numbers:
             dotted = group.dotted(number.name)
@@ -53,7 +53,7 @@ class Norms(Drawing):
             if clipped:
                 row.append((_clip_share(view, dotted), "muted"))
             if beside is not None and any(number.name == other.name for other in beside.numbers):
-                row.append((f" {view.latest(beside.dotted(number.name)):{BESIDE - 2}.1e}", ""))
+                row.append((f" {view.latest(beside.dotted(number.name)):{BESIDE - 1}.1e}", ""))
             rows.append(cut(row, cells))
         return fitting(rows, lines)
 
@@ -67,7 +67,8 @@ class Norms(Drawing):
 def _norm(value: float) -> Run:
     """Write a norm; one that is not finite, or exactly 0, stands out."""
     style = "mark.nan" if not math.isfinite(value) else "fix.failing" if value == 0 else ""
-    return f"{value:8.1e} ", style
+    text = f"{value:8.1e}"
+    return f"{text if len(text) == NORM else f'{value:{NORM}.0e}'} ", style
 
 
 def _clip_share(view: RunView, dotted: str) -> str:

@@ -26,11 +26,11 @@ FOUR_GRIDS_WIDTH = 128
 """Four grids of 30 cells beside each other, and the panel's frame."""
 
 SIDE = (PLANS, MACHINE, LOG)
-"""Panels that share what places there are left in two columns; their digits switch between them."""
+"""Panels that share what places are left in two columns; their digits switch between them."""
 
 SIDE_HEIGHT = 9
-RIGHT_PLACES = 3
-"""Panels below each other in the right one of two columns."""
+COLUMN_PLACES = 3
+"""Panels below each other in one of two columns."""
 
 LEAST_ABOVE = 12
 """Lines that the panel above the others of its column has, where that can be."""
@@ -126,13 +126,16 @@ def _two_columns(board: Board, width: int, height: int, side: int) -> dict[int, 
     middle = _middle(board)
     right = _there(board, (middle, EVIDENCE))
     left = [digit for digit in _there(board, (PARTS, SIGNED, NORMS)) if digit not in right]
-    free, sides = RIGHT_PLACES - len(right), _there(board, SIDE)
+    if len(left) < COLUMN_PLACES:
+        left += _there(board, (PLANS,))
+    free = COLUMN_PLACES - len(right)
+    sides = [digit for digit in _there(board, SIDE) if digit not in left]
     alone = sides if len(sides) <= free else sides[: free - 1]
     sharing = sides[len(alone) :]
     right += [*alone, *([side] if side in sharing else sharing[:1])]
     half = width // 2 if left else 0
-    heights = _heights(board, height, [digit for digit in (SIGNED, NORMS) if digit in left])
-    heights |= dict.fromkeys(SIDE, SIDE_HEIGHT) | {EVIDENCE: board.lines.get(EVIDENCE, 0)}
+    heights = dict.fromkeys(SIDE, SIDE_HEIGHT) | {EVIDENCE: board.lines.get(EVIDENCE, 0)}
+    heights |= _heights(board, height, [digit for digit in (SIGNED, NORMS, PLANS) if digit in left])
     found = _below_each_other(left, heights, Region(0, 0, half, height))
     return found | _below_each_other(right, heights, Region(half, 0, width - half, height))
 

@@ -169,12 +169,15 @@ def _groups(optimizers: Mapping[str, Any]) -> list[ParameterGroup]:
 
 
 def memory_entries(checkpoint: Checkpoint) -> list[MemoryEntry]:
-    """Read the memory's entries, the most accurate first.
+    """Read the memory's entries, the most accurate first; none where what was trained has no memory.
 
     Raises:
         CheckpointError: If their tensors are missing, damaged or do not fit together.
     """
-    keys: object = _object(read_state(checkpoint.path).get("memory")).get("keys")
+    state = read_state(checkpoint.path)
+    if "memory" not in state:
+        return []
+    keys: object = _object(state["memory"]).get("keys")
     columns = [read_values(checkpoint, checkpoint.find(f"memory.{name}")) for name in _COLUMNS]
     accuracy, grids, sizes, order = columns
     entries = cast("list[object]", keys) if isinstance(keys, list) else []

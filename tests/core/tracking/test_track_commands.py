@@ -100,11 +100,13 @@ def test_what_cannot_be_done_is_rejected_in_one_sentence(tmp_path: Path):
             if step == 1:
                 for command in ("checkpoint", "validate"):
                     send(run.directory.commands, command)
+                send(run.directory.commands, "set", {"checkpoint_every": 10})
                 with pytest.raises(ConfigError, match="no setting that can change during a run: agent_lr"):
                     send(run.directory.commands, "set", {"agent_lr": 0.1})
     assert [line["reason"] for line in told(tmp_path, "command_rejected")] == [
         "This run saves no checkpoints.",
         "There is nothing to validate on.",
+        "This run saves no checkpoints.",
     ]
 
 
@@ -113,17 +115,18 @@ def test_rate_that_is_set_is_read_and_moves_optimizer_and_scheduler(tmp_path: Pa
     loop.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))], "lr": 1e-3})
     module = torch.nn.ParameterList(loop.optimizer.param_groups[1]["params"])
     scheduler = LambdaLR(loop.optimizer, lambda step: 0.5)
-    with tracked(tmp_path, config={"agent_lr": 1e-2}) as run:
+    with tracked(tmp_path, config={"lr": 1e-2, "policy_lr": 1e-3, "other": 1}) as run:
         run.saves(model=loop.model, more=module, optimizer=loop.optimizer, scheduler=scheduler)
         for step, batch in run.steps(loop.loader):
             run.log(step, **loop.train(batch))
             scheduler.step()
             if step == 1:
-                send(run.directory.commands, "set", {"agent_lr": 2e-2, "checkpoint_every": 2})
+                send(run.directory.commands, "set", {"lr": 2e-2, "checkpoint_every": 2})
+                send(run.directory.commands, "set", {"policy_lr": 2e-3})
             rates = [group["lr"] for group in loop.optimizer.param_groups]
             assert rates == pytest.approx([5e-3, 5e-4] if step == 1 else [1e-2, 1e-3])
-        assert run.settings["agent_lr"] == 2e-2
-    assert told(tmp_path, "command_applied")[0]["old"] == {"agent_lr": 1e-2, "checkpoint_every": 4}
+        assert dict(run.settings) == {"lr": 2e-2, "policy_lr": 2e-3, "other": 1}
+    assert told(tmp_path, "command_applied")[0]["old"] == {"lr": 1e-2, "checkpoint_every": 4}
     assert told(tmp_path, "checkpoint")[0]["step"] == 2
 
 

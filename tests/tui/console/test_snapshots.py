@@ -7,9 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from foreign_run import make_foreign_run
 from live_run import LiveRun, living
+from odd_runs import make_crowded_run, make_series_run
 from piloting import text_of, until
 from recordings import console_run_json, events_until_step, killed_events, make_run, paused_events
+from solver_run import solver_events, solver_run_json
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -177,6 +180,24 @@ def test_starting(snap_compare: Compare, tmp_path: Path):
 def test_finished(snap_compare: Compare, tmp_path: Path):
     app = console(make_run(tmp_path), read_only=True)
     assert snap_compare(app, terminal_size=SIZES[1], run_before=after())
+
+
+def solver_run(folder: Path) -> RunDirectory:
+    run = make_run(folder, solver_events(), "solver")
+    run.write(solver_run_json())
+    return run
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "make",
+    [solver_run, make_foreign_run, make_series_run, make_crowded_run],
+    ids=["solver", "foreign", "series", "crowded"],
+)
+def test_board_of_another_recipe(
+    snap_compare: Compare, tmp_path: Path, make: Callable[[Path], RunDirectory], size: tuple[int, int]
+):
+    assert snap_compare(console(make(tmp_path)), terminal_size=size, run_before=after())
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from foreign_run import foreign_events, foreign_run_json
-from raw_events import PIPELINE, PRETRAINING, Line, typed
-from recordings import console_events, console_run_json, events_until_step
+from raw_events import Line, typed
+from recordings import console_run_json, events_until_step
+from solver_run import solver_events, solver_run_json
 
 from arc_core.run.evidence import Work
 from arc_tui.runs.evidence import MOST_LINES, evidence_of
@@ -23,34 +24,12 @@ def view(events: list[Line], run_json: dict[str, Any]) -> RunView:
     return RunView(reduce(read), history, 0.0, True, facts=known)
 
 
-def solver_events(*, old: bool) -> list[Line]:
-    """A recorded log as the solver writes it, or as it did: null where the pipeline has more numbers."""
-    return [_of_the_solver(event, old=old) if "loss" in event else event for event in console_events()]
-
-
-def _of_the_solver(event: Line, *, old: bool) -> Line:
-    line = dict(event)
-    for group in PIPELINE.groups:
-        if group.name not in line:
-            continue
-        lacks = {n.name: None for n in group.numbers if group.dotted(n.name) not in PRETRAINING.names}
-        told = line.pop(group.name)
-        if old:
-            line[group.name] = told | lacks
-        elif group.name in PRETRAINING.by_name:
-            line[group.name] = {name: value for name, value in told.items() if name not in lacks}
-    return line
-
-
-SOLVER_RUN = {"config": {"recipe": "solver", "epochs": 3}}
-
-
 @pytest.mark.parametrize(
     ("events", "run_json", "count"),
     [
         (events_until_step(40), console_run_json(), 7),
-        (solver_events(old=True), SOLVER_RUN, 0),
-        (solver_events(old=False), SOLVER_RUN, 0),
+        (solver_events(old=True), solver_run_json(), 0),
+        (solver_events(old=False), solver_run_json(), 0),
         (foreign_events(), foreign_run_json(), 3),
     ],
     ids=["pipeline", "solver of earlier versions", "solver", "foreign"],

@@ -72,18 +72,18 @@ def _painted(widget: Widget) -> list[str]:
 
 
 async def test_chart_fills_its_space_and_follows_the_newest_step():
-    chart = Chart([LOSS])
+    chart = Chart()
     async with ChartApp(chart).run_test(size=SIZE) as pilot:
         history = History()
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         assert "waits for the first step" in "".join(_text(chart))
         history.add(typed(_steps(1, 800)))
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         assert chart.stretch == (1, 800)
         assert len(_text(chart)) == SIZE[1]
         assert _text(chart)[0].startswith("━ combined 1.0000")
         history.add(typed(_steps(801, 900)))
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         assert chart.stretch == (1, 900)
         await pilot.resize_terminal(60, 10)
         await pilot.pause()
@@ -92,11 +92,11 @@ async def test_chart_fills_its_space_and_follows_the_newest_step():
 
 
 async def test_keys_move_the_cursor_cell_by_cell_and_back_to_live():
-    chart = Chart([LOSS])
+    chart = Chart()
     app = ChartApp(chart)
     async with app.run_test(size=SIZE) as pilot:
         history = _history()
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         chart.action_cursor_right()
         assert chart.cursor is None
         chart.action_cursor_left()
@@ -118,23 +118,23 @@ async def test_keys_move_the_cursor_cell_by_cell_and_back_to_live():
 
 
 async def test_readout_tells_the_step_under_the_cursor_and_its_own_value():
-    chart = Chart([LOSS])
+    chart = Chart()
     async with ChartApp(chart).run_test(size=SIZE):
-        chart.show_history(_history(), cursor=33)
+        chart.show_curves([(_history(), LOSS)], cursor=33)
         assert _text(chart)[0].startswith("step 33  ━ combined 16.000")
-        chart.show_history(_history(), cursor=None)
+        chart.show_curves([(_history(), LOSS)], cursor=None)
         assert "step" not in _text(chart)[0]
 
 
 async def test_zoom_halves_the_stretch_around_the_cursor_or_up_to_the_newest():
-    chart = Chart([LOSS])
+    chart = Chart()
     async with ChartApp(chart).run_test(size=SIZE):
         history = _history()
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         chart.action_zoom_in()
         assert chart.stretch == (401, 800)
         history.add(typed(_steps(801, 850)))
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         assert chart.stretch == (451, 850)
         for _ in range(9):
             chart.action_zoom_in()
@@ -142,7 +142,7 @@ async def test_zoom_halves_the_stretch_around_the_cursor_or_up_to_the_newest():
         for _ in range(9):
             chart.action_zoom_out()
         assert chart.stretch == (1, 850)
-        chart.show_history(history, cursor=100)
+        chart.show_curves([(history, LOSS)], cursor=100)
         chart.action_zoom_in()
         chart.action_zoom_in()
         first, last = chart.stretch
@@ -151,9 +151,9 @@ async def test_zoom_halves_the_stretch_around_the_cursor_or_up_to_the_newest():
 
 
 async def test_window_moves_along_only_when_the_cursor_leaves_it():
-    chart = Chart([LOSS])
+    chart = Chart()
     async with ChartApp(chart).run_test(size=SIZE):
-        chart.show_history(_history(), cursor=400)
+        chart.show_curves([(_history(), LOSS)], cursor=400)
         chart.action_zoom_in()
         chart.action_zoom_in()
         first, last = chart.stretch
@@ -167,10 +167,10 @@ async def test_window_moves_along_only_when_the_cursor_leaves_it():
 
 
 async def test_mouse_reads_where_it_hovers_and_sets_the_cursor_where_it_is_pressed_or_dragged():
-    chart = Chart([LOSS])
+    chart = Chart()
     app = ChartApp(chart)
     async with app.run_test(size=SIZE) as pilot:
-        chart.show_history(_history())
+        chart.show_curves([(_history(), LOSS)])
         await pilot.hover(chart, offset=(GUTTER + 20, 8))
         step = axes.step_of(20, 1, 800, plot_cells(SIZE[0]))
         assert _text(chart)[0].startswith(f"step {step:,} ")
@@ -189,25 +189,25 @@ async def test_mouse_reads_where_it_hovers_and_sets_the_cursor_where_it_is_press
 
 
 async def test_only_lines_that_changed_are_painted_again(monkeypatch: pytest.MonkeyPatch):
-    chart = Chart([LOSS])
+    chart = Chart()
     async with ChartApp(chart).run_test(size=SIZE):
         history = _history()
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         drawn, painted = chart.rows, list[Region]()
         monkeypatch.setattr(chart, "refresh", lambda *regions, **_: painted.extend(regions))
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         assert painted == []
         assert chart.rows is drawn
-        chart.show_history(history, cursor=400)
+        chart.show_curves([(history, LOSS)], cursor=400)
         assert 0 < len(painted) <= SIZE[1]
-        chart.show_history(history, cursor=400)
+        chart.show_curves([(history, LOSS)], cursor=400)
         count = len(painted)
-        chart.show_history(history, cursor=400)
+        chart.show_curves([(history, LOSS)], cursor=400)
         assert len(painted) == count
 
 
 async def test_two_runs_are_drawn_in_one_chart():
-    chart = Chart([])
+    chart = Chart()
     async with ChartApp(chart).run_test(size=SIZE):
         short, long = _history(100), _history(800)
         other = ChartSeries("loss.combined", "other", "series.1")
@@ -220,11 +220,11 @@ async def test_two_runs_are_drawn_in_one_chart():
 
 
 async def test_recorded_run_is_charted_with_its_marks():
-    chart = Chart([LOSS])
+    chart = Chart()
     async with ChartApp(chart).run_test(size=SIZE):
         history = History()
         history.add(typed(console_events()))
-        chart.show_history(history)
+        chart.show_curves([(history, LOSS)])
         styles = {style for row in chart.rows for _, style in row}
         assert {"mark.nan", "mark.rate", "mark.validation", "mark.checkpoint"} <= styles
 
