@@ -16,6 +16,7 @@ from arc_core.training.recipe import Recipe
 class PlannerConfig(TrainConfig):
     ema: float = option(0.99, "Share of the past in the averaged weights.", low=0, high=1)
     ema_lr: float = option(1e-3, "Learning rate of the embedding.", low=0, high=1)
+    width: int = option(8, "Width of the model.", low=1, high=64, held=True)
     words: str | None = option(None, "A file of words.", path=True)
 
 

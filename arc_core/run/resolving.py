@@ -89,7 +89,7 @@ def to_toml(config: TrainConfig) -> str:
     lines = ["# arc-tui: every option, resolved. Leave a key out to take the preset's value."]
     lines += _explained(config, common)
     if own:
-        lines += ["", f"# Options of the recipe {config.recipe} alone.", f"[{_key(config.recipe)}]"]
+        lines += ["", f"# Options of the recipe {config.recipe}.", f"[{_key(config.recipe)}]"]
         lines += _explained(config, own.values())
     return "\n".join(lines) + "\n"
 

@@ -95,9 +95,9 @@ class TrainedModels:
         }
 
     def _group_of(self, component: Component) -> dict[str, Any]:
-        """The group that moves a component; its first parameter's, where several do."""
-        first = component.parameters[0]
-        return next(group for group in self._groups if any(p is first for p in group["params"]))
+        """The first group that moves any of a component."""
+        own = {id(parameter) for parameter in component.parameters}
+        return next(group for group in self._groups if any(id(p) in own for p in group["params"]))
 
     def base_rates(self) -> dict[str, float]:
         """The learning rates by the names of their settings, before the schedule."""

@@ -110,15 +110,12 @@ class CompareRuns(SideScreen[None]):
     def numbers(self) -> list[str]:
         """Dotted names of what the runs can be compared by, in the order of the keys.
 
-        What both have comes first; of that the headlines, what is declared, what every step has.
+        Headlines, then all that is declared, of each first what both runs have; then what every step has.
         """
-        first, second = (history.declared for history in self._histories)
-        names = dict.fromkeys([
-            *(*first.headlines, *second.headlines),
-            *(*first.names, *second.names),
-            *OF_EVERY_STEP,
-        ])  # fmt: skip
-        return sorted(names, key=lambda name: (name in first.numbers) != (name in second.numbers))
+        one, other = (history.declared for history in self._histories)
+        parts = ((*one.headlines, *other.headlines), (*one.names, *other.names))
+        names = [sorted(part, key=lambda n: (n in one.numbers) != (n in other.numbers)) for part in parts]
+        return list(dict.fromkeys([*names[0], *names[1], *OF_EVERY_STEP]))
 
     def redraw(self) -> None:
         """Draw chart and table."""

@@ -199,7 +199,7 @@ def _row(path: Path, now: float) -> Row:
             state.phase.value,
             epoch=state.epoch,
             step=state.step,
-            best_exact=best.exact if best else None,
+            best_exact=best.exact if best and best.counted else None,
             best_inputs=best.inputs or None if best else None,
             best_cell_accuracy=best.cell_accuracy if best else None,
             best_score=best.score if best and math.isfinite(best.score) else None,

@@ -195,7 +195,7 @@ class Session:
                 begun = True
                 if self.awaited_since is not None and event.time >= self.awaited_since:
                     self.awaited_since = None
-        if begun or self._facts.total_steps is None:
+        if begun or (self._facts.total_steps is None and self.state.last_step is None):
             self._facts = self._reread()
 
     def _reread(self) -> Facts:

@@ -48,6 +48,11 @@ class ValidationResult:
     score: float = math.nan
 
     @property
+    def counted(self) -> bool:
+        """Whether it has counted the exact inputs."""
+        return not math.isfinite(self.score) if self.event is None else self.event.has("exact")
+
+    @property
     def short(self) -> float:
         """The one number that says most of it."""
         return self.score if math.isfinite(self.score) else self.cell_accuracy

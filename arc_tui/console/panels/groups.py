@@ -62,7 +62,8 @@ def group_rows(
     for group, head in zip(groups, _heads(groups), strict=True):
         if left <= len(head):
             break
-        found = [*head, *drawing_of(group).rows(view, group, cells, left - len(head))]
+        rows = drawing_of(group).rows(view, group, cells, left - len(head))
+        found = [*(cut(row, cells) for row in head), *rows]
         blocks.append(found if len(groups) == 1 else found[:left])
         left -= len(found)
     apart = lines >= sum(map(len, blocks)) + len(below) + sum(_long(block) for block in blocks[1:])

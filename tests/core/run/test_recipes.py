@@ -62,7 +62,7 @@ def test_configurations_of_built_in_recipes_are_known_without_torch():
 def test_a_recipe_is_found_by_its_entry_point_and_by_its_class():
     assert recipe_names() == ["pipeline", "solver", NAME]
     assert recipe_class(NAME) is recipe_class(REFERENCE)
-    assert list(settings_of(config_class(NAME)))[-3:] == ["ema", "ema_lr", "words"]
+    assert list(settings_of(config_class(NAME)))[-4:] == ["ema", "ema_lr", "width", "words"]
     assert config_class("tiny_planner:Plain") is TrainConfig
 
 

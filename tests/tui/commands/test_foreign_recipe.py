@@ -59,7 +59,20 @@ def test_its_options_are_flags_keys_and_completed(arc_tui):
     assert offered == ["ema=", "ema_lr="]
 
 
-def _run_of_a_gone_package(name: str) -> None:
+def test_a_setting_that_its_checkpoints_hang_on_cannot_change(arc_tui):
+    _make_run("demo")
+    assert arc_tui("config", "--resume", "demo", "--set", "width=16").returncode == 0
+    Path("runs/demo/checkpoints/checkpoint_00000").mkdir()
+    refused = arc_tui("config", "--resume", "demo", "--set", "width=16")
+    sentence = "Error: The checkpoints of demo were trained with width 8 and cannot go on with 16: "
+    assert (refused.returncode, refused.stderr.startswith(sentence)) == (2, True)
+    assert arc_tui("config", "--resume", "demo", "--set", "ema=0.25").returncode == 0
+    assert arc_tui("config", "--resume", "demo", "--recipe", "pipeline").stderr == (
+        "Error: The resumed run has the recipe planner; it cannot become pipeline.\n"
+    )
+
+
+def _make_run(name: str) -> None:
     config = {"recipe": NAME, "preset": "tiny", "epochs": 2, "ema": 0.5, "ema_lr": 0.01}
     origin = {"class": REFERENCE, "package": PACKAGE, "version": "0.1"}
     content = {"config": config, "recipe_from": origin, "created": time.time()}
@@ -76,7 +89,7 @@ def _run_of_a_gone_package(name: str) -> None:
 def test_a_run_whose_package_is_gone_is_looked_at_as_any_other(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ):
-    _run_of_a_gone_package("demo")
+    _make_run("demo")
     assert _main(*command) == 0
     assert capsys.readouterr().err == ""
 
@@ -100,7 +113,7 @@ def test_a_run_that_a_loop_of_its_own_tells_of_is_not_trained_by_us(capsys: pyte
 def test_a_run_whose_package_is_gone_cannot_be_trained_and_its_package_is_named(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ):
-    _run_of_a_gone_package("demo")
+    _make_run("demo")
     before = Path("runs/demo/run.json").read_bytes()
     assert _main(*command) == 2
     assert capsys.readouterr().err == (

@@ -1,6 +1,7 @@
 """What commands tell of a run whose recipe is not built in, and of the solver: what it declares, no more."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,17 @@ def test_a_list_of_runs_shows_the_best_score(run: RunDirectory, capsys: pytest.C
     (row,) = list_rows(run.path.parent)
     assert (row.best_score, row.best_exact, row.state) == (0.3, 3, "finished")
     assert "score 0.3000" in _main(capsys, "runs", "--runs-dir", str(run.path.parent))
+
+
+def test_a_validation_of_a_score_alone_claims_no_exact_inputs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    scored = {"type": "validation", "seq": 900, "time": 1.0, "step": 9, "split": "x", "score": 0.25}
+    make_foreign_run(tmp_path, [*foreign_events(9), scored])
+    (row,) = json.loads(_main(capsys, "runs", "--json", "--runs-dir", str(tmp_path)))
+    best = {name: row[name] for name in ("best_score", "best_exact", "best_inputs", "best_cell_accuracy")}
+    assert best == {"best_score": 0.25} | dict.fromkeys(("best_exact", "best_inputs", "best_cell_accuracy"))
+    assert "Best validation: score 0.2500\n" in _main(capsys, "status", "--runs-dir", str(tmp_path))
 
 
 def test_status_has_a_line_for_each_group(run: RunDirectory, capsys: pytest.CaptureFixture[str]):

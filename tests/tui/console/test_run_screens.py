@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from foreign_run import FOREIGN, make_foreign_run
 from piloting import console, text_of, until
-from raw_events import typed
+from raw_events import PIPELINE, typed
 from recordings import console_events, events_until_step, killed_events, make_run
 from textual import events
 from textual.pilot import Pilot
@@ -182,6 +183,30 @@ async def test_two_marked_runs_are_compared_on_one_chart(runs: Path):
         await until(pilot, lambda: compared.query_one(Chart).cursor == compared._cursor is not None)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is screen)
+
+
+async def test_runs_of_two_recipes_are_compared_by_the_numbers_of_both(runs: Path):
+    foreign = make_foreign_run(runs)
+    async with console(whole(runs)) as (app, pilot):
+        compared = CompareRuns(whole(runs), foreign)
+        app.push_screen(compared)
+        await until(pilot, lambda: [h.last_step for h in compared._histories] == [60, 60])
+        assert compared.numbers[:4] == ["accuracy.exact", "loss.combined", "reward.total", "loss.total"]
+        assert compared.numbers.index("amp.scale") < compared.numbers.index("loss.risk")  # which both have
+        assert {*PIPELINE.names, *FOREIGN.names} < {*compared.numbers}
+        await pilot.press("]", "]", "]")
+        await until(pilot, lambda: "loss.total, last" in text_of(app))
+        row = next(line for line in text_of(app).splitlines() if "loss.total, last" in line)
+        assert row.split()[2:] == ["-", "0.4245"]
+        await pilot.press("[", "[", "[", "[")
+        await until(pilot, lambda: f"{compared.numbers[-1]}, last" in text_of(app))
+
+
+def test_runs_of_pipeline_and_solver_are_compared_by_what_both_have_first(runs: Path):
+    solver = make_run(runs, name="solver")
+    solver.write(solver.read() | {"config": {"recipe": "solver"}})
+    found = CompareRuns(whole(runs), solver).numbers
+    assert found[:3] == ["loss.efe_total", "accuracy.cell", "accuracy.exact"]
 
 
 async def test_keys_typed_faster_than_they_are_answered_keep_their_order(runs: Path):

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from foreign_run import FOREIGN, foreign_events, foreign_run_json, make_foreign_run
 from live_run import LiveRun, living
 from raw_events import Line, typed
 from recordings import console_events, events_until_step, killed_events, make_run, paused_events
 
 from arc_core.base.errors import ConfigError, RunError
+from arc_core.run.declared import Declared
 from arc_tui.runs.feed import Arrival
 from arc_tui.runs.session import News, Session
 from arc_tui.runs.state import Phase, initial, observed, reduce
@@ -185,3 +187,17 @@ def test_replay_takes_no_commands(tmp_path: Path):
     session.read(events_until_step(40))
     with pytest.raises(RunError, match="A replay takes no commands"):
         session.ask("pause")
+
+
+def test_what_a_run_declares_while_it_is_shown_is_read_again(tmp_path: Path):
+    first = Declared(groups=FOREIGN.groups[:1])
+    run = make_foreign_run(tmp_path, [], declared=first)
+    session = Known(run)
+    assert session.view().declared == first
+    session.read(foreign_events(3))
+    run.write(foreign_run_json())
+    session.read([{"type": "step", "seq": 90, "time": 1.0, "step": 4, "nonfinite": []}])
+    assert session.view().declared == first
+    session.read([{"type": "declared", "seq": 91, "time": 1.0, "step": 4}])
+    assert session.view().declared == FOREIGN
+    assert session.view().facts.claims == FOREIGN.claims

@@ -33,7 +33,7 @@ class PlannerConfig(TrainConfig):
     validate_on: str = option("training", "Whose tests are validated on.", choices=("training", "none"))
     agent_lr: float = option(3e-3, "Learning rate.", low=0, high=1)
     batch_size: int = option(32, "Training pairs in a batch.", low=1, high=65_536)
-    width: int = option(64, "Channels of the canvas.", low=4, high=4096, held=True)
+    width: int = option(48, "Channels of the canvas.", low=4, high=4096, held=True)
     prompt: int = option(64, "Numbers that stand for a task.", low=1, high=4096, held=True)
     recursions: int = option(2, "Thoughts before each answer.", low=1, high=64, held=True)
     answers: int = option(2, "Answers of a step, each with a loss of its own.", low=1, high=16)
