@@ -28,6 +28,8 @@ def validation_row(view: RunView) -> Row:
         return [label, ("none is made (validate_on)", "muted")]
     if "validate_on" not in view.facts.config:
         return []
+    if view.state.ended:
+        return [label, ("none was made", "muted")]
     left = f", in about {duration(view.epoch_seconds)}" if math.isfinite(view.epoch_seconds) else ""
     return [label, (f"the first one follows epoch {view.state.epoch + 1}{left}", "muted")]
 
