@@ -162,7 +162,9 @@ def read_config(run_json: Mapping[str, Any]) -> TrainConfig:
         raise ConfigError("it holds no config.")
     recipe = stored.get("recipe", PIPELINE)
     if recipe == TRACK:
-        raise RecipeError("The run is trained by a program of its own: start that again to go on.")
+        raise RecipeError(
+            "The run is trained by a program of its own: start that again, with resume=True, to go on."
+        )
     try:
         kind = config_class(recipe) if isinstance(recipe, str) else TrainConfig
     except RecipeError as error:
@@ -196,11 +198,6 @@ def declaration_of(run_json: Mapping[str, Any]) -> Declared:
 def _reference(name: str) -> str:
     if is_reference(name):
         return name
-    if name == TRACK:
-        raise RecipeError(
-            "Only its own program can train a run that is told by arc_core.track: start that again, with "
-            "resume=True to go on."
-        )
     entry = _entry_point(name)
     if entry is None:
         raise RecipeError(

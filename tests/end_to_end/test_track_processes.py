@@ -162,7 +162,7 @@ def test_loop_that_is_killed_in_mid_step_goes_on_bit_equal(tmp_path: Path):
     said = killed.asks("status")
     assert "crashed" in said
     assert "To go on: start the program that told it again, with resume=True" in said
-    assert "start that again, with resume=True to go on" in killed.asks("train", "--resume", "mine", code=2)
+    assert "start that again, with resume=True, to go on" in killed.asks("train", "--resume", "mine", code=2)
     killed.runs("2", "23", code=-9)
     killed.runs("2", "0")
     first, second = (event["step"] for event in killed.told("resumed"))

@@ -97,7 +97,9 @@ def test_a_run_whose_package_is_gone_is_looked_at_as_any_other(
 def test_a_run_that_a_loop_of_its_own_tells_of_is_not_trained_by_us(capsys: pytest.CaptureFixture[str]):
     create_run(Path("runs"), "demo", {"config": {"recipe": "track", "lr": 0.1}, "created": time.time()})
     assert _main("resume", "demo") == 2
-    sentence = "Error: The run is trained by a program of its own: start that again to go on.\n"
+    sentence = (
+        "Error: The run is trained by a program of its own: start that again, with resume=True, to go on.\n"
+    )
     assert capsys.readouterr().err == sentence
 
 
