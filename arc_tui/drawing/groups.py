@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from arc_tui.drawing.grids import GAP, CellSize, GridPicture, Layout, arranged, cell_sizes, draw, in_ascii
+from arc_tui.drawing.grids import CellSize, GridPicture, Layout, arranged, cell_sizes, draw, in_ascii
 from arc_tui.drawing.rows import Row, Run, beside, cut, width
 
 GROUP_GAP = 4
@@ -135,13 +135,9 @@ def _placed(
 
 def _block(group: Group, size: CellSize, cells: int) -> _Block:
     """Lay out one group: as many of its pictures beside each other as fit."""
-    across, taken = 0, 0
-    for picture in group.pictures:
-        taken += size.area(picture)[1] + (GAP if across else 0)
-        if across and taken > cells:
-            break
-        across += 1
-    layout = arranged(group.pictures, max(across, 1), size)
+    ways = (arranged(group.pictures, across, size) for across in range(len(group.pictures), 1, -1))
+    one = arranged(group.pictures, 1, size)
+    layout = next((layout for layout in ways if layout.columns <= cells), one)
     return _Block(group, layout, max(layout.columns, min(width(group.title), cells)))
 
 

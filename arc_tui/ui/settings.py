@@ -135,5 +135,5 @@ def _place(file: ConfigFile, key: str, problem: str) -> str:
     if key == KEYS:
         table: object = file.values[KEYS]
         named = [name for name in table if name in problem] if isinstance(table, dict) else []
-        return file.place(named[-1] if named else key)
+        return file.place(named[-1], KEYS) if named else file.place(KEYS)
     return file.place(key)

@@ -65,6 +65,12 @@ def test_what_fits_stays_within_the_place_and_nothing_is_left_out(given, cells, 
         assert text.isascii()
 
 
+def test_every_line_of_a_groups_pictures_fits_not_its_first_alone():
+    pictures = tuple(GridPicture("input", ("0" * columns,)) for columns in (1, 1, 19, 20))
+    rows = group_rows([[Group((("test 0", "title"),), pictures)]], 40, 3)
+    assert max(map(width, rows)) <= 40
+
+
 def test_cells_are_as_large_as_the_room_allows():
     one = [group("a", 5)]
     for size in SCALED:
