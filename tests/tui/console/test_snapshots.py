@@ -88,7 +88,7 @@ def after(*keys: str, seen: bool = True) -> Callable[[Pilot[None]], Awaitable[No
     async def run_before(pilot: Pilot[None]) -> None:
         app = pilot.app
         assert isinstance(app, ConsoleApp)
-        await until(pilot, lambda: app.session.known)
+        await until(pilot, lambda: app.session.known and app.session.view().complete)
         if seen:
             app.session.mark_seen()
         await pilot.press(*keys)
