@@ -92,7 +92,7 @@ def test_a_recipe_that_cannot_be_used_is_refused_in_a_sentence(
 
 
 def test_a_colour_that_there_is_not_is_named_with_its_cell(tmp_path: Path) -> None:
-    assert "holds 12 in row 2, column 2" in trained(tmp_path, "Colourful").err
+    assert "holds 12 in row 1, column 1 (zero-based)" in trained(tmp_path, "Colourful").err
 
 
 def test_a_run_is_shown_without_its_recipes_package_and_only_training_needs_it(
@@ -105,7 +105,7 @@ def test_a_run_is_shown_without_its_recipes_package_and_only_training_needs_it(
     assert "a " in said(tmp_path, "runs")
     said(tmp_path, "export", "a", "--csv", "steps.csv")
     assert "loss.shares" in (tmp_path / "steps.csv").read_text().splitlines()[0]
-    said(tmp_path, "report", "a", "--out", "a.html")
+    said(tmp_path, "report", "a", "--output", "a.html")
     again = train(tmp_path, "a", "--resume", "a", "--epochs", "3", "--headless")
     assert again.code == 2
     assert "The recipe tiny_recipes:Tiny cannot be imported" in again.err

@@ -142,7 +142,7 @@ def test_batch_and_epoch_lines_are_the_seeds(trained: Finished):
 def test_terminal_shows_only_what_the_events_say(trained: Finished):
     known = (
         "Run demo",
-        "787 pairs in 40 batches",
+        "320 pairs in 40 batches",
         "Training started",
         "[Batch",
         "[Epoch",
