@@ -59,7 +59,7 @@ CHAINS: dict[str, tuple[str, list[tuple[str, str, int]]]] = {
             ("prune rename checkpoint", "before", 1),
             ("prune unlink checkpoint file", "after", 3),
             ("write event validation", "half", 1),
-            ("replace run.json", "before", 2),
+            ("replace run.json", "before", 1),  # a process notes all that it knows at once
             ("write event checkpoint saved", "half", 1),
             ("write event run_finished", "half", 1),
             ("fsync events.jsonl", "before", 1),
