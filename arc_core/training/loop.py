@@ -20,7 +20,6 @@ from arc_core.run.declared_json import DECLARED, declared_to_json
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import RULE
 from arc_core.run.events import EventWriter
-from arc_core.run.evidence import Work
 from arc_core.training.control import Control
 from arc_core.training.data_changes import describe_tasks, require_places, seen_so_far, what_differs
 from arc_core.training.diagnostics import Finding, skipped_step
@@ -134,7 +133,6 @@ class TrainingLoop:
         self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held)
         self.control = Control(run, self.events, self.system, self.progress, validates=self.validates)
         self.pace = Pace(start.elapsed_seconds)
-        self._evidence: tuple[Work, ...] = ()
 
     def _tell_what_differs(self, start: Start[Trainable], differs: Mapping[str, str]) -> None:
         """Tell of settings, data and a schedule that are not what the checkpoint was trained with."""
@@ -281,9 +279,7 @@ class TrainingLoop:
         shown = progress.step % self.config.sample_every == 0 or progress.step == 1
         if shown and step.sample is not None:
             self._tell_sample(step.sample())
-        works = tuple(line.work for line in step.evidence)
-        if works and (shown or works != self._evidence):
-            self._evidence = works
+        if shown and step.evidence:
             lines = [dataclasses.asdict(line) for line in step.evidence]
             self.events.emit("evidence", step=progress.step, lines=lines)
         if not step.applied:

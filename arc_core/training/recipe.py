@@ -55,7 +55,7 @@ class Step:
         sample: Gives a pair of the batch, which is shown every so often; None where there is none.
         rule: A sentence about what was trained on.
         findings: What looks wrong.
-        evidence: What parts of the run do; told when it changes, and with samples.
+        evidence: What parts of the run do; told as often as samples are.
     """
 
     pairs: int
