@@ -105,7 +105,8 @@ class Progress:
         batch: 0-based batch of the next step in its epoch, as it is counted under the present batch size.
         trained: The pairs that the epoch has been trained on; None where a checkpoint tells the batch alone.
         means: Running means of the epoch.
-        best: The best validation's (exact inputs, cell accuracy); empty before the first.
+        best: The best validation's (exact inputs, cell accuracy), or (score, cell accuracy, 1); empty before
+            the first.
         validated_on: Identity of what the best was measured on; empty where that is not known.
         validated_at: Step of the last validation; None before the first.
         skipped_in_a_row: Steps that were skipped for a number that is not finite, up to now.
@@ -174,8 +175,8 @@ class Progress:
         require_form(state, form, STATE)
         sums = EpochMeans.form(declared) if state["means"]["count"] else {}
         require_form(state["means"]["sums"], sums, STATE)
-        if len(state["best"]) not in (0, 2):
-            raise CheckpointError(f"{STATE}: best has {len(state['best'])} entries, not 2")
+        if len(state["best"]) not in (0, 2, 3):
+            raise CheckpointError(f"{STATE}: best has {len(state['best'])} entries, not 2 or 3")
         try:
             at, minutes = state["validated_at"], state["checkpoint_minutes"]
             found = cls(
@@ -205,5 +206,9 @@ class Progress:
             if (mean := means.get(group, {}).get(name)) is not None:
                 metrics[label] = mean
         if self.best:
-            metrics |= {"best_validation_exact": self.best[0], "best_validation_cell_accuracy": self.best[1]}
+            what = "score" if len(self.best) == 3 else "exact"
+            metrics |= {
+                f"best_validation_{what}": self.best[0],
+                "best_validation_cell_accuracy": self.best[1],
+            }
         return metrics

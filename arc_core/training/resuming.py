@@ -295,11 +295,12 @@ def hold_best_to(
     progress.validated_on = validated_on
     if not other or not progress.best:
         return None
-    exact, cells = progress.best
+    first, cells, *scored = progress.best
     progress.best = ()
+    best = f"score {first:g}" if scored else f"{first:.0f} exact"
     return Finding(
         "best_reset",
-        f"The best validation so far ({exact:.0f} exact, {cells:.4f} of the cells) was on other "
+        f"The best validation so far ({best}, {cells:.4f} of the cells) was on other "
         "inputs than those of now, so it counts no more.",
         "The next validation is the best again, until a better one.",
     )

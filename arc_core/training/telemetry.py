@@ -132,10 +132,10 @@ class Validation:
     numbers: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
-    def mark(self) -> tuple[float, float]:
-        """What the best one is the largest by; the cells decide where the first is the same."""
-        first = self.exact if self.score is None else self.score
-        return float(first or 0), self.cell_accuracy or 0.0
+    def mark(self) -> tuple[float, ...]:
+        """What the best one is the largest by: exact inputs and share of cells, or score, cells, and a 1."""
+        cells = self.cell_accuracy or 0.0
+        return (float(self.exact or 0), cells) if self.score is None else (self.score, cells, 1.0)
 
     def told(self) -> Nested:
         """What its event tells: what is measured."""

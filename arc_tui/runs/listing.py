@@ -192,7 +192,7 @@ def _row(path: Path, now: float) -> Row:
         created = number(run_json, "created")
         created = created if math.isfinite(created) else modified(path)
         state = read_run(run, run_json, whole_log=False, now=now)
-        known = (state.best_validation, _noted_best(run, state))
+        known = (state.best_validation, _noted_best(run))
         best = max(filter(None, known), key=lambda v: v.mark, default=None)
         return Row(
             path.name,
@@ -213,22 +213,18 @@ def _row(path: Path, now: float) -> Row:
         return Row(path.name, "not read", error.strerror)
 
 
-def _noted_best(run: RunDirectory, state: RunState) -> ValidationResult | None:
-    """Return the best validation that the newest checkpoint knows of; the log's end may lie after it.
-
-    A checkpoint holds what validations are ranked by: a score where they have one, as the log's end or a
-    number that is no count tells, else the exact inputs.
-    """
+def _noted_best(run: RunDirectory) -> ValidationResult | None:
+    """Return the best validation that the newest checkpoint knows of; the log's end may lie after it."""
     checkpoints = list_checkpoints(run.checkpoints)
     try:
         best: object = read_state(checkpoints[-1]).get("best") if checkpoints else None
     except ArcError:
         return None
     match best:
-        case [int() | float() as first, int() | float() as cells]:
-            scored = any(math.isfinite(found.score) for found in state.validations) or first % 1
-            score = float(first) if scored else math.nan
-            return ValidationResult(0, 0 if scored else int(first), 0, float(cells), score=score)
+        case [int() | float() as exact, int() | float() as cells]:
+            return ValidationResult(0, int(exact), 0, float(cells))
+        case [int() | float() as score, int() | float() as cells, _]:
+            return ValidationResult(0, 0, 0, float(cells), score=float(score))
         case _:
             return None
 

@@ -126,9 +126,9 @@ def test_best_validation_before_the_tail_is_taken_from_the_newest_checkpoint():
     (folder / "state.json").write_text(json.dumps({"best": [5.0, 0.75]}))
     row = list_rows(Path("runs"))[0]
     assert (row.best_exact, row.best_inputs, row.best_cell_accuracy) == (5, None, 0.75)
-    (folder / "state.json").write_text(json.dumps({"best": [0.25, 0.0]}))  # which is no count, but a score
+    (folder / "state.json").write_text(json.dumps({"best": [1.0, 0.0, 1.0]}))  # a score, as the third says
     row = list_rows(Path("runs"))[0]
-    assert (row.best_exact, row.best_score) == (None, 0.25)
+    assert (row.best_exact, row.best_score) == (None, 1.0)
 
 
 def test_hard_links_count_once_on_disk(tmp_path: Path):
