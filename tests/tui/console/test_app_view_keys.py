@@ -298,7 +298,9 @@ async def test_resizing_keeps_header_and_footer_and_breaks_nothing(run, size: tu
 
 
 async def test_panels_that_are_out_of_sight_cost_nothing(run, monkeypatch: pytest.MonkeyPatch):
-    async with console(run, (80, 24)) as (app, _pilot):
+    async with console(run, (80, 24)) as (app, pilot):
+        panels = app.main.query_one(Panels)
+        await until(pilot, lambda: panels.panel(PARTS).size == panels.places().panels[PARTS].size)
         drawn: list[int] = []
         for panel in app.main.query(Panel):
             monkeypatch.setattr(panel, "show_view", lambda view, digit=panel.DIGIT: drawn.append(digit))
