@@ -64,11 +64,14 @@ def test_training_goes_on_while_no_event_can_be_written(
 ) -> None:
     """From the second checkpoint to the fourth; what is saved meanwhile is not called so."""
     run = make_run(tmp_path, "run", dataset)
-    taken = 0
+    taken, full = 0, False
     visible: dict[int, int] = {}
 
     def decide(operation: str, number: int) -> Strike | None:
-        return Strike("before", FULL) if operation.startswith("write event") and 2 <= taken < 4 else None
+        nonlocal full
+        # The request itself must wait: a checkpoint written before the next event has nothing to wait for.
+        full |= operation == "write event checkpoint requested" and taken == 1
+        return Strike("before", FULL) if operation.startswith("write event") and full and taken < 4 else None
 
     def observe(when: str, operation: str, number: int) -> None:
         nonlocal taken
