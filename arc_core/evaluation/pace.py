@@ -18,10 +18,10 @@ from arc_core.base.errors import DataError
 from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
 from arc_core.evaluation.pipeline import Pipeline, PipelineSolver
+from arc_core.pipeline.canvas import pack
+from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.adaptation import Adaptation
-from arc_core.solver.batch import pack
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.placed_task import PlacedTask
 from arc_core.solver.solver import Solver, fresh_net
 
 SIDES = (4, 10, 20)

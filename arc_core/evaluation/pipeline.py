@@ -25,11 +25,11 @@ from arc_core.data.sizes import NO_RULE
 from arc_core.data.tasks import Task, TaskSet
 from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.config import PipelineConfig
+from arc_core.pipeline.placed_task import MOST_SIZES
 from arc_core.pipeline.startup import color_shares
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, Prediction, language_model_of
 from arc_core.run.checkpoint_index import STATE
-from arc_core.solver.placed_task import MOST_SIZES
 from arc_core.solver.solver import AdaptationLook, Answer
 from arc_core.solver.voting import Ballot, choose
 

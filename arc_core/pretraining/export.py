@@ -10,12 +10,12 @@ from arc_core.base.errors import ArcError, CheckpointError, RunError
 from arc_core.base.text import printable
 from arc_core.checkpoints.restoring import read_tensors
 from arc_core.data.seen import SeenTasks
+from arc_core.pipeline.canvas_planner import CanvasPlanner
+from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.run.checkpoint_index import checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.run.course import Timeline
 from arc_core.run.directory import RunDirectory, trusted_run
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.net import SolverNet
-from arc_core.solver.optimizers import TASK_PROMPTS
 from arc_core.solver.weights import save_weights
 
 REFUSED = 2
@@ -57,7 +57,8 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
     tensors, _ = read_tensors(path / "mean.safetensors")
     tasks, symmetries, _ = tensors[TASK_PROMPTS].shape if TASK_PROMPTS in tensors else (0, 0, 0)
     architecture = cast("dict[str, object]", state["architecture"])
-    net = SolverNet(SolverConfig.from_mapping(architecture), (tasks, symmetries))
+    solver = SolverConfig.from_mapping(architecture)
+    net = CanvasPlanner(solver, (tasks, symmetries))
     if tensors.keys() != net.state_dict().keys():
         raise CheckpointError(f"{path.name}/mean.safetensors is of another architecture.")
     settings = {name: config.get(name) for name in RECIPE}
@@ -71,7 +72,7 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
         "versions": content.get("versions"),
         "tasks_sha256": cast("dict[str, Any]", content.get("dataset", {})).get("sha256"),
     }
-    size = save_weights(target, net, SeenTasks.from_json(content["seen"], run.name), recipe, tensors)
+    size = save_weights(target, solver, SeenTasks.from_json(content["seen"], run.name), recipe, tensors)
     return (
         f"Weights of checkpoint {checkpoint_id(path)}, step {recipe['step']}, in {printable(str(target))} "
         f"({size / 1e6:.1f} MB, float16)"

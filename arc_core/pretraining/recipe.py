@@ -22,6 +22,9 @@ from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Pair, TaskSet
 from arc_core.data.views import make_views
 from arc_core.pipeline.batch import FEW_SIDES
+from arc_core.pipeline.canvas import Item, pack
+from arc_core.pipeline.canvas_planner import SIZE_WEIGHT, SYMMETRIES, CanvasPlanner, planning_loss
+from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.pipeline.startup import load_split
 from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.declared import declared_by
@@ -38,10 +41,7 @@ from arc_core.pretraining.pairs import (
 from arc_core.pretraining.system import SolverSystem, cell_accuracies, sample_of, step_numbers
 from arc_core.run.config import TrainConfig
 from arc_core.run.declared import Declared
-from arc_core.solver.batch import Item, pack
 from arc_core.solver.config import ARCHITECTURE, RETIRED, SolverConfig
-from arc_core.solver.net import SIZE_WEIGHT, SYMMETRIES, SolverNet, planning_loss
-from arc_core.solver.placed_task import PlacedTask
 from arc_core.training.data_changes import describe_pairs, validation_print
 from arc_core.training.diagnostics import Finding
 from arc_core.training.preflight import Estimate, runtime_bytes
@@ -120,7 +120,7 @@ class PretrainingRecipe(Recipe[list[ViewGroup]]):
         del checkpoint
         config = self.config
         with torch.device("meta"):
-            net = SolverNet(self.solver, self._prompt_shape)
+            net = CanvasPlanner(self.solver, self._prompt_shape)
         parameters = sum(p.numel() for p in net.parameters())
         # Per cell: what the backward pass keeps of each block, in float32; 2.9 GB were measured at 64.
         kept = 4 * self.solver.width * 17 * (self.solver.steps + self.solver.encoder_blocks + 2)
@@ -164,7 +164,7 @@ class PretrainingRecipe(Recipe[list[ViewGroup]]):
             f"{shown}, the first of task {first}",
         )
 
-    def _prompts(self, net: SolverNet, batch: Sequence[ViewGroup]) -> Tensor | None:
+    def _prompts(self, net: CanvasPlanner, batch: Sequence[ViewGroup]) -> Tensor | None:
         """The learned prompts of a batch's pairs, [N, P]; None where they are read."""
         if self.solver.reads_prompt:
             return None

@@ -12,13 +12,13 @@ import torch
 from arc_core.base.errors import CheckpointError
 from arc_core.base.text import first_of
 from arc_core.checkpoints.form import require_form
+from arc_core.pipeline.canvas import CanvasBatch, Item
+from arc_core.pipeline.canvas_planner import Planned
+from arc_core.pipeline.muon import agent_optimizers
 from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.pairs import ViewGroup
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
-from arc_core.solver.batch import Item, SolverBatch
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.net import Planned
-from arc_core.solver.optimizers import solver_optimizers
 from arc_core.solver.solver import fresh_net
 from arc_core.training.models import TrainedModels, move_mean
 from arc_core.training.recipe import SampledPair
@@ -48,10 +48,11 @@ class SolverSystem(TrainedModels):
         prompts: tuple[int, int] = (0, 0),
         prompt_tasks: Sequence[str] = (),
     ) -> None:
+        self._solver = solver
         self.prompt_tasks = list(prompt_tasks)
         self.net = fresh_net(solver, config.seed, prompts).to(device)
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
-        optimizers = solver_optimizers(
+        optimizers = agent_optimizers(
             self.net, (), kind=config.optimizer, rate=config.agent_lr, weight_decay=config.weight_decay
         )
         super().__init__(config, device, {"agent": self.net, "mean": self.mean}, optimizers)
@@ -76,7 +77,7 @@ class SolverSystem(TrainedModels):
 
     def bookkeeping(self) -> dict[str, Any]:
         """What state.json keeps of it beside the tensors."""
-        return {"architecture": self.net.config.architecture()}
+        return {"architecture": self._solver.architecture()}
 
     def load(self, path: Path) -> dict[str, Any]:
         """Restore tensors, optimizers and random generators from a checkpoint of the same configuration.
@@ -89,7 +90,7 @@ class SolverSystem(TrainedModels):
         """
         state = read_state(path)
         require_form(state, STATE_FORM, STATE)
-        saved, own = state["architecture"], self.net.config.architecture()
+        saved, own = state["architecture"], self._solver.architecture()
         if other := [name for name in own if saved.get(name) != own[name]]:
             name = other[0]
             raise CheckpointError(f"its architecture has {name} {saved.get(name)}, the run now {own[name]}")
@@ -110,7 +111,7 @@ class SolverSystem(TrainedModels):
         )
 
 
-def cell_accuracies(planned: Planned, batch: SolverBatch) -> list[float]:
+def cell_accuracies(planned: Planned, batch: CanvasBatch) -> list[float]:
     """The share of each item's own cells that the last step has right."""
     right = (planned.logits[:, -1].argmax(dim=-1) == batch.targets) * batch.out_mask
     return (right.sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))).tolist()

@@ -10,10 +10,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from arc_core.solver.batch import Item, SolverBatch, pack
+from arc_core.pipeline.canvas import CanvasBatch, Item, pack
+from arc_core.pipeline.canvas_planner import SIZE_WEIGHT, SYMMETRIES, CanvasPlanner, Planned, planning_loss
+from arc_core.pipeline.muon import agent_optimizers
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.net import SIZE_WEIGHT, SYMMETRIES, Planned, SolverNet, planning_loss
-from arc_core.solver.optimizers import solver_optimizers
 from arc_core.solver.refinement import PromptRefinement
 from arc_core.solver.terms import SolverTerms, cell_weights, size_factor
 from arc_core.training.optimizer import Component, MixedPrecision, Precision, backward_and_step, set_rates
@@ -59,7 +59,7 @@ class Adaptation:
 
     def __init__(
         self,
-        net: SolverNet,
+        net: CanvasPlanner,
         config: SolverConfig,
         device: torch.device,
         start: Tensor | None = None,
@@ -83,7 +83,7 @@ class Adaptation:
         # What the terms learn must not take from the agent's share of the clipping.
         parts = (("agent", self._parameters), ("efe_loss", self._terms.parameters()))
         self._components = [part for part in (Component.of(*p) for p in parts) if part.parameters]
-        made = solver_optimizers(
+        made = agent_optimizers(
             net,
             [*self._prompt.parameters(), *self._terms.parameters()],
             kind="adamw",
@@ -92,7 +92,7 @@ class Adaptation:
         )
         self._optimizers = list(made.values())
 
-    def train(self, batch: SolverBatch, steps: int) -> float:
+    def train(self, batch: CanvasBatch, steps: int) -> float:
         """Take one of `steps` steps; one whose gradient is not finite changes no weight.
 
         Args:
@@ -116,7 +116,7 @@ class Adaptation:
         return loss.item()
 
     def _losses(
-        self, planned: Planned, batch: SolverBatch, shift: Tensor, backward: Tensor | None, steps: int
+        self, planned: Planned, batch: CanvasBatch, shift: Tensor, backward: Tensor | None, steps: int
     ) -> tuple[Tensor, Tensor]:
         """The loss of the plans, and the sum of all others by their weights."""
         config = self.config
@@ -148,7 +148,7 @@ class Adaptation:
         return gained
 
     @torch.inference_mode()
-    def plan(self, items: Sequence[Item]) -> tuple[SolverBatch, Planned]:
+    def plan(self, items: Sequence[Item]) -> tuple[CanvasBatch, Planned]:
         """What the averaged weights say of some items, and the items as a batch."""
         batch = pack(items).to(self.device)
         planned = self._plan_batch(batch)
@@ -157,7 +157,7 @@ class Adaptation:
         return batch, planned
 
     @torch.no_grad()
-    def _plan_batch(self, batch: SolverBatch, change: Tensor | None = None) -> Planned:
+    def _plan_batch(self, batch: CanvasBatch, change: Tensor | None = None) -> Planned:
         with self.precision.autocast():
             shift = self._mean_prompt(batch.views)
             return self._mean_net(batch, shift if change is None else shift + change)

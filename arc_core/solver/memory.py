@@ -12,10 +12,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from arc_core.solver.batch import Item, pack
+from arc_core.pipeline.canvas import Item, pack
+from arc_core.pipeline.canvas_planner import CanvasPlanner, grid_losses
+from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.net import SolverNet, grid_losses
-from arc_core.solver.placed_task import PlacedTask
 from arc_core.training.optimizer import MixedPrecision
 
 ASKED_CELLS = 400
@@ -49,7 +49,7 @@ def cells_of_trying(known: Tensor, placed: PlacedTask) -> int:
 
 
 @torch.inference_mode()
-def prompt_losses(net: SolverNet, known: Tensor, placed: PlacedTask, config: SolverConfig) -> Tensor:
+def prompt_losses(net: CanvasPlanner, known: Tensor, placed: PlacedTask, config: SolverConfig) -> Tensor:
     """How badly each known prompt explains a task's demonstrations.
 
     Args:
@@ -75,7 +75,7 @@ def prompt_losses(net: SolverNet, known: Tensor, placed: PlacedTask, config: Sol
     return torch.cat(losses)
 
 
-def nearest_tasks(net: SolverNet, known: Tensor, placed: PlacedTask, config: SolverConfig) -> Tensor:
+def nearest_tasks(net: CanvasPlanner, known: Tensor, placed: PlacedTask, config: SolverConfig) -> Tensor:
     """The places among the known prompts of the `config.memory` that explain the demonstrations best."""
     losses = prompt_losses(net, known, placed, config)
     return losses.topk(min(config.memory, len(losses)), largest=False).indices

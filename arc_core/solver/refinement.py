@@ -21,10 +21,10 @@ from torch import Tensor
 from arc_core.data.features import SUMMARY_DIM, feature_summary
 from arc_core.data.tasks import Pair
 from arc_core.pipeline.batch import GridBatch
+from arc_core.pipeline.canvas import CanvasBatch, Item, pack
+from arc_core.pipeline.canvas_planner import Planned
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch, size_similarity
-from arc_core.solver.batch import Item, SolverBatch, pack
-from arc_core.solver.net import Planned
 
 POLICY_RATE = 1e-2
 """Learning rate of the policy. The seed's 5e-5 is for thousands of updates."""
@@ -32,10 +32,10 @@ POLICY_RATE = 1e-2
 TRIALS = 2
 """Draws of demonstrations over which the policy must have gained something to be used."""
 
-Plan = Callable[[SolverBatch, Tensor | None], Planned]
+Plan = Callable[[CanvasBatch, Tensor | None], Planned]
 """Plans a batch, without gradient, with a change of its prompts, [N, P] or None."""
 
-FoundAgain = Callable[[SolverBatch, Tensor, Tensor], Tensor]
+FoundAgain = Callable[[CanvasBatch, Tensor, Tensor], Tensor]
 """Share of each input, [N], that a backward planner is expected to find again.
 
 From colours [N, h, w] on the outputs' canvas, under prompts [N, P].
@@ -114,7 +114,7 @@ class PromptRefinement:
         return info, gains["total"]
 
     @torch.no_grad()
-    def _scores(self, batch: SolverBatch, planned: Planned, prompts: Tensor) -> Scores:
+    def _scores(self, batch: CanvasBatch, planned: Planned, prompts: Tensor) -> Scores:
         """The four metrics of plans on the outputs' own canvases; the size is that of the size head.
 
         Reversibility is judged under the unrefined prompts, so that the policy cannot please the judge.

@@ -18,13 +18,13 @@ from arc_core.data.grids import Grid
 from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Task
 from arc_core.data.views import make_views
+from arc_core.pipeline.canvas import Item, pack
+from arc_core.pipeline.canvas_planner import PROMPT_SCALE, SYMMETRIES, CanvasPlanner, Planned
+from arc_core.pipeline.muon import TASK_PROMPTS
+from arc_core.pipeline.placed_task import MOST_SIZES, PlacedTask
 from arc_core.solver.adaptation import Adaptation
-from arc_core.solver.batch import Item, pack
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.memory import cells_of_trying, nearest_tasks
-from arc_core.solver.net import PROMPT_SCALE, SYMMETRIES, Planned, SolverNet
-from arc_core.solver.optimizers import TASK_PROMPTS
-from arc_core.solver.placed_task import MOST_SIZES, PlacedTask
 from arc_core.solver.voting import Ballot, Choice, choose
 
 SECOND_SIZE_WEIGHT = 0.25
@@ -67,7 +67,7 @@ class Solver:
     Args:
         task: Its test outputs are not looked at.
         config: Architecture and adaptation.
-        weights: Tensors of a `SolverNet` to start from; None starts from random ones.
+        weights: Tensors of a `CanvasPlanner` to start from; None starts from random ones.
         seed: At least 0.
         device: Where to compute.
     """
@@ -99,7 +99,7 @@ class Solver:
         self._start_prompt = self._first_prompt(net, known)
         self._adaptation = Adaptation(net, config, self.device, self._start_prompt, sum(self._seeds))
 
-    def _first_prompt(self, net: SolverNet, known: Tensor | None) -> Tensor:
+    def _first_prompt(self, net: CanvasPlanner, known: Tensor | None) -> Tensor:
         """The prompt to start from under each symmetry, [8, P]."""
         shape = (SYMMETRIES, self.config.prompt_dim)
         if self.config.reads_prompt:
@@ -230,17 +230,17 @@ class Solver:
         ]
 
 
-def fresh_net(config: SolverConfig, seed: int, prompts: tuple[int, int] = (0, 0)) -> SolverNet:
+def fresh_net(config: SolverConfig, seed: int, prompts: tuple[int, int] = (0, 0)) -> CanvasPlanner:
     """A net of random weights that depend on the seed alone.
 
     Args:
         config: Its architecture.
         seed: At least 0.
-        prompts: Of pretrained tasks, see `SolverNet`.
+        prompts: Of pretrained tasks, see `CanvasPlanner`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return SolverNet(config, prompts)
+        return CanvasPlanner(config, prompts)
 
 
 def snapshot_steps(steps: int, snapshots: int) -> set[int]:

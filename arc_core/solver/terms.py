@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import NUM_COLORS
 from arc_core.pipeline.agent import Planner, one_hot
+from arc_core.pipeline.canvas import CanvasBatch
+from arc_core.pipeline.canvas_planner import Planned, gather_ways
 from arc_core.pipeline.curriculum import SizeWarmupCurriculum
 from arc_core.pipeline.loss import (
     OutcomeEncoder,
@@ -24,9 +26,7 @@ from arc_core.pipeline.loss import (
     prompt_term,
     risk_term,
 )
-from arc_core.solver.batch import SolverBatch
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.net import Planned, gather_ways
 
 BACKWARD_SHARE = 4
 """The forward planner is so many times as wide as the backward one, as in the pipeline."""
@@ -96,7 +96,7 @@ class SolverTerms(nn.Module):
         )
         self.outcome = OutcomeEncoder(NUM_COLORS, config.prompt_dim) if consistent else None
 
-    def plan_backward(self, planned: Planned, batch: SolverBatch) -> Tensor | None:
+    def plan_backward(self, planned: Planned, batch: CanvasBatch) -> Tensor | None:
         """Logits [N, T, h, w, C] of the plan from each output back to its input, its first step first.
 
         None where there is no backward plan; the flipped forward one where that stands for it.
@@ -106,7 +106,7 @@ class SolverTerms(nn.Module):
         return planned.logits if self._direction == "flip" else None
 
     def forward(
-        self, planned: Planned, batch: SolverBatch, moved: Tensor, backward: Tensor | None, weights: Tensor
+        self, planned: Planned, batch: CanvasBatch, moved: Tensor, backward: Tensor | None, weights: Tensor
     ) -> dict[str, Tensor]:
         """The weighted contribution of each term that is on, a mean over the demonstrations; at least one is.
 
@@ -148,7 +148,7 @@ class SolverTerms(nn.Module):
         return {name: weight * (values * known).sum() for name, (weight, values) in terms.items()}
 
     @torch.no_grad()
-    def found_again(self, batch: SolverBatch, colors: Tensor, prompts: Tensor) -> Tensor:
+    def found_again(self, batch: CanvasBatch, colors: Tensor, prompts: Tensor) -> Tensor:
         """Share of each input that the backward planner is expected to find again, [N].
 
         Args:
@@ -166,26 +166,26 @@ class SolverTerms(nn.Module):
         found = (under * logits.softmax(dim=-1)).sum(dim=(1, 2, 3))
         return found / under.sum(dim=(1, 2, 3)).clamp_min(1)
 
-    def start(self, batch: SolverBatch) -> None:
+    def start(self, batch: CanvasBatch) -> None:
         """Let the colour preferences begin at the shares of a first batch's outputs."""
         if self.preferences is not None:
             known = batch.known / batch.known.sum().clamp_min(1)
             self.preferences.start((color_shares(batch) * known[:, None]).sum(dim=0))
 
 
-def color_shares(batch: SolverBatch) -> Tensor:
+def color_shares(batch: CanvasBatch) -> Tensor:
     """Share of each colour in each output, [N, C]."""
     cells = one_hot(batch.targets, batch.out_mask).sum(dim=(1, 2))
     return cells / batch.out_mask.sum(dim=(1, 2))[:, None]
 
 
-def preference_fit(log_preference: Tensor, batch: SolverBatch) -> Tensor:
+def preference_fit(log_preference: Tensor, batch: CanvasBatch) -> Tensor:
     """KL(o* || C) of the outputs' colours from the preferred ones [N, C], [N]."""
     shares = color_shares(batch)
     return (torch.xlogy(shares, shares) - shares * log_preference).sum(dim=-1)
 
 
-def steps_to_pay(log_forward: Tensor, batch: SolverBatch) -> Tensor:
+def steps_to_pay(log_forward: Tensor, batch: CanvasBatch) -> Tensor:
     """Planning steps at which a cell is not right yet, in expectation and over the cells of each grid, [N].
 
     The seed pays for all T, a constant that teaches nothing. Here a step is paid for as far as the plan was
@@ -200,7 +200,7 @@ def steps_to_pay(log_forward: Tensor, batch: SolverBatch) -> Tensor:
     return cell_mean((1.0 - right).sum(dim=1), batch.out_mask)
 
 
-def input_under_output(batch: SolverBatch) -> Tensor:
+def input_under_output(batch: CanvasBatch) -> Tensor:
     """The input's colours under each cell of the output, one-hot [N, h, w, C]; 0 where there is none.
 
     Of the ways to lay an output over its input it is the one in which the task's outputs resemble their
@@ -211,14 +211,14 @@ def input_under_output(batch: SolverBatch) -> Tensor:
     return (laid * batch.copies[:, :, None, None, None]).sum(dim=1)
 
 
-def reconstruction_loss(logits: Tensor, batch: SolverBatch) -> Tensor:
+def reconstruction_loss(logits: Tensor, batch: CanvasBatch) -> Tensor:
     """Cross-entropy of a backward plan's end [N, h, w, C] with the input under the output, [N]."""
     under = input_under_output(batch)
     entropy = -(under * logits.log_softmax(dim=-1)).sum(dim=(1, 2, 3))
     return entropy / under.sum(dim=(1, 2, 3)).clamp_min(1)
 
 
-def cell_weights(planned: Planned, batch: SolverBatch, gain: float) -> Tensor:
+def cell_weights(planned: Planned, batch: CanvasBatch, gain: float) -> Tensor:
     """Weights of the cells, more where the last step is wrong, [N, h, w] of mean 1 in each grid."""
     wrong = (planned.logits[:, -1].detach().argmax(dim=-1) != batch.targets).float() * batch.out_mask
     return hard_cell_weights(wrong, batch.out_mask, gain)[0]

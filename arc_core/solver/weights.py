@@ -17,9 +17,9 @@ from arc_core.base.files import replace_file
 from arc_core.base.text import printable
 from arc_core.checkpoints.tensor_file import encode
 from arc_core.data.seen import SeenTasks
+from arc_core.pipeline.canvas_planner import SYMMETRIES, CanvasPlanner
+from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.net import SYMMETRIES, SolverNet
-from arc_core.solver.optimizers import TASK_PROMPTS
 from arc_core.solver.weights_file import LARGEST_BYTES, NOTES, WeightsNotes, parse_notes
 
 
@@ -28,21 +28,25 @@ class Weights:
     """What a weights file holds."""
 
     tensors: dict[str, Tensor]
-    """float32, by their names in `SolverNet`."""
+    """float32, by their names in `CanvasPlanner`."""
     notes: WeightsNotes
 
 
 def save_weights(
-    path: Path, net: SolverNet, seen: SeenTasks, recipe: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    path: Path,
+    config: SolverConfig,
+    seen: SeenTasks,
+    recipe: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
 ) -> int:
     """Write weights as float16, whole or not at all.
 
     Args:
         path: The file, replaced if it is there.
-        net: Whose architecture it is.
+        config: Whose architecture it is.
         seen: Every task that the weights were trained on.
         recipe: How they were made.
-        tensors: By their names in `SolverNet`, as of the net itself or averaged.
+        tensors: By their names in `CanvasPlanner`, as of the net itself or averaged.
 
     Returns:
         The size of the file in bytes.
@@ -54,7 +58,7 @@ def save_weights(
     for name, tensor in halves.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"The weights {name} do not fit float16.")
-    notes = {"architecture": net.config.architecture(), "seen": seen.to_json(), "recipe": dict(recipe)}
+    notes = {"architecture": config.architecture(), "seen": seen.to_json(), "recipe": dict(recipe)}
     content = b"".join(bytes(piece) for piece in encode(halves, {NOTES: json.dumps(notes)}))
     if len(content) > LARGEST_BYTES:
         raise CheckpointError(
@@ -95,7 +99,7 @@ def _require_architecture(weights: Weights, shown: str) -> None:
     if prompts is not None and (config.prompt != "learned" or not tasks or symmetries not in (1, SYMMETRIES)):
         raise CheckpointError(f"{refused} {TASK_PROMPTS} do not fit its architecture.")
     with torch.device("meta"):
-        wanted = SolverNet(config, (tasks, symmetries)).state_dict()
+        wanted = CanvasPlanner(config, (tasks, symmetries)).state_dict()
     if odd := sorted(wanted.keys() ^ weights.tensors.keys()):
         raise CheckpointError(f"{refused} {printable(odd[0], 100)} is missing or does not belong there.")
     for name, tensor in weights.tensors.items():

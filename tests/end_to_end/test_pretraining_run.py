@@ -11,6 +11,7 @@ from raw_events import PRETRAINING, typed
 from safetensors.torch import load_file
 
 from arc_core.data.tasks import load_tasks
+from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pretraining.export import export
 from arc_core.pretraining.pairs import make_pool, plan_batches, plan_single_pairs, without_kept_away
 from arc_core.pretraining.recipe import solver_config
@@ -18,7 +19,6 @@ from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_lines import validate_event
 from arc_core.run.resolving import resolve
-from arc_core.solver.optimizers import TASK_PROMPTS
 from arc_core.solver.solver import fresh_net
 from arc_core.solver.weights_file import read_notes
 from arc_tui.runs.evidence import evidence_of

@@ -12,6 +12,7 @@ from raw_events import read_lines
 from small_run import give, measured, seal, told, warned
 
 from arc_core.base.errors import CheckpointError
+from arc_core.pipeline.canvas import CanvasBatch, pack
 from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.recipe import PretrainingRecipe
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
@@ -19,7 +20,6 @@ from arc_core.run.directory import RunDirectory, RunLock, create_run
 from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.provenance import describe_run
 from arc_core.run.resolving import resolve
-from arc_core.solver.batch import SolverBatch, pack
 from arc_core.training.loop import TrainingLoop
 from arc_core.training.progress import Progress
 from arc_core.training.recipe import Step
@@ -100,7 +100,7 @@ def edit_state(run: RunDirectory, change: Callable[[dict[str, Any]], object]) ->
 def test_its_batches_are_padded_to_few_canvases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[int, ...]] = []
 
-    def watched(*arguments: Any) -> SolverBatch:
+    def watched(*arguments: Any) -> CanvasBatch:
         packed = pack(*arguments)
         seen.extend((packed.inputs.canvas, tuple(packed.targets.shape[1:])))
         return packed

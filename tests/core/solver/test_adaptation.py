@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from arc_core.data.sizes import Placement
+from arc_core.pipeline.canvas import Item, pack
 from arc_core.solver.adaptation import Adaptation
-from arc_core.solver.batch import Item, pack
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import fresh_net
 

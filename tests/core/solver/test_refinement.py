@@ -7,11 +7,11 @@ import torch.nn.functional as F
 
 from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Pair, Task
+from arc_core.pipeline.canvas import Item, pack
+from arc_core.pipeline.canvas_planner import Planned
 from arc_core.pipeline.reward import color_similarity, per_cell_accuracy, size_similarity
 from arc_core.solver.adaptation import Adaptation
-from arc_core.solver.batch import Item, pack
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.net import Planned
 from arc_core.solver.refinement import PromptRefinement
 from arc_core.solver.solver import Solver, fresh_net
 

@@ -12,9 +12,9 @@ from arc_core.base.errors import CheckpointError, ConfigError, DataError
 from arc_core.data.seen import SeenTasks
 from arc_core.data.tasks import Pair, Task, load_tasks
 from arc_core.evaluation.pace import Cost, MachinePace, measure_pace
+from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.solver.adaptation import rate_factor
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.optimizers import TASK_PROMPTS
 from arc_core.solver.solver import Solver, fresh_net, snapshot_steps
 from arc_core.solver.weights import load_weights, save_weights
 from arc_core.solver.weights_file import NOTES, find_weights, fit_config, parse_notes, read_notes
@@ -134,7 +134,7 @@ def test_watching_changes_no_answer():
 def test_weights_come_back_from_float16_with_what_they_were_trained_on(tmp_path):
     net = fresh_net(CONFIG, 3)
     seen = SeenTasks(frozenset({"a"}), frozenset({"b"}))
-    size = save_weights(tmp_path / "w.safetensors", net, seen, {"seed": 3}, net.state_dict())
+    size = save_weights(tmp_path / "w.safetensors", CONFIG, seen, {"seed": 3}, net.state_dict())
     assert size == (tmp_path / "w.safetensors").stat().st_size
     weights = load_weights(tmp_path / "w.safetensors")
     assert (weights.notes.seen, weights.notes.recipe) == (seen, {"seed": 3})
@@ -162,7 +162,7 @@ def test_weights_that_are_none_are_refused(tmp_path):
     net = fresh_net(CONFIG, 0)
     huge = {**net.state_dict(), "colors.bias": torch.full((10,), 1e9)}
     with pytest.raises(CheckpointError, match=r"colors\.bias do not fit float16"):
-        save_weights(tmp_path / "w", net, SeenTasks(), {}, huge)
+        save_weights(tmp_path / "w", CONFIG, SeenTasks(), {}, huge)
 
 
 @pytest.mark.parametrize(
@@ -180,14 +180,14 @@ def test_weights_that_are_none_are_refused(tmp_path):
 def test_weights_that_are_not_what_their_notes_say_are_refused_by_name(tmp_path, change, sentence):
     net = fresh_net(CONFIG, 0)
     tensors = {name: t for name, t in (net.state_dict() | change).items() if t is not None}
-    save_weights(tmp_path / "w", net, SeenTasks(), {}, tensors)
+    save_weights(tmp_path / "w", CONFIG, SeenTasks(), {}, tensors)
     with pytest.raises(CheckpointError, match=f"cannot be used as weights: {sentence}"):
         load_weights(tmp_path / "w")
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     net = fresh_net(CONFIG, 0)
-    notes = {"architecture": net.config.architecture(), "seen": SeenTasks().to_json(), "recipe": {}}
+    notes = {"architecture": CONFIG.architecture(), "seen": SeenTasks().to_json(), "recipe": {}}
     tensors = {name: t.contiguous() for name, t in net.state_dict().items()}
     save_file(tensors | {"colors.bias": torch.full((10,), torch.nan)}, tmp_path / "w",
               {NOTES: json.dumps(notes)})  # fmt: skip
@@ -197,7 +197,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
 
 def test_pretrained_prompts_come_back_with_the_weights(tmp_path):
     net = fresh_net(CONFIG, 0, (3, 8))
-    save_weights(tmp_path / "w", net, SeenTasks(), {}, net.state_dict())
+    save_weights(tmp_path / "w", CONFIG, SeenTasks(), {}, net.state_dict())
     assert load_weights(tmp_path / "w").tensors[TASK_PROMPTS].shape == (3, 8, 16)
 
 

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
 from arc_core.evaluation.pace import Cost, MachinePace
-from arc_core.solver.batch import pack
+from arc_core.pipeline.canvas import pack
+from arc_core.pipeline.muon import TASK_PROMPTS
+from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.memory import ASKED_CELLS, asked, prompt_losses
-from arc_core.solver.optimizers import TASK_PROMPTS
-from arc_core.solver.placed_task import PlacedTask
 from arc_core.solver.solver import Solver, fresh_net
 
 CONFIG = SolverConfig.from_mapping(

@@ -9,8 +9,8 @@ import torch
 from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
+from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.placed_task import PlacedTask
 from arc_core.solver.solver import SECOND_SIZE_WEIGHT, Solver
 
 CONFIG = SolverConfig.from_mapping(

@@ -46,7 +46,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class SolverBatch:
+class CanvasBatch:
     """Items as tensors.
 
     Attributes:
@@ -78,13 +78,13 @@ class SolverBatch:
     def __len__(self) -> int:
         return len(self.group)
 
-    def to(self, device: torch.device | str) -> SolverBatch:
+    def to(self, device: torch.device | str) -> CanvasBatch:
         """Move all tensors."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "aligned"}
         return replace(self, **moved)
 
 
-def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> SolverBatch:
+def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> CanvasBatch:
     """Pad items into one batch, on the smallest canvases of these sides that hold them all.
 
     Raises:
@@ -105,7 +105,7 @@ def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> SolverBatch:
     for row, item in zip(targets, items, strict=True):
         if item.target is not None:
             row[: item.target.shape[0], : item.target.shape[1]] = item.target
-    return SolverBatch(
+    return CanvasBatch(
         inputs=inputs,
         rows=torch.from_numpy(np.stack([_ways(item, 0, height) for item in items])),
         columns=torch.from_numpy(np.stack([_ways(item, 1, width) for item in items])),

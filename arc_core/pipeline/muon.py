@@ -25,15 +25,15 @@ TASK_PROMPTS = "task_prompts"
 """Name of the pretrained tasks' prompts among the weights, [tasks, 8 or 1, P]."""
 
 HIDDEN = ("planner", "encoder", "transfer", "enter")
-"""Parts of `SolverNet` whose matrices lie between layers."""
+"""Parts of `CanvasPlanner` whose matrices lie between layers."""
 
 
 def is_hidden_matrix(name: str, parameter: nn.Parameter) -> bool:
-    """Whether a parameter of `SolverNet` is a matrix between two layers, as Muon wants them."""
+    """Whether a parameter of `CanvasPlanner` is a matrix between two layers, as Muon wants them."""
     return parameter.ndim == 2 and name.split(".")[0] in HIDDEN
 
 
-def solver_optimizers(
+def agent_optimizers(
     net: nn.Module,
     others: Iterable[nn.Parameter],
     *,
@@ -44,7 +44,7 @@ def solver_optimizers(
     """Make the optimizers of an agent by label: `main`, and `muon` where that is asked for.
 
     Args:
-        net: A `SolverNet`.
+        net: A `CanvasPlanner`.
         others: Further parameters, for AdamW.
         kind: `adamw`, `adam` or `muon`.
         rate: AdamW's learning rate; every group has its own as `base_lr`.

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from arc_core.data.sizes import Placement
-from arc_core.solver.batch import Item, likeness, pack
+from arc_core.pipeline.canvas import Item, likeness, pack
+from arc_core.pipeline.canvas_planner import CanvasPlanner, gather_ways, planning_loss, step_weights
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.net import SolverNet, gather_ways, planning_loss, step_weights
 
 SMALL = {"width": 16, "prompt_dim": 12, "steps": 3, "context_dim": 4}
 
@@ -25,7 +25,7 @@ def item(seed, size=(4, 5), out=None, group=0, known=True, corner=(0, 0)):
 
 def net(seed=0, **settings):
     torch.manual_seed(seed)
-    made = SolverNet(SolverConfig.from_mapping(SMALL | settings))
+    made = CanvasPlanner(SolverConfig.from_mapping(SMALL | settings))
     for parameter in made.parameters():  # zeros of the start would hide what depends on what
         if parameter.abs().sum() == 0:
             torch.nn.init.normal_(parameter, std=0.1)

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from arc_core.run.config import TrainConfig
-from arc_core.solver.config import SolverConfig
-from arc_core.solver.optimizers import (
+from arc_core.pipeline.muon import (
     MUON_RATE,
     PROMPT_RATE,
     TASK_PROMPTS,
-    solver_optimizers,
+    agent_optimizers,
 )
+from arc_core.run.config import TrainConfig
+from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import fresh_net
 from arc_core.training.models import TrainedModels
 from arc_core.training.optimizer import set_rates
@@ -20,7 +20,7 @@ CONFIG = SolverConfig.from_mapping({"width": 16, "prompt_dim": 12, "steps": 2, "
 
 def made(kind, others=(), config=CONFIG):
     net = fresh_net(config, 0, (3, 8))
-    return net, solver_optimizers(net, others, kind=kind, rate=1e-3, weight_decay=0.1)
+    return net, agent_optimizers(net, others, kind=kind, rate=1e-3, weight_decay=0.1)
 
 
 def groups(optimizers):

@@ -11,7 +11,7 @@ from arc_core.data.grids import MAX_SIDE, Grid
 from arc_core.data.sizes import NO_RULE, Placement, Size, SizeRule, fitting_rules
 from arc_core.data.tasks import Task
 from arc_core.data.views import View
-from arc_core.solver.batch import Item, likeness
+from arc_core.pipeline.canvas import Item, likeness
 
 MOST_SIZES = 2
 """Sizes tried for one output: there are two attempts."""

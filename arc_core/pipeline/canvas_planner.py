@@ -13,6 +13,7 @@ P prompt, C colours, T planning steps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +21,7 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.pipeline.agent import SizeHead, one_hot
-from arc_core.solver.batch import WAYS, SolverBatch
-from arc_core.solver.config import SolverConfig
+from arc_core.pipeline.canvas import WAYS, CanvasBatch
 
 SYMMETRIES = 8
 
@@ -33,6 +33,52 @@ SIZE_WEIGHT = 0.1
 
 COPY_GAIN = 4.0
 """How far copying the input leads at first: most cells of most outputs are their input's."""
+
+
+class Widths(Protocol):
+    """What decides which weights a planner has."""
+
+    @property
+    def width(self) -> int:
+        """Channels of a cell."""
+        ...
+
+    @property
+    def prompt_dim(self) -> int:
+        """Width of the prompt."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Planning steps."""
+        ...
+
+    @property
+    def context_dim(self) -> int:
+        """Channels of the maxima of its row, its column and the grid that a cell sees."""
+        ...
+
+    @property
+    def encoder_blocks(self) -> int:
+        """Blocks that read the input before it is planned on."""
+        ...
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether it reads prompts from the demonstrations in a batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class CanvasWidths:
+    """The widths of a planner whose prompts are given to it."""
+
+    width: int
+    prompt_dim: int
+    steps: int = 5
+    context_dim: int = 16
+    encoder_blocks: int = 1
+    reads_prompt: bool = False
 
 
 class Neighbourhood(nn.Module):
@@ -63,7 +109,7 @@ class Block(nn.Module):
         steered: Whether a prompt scales and shifts what it sees.
     """
 
-    def __init__(self, config: SolverConfig, *, steered: bool) -> None:
+    def __init__(self, config: Widths, *, steered: bool) -> None:
         super().__init__()
         wide = 2 * config.width
         self.norm = nn.LayerNorm(config.width)
@@ -104,10 +150,10 @@ class Transfer(nn.Module):
         self.ways = nn.Linear((WAYS + 1) * width, width)
         self.whole = nn.Linear(2 * width, width)
 
-    def forward(self, features: Tensor, batch: SolverBatch) -> Tensor:
+    def forward(self, features: Tensor, batch: CanvasBatch) -> Tensor:
         """Carry over: [N, H, W, D] on the inputs to [N, h, w, D] on the outputs.
 
-        Beside the three ways of `SolverBatch` there is the mean over the part of the input that each cell
+        Beside the three ways of `CanvasBatch` there is the mean over the part of the input that each cell
         of the output would cover; and every cell is told the whole input's mean and maximum.
         """
         keep = batch.inputs.mask[..., None].to(features.dtype)
@@ -121,7 +167,7 @@ class Transfer(nn.Module):
         return F.gelu(state) * batch.out_mask[..., None].to(state.dtype)
 
 
-def gather_ways(values: Tensor, batch: SolverBatch) -> list[Tensor]:
+def gather_ways(values: Tensor, batch: CanvasBatch) -> list[Tensor]:
     """What lies under each cell of the outputs in each way: M times [N, h, w, X], 0 where nothing does."""
     pairs = torch.arange(len(batch), device=values.device)[:, None, None]
     found = []
@@ -132,7 +178,7 @@ def gather_ways(values: Tensor, batch: SolverBatch) -> list[Tensor]:
     return found
 
 
-def _covered_mean(features: Tensor, batch: SolverBatch) -> Tensor:
+def _covered_mean(features: Tensor, batch: CanvasBatch) -> Tensor:
     """Mean over the rectangle of the input that each output cell covers, [N, h, w, D]."""
     matrices = []
     for axis in (0, 1):
@@ -161,7 +207,7 @@ class Planned:
     prompts: Tensor
 
 
-class SolverNet(nn.Module):
+class CanvasPlanner(nn.Module):
     """Encoder, planner and size head; and what reads a prompt from demonstrations, where it is not learned.
 
     Args:
@@ -170,7 +216,7 @@ class SolverNet(nn.Module):
             own: 8, or 1 for all; (0, 0) for none. With a learned prompt alone.
     """
 
-    def __init__(self, config: SolverConfig, prompts: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, config: Widths, prompts: tuple[int, int] = (0, 0)) -> None:
         super().__init__()
         self.config = config
         width, prompt = config.width, config.prompt_dim
@@ -195,7 +241,7 @@ class SolverNet(nn.Module):
         self.size_head = SizeHead(width, prompt, MAX_SIDE)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def forward(self, batch: SolverBatch, shift: Tensor | None = None) -> Planned:
+    def forward(self, batch: CanvasBatch, shift: Tensor | None = None) -> Planned:
         """Plan every item of a batch.
 
         Args:
@@ -237,7 +283,7 @@ class SolverNet(nn.Module):
             state = block(state, None, keep)
         return state
 
-    def _prompt(self, state: Tensor, batch: SolverBatch) -> Tensor:
+    def _prompt(self, state: Tensor, batch: CanvasBatch) -> Tensor:
         """The prompt of each item from the demonstrations of its group without itself, [N, P]."""
         keep = batch.out_mask[..., None].to(state.dtype)
         outputs = one_hot(batch.targets, batch.out_mask).to(state.dtype)
@@ -273,7 +319,7 @@ def _places(mask: Tensor) -> Tensor:
 
 
 def planning_loss(
-    planned: Planned, batch: SolverBatch, weights: Tensor | None = None
+    planned: Planned, batch: CanvasBatch, weights: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the plans with the targets, the later ones weighing more, and of the sizes.
 
@@ -296,7 +342,7 @@ def planning_loss(
     return loss, (sides.sum(dim=1) * known).sum() / known.sum().clamp_min(1)
 
 
-def grid_losses(logits: Tensor, batch: SolverBatch, weights: Tensor | None = None) -> Tensor:
+def grid_losses(logits: Tensor, batch: CanvasBatch, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C].
 
     Args:
