@@ -23,9 +23,10 @@ import torch
 
 from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.data.dataset import ARCDataset, plan_batches
-from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
+from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.declared import declared_by
+from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.step import StepResult, step_numbers, training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.events import EventWriter, events_after, next_seq

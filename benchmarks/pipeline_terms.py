@@ -34,8 +34,9 @@ from arc_core.data.tasks import Task, load_tasks
 from arc_core.evaluation.pace import measure_pipeline_pace, pipeline_steps
 from arc_core.evaluation.pipeline import Pipeline, PipelineSolver
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, settle, solving_config
-from arc_core.pipeline.batch import GridBatch, collate
+from arc_core.pipeline.batch import collate
 from arc_core.pipeline.loss import cell_mean, size_term
+from arc_core.pipeline.padding import GridBatch
 from arc_core.solver.voting import choose
 
 VARIANTS: dict[str, dict[str, object]] = {

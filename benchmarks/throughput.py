@@ -23,8 +23,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from arc_core.data.dataset import ARCDataset, plan_batches
-from arc_core.pipeline.batch import FEW_SIDES, Batch, collate
+from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.config import PipelineConfig
+from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem
 from benchmarks.naive import naive_step, naive_system

@@ -43,6 +43,8 @@ class Example:
     """int8 [H, W]."""
     target: Grid | None
     """int8 [H', W'], what the input becomes; None where it is not known."""
+    symmetry: int = 0
+    """Under which it is shown, 0..7."""
 
 
 class ARCDataset:
@@ -57,6 +59,7 @@ class ARCDataset:
         split: `training` or `evaluation`.
         part: Which pairs are the inputs to solve: the tasks' `train` or `test` pairs.
         augment: Show each example under a random symmetry and renaming of colours, see `augment_example`.
+        recolor: Whether augmentation renames colours.
         seed: Of the augmentation, at least 0.
         solutions: Kaggle's solutions file, see `load_tasks`.
         skip_bad_tasks: Leave bad tasks out instead of failing; `tasks.skipped` lists them.
@@ -78,6 +81,7 @@ class ARCDataset:
         *,
         part: Part = "train",
         augment: bool = False,
+        recolor: bool = True,
         seed: int = 42,
         solutions: str | Path | None = None,
         skip_bad_tasks: bool = False,
@@ -97,6 +101,7 @@ class ARCDataset:
         self.tasks = tasks
         self.part: Part = part
         self.augment = augment
+        self.recolor = recolor
         self.seed = seed
         self.max_context = max_context
         self._places = [
@@ -149,7 +154,7 @@ class ARCDataset:
         symmetry, permutation, rng = self._draw(index, epoch)
         order = rng.permutation(len(context))[: self.max_context].tolist()
         shown = Example(task.id, number, self.part, tuple(context[i] for i in order), pair.input, pair.output)
-        return augment_example(shown, symmetry, permutation)
+        return augment_example(shown, symmetry, permutation if self.recolor else np.arange(NUM_COLORS))
 
     def _draw(self, index: int, epoch: int) -> tuple[int, npt.NDArray[np.int64], np.random.Generator]:
         """The example's symmetry 0..7, its colour permutation [10], and the generator to go on with."""
@@ -224,6 +229,7 @@ def augment_example(example: Example, symmetry: int, permutation: npt.NDArray[np
         tuple(Pair(move(pair.input), move_known(pair.output)) for pair in example.context),
         move(example.input),
         move_known(example.target),
+        symmetry,
     )
 
 

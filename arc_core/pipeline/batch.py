@@ -15,66 +15,12 @@ from torch import Tensor
 
 from arc_core.data.dataset import Example, cut_by_size
 from arc_core.data.features import TaskDescription, describe
-from arc_core.data.grids import MAX_SIDE
 from arc_core.data.tasks import Pair
-from arc_core.pipeline.resize import size_mask
-
-ANY_SIDE = tuple(range(1, MAX_SIDE + 1))
-"""Canvases as small as their grids allow."""
-
-FEW_SIDES = (5, 7, 10, 12, 14, 16, 20, 23, 26, 30)
-"""Canvases of few sizes, in cells a side. Libraries compile and keep kernels for each shape that they meet,
-so few shapes bound the memory of a run. Of all ten lengths these pad least on ARC-AGI-2 in batches of 8: 9%
-more cells than `ANY_SIDE`, on 85 canvases instead of some 350."""
+from arc_core.pipeline.canvas import CanvasBatch
+from arc_core.pipeline.padding import ANY_SIDE, GridBatch, padded_canvas
 
 DEMONSTRATIONS_TOGETHER = 8
 """How many demonstrations share a canvas."""
-
-
-@dataclass(frozen=True)
-class GridBatch:
-    """Grids of different sizes on one padded canvas.
-
-    Attributes:
-        cells: [B, H, W] int64 colours; padding is 0.
-        mask: [B, H, W] float32, 1 inside each grid.
-        sizes: [B, 2] int64 (height, width).
-    """
-
-    cells: Tensor
-    mask: Tensor
-    sizes: Tensor
-
-    @classmethod
-    def pad(cls, grids: Sequence[np.ndarray], sides: Sequence[int] = ANY_SIDE) -> GridBatch:
-        """Stack grids, each [h, w], at least one, onto the smallest canvas of these sides that holds all."""
-        sizes = torch.tensor([grid.shape for grid in grids], dtype=torch.int64)
-        return cls.onto(grids, padded_canvas(sizes.numpy(), sides))
-
-    @classmethod
-    def onto(cls, grids: Sequence[np.ndarray], canvas: tuple[int, int]) -> GridBatch:
-        """Stack grids, each [h, w], onto a canvas (height, width) that holds them all."""
-        height, width = canvas
-        sizes = torch.tensor([grid.shape for grid in grids], dtype=torch.int64)
-        cells = np.zeros((len(grids), height, width), dtype=np.int64)
-        for row, grid in zip(cells, grids, strict=True):
-            row[: grid.shape[0], : grid.shape[1]] = grid
-        return cls(torch.from_numpy(cells), size_mask(sizes, height, width), sizes)
-
-    def to(self, device: torch.device | str) -> GridBatch:
-        """Move all tensors."""
-        return GridBatch(self.cells.to(device), self.mask.to(device), self.sizes.to(device))
-
-    @property
-    def canvas(self) -> tuple[int, int]:
-        """Padded (height, width)."""
-        return self.cells.shape[1], self.cells.shape[2]
-
-
-def padded_canvas(sizes: np.ndarray, sides: Sequence[int]) -> tuple[int, int]:
-    """Return the smallest (height, width) of some sides that holds grids of some sizes, [B, 2] in cells."""
-    height, width = (next(side for side in sides if side >= longest) for longest in sizes.max(axis=0))
-    return height, width
 
 
 @dataclass(frozen=True)
@@ -135,6 +81,7 @@ class Batch:
         prompt_inputs: What the prompt is made of.
         inputs: The queries.
         targets: Their outputs; None where they are not known.
+        canvas: Inputs and outputs laid over each other, for a planner that works on the outputs' canvas.
     """
 
     task_ids: tuple[str, ...]
@@ -142,6 +89,18 @@ class Batch:
     prompt_inputs: PromptInputs
     inputs: GridBatch
     targets: GridBatch | None
+    canvas: CanvasBatch | None = None
+
+    @property
+    def laid(self) -> CanvasBatch:
+        """The canvas of a batch that has one.
+
+        Raises:
+            ValueError: If it has none.
+        """
+        if self.canvas is None:
+            raise ValueError("the batch is not laid out for a planner on the outputs' canvas")
+        return self.canvas
 
     def to(self, device: torch.device | str) -> Batch:
         """Move all tensors."""
@@ -150,6 +109,7 @@ class Batch:
             prompt_inputs=self.prompt_inputs.to(device),
             inputs=self.inputs.to(device),
             targets=None if self.targets is None else self.targets.to(device),
+            canvas=None if self.canvas is None else self.canvas.to(device),
         )
 
     def __len__(self) -> int:
@@ -203,8 +163,16 @@ def _demonstrations(contexts: Sequence[Sequence[Pair]], sides: Sequence[int]) ->
     return tuple(together)
 
 
-def collate(examples: Sequence[Example], sides: Sequence[int] = ANY_SIDE) -> Batch:
-    """Pad examples into one batch, on canvases of these sides. Targets are left out when any has none."""
+def collate(
+    examples: Sequence[Example], sides: Sequence[int] = ANY_SIDE, canvas: CanvasBatch | None = None
+) -> Batch:
+    """Pad examples into one batch. Targets are left out when any has none.
+
+    Args:
+        examples: At least one.
+        sides: That canvases may have.
+        canvas: The examples laid out already, on canvases of the same sides.
+    """
     targets = [example.target for example in examples if example.target is not None]
     return Batch(
         task_ids=tuple(example.task_id for example in examples),
@@ -212,6 +180,11 @@ def collate(examples: Sequence[Example], sides: Sequence[int] = ANY_SIDE) -> Bat
         prompt_inputs=prompt_inputs(
             [example.context for example in examples], [example.input for example in examples], sides
         ),
-        inputs=GridBatch.pad([example.input for example in examples], sides),
-        targets=GridBatch.pad(targets, sides) if len(targets) == len(examples) else None,
+        inputs=canvas.inputs if canvas else GridBatch.pad([example.input for example in examples], sides),
+        targets=_targets(targets, sides, canvas) if len(targets) == len(examples) else None,
+        canvas=canvas,
     )
+
+
+def _targets(targets: Sequence[np.ndarray], sides: Sequence[int], canvas: CanvasBatch | None) -> GridBatch:
+    return GridBatch.pad(targets, sides) if canvas is None else canvas.outputs

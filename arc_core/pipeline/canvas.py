@@ -21,7 +21,7 @@ from torch import Tensor
 
 from arc_core.data.grids import Grid
 from arc_core.data.sizes import Placement
-from arc_core.pipeline.batch import ANY_SIDE, GridBatch, padded_canvas
+from arc_core.pipeline.padding import ANY_SIDE, GridBatch, padded_canvas
 from arc_core.pipeline.resize import size_mask
 
 WAYS = 3
@@ -74,6 +74,41 @@ class CanvasBatch:
     copies: Tensor
     views: Tensor
     aligned: bool
+
+    @classmethod
+    def over(cls, inputs: GridBatch) -> CanvasBatch:
+        """Lay outputs of their inputs' sizes, which are not known, over the inputs cell by cell."""
+        count, (height, width) = len(inputs.sizes), inputs.canvas
+        device = inputs.mask.device
+        rows, columns = (
+            torch.arange(side, device=device).expand(count, WAYS, side) for side in (height, width)
+        )
+        zeros = torch.zeros(count, dtype=torch.int64, device=device)
+        return cls(
+            inputs=inputs,
+            rows=rows,
+            columns=columns,
+            out_mask=inputs.mask,
+            out_sizes=inputs.sizes,
+            targets=torch.zeros_like(inputs.cells),
+            known=torch.zeros(count, device=device),
+            group=torch.arange(count, device=device),
+            copies=torch.nn.functional.one_hot(zeros, WAYS).float(),
+            views=torch.zeros(count, 2, dtype=torch.int64, device=device),
+            aligned=True,
+        )
+
+    def take(self, places: Tensor) -> CanvasBatch:
+        """Some of the items, any of them as often as its place is given: [n] int64 places."""
+        taken = {
+            f.name: getattr(self, f.name)[places] for f in fields(self) if f.name not in ("inputs", "aligned")
+        }
+        return replace(self, inputs=self.inputs.take(places), **taken)
+
+    @property
+    def outputs(self) -> GridBatch:
+        """The outputs; 0 where they are not known."""
+        return GridBatch(self.targets, self.out_mask, self.out_sizes)
 
     def __len__(self) -> int:
         return len(self.group)

@@ -20,13 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
-from arc_core.pipeline.agent import SizeHead, one_hot
 from arc_core.pipeline.canvas import WAYS, CanvasBatch
-
-SYMMETRIES = 8
-
-PROMPT_SCALE = 1.0
-"""Standard deviation of the numbers of a learned prompt at first."""
+from arc_core.pipeline.loss import step_weights
+from arc_core.pipeline.planner import SizeHead, one_hot
+from arc_core.pipeline.task_prompts import PROMPT_SCALE
 
 SIZE_WEIGHT = 0.1
 """Of the sizes' loss beside the plan's, in pretraining and in the adaptation to a task."""
@@ -178,6 +175,17 @@ def gather_ways(values: Tensor, batch: CanvasBatch) -> list[Tensor]:
     return found
 
 
+def input_under_output(batch: CanvasBatch) -> Tensor:
+    """The input's colours under each cell of the output, one-hot [N, h, w, C]; 0 where there is none.
+
+    Of the ways to lay an output over its input it is the one in which the task's outputs resemble their
+    inputs most.
+    """
+    cells = one_hot(batch.inputs.cells, batch.inputs.mask)
+    laid = torch.stack(gather_ways(cells, batch), dim=1)  # [N, M, h, w, C]
+    return (laid * batch.copies[:, :, None, None, None]).sum(dim=1)
+
+
 def _covered_mean(features: Tensor, batch: CanvasBatch) -> Tensor:
     """Mean over the rectangle of the input that each output cell covers, [N, h, w, D]."""
     matrices = []
@@ -190,6 +198,25 @@ def _covered_mean(features: Tensor, batch: CanvasBatch) -> Tensor:
         weights = (inside & (source < old) & (target < new)).to(features.dtype)
         matrices.append(weights / weights.sum(dim=-1, keepdim=True).clamp_min(1))
     return torch.einsum("nhy,nyxd,nwx->nhwd", matrices[0], features, matrices[1])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a batch's inputs, to plan under any prompts.
+
+    Attributes:
+        cells: [N, H, W, C] the inputs, one-hot.
+        features: [N, H, W, D] of the inputs.
+        state: [N, h, w, D] the same on the outputs' canvas.
+    """
+
+    cells: Tensor
+    features: Tensor
+    state: Tensor
+
+    def take(self, places: Tensor) -> Reading:
+        """What was read of some items, by their places [n]."""
+        return Reading(self.cells[places], self.features[places], self.state[places])
 
 
 @dataclass(frozen=True)
@@ -249,23 +276,36 @@ class CanvasPlanner(nn.Module):
                 context.
             shift: [N, P] the learned prompts, or what is added to those that are read; None is 0.
         """
-        mask = batch.inputs.mask
-        cells = one_hot(batch.inputs.cells, mask)  # [N, H, W, C]
-        features = self._read(cells, mask)
-        state = self.transfer(features, batch)
+        read = self.read(batch)
         if self.reads_prompt:
-            prompt = self._prompt(state, batch)
+            prompt = self._prompt(read.state, batch)
         else:
-            prompt = state.new_zeros(len(batch), self.config.prompt_dim)
-        if shift is not None:
-            prompt = prompt + shift.to(prompt.dtype)
-        pooled = features.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
+            prompt = read.state.new_zeros(len(batch), self.config.prompt_dim)
+        return self.plan(read, prompt if shift is None else prompt + shift.to(prompt.dtype), batch)
+
+    def read(self, batch: CanvasBatch) -> Reading:
+        """Read the inputs of a batch, and carry what was read over to the outputs' canvas."""
+        cells = one_hot(batch.inputs.cells, batch.inputs.mask)
+        features = self._read(cells, batch.inputs.mask)
+        return Reading(cells, features, self.transfer(features, batch))
+
+    def plan(self, read: Reading, prompt: Tensor, batch: CanvasBatch) -> Planned:
+        """Plan every item of a batch.
+
+        Args:
+            read: Of the batch.
+            prompt: [N, P].
+            batch: The items.
+        """
+        prompt = prompt.to(read.state.dtype)
+        mask = batch.inputs.mask
+        pooled = read.features.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
         size_logits = self.size_head(pooled.float(), prompt.float(), batch.inputs.sizes)
-        under = [cells] * WAYS if batch.aligned else gather_ways(cells, batch)
+        under = [read.cells] * WAYS if batch.aligned else gather_ways(read.cells, batch)
         gains = self.copy_gain(prompt).float() + COPY_GAIN * batch.copies
         copied = sum(gains[:, way, None, None, None] * laid for way, laid in enumerate(under))  # [N, h, w, C]
-        keep = batch.out_mask[..., None].to(state.dtype)
-        state = (state + self.enter(prompt)[:, None, None, :]) * keep
+        keep = batch.out_mask[..., None].to(read.state.dtype)
+        state = (read.state + self.enter(prompt)[:, None, None, :]) * keep
         logits = []
         for block, vector in zip(self.planner, self.step_vectors, strict=True):
             state = block(state, prompt + vector, keep)
@@ -354,9 +394,3 @@ def grid_losses(logits: Tensor, batch: CanvasBatch, weights: Tensor | None = Non
     if weights is not None:
         entropy = entropy * weights
     return (entropy * batch.out_mask).sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))
-
-
-def step_weights(steps: int) -> list[float]:
-    """Weights of the planning steps in the loss: rising to the last, which has half; sum 1."""
-    raw = [2.0 ** (step - steps + 1) for step in range(steps)]
-    return [weight / sum(raw) for weight in raw]

@@ -58,6 +58,26 @@ class PipelineConfig(AgentConfig):
     )
 
     # Models
+    planner: str = option(
+        "seed",
+        "How the agent plans: canvas lays the output's canvas over the input, and each task has a learned "
+        "prompt of its own; seed plans on the input's grid, which is resized.",
+        choices=("canvas", "seed"),
+        held=True,
+    )
+    vector_dropout: float = option(
+        0.1,
+        "Share of the pairs whose task's own prompt is left out, so that what is read of a task alone is "
+        "followed too. For planner canvas.",
+        low=0,
+        high=1,
+    )
+    policy_pairs: int = option(
+        8, "Pairs of a batch on which the policy tries its actions. For planner canvas.", low=1, high=65_536
+    )
+    policy_draws: int = option(
+        3, "Actions tried for each of these pairs, to be held against each other.", low=2, high=64
+    )
     memory: bool = option(True, "Store solved pairs and let them feed the prompts of other tasks.")
     memory_capacity: int = option(1024, "Most pairs that the memory keeps.", low=1, high=10**7, held=True)
     refine: bool = option(True, "Let the RL policy refine the prompt.")

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
-from arc_core.pipeline.agent import one_hot
-from arc_core.pipeline.batch import GridBatch
+from arc_core.pipeline.padding import GridBatch
+from arc_core.pipeline.planner import one_hot
 
 TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
 
@@ -154,6 +154,12 @@ def size_term(size_logits: Tensor, target_sizes: Tensor) -> Tensor:
     return F.cross_entropy(size_logits.movedim(-1, 1), target_sizes - 1, reduction="none").sum(dim=1)
 
 
+def step_weights(steps: int) -> list[float]:
+    """Weights of the planning steps in the loss: rising to the last, which has half; sum 1."""
+    raw = [2.0 ** (step - steps + 1) for step in range(steps)]
+    return [weight / sum(raw) for weight in raw]
+
+
 class OutcomeEncoder(nn.Module):
     """Embeds an outcome grid: what the prompt is held against."""
 
@@ -191,6 +197,8 @@ class EFELoss(nn.Module):
         lambda_size: Weight of the size term, times the curriculum's.
         anchor_momentum: Weight of a stored pair's histogram in Ĉ.
         past_outcomes: Earlier outcomes that a prompt is told apart from.
+        every_step: Hold every planning step against the target, the later ones weighing more, instead of
+            the last alone.
     """
 
     anchor: Tensor
@@ -212,6 +220,7 @@ class EFELoss(nn.Module):
         lambda_size: float = 1.0,
         anchor_momentum: float = 0.01,
         past_outcomes: int = 64,
+        every_step: bool = False,
     ) -> None:
         super().__init__()
         self.weights = dict(
@@ -227,6 +236,7 @@ class EFELoss(nn.Module):
         self.max_grid_size = max_grid_size
         self.num_colors = num_colors
         self.anchor_momentum = anchor_momentum
+        self.every_step = every_step
         self.preference = nn.Parameter(torch.zeros(num_colors))
         self.preference_of_prompt = nn.Linear(prompt_dim, num_colors, bias=False)
         self.outcome = OutcomeEncoder(num_colors, prompt_dim)
@@ -346,7 +356,7 @@ class EFELoss(nn.Module):
             "risk": risk_term(log_forward, log_preference, mask),
             "ambiguity": ambiguity,
             "step": zero + (forward_preds.shape[1] if episode_length is None else episode_length),
-            "consistency": consistency_term(final_pred, cells, mask, weights),
+            "consistency": self._consistency(forward_preds, final_pred, cells, mask, weights),
             "bidirectional": bidirectional,
             "z_anchor": anchored + fit,
             "prompt": zero
@@ -363,3 +373,15 @@ class EFELoss(nn.Module):
         losses = {name: self.weights[name] * terms[name].mean() for name in TERMS}
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses
+
+    def _consistency(
+        self, forward_preds: Tensor, final_pred: Tensor, cells: Tensor, mask: Tensor, weights: Tensor
+    ) -> Tensor:
+        if not self.every_step:
+            return consistency_term(final_pred, cells, mask, weights)
+        shares = step_weights(forward_preds.shape[1])
+        terms = [
+            share * consistency_term(logits, cells, mask, weights)
+            for share, logits in zip(shares, forward_preds.unbind(1), strict=True)
+        ]
+        return torch.stack(terms).sum(dim=0)

@@ -117,17 +117,37 @@ class PermanentSolver(nn.Module):
                 features.new_zeros(len(task_ids), self.value.out_features),
                 torch.zeros(len(task_ids), dtype=torch.int64, device=features.device),
             )
-        own = np.array([task for task, _ in self.keys])[None, :] == np.array(task_ids)[:, None]
-        allowed = torch.from_numpy(~own).to(features.device)
-        query = F.normalize(self.key(features), dim=-1)
-        stored = F.normalize(self.key(self.features[:count]), dim=-1)
-        similarity = (query @ stored.T).masked_fill(~allowed, -torch.inf)
-        best, where = similarity.topk(min(self.neighbors, count), dim=-1)
+        best, where = self._nearest(features, task_ids, self.neighbors)
         found = best > -torch.inf
         # A row without any entry has only -inf: softmax over zeros instead, then nothing is added.
         weights = (best.masked_fill(~found, -1e4) / self.temperature).softmax(dim=-1) * found
         read = (weights[..., None] * self.value(self.prompts[where])).sum(dim=1)
         return Recall(self.gate * read, found.sum(dim=-1))
+
+    def _nearest(self, features: Tensor, task_ids: Sequence[str], most: int) -> tuple[Tensor, Tensor]:
+        """Similarities and places of the most alike entries of other tasks, [B, n] each; -inf is none."""
+        count = len(self.keys)
+        own = np.array([task for task, _ in self.keys])[None, :] == np.array(task_ids)[:, None]
+        allowed = torch.from_numpy(~own).to(features.device)
+        query = F.normalize(self.key(features), dim=-1)
+        stored = F.normalize(self.key(self.features[:count]), dim=-1)
+        similarity = (query @ stored.T).masked_fill(~allowed, -torch.inf)
+        return similarity.topk(min(most, count), dim=-1)
+
+    @torch.no_grad()
+    def nearest(self, features: Tensor, task_ids: Sequence[str], most: int) -> Tensor:
+        """Prompts of the entries of other tasks that look most alike, [B, most, prompt_dim]; 0 for none.
+
+        Args:
+            features: [B, feature_dim].
+            task_ids: The task of each pair, whose own entries are left out.
+            most: Entries for each pair.
+        """
+        prompts = features.new_zeros(len(task_ids), most, self.prompts.shape[1])
+        if self.keys:
+            best, where = self._nearest(features, task_ids, most)
+            prompts[:, : where.shape[1]] = self.prompts[where] * (best > -torch.inf)[..., None]
+        return prompts
 
     @torch.no_grad()
     def store(

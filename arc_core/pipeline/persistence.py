@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.base.errors import CheckpointError
+from arc_core.base.text import first_of
+from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.checkpoints.restoring import OPTIMIZER, read_tensors, restore_models, restore_optimizers
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, RNG, Moment, SnapshotTaker, Text, restore_rng
@@ -19,7 +21,8 @@ from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
 from arc_core.pipeline.policy import PolicyRefinedAgent
 from arc_core.pipeline.prompt import QwenHybridPrompt
-from arc_core.run.checkpoint_index import FORMAT, STATE, next_id
+from arc_core.pipeline.task_prompts import TaskPrompts
+from arc_core.run.checkpoint_index import FORMAT, STATE, next_id, read_state
 
 STATE_FORM = {
     "format": FORMAT,
@@ -47,22 +50,26 @@ class Models:
     efe_loss: EFELoss
     policy: PolicyRefinedAgent
     optimizer: torch.optim.Optimizer
+    task_prompts: TaskPrompts | None = None
+    muon: torch.optim.Optimizer | None = None
 
     @property
     def parts(self) -> dict[str, nn.Module]:
         """The modules by the name of their file."""
-        return {
+        parts: dict[str, nn.Module] = {
             "agent": self.agent,
             "policy": self.policy,
             "memory": self.solver,
             "efe_loss": self.efe_loss,
             "prompt": self.qwen,
         }
+        return parts if self.task_prompts is None else parts | {"task_prompts": self.task_prompts}
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """The optimizers by their label in a checkpoint."""
-        return {"main": self.optimizer, "policy": self.policy.optimizer}
+        found = {"main": self.optimizer, "policy": self.policy.optimizer}
+        return found if self.muon is None else found | {"muon": self.muon}
 
     def tensors(self) -> dict[str, Mapping[str, Tensor]]:
         """The live tensors by the path of their file; the prompt's are without the backbone's."""
@@ -76,7 +83,8 @@ class Models:
 
     def bookkeeping(self) -> dict[str, Any]:
         """What state.json keeps of them beside their tensors."""
-        return {"memory": self.solver.bookkeeping}
+        kept: dict[str, Any] = {"memory": self.solver.bookkeeping}
+        return kept if self.task_prompts is None else kept | {"task_prompts": list(self.task_prompts.tasks)}
 
     def snapshot_taker(self) -> SnapshotTaker:
         """What takes snapshots of them."""
@@ -102,11 +110,37 @@ class Models:
             CheckpointError: If anything is missing or does not fit; names it.
         """
         live = {name: tensors for name, tensors in self.tensors().items() if name != _WEIGHTS}
+        if self.task_prompts is not None:
+            self._require_prompts_of(read_state(path), self.task_prompts)
         state = restore_models(path, live, STATE_FORM)
         try:
             self.solver.restore_bookkeeping(state["memory"])
         except ValueError as error:
             raise CheckpointError(f"{STATE}: {error}") from None
+        return state
+
+    @staticmethod
+    def _require_prompts_of(state: Mapping[str, Any], prompts: TaskPrompts) -> None:
+        """Refuse prompts of other tasks: each stands for one, by its place."""
+        require_form(state, {"task_prompts": []}, STATE)
+        saved, now = [str(task) for task in state["task_prompts"]], list(prompts.tasks)
+        if saved == now:
+            return
+        gone = [task for task in saved if task not in now]
+        new = [task for task in now if task not in saved]
+        parts = [(gone, "are gone from the data"), (new, "are new in it")]
+        told = "; ".join(f"{len(ids)} {what} ({first_of(ids)})" for ids, what in parts if ids)
+        raise CheckpointError(
+            f"it holds learned prompts of {len(saved)} tasks, of which {told or 'the order differs'}: "
+            "go on with the data that it was trained with"
+        )
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Restore what was learned, the optimizers and the random generators; see `restore`."""
+        state = self.restore(path)
+        saved, _ = read_tensors(path / OPTIMIZER)
+        restore_optimizers(self.optimizers, self.parts, state["optimizer"], saved)
+        restore_rng(read_tensors(path / RNG)[0])
         return state
 
 
@@ -173,9 +207,4 @@ class ModelPersistence(CheckpointFolder):
         Raises:
             CheckpointError: If anything is missing or does not fit; names it.
         """
-        models = Models(agent, qwen, solver, efe_loss, policy, optimizer)
-        state = models.restore(path)
-        saved, _ = read_tensors(path / OPTIMIZER)
-        restore_optimizers(models.optimizers, models.parts, state["optimizer"], saved)
-        restore_rng(read_tensors(path / RNG)[0])
-        return state
+        return Models(agent, qwen, solver, efe_loss, policy, optimizer).load(path)

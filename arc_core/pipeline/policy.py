@@ -35,6 +35,8 @@ class PolicyRefinedConfig:
         rl_hidden_dim: Width of the hidden layers.
         rl_delta_scale: Largest change of a prompt's coordinate.
         rl_clip_norm: Largest norm of the policy's gradient.
+        rl_directions: Directions that an action goes along; None lets it change each coordinate of the
+            prompt by itself, as the seed does.
     """
 
     rl_prompt_dim: int = 256
@@ -46,6 +48,12 @@ class PolicyRefinedConfig:
     rl_hidden_dim: int = 128
     rl_delta_scale: float = 0.25
     rl_clip_norm: float = 1.0
+    rl_directions: int | None = None
+
+    @property
+    def action_dim(self) -> int:
+        """Numbers of an action."""
+        return self.rl_prompt_dim if self.rl_directions is None else self.rl_directions
 
 
 @dataclass
@@ -55,7 +63,7 @@ class RefineInfo:
     Attributes:
         state: [B, P + K + F] what the policy saw.
         summary: [B, F] the features, curiosity's state.
-        pre_tanh: [B, P] the Gaussian sample behind the action.
+        pre_tanh: [B, A] the Gaussian sample behind the action.
         outcome: [B, F] what came of it; curiosity is silent while None.
     """
 
@@ -91,13 +99,12 @@ class PolicyRefinedAgent(nn.Module):
         super().__init__()
         self.config = config = config or PolicyRefinedConfig()
         state_dim = config.rl_prompt_dim + config.rl_ctrl_dim + config.rl_feat_dim
-        self.actor = _mlp(state_dim, config.rl_hidden_dim, config.rl_prompt_dim)
-        self.log_std = nn.Parameter(torch.full((config.rl_prompt_dim,), -0.5))
+        action_dim = config.action_dim
+        self.actor = _mlp(state_dim, config.rl_hidden_dim, action_dim)
+        self.log_std = nn.Parameter(torch.full((action_dim,), -0.5))
         self.critic = _mlp(state_dim, config.rl_hidden_dim, 1)
-        self.icm_forward = _mlp(
-            config.rl_feat_dim + config.rl_prompt_dim, config.rl_hidden_dim, config.rl_feat_dim
-        )
-        self.icm_inverse = _mlp(2 * config.rl_feat_dim, config.rl_hidden_dim, config.rl_prompt_dim)
+        self.icm_forward = _mlp(config.rl_feat_dim + action_dim, config.rl_hidden_dim, config.rl_feat_dim)
+        self.icm_inverse = _mlp(2 * config.rl_feat_dim, config.rl_hidden_dim, action_dim)
         nn.init.zeros_(self.actor[-1].bias)  # pyright: ignore[reportArgumentType]
         with torch.no_grad():  # the first refinements are noise around "leave it"
             self.actor[-1].weight.mul_(0.1)  # pyright: ignore[reportCallIssue]
@@ -109,18 +116,25 @@ class PolicyRefinedAgent(nn.Module):
         return Normal(self.actor(state), self.log_std.clamp(-3.0, 0.5).exp(), validate_args=False)
 
     def refine_prompt(
-        self, prompt: Tensor, control: Tensor, summary: Tensor, *, deterministic: bool = False
+        self,
+        prompt: Tensor,
+        control: Tensor,
+        summary: Tensor,
+        *,
+        deterministic: bool = False,
+        directions: Tensor | None = None,
     ) -> tuple[Tensor, RefineInfo]:
         """Draw a change of the prompt.
 
-        The change carries no gradient; the prompt that is returned carries that of the prompt that
-        was given.
+        The action carries no gradient; the prompt that is returned carries those of the prompt and the
+        directions that were given.
 
         Args:
             prompt: [P] or [B, P].
             control: [K] or [B, K], from the task's features.
             summary: [F] or [B, F].
             deterministic: Take the mean action, as validation does.
+            directions: [B, A, P] that the action goes along; without them it is the change itself.
 
         Returns:
             The refined prompt, of the prompt's shape, and what `update` needs.
@@ -131,6 +145,8 @@ class PolicyRefinedAgent(nn.Module):
             distribution = self._distribution(state)
             pre_tanh = distribution.mean if deterministic else distribution.rsample()
             delta = self.config.rl_delta_scale * pre_tanh.tanh()
+        if directions is not None:
+            delta = torch.einsum("ba,bap->bp", delta, directions)
         return prompt + delta.view(prompt.shape), RefineInfo(state, parts[2], pre_tanh)
 
     def compute_reward(
@@ -172,12 +188,16 @@ class PolicyRefinedAgent(nn.Module):
         }
         return float(metrics.combine(breakdown)), breakdown
 
-    def update(self, info: RefineInfo, reward: Tensor | float) -> dict[str, float | Tensor]:
+    def update(
+        self, info: RefineInfo, reward: Tensor | float, advantage: Tensor | None = None
+    ) -> dict[str, float | Tensor]:
         """Take one policy-gradient step (step 8).
 
         Args:
             info: What `refine_prompt` left, for B pairs.
             reward: The reward of each pair, [B] or a number.
+            advantage: [B] of each action over others for the same pair; None takes it over what the critic
+                expects.
 
         Returns:
             The mean `reward` and the losses, as tensors not yet brought to the host, and `grad_norm`
@@ -199,9 +219,9 @@ class PolicyRefinedAgent(nn.Module):
         returns = rewards + config.rl_icm_coef * curiosity
         value = self.critic(info.state).squeeze(-1)
         distribution = self._distribution(info.state)
-        advantage = (returns - value).detach()
+        gained = (returns - value).detach() if advantage is None else advantage
         log_prob = tanh_log_prob(distribution, info.pre_tanh)
-        policy_loss = -(advantage * log_prob).mean()
+        policy_loss = -(gained * log_prob).mean()
         # The Gaussian's entropy, per coordinate so that the coefficient does not depend on the width.
         entropy = distribution.entropy().mean()
         loss = (

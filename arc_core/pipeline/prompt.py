@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import NUM_COLORS
 from arc_core.data.tasks import Pair
-from arc_core.pipeline.agent import one_hot
 from arc_core.pipeline.batch import Demonstrations, PromptInputs, prompt_inputs
 from arc_core.pipeline.language_model import LanguageModel
+from arc_core.pipeline.planner import one_hot
 
 
 class DemonstrationEncoder(nn.Module):

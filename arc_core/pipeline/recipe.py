@@ -9,16 +9,19 @@ from typing import Any, ClassVar, cast
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
-from arc_core.pipeline.batch import FEW_SIDES, collate
+from arc_core.pipeline.agent import CANVAS
+from arc_core.pipeline.batch import collate
+from arc_core.pipeline.canvas_step import canvas_step
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.diagnostics import Diagnostics
-from arc_core.pipeline.persistence import ModelPersistence
+from arc_core.pipeline.laying import Layouts
+from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.preflight import estimate_run
 from arc_core.pipeline.startup import color_shares, load_data
 from arc_core.pipeline.step import sample_of, step_numbers, training_step
 from arc_core.pipeline.system import ArcSystem, language_model_of
-from arc_core.pipeline.validation import predict, score
+from arc_core.pipeline.validation import predict, predict_on_canvas, score
 from arc_core.run.config import TrainConfig
 from arc_core.run.declared import Declared
 from arc_core.training.data_changes import validation_print
@@ -46,8 +49,10 @@ class PipelineRecipe(Recipe[list[int]]):
     def load(self) -> Data:
         """Load the training pairs, and the test inputs that validations answer."""
         config = self.config
-        self.dataset, self.validation_set = load_data(config, self.warn)
+        self.dataset, self.validation_set, validated = load_data(config, self.warn)
         self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)
+        self.on_canvas = config.planner == CANVAS
+        self.layouts = Layouts([*self.dataset.tasks.tasks, *validated])
         answered = [
             (e.task_id, e.pair_index, (*e.context, Pair(e.input, e.target))) for e in self.validation_set
         ]
@@ -65,20 +70,14 @@ class PipelineRecipe(Recipe[list[int]]):
     def build(self, checkpoint: Path | None) -> ArcSystem:
         """Make the models; from a checkpoint everything, its language model and tokenizer included."""
         config = self.config
+        tasks = [task.id for task in self.dataset.tasks.tasks] if self.on_canvas else []
         if checkpoint is None:
-            system = ArcSystem(config, self.device)
+            system = ArcSystem(config, self.device, tasks=tasks)
             system.efe_loss.set_anchor(color_shares(self.dataset))
             return system
-        system = ArcSystem(config, self.device, language_model=language_model_of(checkpoint, config))
-        ModelPersistence(checkpoint.parent).load_checkpoint(
-            checkpoint,
-            system.agent,
-            system.qwen,
-            system.memory,
-            system.efe_loss,
-            system.policy,
-            system.optimizer,
-        )
+        language_model = language_model_of(checkpoint, config)
+        system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
+        system.models.load(checkpoint)
         return system
 
     def noted(self, run_json: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -104,8 +103,10 @@ class PipelineRecipe(Recipe[list[int]]):
         """Train on the examples of a batch."""
         system = self.models
         examples = [self.dataset.example(index, at.epoch) for index in batch]
-        pairs = collate(examples, FEW_SIDES).to(system.device)
-        result = training_step(system, pairs, at.epoch, at.step + 1)
+        canvas = self.layouts.lay(examples) if self.on_canvas else None
+        pairs = collate(examples, FEW_SIDES, canvas).to(system.device)
+        train = canvas_step if self.on_canvas else training_step
+        result = train(system, pairs, at.epoch, at.step + 1)
         return Step(
             len(pairs),
             step_numbers(result, system.precision),
@@ -118,7 +119,10 @@ class PipelineRecipe(Recipe[list[int]]):
     def validate(self, go_on: Callable[[], bool]) -> Validation | None:
         """Answer the validation set, see `Recipe.validate`."""
         size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
-        answers = predict(self.models, self.validation_set, size, go_on)
+        if self.on_canvas:
+            answers = predict_on_canvas(self.models, self.layouts, self.validation_set, size, go_on)
+        else:
+            answers = predict(self.models, self.validation_set, size, go_on)
         return score(self.validation_set, answers) if len(answers) == len(self.validation_set) else None
 
     def advise(self, found: Validation, means: Nested, epoch: int) -> Iterable[Finding]:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from arc_core.pipeline.batch import GridBatch
+from arc_core.pipeline.padding import GridBatch
 
 WEIGHTS = {"d_acc": 1.0, "d_size": 0.5, "d_color": 0.5, "d_rev": 0.5}
 

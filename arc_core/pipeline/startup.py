@@ -6,7 +6,8 @@ import torch
 
 from arc_core.base.errors import DataError
 from arc_core.data.dataset import ARCDataset, Example
-from arc_core.data.tasks import Split, TaskSet, load_tasks
+from arc_core.data.tasks import Split, Task, TaskSet, load_tasks
+from arc_core.pipeline.agent import CANVAS
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.validation import choose_inputs
 from arc_core.run.config import TrainConfig
@@ -28,8 +29,8 @@ def load_split(config: TrainConfig, split: Split, warn: Warn) -> TaskSet:
     return tasks
 
 
-def load_data(config: PipelineConfig, warn: Warn) -> tuple[ARCDataset, list[Example]]:
-    """Load the training pairs, and the test inputs that every validation answers.
+def load_data(config: PipelineConfig, warn: Warn) -> tuple[ARCDataset, list[Example], tuple[Task, ...]]:
+    """Load the training pairs, the test inputs that every validation answers, and the tasks of these.
 
     Raises:
         DataError: If the data is bad, or nothing is left to train on.
@@ -38,6 +39,7 @@ def load_data(config: PipelineConfig, warn: Warn) -> tuple[ARCDataset, list[Exam
     dataset = ARCDataset(
         tasks=tasks,
         augment=config.augment,
+        recolor=config.planner != CANVAS,  # a task's own prompt stands for its rule with its colours
         seed=config.seed,
         max_context=config.max_context,
         max_cells=config.small_cells,
@@ -46,7 +48,7 @@ def load_data(config: PipelineConfig, warn: Warn) -> tuple[ARCDataset, list[Exam
     if len(dataset) == 0:
         raise DataError(f"{config.dataset}: no training pair has at most {config.small_cells} cells")
     if config.validate_on == "none":
-        return dataset, []
+        return dataset, [], ()
     held = tasks
     if config.validate_on == "evaluation":
         held = load_split(config, "evaluation", warn)
@@ -60,7 +62,7 @@ def load_data(config: PipelineConfig, warn: Warn) -> tuple[ARCDataset, list[Exam
                 "Give the solutions file (--solutions), or --validate-on none.",
             )
         )
-    return dataset, chosen
+    return dataset, chosen, held.tasks
 
 
 def color_shares(dataset: ARCDataset) -> torch.Tensor:

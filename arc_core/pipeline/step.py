@@ -6,16 +6,17 @@ Shape legend: B pairs, T planning steps, H and W padded sides, C colours, S side
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from arc_core.pipeline.agent import one_hot
-from arc_core.pipeline.batch import Batch, GridBatch
+from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.loss import TERMS, cell_mean, hard_cell_weights
+from arc_core.pipeline.padding import GridBatch
+from arc_core.pipeline.planner import one_hot
 from arc_core.pipeline.resize import resize_logits
 from arc_core.pipeline.reward import Scores, score_batch, straight_through
 from arc_core.pipeline.system import ArcSystem, Flow, Prediction
@@ -23,6 +24,14 @@ from arc_core.training.optimizer import MixedPrecision, backward_and_step, set_r
 from arc_core.training.recipe import SampledPair
 
 Numbers = dict[str, float]
+
+
+class Predicted(Protocol):
+    """Predictions for a batch."""
+
+    def grids(self, inputs: GridBatch) -> list[Tensor]:
+        """The predicted grids, each [h, w] colours on the host."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class StepResult:
         cell_accuracy: Of each pair, at its own predicted size.
         exact: Whether each pair is right in size and every cell.
         applied: Whether the optimizer stepped; a gradient that is not finite skips it.
-        before: Predicted logits under the base prompt, to draw a sample from.
+        before: What was predicted under the base prompt, to draw a sample from.
         after: The same under the refined prompt.
     """
 
@@ -54,8 +63,8 @@ class StepResult:
     cell_accuracy: list[float]
     exact: list[bool]
     applied: bool
-    before: Prediction
-    after: Prediction
+    before: Predicted
+    after: Predicted
 
 
 def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
@@ -104,7 +113,7 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
     )
 
     exact = (after.accuracy == 1.0).detach()
-    host = _to_host(
+    host = to_host(
         {
             **{f"loss.{name}": losses[name] for name in TERMS},
             "loss.efe_total": losses["total"],
@@ -118,10 +127,29 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
         exact,
     )
     numbers, accuracies, exacts = host
-    memory = _remember(system, flow, batch, target, accuracies) if applied else _memory_state(system, 0)
+    memory = memory_state(system, 0)
+    if applied:
+        memory = remember(system, flow.prompt, flow.after, batch, target, accuracies)
     if applied:
         system.efe_loss.remember_outcomes(target.cells, target.mask)
         system.memory_threshold.update(sum(accuracies) / len(accuracies))
+    return result_of(
+        system, numbers, size_weight, memory, accuracies, exacts, applied, flow.before, flow.after
+    )
+
+
+def result_of(
+    system: ArcSystem,
+    numbers: Numbers,
+    size_weight: float,
+    memory: Numbers,
+    accuracies: list[float],
+    exacts: list[bool],
+    applied: bool,
+    before: Predicted,
+    after: Predicted,
+) -> StepResult:
+    """Put together what a step did: `numbers` as `to_host` brought them, the rest as `StepResult` has it."""
     rates = {group["name"]: float(group["lr"]) for group in system.optimizer.param_groups}
     return StepResult(
         loss=_under("loss.", numbers),
@@ -137,8 +165,8 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
         cell_accuracy=accuracies,
         exact=exacts,
         applied=applied,
-        before=flow.before,
-        after=flow.after,
+        before=before,
+        after=after,
     )
 
 
@@ -231,34 +259,49 @@ def _outcome_summary(flow: Flow, batch: Batch) -> Tensor:
     return torch.cat([*shares, torch.stack(columns, dim=1), *(size / 30.0 for size in sizes)], dim=1)
 
 
-def _remember(
-    system: ArcSystem, flow: Flow, batch: Batch, target: GridBatch, accuracies: list[float]
+def remember(
+    system: ArcSystem,
+    prompts: Tensor,
+    predicted: Predicted,
+    batch: Batch,
+    target: GridBatch,
+    accuracies: list[float],
 ) -> Numbers:
-    """Store the pairs at or above the threshold (fix 5) and move the anchor Ĉ by them."""
+    """Store the pairs at or above the threshold (fix 5) and move the anchor Ĉ by them.
+
+    Args:
+        system: With the memory.
+        prompts: [B, P] the refined ones.
+        predicted: What was predicted under them.
+        batch: The pairs.
+        target: Their outputs.
+        accuracies: Share of right cells of each.
+    """
     if not system.config.memory:
-        return _memory_state(system, 0)
+        return memory_state(system, 0)
     threshold = system.memory_threshold.get_threshold()
     chosen = [index for index, accuracy in enumerate(accuracies) if accuracy >= threshold]
     if not chosen:
-        return _memory_state(system, 0)
-    grids = flow.after.grids(batch.inputs)
+        return memory_state(system, 0)
+    grids = predicted.grids(batch.inputs)
     shares = one_hot(target.cells, target.mask).sum(dim=(1, 2)) / target.sizes.prod(dim=1)[:, None]
     stored = 0
     for index in chosen:
         kept = system.memory.store(
             (batch.task_ids[index], batch.pair_indices[index]),
             batch.prompt_inputs.summary[index],
-            flow.prompt[index].detach(),
+            prompts[index].detach(),
             grids[index],
             accuracies[index],
         )
         if kept:
             stored += 1
             system.efe_loss.move_anchor(shares[index])
-    return _memory_state(system, stored)
+    return memory_state(system, stored)
 
 
-def _memory_state(system: ArcSystem, stored: int) -> Numbers:
+def memory_state(system: ArcSystem, stored: int) -> Numbers:
+    """What a step tells of the memory, of which so many pairs are new."""
     threshold = system.memory_threshold
     return {
         "ema": threshold.ema,
@@ -268,7 +311,7 @@ def _memory_state(system: ArcSystem, stored: int) -> Numbers:
     }
 
 
-def _to_host(
+def to_host(
     scalars: dict[str, Tensor], accuracy: Tensor, exact: Tensor
 ) -> tuple[Numbers, list[float], list[bool]]:
     """Bring all of a step's numbers over in one transfer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,28 +12,40 @@ from torch import Tensor, nn
 
 from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, SnapshotTaker
-from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU
-from arc_core.pipeline.batch import FEW_SIDES, Batch, GridBatch, padded_canvas
+from arc_core.pipeline.agent import CANVAS, AgentOutput, ARCPromptGuidedAgentGPU, PlannerKind
+from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
+from arc_core.pipeline.muon import MUON_DECAY, MUON_RATE, PROMPT_RATE, is_hidden_matrix
+from arc_core.pipeline.padding import FEW_SIDES, GridBatch, padded_canvas
 from arc_core.pipeline.persistence import Models
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
-from arc_core.pipeline.prompt import QwenHybridPrompt
+from arc_core.pipeline.prompt import PromptPack, QwenHybridPrompt
 from arc_core.pipeline.resize import resize_logits, size_mask
+from arc_core.pipeline.task_prompts import TaskPrompts
 from arc_core.run.checkpoint_index import STATE
 from arc_core.training.optimizer import Component, MixedPrecision, Precision, Schedule, make_optimizer
 
 RATES = {
     "agent": ("agent_lr", 1.0),
+    "hidden": ("agent_lr", MUON_RATE),
+    "task_prompts": ("agent_lr", PROMPT_RATE),
     "memory": ("agent_lr", 2.0),
     "efe_loss": ("agent_lr", 0.5),
     "lm": ("qwen_lr", 1.0),
     "prompt": ("qwen_lr", 1.0),
 }
 """The setting that each optimizer group's rate is defined by, and its factor (seed, phase 2f)."""
+
+
+FOUND_DIRECTIONS = 3
+"""Prompts of the memory that an action may go towards."""
+
+DIRECTIONS = 1 + FOUND_DIRECTIONS
+"""Directions of an action with the planner `canvas`: the task's own vector, and prompts of the memory."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,7 @@ class ArcSystem:
         device: Where the models live.
         total_steps: Steps of the whole run, for the schedule.
         language_model: An already loaded one, as when a run is resumed from a checkpoint.
+        tasks: Ids of the tasks that prompts are learned for, with the planner `canvas`.
     """
 
     def __init__(
@@ -121,6 +134,7 @@ class ArcSystem:
         device: torch.device,
         total_steps: int = 1,
         language_model: LanguageModel | None = None,
+        tasks: Sequence[str] = (),
     ) -> None:
         self.config = config
         self.device = device
@@ -131,9 +145,14 @@ class ArcSystem:
             lm_dtype=cast(Dtype, config.lm_dtype),
             language_model=language_model,
         ).to(device)
+        on_canvas = config.planner == CANVAS
         self.agent = ARCPromptGuidedAgentGPU(
-            hidden_dim=config.hidden_dim, prompt_dim=config.prompt_dim, max_steps=config.max_steps
+            hidden_dim=config.hidden_dim,
+            prompt_dim=config.prompt_dim,
+            max_steps=config.max_steps,
+            planner=cast(PlannerKind, config.planner),
         ).to(device)
+        self.task_prompts = TaskPrompts(tasks, config.prompt_dim).to(device) if on_canvas else None
         self.efe_loss = EFELoss(
             lambda_risk=config.lambda_risk,
             lambda_amb=config.lambda_amb,
@@ -144,6 +163,7 @@ class ArcSystem:
             lambda_prompt=config.lambda_prompt,
             lambda_size=config.lambda_size,
             prompt_dim=config.prompt_dim,
+            every_step=on_canvas,
         ).to(device)
         self.policy = PolicyRefinedAgent(
             PolicyRefinedConfig(
@@ -151,6 +171,7 @@ class ArcSystem:
                 rl_ctrl_dim=config.prompt_dim,
                 rl_lr=config.policy_lr,
                 rl_clip_norm=config.clip_norm,
+                rl_directions=DIRECTIONS if on_canvas else None,
             ),
             device=device,
         )
@@ -160,28 +181,60 @@ class ArcSystem:
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
         self.components = self._components()
+        self.optimizer, self.muon = self._optimizers()
+
+    def _optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]:
+        """The optimizer of all but the policy, and Muon for hidden matrices where it is asked for."""
+        config = self.config
         given = {"agent_lr": config.agent_lr, "qwen_lr": config.qwen_lr}
         rates = {name: given[setting] * factor for name, (setting, factor) in RATES.items()}
-        self.optimizer = make_optimizer(
-            [(component, rates[component.name]) for component in self.components],
-            config.optimizer,
-            config.weight_decay,
-        )
+        kind, hidden = config.optimizer, list[nn.Parameter]()
+        if kind == "muon":
+            kind = "adamw"
+            named = self.agent.canvas_planner.named_parameters()
+            hidden = [parameter for name, parameter in named if is_hidden_matrix(name, parameter)]
+        apart = {id(parameter) for parameter in hidden}
+        groups = [
+            (Component(c.name, tuple(p for p in c.parameters if id(p) not in apart)), rates[c.name])
+            for c in self.components
+        ]
+        main = make_optimizer(groups, kind, config.weight_decay)
+        if not hidden:
+            return main, None
+        group = {"params": hidden, "name": "hidden", "lr": rates["hidden"], "base_lr": rates["hidden"]}
+        return main, torch.optim.Muon([group | {"weight_decay": MUON_DECAY}])
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """All but the policy's."""
+        return [self.optimizer] if self.muon is None else [self.optimizer, self.muon]
 
     def _components(self) -> tuple[Component, ...]:
         # The prompt's own layers are clipped apart, so that the reported norm is the LM's alone.
-        return (
+        parts = [
             Component.of("agent", self.agent.parameters()),
             Component.of("memory", self.memory.parameters()),
             Component.of("efe_loss", self.efe_loss.parameters()),
             Component.of("lm", self.qwen.language_model.parameters()),
             Component.of("prompt", self.qwen.head_parameters()),
-        )
+        ]
+        if self.task_prompts is not None:
+            parts.append(Component.of("task_prompts", self.task_prompts.parameters()))
+        return tuple(parts)
 
     @property
     def models(self) -> Models:
         """Everything here that has state."""
-        return Models(self.agent, self.qwen, self.memory, self.efe_loss, self.policy, self.optimizer)
+        return Models(
+            self.agent,
+            self.qwen,
+            self.memory,
+            self.efe_loss,
+            self.policy,
+            self.optimizer,
+            self.task_prompts,
+            self.muon,
+        )
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -195,14 +248,8 @@ class ArcSystem:
             batch: On the system's device.
             explore: Draw the policy's action; its mean is taken otherwise, as in validation.
         """
-        with self.precision.autocast():
-            pack = self.qwen.encode(batch.prompt_inputs, self.config.control_weight)
+        pack, base_prompt, hits = self.read_prompts(batch)
         summary = batch.prompt_inputs.summary
-        if self.config.memory:
-            recall = self.memory.recall(summary, batch.task_ids)
-            base_prompt, hits = pack.prompt_embedding + recall.addition, recall.hits
-        else:
-            base_prompt, hits = pack.prompt_embedding, batch.inputs.sizes.new_zeros(len(batch))
         prompt, info = self.policy.refine_prompt(
             base_prompt, pack.control_vector, summary, deterministic=not explore
         )
@@ -217,6 +264,15 @@ class ArcSystem:
                 before = self.agent.plan(features, base_prompt, inputs.mask, inputs.sizes)
         return Flow(base_prompt, prompt, info, Prediction(*before), Prediction(*after), hits)
 
+    def read_prompts(self, batch: Batch) -> tuple[PromptPack, Tensor, Tensor]:
+        """Step 2: what is read of each pair's task, the prompt with what the memory adds, and its hits."""
+        with self.precision.autocast():
+            pack = self.qwen.encode(batch.prompt_inputs, self.config.control_weight)
+        if not self.config.memory:
+            return pack, pack.prompt_embedding, batch.inputs.sizes.new_zeros(len(batch))
+        recall = self.memory.recall(batch.prompt_inputs.summary, batch.task_ids)
+        return pack, pack.prompt_embedding + recall.addition, recall.hits
+
     def base_rates(self) -> dict[str, float]:
         """The learning rates by the names of their settings, before the schedule."""
         groups = {group["name"]: group["base_lr"] for group in self.optimizer.param_groups}
@@ -228,7 +284,7 @@ class ArcSystem:
 
     def set_base_rate(self, name: str, rate: float) -> None:
         """Set a learning rate by its setting's name, with every group that is defined by it."""
-        for group in self.optimizer.param_groups:
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             setting, factor = RATES[group["name"]]
             if setting == name:
                 group["base_lr"] = rate * factor

@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from arc_core.data.dataset import Example
-from arc_core.pipeline.batch import FEW_SIDES, collate
+from arc_core.pipeline.batch import collate
+from arc_core.pipeline.canvas_flow import CanvasPrediction, canvas_flow, plan_again
+from arc_core.pipeline.laying import Layouts
+from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.system import ArcSystem
 from arc_core.training.telemetry import AnsweredInput, Validation
 
@@ -56,6 +59,49 @@ def predict(
         batch = collate([blind[index] for index in chosen], FEW_SIDES).to(system.device)
         flow = system.flow(batch, explore=False)
         before, after = flow.before.grids(batch.inputs), flow.after.grids(batch.inputs)
+        answers.update({i: Predicted(b, a) for i, b, a in zip(chosen, before, after, strict=True)})
+        if not between_batches():
+            break
+    return [answers[index] for index in sorted(answers)]
+
+
+@torch.inference_mode()
+def predict_on_canvas(
+    system: ArcSystem,
+    layouts: Layouts,
+    examples: Sequence[Example],
+    batch_size: int,
+    between_batches: Callable[[], bool] = lambda: True,
+) -> list[Predicted]:
+    """Answer test inputs as `predict` does, on canvases of the sizes that rules or else the size head give.
+
+    Args:
+        system: Its agent plans on the outputs' canvas.
+        layouts: Of the examples' tasks.
+        examples: The inputs with their contexts.
+        batch_size: Inputs a batch.
+        between_batches: As for `predict`.
+    """
+    blind = [replace(example, target=None) for example in examples]
+    order = sorted(range(len(blind)), key=lambda index: blind[index].input.size)
+    answers: dict[int, Predicted] = {}
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        some = [blind[index] for index in chosen]
+        sizes = [layouts.known_size(example) for example in some]
+        batch = collate(some, FEW_SIDES, layouts.lay(some)).to(system.device)
+        flow = canvas_flow(system, batch)
+        if None in sizes:
+            told = (flow.planned.size_logits.argmax(dim=-1) + 1).tolist()
+            asked = [
+                None if size else (rows, columns) for size, (rows, columns) in zip(sizes, told, strict=True)
+            ]
+            batch = replace(batch, canvas=layouts.lay(some, asked).to(system.device))
+            flow = canvas_flow(system, batch)
+        base = plan_again(system, flow.reading, flow.prompts.base, batch.laid)
+        before, after = (
+            CanvasPrediction(planned, batch.laid).grids(batch.inputs) for planned in (base, flow.planned)
+        )
         answers.update({i: Predicted(b, a) for i, b, a in zip(chosen, before, after, strict=True)})
         if not between_batches():
             break

@@ -21,11 +21,12 @@ from arc_core.data.grids import Grid
 from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Pair, TaskSet
 from arc_core.data.views import make_views
-from arc_core.pipeline.batch import FEW_SIDES
 from arc_core.pipeline.canvas import Item, pack
-from arc_core.pipeline.canvas_planner import SIZE_WEIGHT, SYMMETRIES, CanvasPlanner, planning_loss
+from arc_core.pipeline.canvas_planner import SIZE_WEIGHT, CanvasPlanner, planning_loss
+from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.pipeline.startup import load_split
+from arc_core.pipeline.task_prompts import SYMMETRIES
 from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.declared import declared_by
 from arc_core.pretraining.pairs import (

@@ -93,6 +93,9 @@ class TrainConfig(CheckedOptions):
         "The tasks whose test inputs are validated on.",
         choices=("training", "evaluation", "none"),
     )
+    validate_every: int = option(
+        1, "Epochs between validations; the last epoch always has one.", low=1, high=10**6
+    )
     validation_inputs: int | None = option(
         None,
         f"Test inputs of a validation; none is all, or {WITH_MAX_BATCHES} when max_batches is given.",

@@ -11,7 +11,23 @@ TRACK = "track"
 """What stands in place of a recipe's name in a run that a training loop of its own tells of."""
 
 PRESETS: dict[str, dict[str, Value]] = {
-    "tiny": {},
+    "tiny": {
+        "planner": "canvas",
+        "epochs": 100,
+        "agent_lr": 3e-3,
+        "qwen_lr": 1e-3,
+        "policy_lr": 1e-3,
+        "optimizer": "muon",
+        "batch_size": 32,
+        "hidden_dim": 64,
+        "prompt_dim": 128,
+        "weight_decay": 0.01,
+        "schedule": "cosine",
+        "warmup_steps": 100,
+        "lambda_size": 0.1,
+        "hard_cell_gain": 0.0,
+        "validate_every": 10,
+    },
     "seed": {
         "epochs": 20,
         "agent_lr": 1e-4,

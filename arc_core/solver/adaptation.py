@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.pipeline.canvas import CanvasBatch, Item, pack
-from arc_core.pipeline.canvas_planner import SIZE_WEIGHT, SYMMETRIES, CanvasPlanner, Planned, planning_loss
+from arc_core.pipeline.canvas_planner import SIZE_WEIGHT, CanvasPlanner, Planned, planning_loss
 from arc_core.pipeline.muon import agent_optimizers
+from arc_core.pipeline.task_prompts import SYMMETRIES
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.refinement import PromptRefinement
 from arc_core.solver.terms import SolverTerms, cell_weights, size_factor

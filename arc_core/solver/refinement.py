@@ -20,9 +20,9 @@ from torch import Tensor
 
 from arc_core.data.features import SUMMARY_DIM, feature_summary
 from arc_core.data.tasks import Pair
-from arc_core.pipeline.batch import GridBatch
 from arc_core.pipeline.canvas import CanvasBatch, Item, pack
 from arc_core.pipeline.canvas_planner import Planned
+from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch, size_similarity
 

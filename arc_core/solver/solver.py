@@ -19,9 +19,10 @@ from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Task
 from arc_core.data.views import make_views
 from arc_core.pipeline.canvas import Item, pack
-from arc_core.pipeline.canvas_planner import PROMPT_SCALE, SYMMETRIES, CanvasPlanner, Planned
+from arc_core.pipeline.canvas_planner import CanvasPlanner, Planned
 from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.placed_task import MOST_SIZES, PlacedTask
+from arc_core.pipeline.task_prompts import PROMPT_SCALE, SYMMETRIES
 from arc_core.solver.adaptation import Adaptation
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.memory import cells_of_trying, nearest_tasks

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.data.grids import NUM_COLORS
-from arc_core.pipeline.agent import Planner, one_hot
 from arc_core.pipeline.canvas import CanvasBatch
-from arc_core.pipeline.canvas_planner import Planned, gather_ways
+from arc_core.pipeline.canvas_planner import Planned, input_under_output
 from arc_core.pipeline.curriculum import SizeWarmupCurriculum
 from arc_core.pipeline.loss import (
     OutcomeEncoder,
@@ -26,6 +25,7 @@ from arc_core.pipeline.loss import (
     prompt_term,
     risk_term,
 )
+from arc_core.pipeline.planner import Planner, one_hot
 from arc_core.solver.config import SolverConfig
 
 BACKWARD_SHARE = 4
@@ -198,17 +198,6 @@ def steps_to_pay(log_forward: Tensor, batch: CanvasBatch) -> Tensor:
     targets = batch.targets[:, None, :, :, None].expand(-1, log_forward.shape[1], -1, -1, -1)
     right = log_forward.gather(-1, targets).squeeze(-1).exp()
     return cell_mean((1.0 - right).sum(dim=1), batch.out_mask)
-
-
-def input_under_output(batch: CanvasBatch) -> Tensor:
-    """The input's colours under each cell of the output, one-hot [N, h, w, C]; 0 where there is none.
-
-    Of the ways to lay an output over its input it is the one in which the task's outputs resemble their
-    inputs most.
-    """
-    cells = one_hot(batch.inputs.cells, batch.inputs.mask)
-    laid = torch.stack(gather_ways(cells, batch), dim=1)  # [N, M, h, w, C]
-    return (laid * batch.copies[:, :, None, None, None]).sum(dim=1)
 
 
 def reconstruction_loss(logits: Tensor, batch: CanvasBatch) -> Tensor:

@@ -17,8 +17,9 @@ from arc_core.base.files import replace_file
 from arc_core.base.text import printable
 from arc_core.checkpoints.tensor_file import encode
 from arc_core.data.seen import SeenTasks
-from arc_core.pipeline.canvas_planner import SYMMETRIES, CanvasPlanner
+from arc_core.pipeline.canvas_planner import CanvasPlanner
 from arc_core.pipeline.muon import TASK_PROMPTS
+from arc_core.pipeline.task_prompts import SYMMETRIES
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.weights_file import LARGEST_BYTES, NOTES, WeightsNotes, parse_notes
 

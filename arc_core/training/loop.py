@@ -240,7 +240,8 @@ class TrainingLoop:
             seconds = self.pace.elapsed_seconds - progress.epoch_began
             self.events.emit("epoch", epoch=progress.epoch, seconds=seconds, **means)
             progress.epoch_told = True
-        improved = self.validate(means)
+        due = (progress.epoch + 1) % self.config.validate_every == 0
+        improved = self.validate(means) if due or progress.epoch + 1 == self.config.epochs else False
         progress.next_epoch(self.pace.elapsed_seconds)
         self._save("epoch", best=improved)
         self._check_in()

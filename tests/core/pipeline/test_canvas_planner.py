@@ -7,7 +7,8 @@ import torch.nn.functional as F
 
 from arc_core.data.sizes import Placement
 from arc_core.pipeline.canvas import Item, likeness, pack
-from arc_core.pipeline.canvas_planner import CanvasPlanner, gather_ways, planning_loss, step_weights
+from arc_core.pipeline.canvas_planner import CanvasPlanner, gather_ways, planning_loss
+from arc_core.pipeline.loss import step_weights
 from arc_core.solver.config import SolverConfig
 
 SMALL = {"width": 16, "prompt_dim": 12, "steps": 3, "context_dim": 4}

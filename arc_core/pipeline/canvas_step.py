@@ -1,0 +1,211 @@
+"""Phase 3b for the agent that plans on the outputs' canvas: one training step, by the seed's steps 1 to 10.
+
+Shape legend: B pairs of the batch, S of them on which the policy tries its actions, G actions for each,
+T planning steps, C colours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from arc_core.pipeline.batch import Batch
+from arc_core.pipeline.canvas import CanvasBatch
+from arc_core.pipeline.canvas_flow import CanvasFlow, CanvasPrediction, canvas_flow, plan_again, refine
+from arc_core.pipeline.canvas_planner import Planned, input_under_output
+from arc_core.pipeline.loss import TERMS, hard_cell_weights
+from arc_core.pipeline.padding import GridBatch
+from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.policy import RefineInfo
+from arc_core.pipeline.reward import Scores, score_batch
+from arc_core.pipeline.step import StepResult, memory_state, remember, result_of, to_host
+from arc_core.pipeline.system import ArcSystem
+from arc_core.training.optimizer import backward_and_step, set_rates
+
+LEAST_SPREAD = 1e-3
+"""Of the rewards of a pair's actions: below it their differences are noise."""
+
+
+def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
+    """Train on one batch.
+
+    Args:
+        system: The models; moved by this step.
+        batch: With targets, laid out, on the system's device.
+        epoch: 0-based, for the size warm-up.
+        step: 1-based over the whole run, for the schedule.
+
+    Raises:
+        ValueError: If the batch has no targets.
+    """
+    if batch.targets is None:
+        raise ValueError("a training batch needs targets")
+    config, canvas, target = system.config, batch.laid, batch.targets
+    set_rates(system.optimizers, system.schedule.factor(step))
+
+    # Steps 2 to 5: prompts, and the plans under the refined ones.
+    kept = (torch.rand(len(batch)) >= config.vector_dropout).float().to(system.device)
+    flow = canvas_flow(system, batch, kept)
+
+    # Steps 3, 6 and 7: on some pairs, what the refinement gained over the base prompt.
+    tried = torch.arange(min(config.policy_pairs, len(batch)), device=system.device)
+    before, rewards, policy_norm = _try_actions(system, flow, canvas, tried)
+
+    # Step 9: the loss on the outputs' canvas.
+    size_weight = system.size_warmup.get_size_loss_weight(epoch)
+    losses, mask_ratio = _efe_losses(system, flow, canvas, size_weight)
+    share = config.reward_weight
+    combined = (1.0 - share) * losses["total"] - share * rewards["total"].mean()
+
+    # Step 10: backward, clip, step.
+    norms, applied = backward_and_step(
+        combined, system.optimizers, system.components, system.precision, config.clip_norm
+    )
+
+    accuracy = cells_right(flow.planned, canvas)
+    exact = accuracy == 1.0
+    numbers, accuracies, exacts = to_host(
+        {
+            **{f"loss.{name}": losses[name] for name in TERMS},
+            "loss.efe_total": losses["total"],
+            "loss.combined": combined,
+            **{f"reward.{name}": value.mean() for name, value in rewards.items()},
+            "mask_ratio": mask_ratio,
+            **{f"norm.{name}": value for name, value in norms.items()},
+            "norm.policy": policy_norm,
+        },
+        accuracy,
+        exact,
+    )
+    predicted = CanvasPrediction(flow.planned, canvas)
+    memory = memory_state(system, 0)
+    if applied:
+        memory = remember(system, flow.refined, predicted, batch, target, accuracies)
+        system.efe_loss.remember_outcomes(target.cells, target.mask)
+        system.memory_threshold.update(sum(accuracies) / len(accuracies))
+    return result_of(
+        system,
+        numbers,
+        size_weight,
+        memory,
+        accuracies,
+        exacts,
+        applied,
+        CanvasPrediction(before, canvas.take(tried)),
+        predicted,
+    )
+
+
+def cells_right(planned: Planned, canvas: CanvasBatch) -> Tensor:
+    """Share of each output's cells that the last step has right, [B]."""
+    right = (planned.logits[:, -1].argmax(dim=-1) == canvas.targets) * canvas.out_mask
+    return right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2))
+
+
+def _try_actions(
+    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, tried: Tensor
+) -> tuple[Planned, dict[str, Tensor], Tensor]:
+    """Plan some pairs under the base prompt and under drawn actions; the policy learns which did better.
+
+    An action's advantage is over the other actions for the same pair, in units of their spread (GRPO, Shao
+    et al. 2024): how hard a pair is cancels out.
+
+    Returns:
+        The plans under the base prompts, the reward [S] of the mean action by its parts, and the norm of the
+        policy's gradient.
+    """
+    config, count = system.config, len(tried)
+    some, prompts = canvas.take(tried), flow.prompts.take(tried)
+    reading = flow.reading.take(tried)
+    draws: list[tuple[Tensor, RefineInfo]] = []
+    if config.refine:
+        draws = [refine(system, prompts, explore=True) for _ in range(config.policy_draws)]
+    under = torch.cat([prompts.base, *(refined for refined, _ in draws)])
+    places = torch.arange(count, device=tried.device).repeat(1 + len(draws))
+    planned = plan_again(system, reading.take(places), under, some.take(places))
+    judge = prompts.base.detach()
+    with torch.no_grad():
+        every = scores_of(system, planned, some.take(places), judge.repeat(1 + len(draws), 1))
+        after = scores_of(system, _some(flow.planned, tried), some, judge)
+    before = Scores(*(values[:count] for values in vars(every).values()))
+    rewards = after.gain_over(before)
+    norm = torch.zeros((), device=system.device)
+    if draws:
+        gains = Scores(*(values[count:] for values in vars(every).values())).gain_over(
+            Scores(*(values[:count].repeat(len(draws)) for values in vars(every).values()))
+        )["total"]
+        by_pair = gains.view(len(draws), count)
+        spread = by_pair.std(dim=0, correction=0)
+        advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
+        info = RefineInfo(
+            torch.cat([info.state for _, info in draws]),
+            torch.cat([info.summary for _, info in draws]),
+            torch.cat([info.pre_tanh for _, info in draws]),
+        )
+        norm = torch.as_tensor(system.policy.update(info, gains, advantage.flatten())["grad_norm"])
+    return _some(planned, torch.arange(count, device=tried.device)), rewards, norm
+
+
+def _some(planned: Planned, places: Tensor) -> Planned:
+    return Planned(planned.logits[places], planned.size_logits[places], planned.prompts[places])
+
+
+def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts: Tensor) -> Scores:
+    """The four metrics of plans on the outputs' own canvases; the size is that of the size head.
+
+    Args:
+        system: Its backward planner judges reversibility.
+        planned: The plans.
+        canvas: With the targets.
+        prompts: [N, P] that the judge sees.
+    """
+    sizes = planned.size_logits.argmax(dim=-1) + 1
+    target = canvas.outputs
+    last = planned.logits[:, -1]
+    scores = score_batch(
+        last, canvas.out_mask, canvas.out_sizes, planned.size_logits.float(), target, canvas.inputs, None
+    )
+    ratio = torch.minimum(sizes, target.sizes) / torch.maximum(sizes, target.sizes)
+    found = scores.reversibility
+    if system.config.backward != "flip":
+        shown = one_hot(last.argmax(dim=-1), canvas.out_mask)
+        with system.precision.autocast():
+            plan = system.agent.reconstruct(shown, prompts, canvas.out_mask)
+        under = input_under_output(canvas)
+        right = (under * plan[:, -1].float().softmax(dim=-1)).sum(dim=(1, 2, 3))
+        found = right / under.sum(dim=(1, 2, 3)).clamp_min(1)
+    return Scores(scores.accuracy, ratio.prod(dim=1), scores.color, found)
+
+
+def _efe_losses(
+    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, size_weight: float
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Step 9: all terms on the outputs' canvas, hard cells weighed up; and the mask ratio."""
+    config, target, logits = system.config, canvas.outputs, flow.planned.logits
+    wrong = (logits[:, -1].detach().argmax(dim=-1) != target.cells).float() * target.mask
+    weights, ratio = hard_cell_weights(wrong, target.mask, config.hard_cell_gain)
+    backward, reconstruction, under = logits.flip(1), None, None
+    if config.backward != "flip" and config.lambda_bi:
+        with system.precision.autocast():
+            plan = system.agent.reconstruct(one_hot(target.cells, target.mask), flow.refined, target.mask)
+        backward, reconstruction = plan.flip(1), plan[:, -1].float()
+        laid = input_under_output(canvas)
+        under = GridBatch(laid.argmax(dim=-1), laid.sum(dim=-1), target.sizes)
+    losses = system.efe_loss(
+        logits,
+        backward,
+        logits,
+        None,
+        logits[:, -1],
+        target.cells,
+        episode_length=logits.shape[1],
+        prompt_embedding=flow.refined,
+        grid_mask=target.mask,
+        cell_weights=weights,
+        reconstruction=reconstruction,
+        inputs=under,
+        size_logits=flow.planned.size_logits,
+        target_sizes=target.sizes,
+        size_weight=size_weight,
+    )
+    return losses, ratio.mean()
