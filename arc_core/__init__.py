@@ -31,7 +31,7 @@ What each phase and step of the seed document became:
 | 4 | evaluations | `evaluation.folder`, `evaluation.worker`, `evaluation.solving` |
 | | | `solver.weights_file` |
 | 3 for the solver | its pretraining | `pretraining.recipe`, `pretraining.system` |
-| | its data; its weights | `pretraining.pairs`, `data.generated`, `pretraining.export` |
+| | its data; its weights | `pretraining.pairs`, `data.generated`, `evaluation.export` |
 | 3b, 4 | epochs, commands, events; validation | `training.loop`, `pipeline.recipe`, `training.telemetry` |
 | | | `pipeline.validation` |
 | | what a recipe is, and what its steps carry | `training.recipe`, `run.declared`, `run.recipes` |

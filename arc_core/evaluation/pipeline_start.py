@@ -14,7 +14,7 @@ from arc_core.base.options import Value, canonical, unknown_key
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
 from arc_core.data.seen import SeenTasks
-from arc_core.pipeline.config import PipelineConfig
+from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.run.checkpoint_index import MANIFEST, checkpoint_id, find_checkpoint, newest_intact
 from arc_core.run.course import Timeline
 from arc_core.run.directory import SEEN, RunDirectory, config_of, open_run, stored_config, trusted_run
@@ -103,7 +103,13 @@ def _pipeline_config(run: RunDirectory) -> PipelineConfig:
             f"{printable(run.name)} has trained the recipe {printable(str(recipe), 60)}, not the pipeline: "
             "what solves tasks is the pipeline or the solver's agent."
         )
-    return cast(PipelineConfig, config_of(run))
+    config = cast(PipelineConfig, config_of(run))
+    if config.planner == CANVAS:
+        raise RunError(
+            f"{printable(run.name)} has trained the agent that plans on the output's canvas: name it as "
+            "--weights without --system pipeline."
+        )
+    return config
 
 
 def settle(
@@ -139,7 +145,9 @@ def settle(
             raise ConfigError(
                 f'preset is "{printable(chosen, 40)}", but must be {" or ".join(able)} to solve tasks by.'
             )
-        config = PipelineConfig.from_mapping(PRESETS[chosen] | {"preset": chosen} | values)
+        # What is solved here by the seed's planner starts from the seed's own settings.
+        own = PRESETS[chosen] if PRESETS[chosen].get("planner") != CANVAS else {}
+        config = PipelineConfig.from_mapping(own | {"preset": chosen} | values)
     else:
         config = _over_run(start, preset, values)
     config = replace(config, lm=name_or_full_path(config.lm, known["lm"].names))

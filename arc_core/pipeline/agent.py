@@ -25,8 +25,6 @@ from arc_core.pipeline.planner import Planner, SizeHead, one_hot
 
 PlannerKind = Literal["canvas", "seed"]
 
-CANVAS: PlannerKind = "canvas"
-
 
 @dataclass(frozen=True)
 class AgentOutput:

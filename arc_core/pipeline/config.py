@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from arc_core.base.options import option
 from arc_core.run.config import TrainConfig
 
+CANVAS, SEED = PLANNERS = ("canvas", "seed")
+"""How an agent plans: on the output's canvas, or literally as the seed does."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig(TrainConfig):
@@ -59,10 +62,10 @@ class PipelineConfig(AgentConfig):
 
     # Models
     planner: str = option(
-        "seed",
+        SEED,
         "How the agent plans: canvas lays the output's canvas over the input, and each task has a learned "
         "prompt of its own; seed plans on the input's grid, which is resized.",
-        choices=("canvas", "seed"),
+        choices=PLANNERS,
         held=True,
     )
     vector_dropout: float = option(

@@ -9,10 +9,9 @@ from typing import Any, ClassVar, cast
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
-from arc_core.pipeline.agent import CANVAS
 from arc_core.pipeline.batch import collate
 from arc_core.pipeline.canvas_step import canvas_step
-from arc_core.pipeline.config import PipelineConfig
+from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.laying import Layouts

@@ -7,8 +7,7 @@ import torch
 from arc_core.base.errors import DataError
 from arc_core.data.dataset import ARCDataset, Example
 from arc_core.data.tasks import Split, Task, TaskSet, load_tasks
-from arc_core.pipeline.agent import CANVAS
-from arc_core.pipeline.config import PipelineConfig
+from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.validation import choose_inputs
 from arc_core.run.config import TrainConfig
 from arc_core.training.diagnostics import Finding

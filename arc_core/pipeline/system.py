@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, SnapshotTaker
-from arc_core.pipeline.agent import CANVAS, AgentOutput, ARCPromptGuidedAgentGPU, PlannerKind
+from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU, PlannerKind
 from arc_core.pipeline.batch import Batch
-from arc_core.pipeline.config import PipelineConfig
+from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.loss import EFELoss

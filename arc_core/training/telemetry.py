@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -150,6 +151,7 @@ class Validation:
             exact.setdefault(answer.task, []).append(answer.accuracy == 1.0)
         baselines = [(right_share(a.input, a.target), right_share(0 * a.input, a.target)) for a in found]
         copies, blacks = zip(*baselines, strict=True)
+        before = [a.accuracy_before for a in found if a.accuracy_before is not None]
         gains = [a.accuracy - a.accuracy_before for a in found if a.accuracy_before is not None]
         return cls(
             inputs=len(found),
@@ -161,6 +163,7 @@ class Validation:
             size_accuracy=_mean([answer.size_known for answer in found]),
             copy_cell_accuracy=_mean(copies),
             black_cell_accuracy=_mean(blacks),
+            numbers=_before_and_interval(before, gains) if gains else {},
         )
 
 
@@ -213,6 +216,18 @@ PACE = ("pairs", "pairs_per_second")
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
+
+
+def _before_and_interval(before: Sequence[float], gains: Sequence[float]) -> dict[str, float]:
+    """What was right before the refinement, and the 95% interval of its gain, paired over the inputs."""
+    half = 1.96 * float(np.std(gains, ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else math.inf
+    middle = _mean(gains)
+    return {
+        "base exact": float(sum(accuracy == 1.0 for accuracy in before)),
+        "base cells": _mean(before),
+        "delta from": middle - half,
+        "delta to": middle + half,
+    }
 
 
 def _accumulate(sums: Nested, values: Mapping[str, Any]) -> None:

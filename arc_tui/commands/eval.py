@@ -76,7 +76,7 @@ def evaluate(
         typer.Option(
             "--weights",
             metavar="default|none|FILE|RUN",
-            help="What to start from: the package's, random, a file; of the pipeline a run or checkpoint.",
+            help="What to start from: the package's, random, a file, or what a run has learned.",
         ),
     ] = None,
     device: Device = "cpu",

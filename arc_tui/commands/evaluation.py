@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from arc_core.base.errors import CheckpointError, ConfigError, RunError
-from arc_core.base.paths import exists
+from arc_core.base.paths import exists, expanded, is_file
 from arc_core.base.text import first_of, printable
 from arc_core.data.finding import full_ids
 from arc_core.data.kaggle import with_known_outputs
@@ -21,12 +22,13 @@ from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen, t
 from arc_core.data.tasks import Split, Task, load_tasks
 from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer, find_eval
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, identity_of, settle
-from arc_core.run.directory import check_name
+from arc_core.run.directory import RunDirectory, check_name, open_run, trusted_run
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
 from arc_tui.commands.options import RUNS_DIR
 from arc_tui.commands.output import OutputLost, echo, echo_error
 from arc_tui.results.scores import score_lines
+from arc_tui.runs.engine import Program
 from arc_tui.runs.evaluating import Command, Workers, conclude, follow, hand_out, solving_process
 from arc_tui.runs.fields import duration
 
@@ -110,12 +112,42 @@ class _Start:
 def _solver_start(asked: Asked) -> _Start:
     if asked.preset is not None:
         raise ConfigError("--preset goes with --system pipeline.")
-    path = find_weights(asked.weights)
+    path = _weights_of_run(asked) or find_weights(asked.weights)
     notes = None if path is None else read_notes(path)
     settings = dict(fit_config(notes, asked.settings, text=True).to_dict())
     if path is None or notes is None:
         return _Start(settings)
     return _Start(settings, path, sha256_of(path), notes.seen)
+
+
+def _weights_of_run(asked: Asked) -> Path | None:
+    """The weights of the run that is named, written beside its checkpoints; None where no run is named.
+
+    Raises:
+        RunError: If the run has trained no agent that solves tasks, or has no checkpoint that verifies.
+    """
+    place = expanded(asked.weights)
+    if asked.weights in (DEFAULT, NONE) or is_file(place):
+        return None
+    run = trusted_run(place) if is_file(place / "run.json") else _run_of(asked)
+    if run is None:
+        return None
+    target = run.path / "weights.safetensors"
+    done = subprocess.run(
+        Program.EXPORTING.command(str(run.path), str(target)), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        told = done.stderr.strip().splitlines() or ["it was refused."]
+        raise RunError(told[-1].removeprefix("Error: "))
+    return target
+
+
+def _run_of(asked: Asked) -> RunDirectory | None:
+    """The run of a name; None where there is none, so that a file is meant."""
+    try:
+        return open_run(asked.runs_dir, asked.weights)
+    except RunError:
+        return None
 
 
 def _pipeline_start(asked: Asked) -> _Start:

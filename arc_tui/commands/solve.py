@@ -20,8 +20,10 @@ import typer
 from arc_core.base.errors import RunError
 from arc_core.base.text import printable
 from arc_tui.commands.options import (
+    RUNS_DIR,
     SECONDS_PER_TASK,
     Device,
+    RunsDir,
     Seed,
     SkipBadTasks,
     SolverSettings,
@@ -66,9 +68,12 @@ def solve(
     weights: Annotated[
         str | None,
         typer.Option(
-            "--weights", metavar="default|none|FILE", help="What to start from: the package's, or random."
+            "--weights",
+            metavar="default|none|FILE|RUN",
+            help="What to start from: the package's, random, a file, or what a run has learned.",
         ),
     ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
     device: Device = "cpu",
     assignments: SolverSettings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
@@ -93,6 +98,7 @@ def solve(
         device=device,
         weights=weights or default_weights(),
         settings=assigned(assignments),
+        runs_dir=runs_dir,
         allow_seen=True,  # nothing is scored
     )
     raise typer.Exit(solve_task(asked, found, as_json=as_json, theme=theme))

@@ -62,7 +62,7 @@ class Program(StrEnum):
     TRAINING = "arc_core"
     SOLVING = "arc_core.evaluation.worker"
     FETCHING = "arc_core.pipeline.fetch_lm"
-    EXPORTING = "arc_core.pretraining.export"
+    EXPORTING = "arc_core.evaluation.export"
     COMMANDS = "arc_tui.cli"
 
     def command(self, *arguments: str) -> list[str]:

@@ -11,8 +11,8 @@ from raw_events import PRETRAINING, typed
 from safetensors.torch import load_file
 
 from arc_core.data.tasks import load_tasks
+from arc_core.evaluation.export import export
 from arc_core.pipeline.muon import TASK_PROMPTS
-from arc_core.pretraining.export import export
 from arc_core.pretraining.pairs import make_pool, plan_batches, plan_single_pairs, without_kept_away
 from arc_core.pretraining.recipe import solver_config
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
