@@ -76,7 +76,7 @@ class PipelineConfig(AgentConfig):
         high=1,
     )
     policy_pairs: int = option(
-        8, "Pairs of a batch on which the policy tries its actions. For planner canvas.", low=1, high=65_536
+        4, "Pairs of a batch on which the policy tries its actions. For planner canvas.", low=1, high=65_536
     )
     policy_draws: int = option(
         3, "Actions tried for each of these pairs, to be held against each other.", low=2, high=64

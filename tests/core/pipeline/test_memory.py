@@ -217,3 +217,17 @@ def test_bookkeeping_and_buffers_restore_the_whole_memory(memory: PermanentSolve
     assert restored.bookkeeping == memory.bookkeeping
     for name, buffer in memory.named_buffers():
         assert torch.equal(buffer, restored.get_buffer(name)), name
+
+
+def test_the_nearest_prompts_are_of_other_tasks_and_nothing_stands_for_those_that_are_missing(
+    memory: PermanentSolver,
+) -> None:
+    query = memory.features[2:3].clone()  # looks exactly like task c
+    found = memory.nearest(query, ["x"], 6)
+    assert found.shape == (1, 6, PROMPT)
+    assert torch.equal(found[0, 0], memory.prompts[2])
+    assert not found[0, 4:].any()
+    own = memory.nearest(query, ["c"], 4)
+    assert not (own[0, :3, None] == memory.prompts[2]).all(dim=-1).any()
+    assert not own[0, 3:].any()
+    assert not memory_of().nearest(query, ["x"], 2).any()

@@ -289,3 +289,18 @@ def test_without_a_limit_all_come_in_their_order() -> None:
     examples = inputs_of([2, 1, 3])
     assert choose_inputs(examples, None) == examples
     assert choose_inputs(inputs_of([2], unknown=[0]), None) == []
+
+
+def test_what_was_right_before_and_the_interval_of_the_gain_are_told() -> None:
+    grid = one("12", "34")
+    examples = [example_of("a", grid, grid, pair) for pair in range(4)]
+    wrong = one("12", "30")
+    found = score(examples, [answer_of(grid, grid), *[answer_of(wrong, grid)] * 2, answer_of(grid, wrong)])
+    gains = [0.0, 0.25, 0.25, -0.25]
+    half = 1.96 * float(np.std(gains, ddof=1)) / 2
+    assert found.numbers == pytest.approx(
+        {
+            **{"base exact": 2, "base cells": (1 + 0.75 + 0.75 + 1) / 4},
+            **{"delta from": np.mean(gains) - half, "delta to": np.mean(gains) + half},
+        }
+    )
