@@ -29,6 +29,7 @@ class Prompts:
 
     Attributes:
         base: [B, P] what is read of each task.
+        lent: [B, P] what the memory has added to that.
         own: [B, P] the base with the task's learned vector.
         directions: [B, A, P] that the policy may go along.
         control: [B, P] the control vector that the policy sees.
@@ -37,6 +38,7 @@ class Prompts:
     """
 
     base: Tensor
+    lent: Tensor
     own: Tensor
     directions: Tensor
     control: Tensor
@@ -69,7 +71,8 @@ def prompts_of(system: ArcSystem, batch: Batch, kept: Tensor | None = None) -> P
     else:
         nothing = directions.new_zeros(len(batch), FOUND_DIRECTIONS, base.shape[1])
         directions = torch.cat([directions, nothing], dim=1)
-    return Prompts(base, base + vectors, directions, pack.control_vector, summary, hits)
+    lent = base - pack.prompt_embedding
+    return Prompts(base, lent, base + vectors, directions, pack.control_vector, summary, hits)
 
 
 def learned_prompts(system: ArcSystem) -> TaskPrompts:

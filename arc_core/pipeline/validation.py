@@ -26,10 +26,13 @@ class Predicted:
     Attributes:
         before: [h, w] colours under the unrefined prompt.
         after: The same under the refined one: the answer.
+        without_memory: The same under the refined one without what the memory has added; None where that is
+            not asked.
     """
 
     before: Tensor
     after: Tensor
+    without_memory: Tensor | None = None
 
 
 @torch.inference_mode()
@@ -99,10 +102,11 @@ def predict_on_canvas(
             batch = replace(batch, canvas=layouts.lay(some, asked).to(system.device))
             flow = canvas_flow(system, batch)
         base = plan_again(system, flow.reading, flow.prompts.base, batch.laid)
-        before, after = (
-            CanvasPrediction(planned, batch.laid).grids(batch.inputs) for planned in (base, flow.planned)
-        )
-        answers.update({i: Predicted(b, a) for i, b, a in zip(chosen, before, after, strict=True)})
+        plans = [base, flow.planned]
+        if system.config.memory:
+            plans.append(plan_again(system, flow.reading, flow.refined - flow.prompts.lent, batch.laid))
+        grids = [CanvasPrediction(planned, batch.laid).grids(batch.inputs) for planned in plans]
+        answers.update({i: Predicted(*of_input) for i, *of_input in zip(chosen, *grids, strict=True)})
         if not between_batches():
             break
     return [answers[index] for index in sorted(answers)]
@@ -119,7 +123,8 @@ def score(examples: Sequence[Example], answers: Sequence[Predicted]) -> Validati
         if example.target is None:
             raise ValueError(f"task {example.task_id} has no target to score against")
         grids = example.input, answer.after.numpy(), example.target, answer.before.numpy()
-        found.append(AnsweredInput(example.task_id, *grids))
+        alone = None if answer.without_memory is None else answer.without_memory.numpy()
+        found.append(AnsweredInput(example.task_id, *grids, without_memory=alone))
     return Validation.over(found)
 
 

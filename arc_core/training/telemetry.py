@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -153,6 +152,12 @@ class Validation:
         copies, blacks = zip(*baselines, strict=True)
         before = [a.accuracy_before for a in found if a.accuracy_before is not None]
         gains = [a.accuracy - a.accuracy_before for a in found if a.accuracy_before is not None]
+        lent = [
+            a.accuracy - right_share(a.without_memory, a.target)
+            for a in found
+            if a.without_memory is not None
+        ]
+        numbers = {"base exact": float(before.count(1.0)), "base cells": _mean(before)} if before else {}
         return cls(
             inputs=len(found),
             cell_accuracy=_mean([answer.accuracy for answer in found]),
@@ -163,7 +168,7 @@ class Validation:
             size_accuracy=_mean([answer.size_known for answer in found]),
             copy_cell_accuracy=_mean(copies),
             black_cell_accuracy=_mean(blacks),
-            numbers=_before_and_interval(before, gains) if gains else {},
+            numbers=numbers | _interval("delta", gains) | _gain("memory", lent),
         )
 
 
@@ -178,6 +183,7 @@ class AnsweredInput:
         target: The solution.
         before: The prediction before it was refined; None where nothing refines.
         size_told: Whether the model's own size was right, where the answer's is not its own.
+        without_memory: The prediction without what a memory has added; None where there is none.
     """
 
     task: str
@@ -186,6 +192,7 @@ class AnsweredInput:
     target: Grid
     before: Grid | None = None
     size_told: bool | None = None
+    without_memory: Grid | None = None
 
     @property
     def accuracy(self) -> float:
@@ -218,16 +225,16 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
 
 
-def _before_and_interval(before: Sequence[float], gains: Sequence[float]) -> dict[str, float]:
-    """What was right before the refinement, and the 95% interval of its gain, paired over the inputs."""
-    half = 1.96 * float(np.std(gains, ddof=1)) / len(gains) ** 0.5 if len(gains) > 1 else math.inf
-    middle = _mean(gains)
-    return {
-        "base exact": float(sum(accuracy == 1.0 for accuracy in before)),
-        "base cells": _mean(before),
-        "delta from": middle - half,
-        "delta to": middle + half,
-    }
+def _interval(name: str, gains: Sequence[float]) -> dict[str, float]:
+    """The 95% interval of a mean gain, paired over the inputs; nothing for fewer than two."""
+    if len(gains) < 2:
+        return {}
+    half = 1.96 * float(np.std(gains, ddof=1)) / len(gains) ** 0.5
+    return {f"{name} from": _mean(gains) - half, f"{name} to": _mean(gains) + half}
+
+
+def _gain(name: str, gains: Sequence[float]) -> dict[str, float]:
+    return {f"{name} gain": _mean(gains)} | _interval(name, gains) if gains else {}
 
 
 def _accumulate(sums: Nested, values: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from arc_core.base.loose import number
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
 from arc_core.run.evidence import Work
 from arc_tui.runs.view import RunView
@@ -91,6 +92,9 @@ def _reward(view: RunView) -> _Verdict:
     apart = abs(combined - ((1 - weight) * efe - weight * total))
     if not apart <= TOLERANCE * max(1.0, abs(combined)):
         return Work.FAILING, shown, "The loss is not what EFE loss and reward add up to."
+    gain = _gain(view, "accuracy_delta", "delta")
+    if gain is not None:
+        return gain.verdict("Refining the prompt")
     return Work.WORKING, shown, f"Loss = {1 - weight:.1f} EFE - {weight:.1f} reward; the reward is {shown}."
 
 
@@ -136,6 +140,9 @@ def _memory(view: RunView) -> _Verdict:
         return Work.FAILING, shown, f"No pair has reached the threshold of {threshold:.3f}."
     if entries == 0:
         return Work.IDLE, shown, f"No pair has reached the threshold of {threshold:.3f} yet."
+    gain = _gain(view, "memory gain", "memory")
+    if gain is not None:
+        return gain.verdict(f"What {entries:,} kept pairs lend")
     return Work.WORKING, shown, f"{entries:,} pairs are kept; a new one needs {threshold:.3f}."
 
 
@@ -173,6 +180,36 @@ def _mixed_precision(view: RunView) -> _Verdict:
     if dtype == "float32":
         return Work.IDLE, shown, "Everything is computed in float32."
     return Work.WORKING, shown, f"Autocast to {dtype}; {skipped:,} steps skipped."
+
+
+@dataclass(frozen=True)
+class _Gain:
+    """What something has gained in the last validation, with its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def verdict(self, what: str) -> _Verdict:
+        """Working where the whole interval is above 0, failing where it is below, else idle."""
+        shown = f"{self.mean:+.2%}"
+        told = f"{shown} of the validation's cells ({self.low:+.2%} to {self.high:+.2%})"
+        if self.low > 0:
+            return Work.WORKING, shown, f"{what} gains {told}."
+        if self.high < 0:
+            return Work.FAILING, shown, f"{what} costs cells: {told}."
+        return Work.IDLE, shown, f"{what} gains nothing that can be told: {told}."
+
+
+def _gain(view: RunView, mean: str, interval: str) -> _Gain | None:
+    """The gain that the last validation has measured; None where it has not."""
+    last = view.state.last_validation
+    if last is None:
+        return None
+    numbers = last.group("numbers")
+    middle = last.number(mean) if last.has(mean) else number(numbers, mean)
+    low, high = (number(numbers, f"{interval} {end}") for end in ("from", "to"))
+    return _Gain(middle, low, high) if all(map(math.isfinite, (middle, low, high))) else None
 
 
 def _setting(view: RunView, name: str, default: float) -> float:

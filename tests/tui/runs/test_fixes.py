@@ -17,14 +17,18 @@ STEP = events_until_step(40)[-1]
 
 
 def view(
-    changes: dict[str, Any] | None = None, config: dict[str, object] | None = None, step: int = 40
+    changes: dict[str, Any] | None = None,
+    config: dict[str, object] | None = None,
+    step: int = 40,
+    found: dict[str, Any] | None = None,
 ) -> RunView:
-    """A run whose last step has other numbers, by dotted name."""
+    """A run whose last step has other numbers, by dotted name, and maybe a validation that found some."""
     event = {k: dict(v) if isinstance(v, dict) else v for k, v in STEP.items()} | {"step": step}
     for name, value in (changes or {}).items():
         *group, last = name.split(".")
         (event[group[0]] if group else event)[last] = value
-    state = reduce(typed([event]))
+    validation = {"type": "validation", "seq": 2, "time": 1.0, "step": step, "split": "training"}
+    state = reduce(typed([event, *([validation | found] if found else [])]))
     return RunView(state, History(), 0.0, True, facts=Facts("run", config or {}))
 
 
@@ -110,3 +114,25 @@ def test_prompt_term_that_has_risen_since_the_last_epoch_fails(now: float, work:
     history.add(events)
     made = RunView(reduce(events), history, 0.0, True, facts=Facts("run", {}))
     assert assess(made)[5].work is work
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "work"),
+    [(0.03, 0.05, Work.WORKING), (-0.01, 0.05, Work.IDLE), (-0.05, -0.01, Work.FAILING)],
+)
+def test_what_a_validation_has_found_is_the_evidence_of_refinement_and_memory(
+    low: float, high: float, work: Work
+):
+    middle = (low + high) / 2
+    delta = {"accuracy_delta": middle, "numbers": {"delta from": low, "delta to": high}}
+    lent = {"numbers": {"memory gain": middle, "memory from": low, "memory to": high}}
+    for number, found in ((2, delta), (5, lent)):
+        fix = judged(number, found=found)
+        assert (fix.work, fix.evidence) == (work, f"{middle:+.2%}")
+        assert f"({low:+.2%} to {high:+.2%})" in fix.reason
+
+
+def test_a_validation_without_an_interval_leaves_the_evidence_as_it_was():
+    found = {"accuracy_delta": 0.01, "numbers": {}}
+    assert judged(2, found=found) == judged(2)
+    assert judged(5, found=found) == judged(5)
