@@ -81,7 +81,8 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
     memory = memory_state(system, 0)
     if applied:
         memory = remember(system, flow.refined, predicted, batch, target, accuracies)
-        system.efe_loss.remember_outcomes(target.cells, target.mask)
+        if config.lambda_prompt:
+            system.efe_loss.remember_outcomes(target.cells, target.mask)
         system.memory_threshold.update(sum(accuracies) / len(accuracies))
     return result_of(
         system,

@@ -13,6 +13,7 @@ Shape legend: B pairs, T planning steps, H and W padded sides, C colours, P prom
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -185,7 +186,7 @@ class EFELoss(nn.Module):
 
     Args:
         lambda_risk: Weight of the risk.
-        lambda_amb: Weight of the ambiguity; not computed at 0.
+        lambda_amb: Weight of the ambiguity.
         lambda_step: Price of a planning step, a constant.
         lambda_cons: Weight of the last step's cross-entropy.
         lambda_bi: Weight of the bidirectional term.
@@ -332,45 +333,55 @@ class EFELoss(nn.Module):
         mask = torch.ones_like(cells, dtype=torch.float32) if grid_mask is None else grid_mask
         weights = mask if cell_weights is None else cell_weights
         zero = mask.new_zeros(len(mask))
-        log_forward = forward_preds.log_softmax(dim=-1)
-        log_preference = self.log_preferences(prompt_embedding, len(mask))
         truth = one_hot(cells, mask, self.num_colors)
+        log_forward = forward_preds.log_softmax(dim=-1)
 
-        if self.weights["ambiguity"] == 0.0:
-            ambiguity = zero
-        else:
-            if obs_probs is None:
-                obs_probs = (forward_preds if state_preds is None else state_preds).softmax(dim=-1)
-            ambiguity = ambiguity_term(obs_probs, mask)
+        def risk() -> Tensor:
+            return risk_term(log_forward, self.log_preferences(prompt_embedding, len(mask)), mask)
 
-        bidirectional = jensen_shannon_term(log_forward, backward_preds.log_softmax(dim=-1), mask, weights)
-        if reconstruction is not None and inputs is not None:
-            found_again = consistency_term(reconstruction, inputs.cells, inputs.mask, inputs.mask)
-            bidirectional = bidirectional + found_again
+        def ambiguity() -> Tensor:
+            given = forward_preds if state_preds is None else state_preds
+            return ambiguity_term(given.softmax(dim=-1) if obs_probs is None else obs_probs, mask)
 
-        shares = truth.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
-        fit = (torch.xlogy(shares, shares) - shares * log_preference).sum(dim=-1)
-        anchored = kl_term(self.preference.log_softmax(dim=-1), self.anchor.log())
+        def bidirectional() -> Tensor:
+            log_backward = backward_preds.log_softmax(dim=-1)
+            agreement = jensen_shannon_term(log_forward, log_backward, mask, weights)
+            if reconstruction is None or inputs is None:
+                return agreement
+            return agreement + consistency_term(reconstruction, inputs.cells, inputs.mask, inputs.mask)
 
-        terms = {
-            "risk": risk_term(log_forward, log_preference, mask),
+        def z_anchor() -> Tensor:
+            shares = truth.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
+            preferred = self.log_preferences(prompt_embedding, len(mask))
+            fit = (torch.xlogy(shares, shares) - shares * preferred).sum(dim=-1)
+            return kl_term(self.preference.log_softmax(dim=-1), self.anchor.log()) + fit
+
+        def prompt() -> Tensor:
+            if prompt_embedding is None:
+                return zero
+            past = self.past[: min(int(self.past_seen), len(self.past))]
+            return prompt_term(prompt_embedding, self.outcome(truth, mask), past)
+
+        def size() -> Tensor:
+            if size_logits is None or target_sizes is None:
+                return zero
+            return size_weight * size_term(size_logits, target_sizes)
+
+        terms: dict[str, Callable[[], Tensor]] = {
+            "risk": risk,
             "ambiguity": ambiguity,
-            "step": zero + (forward_preds.shape[1] if episode_length is None else episode_length),
-            "consistency": self._consistency(forward_preds, final_pred, cells, mask, weights),
+            "step": lambda: zero + (forward_preds.shape[1] if episode_length is None else episode_length),
+            "consistency": lambda: self._consistency(forward_preds, final_pred, cells, mask, weights),
             "bidirectional": bidirectional,
-            "z_anchor": anchored + fit,
-            "prompt": zero
-            if prompt_embedding is None
-            else prompt_term(
-                prompt_embedding,
-                self.outcome(truth, mask),
-                self.past[: min(int(self.past_seen), len(self.past))],
-            ),
-            "size": zero
-            if size_logits is None or target_sizes is None
-            else size_weight * size_term(size_logits, target_sizes),
+            "z_anchor": z_anchor,
+            "prompt": prompt,
+            "size": size,
         }
-        losses = {name: self.weights[name] * terms[name].mean() for name in TERMS}
+        # What has no weight is not computed: it would cost as much as what has.
+        losses = {
+            name: self.weights[name] * (terms[name]() if self.weights[name] else zero).mean()
+            for name in TERMS
+        }
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses
 

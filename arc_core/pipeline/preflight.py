@@ -7,13 +7,15 @@ from typing import cast
 import torch
 from torch import nn
 
-from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
-from arc_core.pipeline.config import PipelineConfig
+from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU, PlannerKind
+from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.language_model import LanguageModel, config_of, estimate_parameters
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig
 from arc_core.pipeline.prompt import QwenHybridPrompt
+from arc_core.pipeline.system import DIRECTIONS
+from arc_core.pipeline.task_prompts import TaskPrompts
 from arc_core.training.preflight import Estimate, runtime_bytes
 
 RULE_TOKENS = 40
@@ -28,7 +30,9 @@ class _Unloaded(nn.Module):
         self.hidden_size = hidden_size
 
 
-def estimate_run(config: PipelineConfig, pairs: int, device: torch.device, lm: str | None = None) -> Estimate:
+def estimate_run(
+    config: PipelineConfig, pairs: int, device: torch.device, lm: str | None = None, tasks: int = 0
+) -> Estimate:
     """Estimate from the configuration alone; nothing is loaded.
 
     Args:
@@ -37,15 +41,20 @@ def estimate_run(config: PipelineConfig, pairs: int, device: torch.device, lm: s
         device: Where it is to run.
         lm: Where the language model's configuration is read: the folder in the checkpoint that a run goes
             on from; None takes the one that the configuration names.
+        tasks: That a prompt is learned for, with the planner `canvas`.
 
     Raises:
         LanguageModelError: If the language model's configuration cannot be read.
     """
     lm = lm or config.lm
+    on_canvas = config.planner == CANVAS
     with torch.device("meta"):
         ours: list[nn.Module] = [
             ARCPromptGuidedAgentGPU(
-                hidden_dim=config.hidden_dim, prompt_dim=config.prompt_dim, max_steps=config.max_steps
+                hidden_dim=config.hidden_dim,
+                prompt_dim=config.prompt_dim,
+                max_steps=config.max_steps,
+                planner=cast(PlannerKind, config.planner),
             ),
             EFELoss(prompt_dim=config.prompt_dim),
             PermanentSolver(config.prompt_dim, capacity=config.memory_capacity),
@@ -54,10 +63,16 @@ def estimate_run(config: PipelineConfig, pairs: int, device: torch.device, lm: s
                 language_model=cast(LanguageModel, _Unloaded(estimate_hidden_size(lm))),
             ),
             PolicyRefinedAgent(
-                PolicyRefinedConfig(rl_prompt_dim=config.prompt_dim, rl_ctrl_dim=config.prompt_dim),
+                PolicyRefinedConfig(
+                    rl_prompt_dim=config.prompt_dim,
+                    rl_ctrl_dim=config.prompt_dim,
+                    rl_directions=DIRECTIONS if on_canvas else None,
+                ),
                 device="meta",
             ),
         ]
+        if on_canvas:
+            ours.append(TaskPrompts([str(task) for task in range(tasks)], config.prompt_dim))
     own = sum(p.numel() for module in ours for p in module.parameters())
     buffers = sum(b.numel() * b.element_size() for module in ours for b in module.buffers())
     language = estimate_parameters(lm, config_of(lm))
@@ -67,6 +82,8 @@ def estimate_run(config: PipelineConfig, pairs: int, device: torch.device, lm: s
     states = 16 * own + language * (4 * weight if config.lm_train == "full" else weight) + buffers
     # Per cell: what the backward pass keeps of encoder and heads, in float32.
     per_cell = 4 * config.hidden_dim * (4 + 5 * config.max_steps)
+    if on_canvas:  # 2.0 GB were measured at batches of 32, width 64
+        per_cell = 4 * config.hidden_dim * 17 * (config.max_steps + 4)
     batch = min(config.batch_size, pairs)
     activations = batch * 900 * per_cell
     if config.lm_train != "frozen":

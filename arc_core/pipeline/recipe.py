@@ -64,7 +64,7 @@ class PipelineRecipe(Recipe[list[int]]):
     def estimate(self, checkpoint: Path | None) -> Estimate:
         """What it will need; a checkpoint holds its language model, so the run's first need not be there."""
         lm = None if checkpoint is None else str(checkpoint / LANGUAGE_MODEL)
-        return estimate_run(self.config, len(self.dataset), self.device, lm)
+        return estimate_run(self.config, len(self.dataset), self.device, lm, len(self.dataset.tasks.tasks))
 
     def build(self, checkpoint: Path | None) -> ArcSystem:
         """Make the models; from a checkpoint everything, its language model and tokenizer included."""

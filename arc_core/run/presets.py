@@ -13,7 +13,7 @@ TRACK = "track"
 PRESETS: dict[str, dict[str, Value]] = {
     "tiny": {
         "planner": "canvas",
-        "epochs": 100,
+        "epochs": 80,
         "agent_lr": 3e-3,
         "qwen_lr": 1e-3,
         "policy_lr": 1e-3,
@@ -24,6 +24,11 @@ PRESETS: dict[str, dict[str, Value]] = {
         "weight_decay": 0.01,
         "schedule": "cosine",
         "warmup_steps": 100,
+        "lambda_risk": 0.0,
+        "lambda_step": 0.0,
+        "lambda_bi": 0.0,
+        "lambda_z": 0.0,
+        "lambda_prompt": 0.0,
         "lambda_size": 0.1,
         "hard_cell_gain": 0.0,
         "validate_every": 10,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU, one_hot
+from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU, PlannerKind, one_hot
 from arc_core.pipeline.batch import GridBatch
 
 STEPS = 5
@@ -17,7 +17,7 @@ DrawGrids = Callable[..., list[np.ndarray]]
 
 @pytest.fixture
 def agent() -> ARCPromptGuidedAgentGPU:
-    return ARCPromptGuidedAgentGPU(hidden_dim=32, prompt_dim=24)
+    return ARCPromptGuidedAgentGPU(hidden_dim=32, prompt_dim=24, planner="seed")
 
 
 @pytest.fixture
@@ -201,9 +201,10 @@ def test_the_backward_planner_is_a_quarter_as_wide_unless_told() -> None:
     assert width(ARCPromptGuidedAgentGPU(hidden_dim=16, prompt_dim=8, backward_dim=12)) == 12
 
 
+@pytest.mark.parametrize("planner", ["canvas", "seed"])
 @pytest.mark.parametrize("steps", [1, 3])
-def test_there_are_as_many_steps_as_asked_for(steps: int) -> None:
-    agent = ARCPromptGuidedAgentGPU(hidden_dim=8, prompt_dim=8, max_steps=steps)
+def test_there_are_as_many_steps_as_asked_for(steps: int, planner: PlannerKind) -> None:
+    agent = ARCPromptGuidedAgentGPU(hidden_dim=8, prompt_dim=8, max_steps=steps, planner=planner)
     assert agent(torch.zeros(2, 2), torch.zeros(8))[0].shape == (steps, 2, 2, 10)
 
 

@@ -54,6 +54,18 @@ def test_the_planned_parameters_are_those_of_the_real_system(
     assert plan.trainable_parameters == sum(p.numel() for p in parameters if p.requires_grad)
 
 
+def test_a_planner_on_the_outputs_canvas_is_counted_with_the_prompts_of_its_tasks(
+    small_config: Config,
+) -> None:
+    config = small_config(planner="canvas", optimizer="muon")
+    torch.manual_seed(0)
+    system = ArcSystem(config, CPU, tasks=["a", "b", "c"])
+    estimate = estimate_run(config, 100, CPU, tasks=3)
+    assert estimate.parameters == sum(
+        p.numel() for module in system.modules.values() for p in module.parameters()
+    )
+
+
 def test_the_plan_counts_steps_and_names_its_device(plan: Plan) -> None:
     assert (plan.pairs, plan.batches_per_epoch, plan.total_steps) == (100, 13, 260)
     assert (plan.threads, plan.device) == (1, "cpu")
