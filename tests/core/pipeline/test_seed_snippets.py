@@ -266,7 +266,7 @@ def test_backward_pass_and_checkpoint_are_the_seeds_steps_10_and_11(
     assert (tmp_path / "checkpoints" / "checkpoint_00000" / "MANIFEST.json").is_file()
 
     saved = {name: value.clone() for name, value in agent.state_dict().items()}
-    last = agent.backward_planner.heads[4].colors.weight
+    last = agent.forward_planner.colors.weight
     moments = optimizer.state[last]["exp_avg"].clone()
     assert moments.norm() > 0
     with torch.no_grad():
