@@ -32,7 +32,8 @@ from arc_core.training.optimizer import Component, MixedPrecision, Precision, Sc
 RATES = {
     "agent": ("agent_lr", 1.0),
     "hidden": ("agent_lr", MUON_RATE),
-    "task_prompts": ("agent_lr", PROMPT_RATE),
+    "vectors": ("agent_lr", PROMPT_RATE),
+    "turns": ("agent_lr", 1.0),
     "memory": ("agent_lr", 2.0),
     "efe_loss": ("agent_lr", 0.5),
     "lm": ("qwen_lr", 1.0),
@@ -197,8 +198,19 @@ class ArcSystem:
         groups = [
             (Component(c.name, tuple(p for p in c.parameters if id(p) not in apart)), rates[c.name])
             for c in self.components
+            if c.name in RATES
         ]
+        if self.task_prompts is not None:
+            learned = self.task_prompts
+            for name, parameters in (
+                ("vectors", [learned.vectors]),
+                ("turns", [learned.turns, learned.shifts]),
+            ):
+                groups.append((Component.of(name, parameters), rates[name]))
         main = make_optimizer(groups, kind, config.weight_decay)
+        for group in main.param_groups:
+            if group["name"] in ("vectors", "turns"):  # a rule is no smaller for being seldom seen
+                group["weight_decay"] = 0.0
         if not hidden:
             return main, None
         group = {"params": hidden, "name": "hidden", "lr": rates["hidden"], "base_lr": rates["hidden"]}

@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 
 from arc_core.data.dataset import ARCDataset, Example, plan_batches
 from arc_core.data.grids import MAX_SIDE
-from arc_core.pipeline.batch import (
-    ANY_SIDE,
-    DEMONSTRATIONS_TOGETHER,
-    FEW_SIDES,
-    GridBatch,
-    collate,
-    padded_canvas,
-)
+from arc_core.pipeline.batch import DEMONSTRATIONS_TOGETHER, collate
+from arc_core.pipeline.padding import ANY_SIDE, FEW_SIDES, GridBatch, padded_canvas
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem
 
