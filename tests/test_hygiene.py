@@ -125,7 +125,7 @@ def undocumented(source: str) -> list[str]:
 
 
 FOR_OTHERS = {
-    *("check_gradients", "compute_reward", "save_checkpoint"),
+    *("check_gradients", "compute_reward", "save_checkpoint", "load_checkpoint"),
     *("read_events", "drop_superseded", "validate_event"),
     *("style_names", "PipelineRecipe", "PretrainingRecipe", "train_under"),
 }

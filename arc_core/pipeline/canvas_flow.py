@@ -16,7 +16,7 @@ from torch import Tensor
 
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.canvas import CanvasBatch
-from arc_core.pipeline.canvas_planner import Planned, Reading
+from arc_core.pipeline.canvas_planner import InputReading, Planned
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.system import FOUND_DIRECTIONS, ArcSystem
@@ -137,7 +137,7 @@ class CanvasFlow:
 
     prompts: Prompts
     refined: Tensor
-    reading: Reading
+    reading: InputReading
     planned: Planned
 
 
@@ -159,7 +159,7 @@ def canvas_flow(system: ArcSystem, batch: Batch, kept: Tensor | None = None) -> 
 
 
 @torch.no_grad()
-def plan_again(system: ArcSystem, reading: Reading, prompts: Tensor, canvas: CanvasBatch) -> Planned:
+def plan_again(system: ArcSystem, reading: InputReading, prompts: Tensor, canvas: CanvasBatch) -> Planned:
     """Step 3 and 5 once more: plan what was read under other prompts [N, P], without gradient."""
     with system.precision.autocast():
         return system.agent.canvas_planner.plan(reading, prompts, canvas)

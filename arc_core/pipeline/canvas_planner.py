@@ -201,7 +201,7 @@ def _covered_mean(features: Tensor, batch: CanvasBatch) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Reading:
+class InputReading:
     """What was read of a batch's inputs, to plan under any prompts.
 
     Attributes:
@@ -214,9 +214,9 @@ class Reading:
     features: Tensor
     state: Tensor
 
-    def take(self, places: Tensor) -> Reading:
+    def take(self, places: Tensor) -> InputReading:
         """What was read of some items, by their places [n]."""
-        return Reading(self.cells[places], self.features[places], self.state[places])
+        return InputReading(self.cells[places], self.features[places], self.state[places])
 
 
 @dataclass(frozen=True)
@@ -283,13 +283,13 @@ class CanvasPlanner(nn.Module):
             prompt = read.state.new_zeros(len(batch), self.config.prompt_dim)
         return self.plan(read, prompt if shift is None else prompt + shift.to(prompt.dtype), batch)
 
-    def read(self, batch: CanvasBatch) -> Reading:
+    def read(self, batch: CanvasBatch) -> InputReading:
         """Read the inputs of a batch, and carry what was read over to the outputs' canvas."""
         cells = one_hot(batch.inputs.cells, batch.inputs.mask)
         features = self._read(cells, batch.inputs.mask)
-        return Reading(cells, features, self.transfer(features, batch))
+        return InputReading(cells, features, self.transfer(features, batch))
 
-    def plan(self, read: Reading, prompt: Tensor, batch: CanvasBatch) -> Planned:
+    def plan(self, read: InputReading, prompt: Tensor, batch: CanvasBatch) -> Planned:
         """Plan every item of a batch.
 
         Args:

@@ -26,7 +26,7 @@ from arc_core.training.recipe import SampledPair
 Numbers = dict[str, float]
 
 
-class Predicted(Protocol):
+class HasGrids(Protocol):
     """Predictions for a batch."""
 
     def grids(self, inputs: GridBatch) -> list[Tensor]:
@@ -63,8 +63,8 @@ class StepResult:
     cell_accuracy: list[float]
     exact: list[bool]
     applied: bool
-    before: Predicted
-    after: Predicted
+    before: HasGrids
+    after: HasGrids
 
 
 def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
@@ -146,8 +146,8 @@ def result_of(
     accuracies: list[float],
     exacts: list[bool],
     applied: bool,
-    before: Predicted,
-    after: Predicted,
+    before: HasGrids,
+    after: HasGrids,
 ) -> StepResult:
     """Put together what a step did: `numbers` as `to_host` brought them, the rest as `StepResult` has it."""
     rates = {group["name"]: float(group["lr"]) for group in system.optimizer.param_groups}
@@ -262,7 +262,7 @@ def _outcome_summary(flow: Flow, batch: Batch) -> Tensor:
 def remember(
     system: ArcSystem,
     prompts: Tensor,
-    predicted: Predicted,
+    predicted: HasGrids,
     batch: Batch,
     target: GridBatch,
     accuracies: list[float],

@@ -115,7 +115,7 @@ def _values_of(file: ConfigFile, kind: type[TrainConfig], recipe: str) -> dict[s
     tables: list[str] = []
     for key, value in file.values.items():
         name = canonical(key)
-        if isinstance(value, dict) and name not in known:
+        if isinstance(value, dict) and (name not in known or key in recipe_names()):
             tables.append(key)
             continue
         with _placed(file, key):

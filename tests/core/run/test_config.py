@@ -80,11 +80,12 @@ def test_flag_wins_over_file_over_preset_over_default(tmp_path: Path):
 
 def test_preset_of_a_flag_wins_over_preset_of_the_file(tmp_path: Path):
     config = resolve({"preset": "tiny"}, _file(tmp_path, 'preset = "seed"\n'))
-    assert (config.preset, config.lm, config.batch_size) == ("tiny", "tiny", 8)
+    assert (config.preset, config.lm, config.batch_size) == ("tiny", "tiny", 32)
 
 
 def test_seed_preset_is_the_seeds_command():
     config = resolve({"preset": "seed"})
+    assert (config.planner, config.hidden_dim, config.schedule) == ("seed", 256, "constant")
     assert (config.epochs, config.agent_lr, config.qwen_lr, config.seed) == (20, 1e-4, 1e-4, 42)
     assert (config.lm, config.batch_size, config.optimizer) == ("Qwen/Qwen2.5-1.5B", 1, "adam")
     assert (config.weight_decay, config.checkpoint_every, config.keep_checkpoints) == (1e-6, 50, 5)

@@ -164,7 +164,7 @@ def test_only_the_table_of_the_runs_recipe_applies(tmp_path: Path):
     pipeline = resolve({}, file)
     assert isinstance(pipeline, PipelineConfig)
     assert (pipeline.epochs, pipeline.max_steps, pipeline.qwen_lr) == (3, 4, 0.5)
-    assert pipeline.hidden_dim == 256
+    assert pipeline.hidden_dim == 64
     solver = resolve({"preset": "solver"}, file)
     assert isinstance(solver, PretrainConfig)
     assert (solver.epochs, solver.hidden_dim) == (3, 8)
@@ -205,3 +205,14 @@ def test_a_retired_option_of_a_package_is_passed_over_at_what_is_left_of_it(tmp_
 def test_a_bad_table_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str):
     with pytest.raises((ConfigError, RecipeError), match=rf"c\.toml, {sentence}"):
         resolve({}, written(tmp_path, text))
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_preset_that_nobody_asked_for_says_nothing_to_another_recipe():
+    plain = config_class(NAME)()
+    found = resolve({"recipe": NAME})
+    assert (found.batch_size, found.epochs, found.schedule) == (
+        plain.batch_size,
+        plain.epochs,
+        plain.schedule,
+    )
