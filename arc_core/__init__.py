@@ -8,25 +8,29 @@ What each phase and step of the seed document became:
 | 2a, step 2 | prompt embedding | `pipeline.prompt`, `data.features`, `data.rules` |
 | 2a, the language model | loading, and what is refused | `pipeline.language_model` |
 | | | `pipeline.language_model_files` |
-| 2b, steps 3 and 5 | the agent's plans and its size head | `pipeline.agent` |
+| 2, step 2, for a known task | a prompt learned for each task | `pipeline.task_prompts` |
+| 2b, steps 3 and 5 | the agent: which planner, and the backward one | `pipeline.agent` |
+| | planners: on the output's canvas, the seed's | `pipeline.canvas_planner`, `pipeline.planner` |
+| | pairs laid out on canvases | `pipeline.canvas`, `pipeline.laying` |
+| | | `pipeline.placed_task` |
+| | steps 2 to 5 on canvases | `pipeline.canvas_flow` |
 | 2c, step 9 | Expected Free Energy loss | `pipeline.loss` |
 | 2d, steps 4 and 8 | the policy that refines prompts | `pipeline.policy` |
 | 2e | memory; size warm-up and memory threshold | `pipeline.memory`, `pipeline.curriculum` |
-| 2f, 2g, step 10 | optimizer, mixed precision, clipping | `training.optimizer` |
+| 2f, 2g, step 10 | optimizer, mixed precision, clipping | `training.optimizer`, `pipeline.muon` |
 | 3a, step 1 | datasets, augmentation, batches | `data.dataset`, `data.tasks`, `data.grids` |
-| | | `pipeline.batch` |
+| | | `pipeline.batch`, `pipeline.padding` |
 | | where their files are, and what is JSON in them | `data.task_folder` |
 | step 6 | resizing to the predicted size | `pipeline.resize`, `pipeline.system` |
 | step 7 | the four reward metrics | `pipeline.reward` |
-| steps 1 to 10 | one training step | `pipeline.step` |
+| steps 1 to 10 | one training step | `pipeline.step`, `pipeline.canvas_step` |
 | step 11 | checkpoints and resuming | `pipeline.persistence`, `checkpoints.snapshot` |
 | | | `checkpoints.persistence`, `checkpoints.restoring`, `run.checkpoint_index` |
 | step 6, in place of the target's size | output sizes by rules | `data.sizes` |
 | 4, honest scores | task lists and leak guards, Kaggle's files, scoring | `data.seen`, `data.kaggle` |
 | | | `data.scoring` |
-| 2 and 3 for one task | the solver: its agent | `solver.net`, `solver.batch`, `solver.weights` |
-| | its adaptation and votes | `solver.solver`, `solver.adaptation`, `solver.placed_task`, `data.views` |
-| | | `solver.voting`, `evaluation.pace` |
+| 2 and 3 for one task | adaptation and votes | `solver.solver`, `solver.adaptation` |
+| | | `solver.voting`, `solver.weights`, `data.views`, `evaluation.pace` |
 | 2 to 4 for one task | the pipeline as a solver | `evaluation.pipeline`, `evaluation.pipeline_start` |
 | 4 | evaluations | `evaluation.folder`, `evaluation.worker`, `evaluation.solving` |
 | | | `solver.weights_file` |
