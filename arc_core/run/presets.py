@@ -13,7 +13,7 @@ TRACK = "track"
 PRESETS: dict[str, dict[str, Value]] = {
     "tiny": {
         "planner": "canvas",
-        "epochs": 80,
+        "epochs": 60,
         "agent_lr": 3e-3,
         "qwen_lr": 1e-3,
         "policy_lr": 1e-3,
@@ -31,6 +31,7 @@ PRESETS: dict[str, dict[str, Value]] = {
         "lambda_prompt": 0.0,
         "lambda_size": 0.1,
         "hard_cell_gain": 0.0,
+        "memory": False,
         "validate_every": 10,
     },
     "seed": {
