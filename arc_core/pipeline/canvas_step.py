@@ -13,7 +13,8 @@ from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.canvas import CanvasBatch
 from arc_core.pipeline.canvas_flow import CanvasFlow, CanvasPrediction, canvas_flow, plan_again, refine
 from arc_core.pipeline.canvas_planner import Planned, input_under_output
-from arc_core.pipeline.loss import TERMS, hard_cell_weights
+from arc_core.pipeline.declared import terms_of
+from arc_core.pipeline.loss import hard_cell_weights
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.planner import one_hot
 from arc_core.pipeline.policy import RefineInfo
@@ -66,7 +67,7 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
     exact = accuracy == 1.0
     numbers, accuracies, exacts = to_host(
         {
-            **{f"loss.{name}": losses[name] for name in TERMS},
+            **{f"loss.{name}": losses[name] for name in terms_of(config.to_dict())},
             "loss.efe_total": losses["total"],
             "loss.combined": combined,
             **{f"reward.{name}": value.mean() for name, value in rewards.items()},

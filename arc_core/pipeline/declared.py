@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from arc_core.pipeline.config import CANVAS
 from arc_core.pipeline.curriculum import SizeWarmupCurriculum
 from arc_core.run.declared import (
     Declared,
@@ -20,6 +21,18 @@ COMPONENTS = ("agent", "lm", "memory", "efe_loss", "policy")
 
 LOSS_TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
 """Contributions to the EFE loss."""
+
+WEIGHTS = {
+    "risk": "lambda_risk",
+    "ambiguity": "lambda_amb",
+    "step": "lambda_step",
+    "consistency": "lambda_cons",
+    "bidirectional": "lambda_bi",
+    "z_anchor": "lambda_z",
+    "prompt": "lambda_prompt",
+    "size": "lambda_size",
+}
+"""The setting that each contribution has its weight from."""
 
 FIXES = "fixes"
 """The judge of the seed's seven fixes."""
@@ -52,12 +65,13 @@ EPOCH_LINE = (
 
 def declared_by(config: Mapping[str, object]) -> Declared:
     """Return what a run of these settings carries, by their names; those that are missing count as usual."""
-    gradients, rates, precision = trained_groups(COMPONENTS)
+    gradients, rates, precision = trained_groups(components_of(config))
     lm = config.get("lm")
     return Declared(
         groups=(
             NumberGroup.of(
-                "loss", GroupKind.CONTRIBUTIONS, *LOSS_TERMS, Number("efe_total", "EFE total"), "combined",
+                "loss", GroupKind.CONTRIBUTIONS, *terms_of(config),
+                Number("efe_total", "EFE total"), "combined",
                 totals=("efe_total", "combined"), charted=("loss.combined", "loss.efe_total"),
             ),
             _reward(),
@@ -88,6 +102,25 @@ def declared_by(config: Mapping[str, object]) -> Declared:
             "reward": "reward.total",
         },
     )  # fmt: skip
+
+
+def terms_of(config: Mapping[str, object]) -> tuple[str, ...]:
+    """The contributions that are told: by a planner on the outputs' canvas those that have a weight."""
+    if config.get("planner") != CANVAS:
+        return LOSS_TERMS
+    return tuple(term for term in LOSS_TERMS if config.get(WEIGHTS[term]) != 0)
+
+
+def components_of(config: Mapping[str, object]) -> tuple[str, ...]:
+    """The components whose gradients are told, likewise those that anything trains."""
+    if config.get("planner") != CANVAS:
+        return COMPONENTS
+    trains = {
+        "memory": config.get("memory") is not False,
+        "efe_loss": bool({"risk", "z_anchor", "prompt"} & set(terms_of(config))),
+        "policy": config.get("refine") is not False,
+    }
+    return tuple(name for name in COMPONENTS if trains.get(name, True))
 
 
 def _reward() -> NumberGroup:

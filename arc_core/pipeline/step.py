@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from arc_core.pipeline.batch import Batch
+from arc_core.pipeline.declared import components_of
 from arc_core.pipeline.loss import TERMS, cell_mean, hard_cell_weights
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.planner import one_hot
@@ -151,17 +152,16 @@ def result_of(
 ) -> StepResult:
     """Put together what a step did: `numbers` as `to_host` brought them, the rest as `StepResult` has it."""
     rates = {group["name"]: float(group["lr"]) for group in system.optimizer.param_groups}
+    rates["policy"] = float(system.policy.optimizer.param_groups[0]["lr"])
+    components = components_of(system.config.to_dict())
     return StepResult(
         loss=_under("loss.", numbers),
         reward=_under("reward.", numbers),
         mask_ratio=numbers["mask_ratio"],
         size_weight=size_weight,
         memory=memory,
-        grad_norm={name: numbers[f"norm.{name}"] for name in ("agent", "lm", "memory", "efe_loss", "policy")},
-        learning_rate={
-            **{name: rates[name] for name in ("agent", "lm", "memory", "efe_loss")},
-            "policy": float(system.policy.optimizer.param_groups[0]["lr"]),
-        },
+        grad_norm={name: numbers[f"norm.{name}"] for name in components},
+        learning_rate={name: rates[name] for name in components},
         cell_accuracy=accuracies,
         exact=exacts,
         applied=applied,

@@ -22,8 +22,12 @@ PATIENCE_SECONDS = 120.0
 SMALL = [
     *("--headless", "--device", "cpu", "--epochs", "1", "--agent_lr", "1e-5", "--qwen_lr", "1e-4"),
     *("--set", "hidden_dim=64", "--set", "small_cells=60", "--set", "validation_inputs=6"),
+    *("--batch-size", "8", "--set", "schedule=constant", "--set", "warmup_steps=0"),
 ]
 """Options of a run of quick steps, in the seed's spelling; slow learning keeps every reward live."""
+
+SEED = ["--preset", "seed", "--lm", "tiny", "--set", "optimizer=adamw"]
+"""What makes it a run with every term and part of the seed on."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 OPTIONS = [
     *("train", "--name", "mine", "--device", "cpu", "--epochs", "100", "--dataset", "arcagi1"),
     *("--agent-lr", "1e-5", "--max-batches", "50", "--set", "hidden_dim=64", "--set", "small_cells=60"),
-    *("--set", "validation_inputs=6", "--set", "sample_every=4"),
+    *("--set", "validation_inputs=6", "--set", "sample_every=4", "--batch-size", "8"),
+    *("--set", "schedule=constant", "--set", "warmup_steps=0"),
 ]
 
 

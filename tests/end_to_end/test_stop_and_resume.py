@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from command import SMALL, Finished, Living, train, training
+from command import SEED, SMALL, Finished, Living, train, training
 from raw_events import PIPELINE, Line, counting, read_lines
 
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
@@ -101,7 +101,7 @@ def test_finished_run_that_is_resumed_has_nothing_left_to_do(tmp_path: Path):
 
 
 def test_commands_steer_a_living_run_and_each_is_answered(tmp_path: Path):
-    options = [*SMALL, "--runs-dir", "runs", "--name", "steered", "--epochs", "1000"]
+    options = [*SMALL, *SEED, "--runs-dir", "runs", "--name", "steered", "--epochs", "1000"]
     with training(tmp_path, "steered", *options) as living:
         folder = living.run.commands
 

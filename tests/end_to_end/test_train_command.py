@@ -74,6 +74,22 @@ def test_all_numbers_are_finite_and_live(trained: Finished):
     assert 0 < validation["copy_cell_accuracy"] < 1
 
 
+def test_the_default_run_tells_what_has_a_weight_and_what_its_refinement_gains(by_default: Finished):
+    assert (by_default.code, by_default.err) == (0, "")
+    steps = by_default.of("step")
+    assert len(steps) == 8
+    assert set(steps[0]["loss"]) == {"consistency", "size", "efe_total", "combined"}
+    assert set(steps[0]["grad_norm"]) == {"agent", "lm", "policy"}
+    assert all(event["nonfinite"] == [] for event in steps)
+    assert steps[-1]["loss"]["consistency"] < steps[0]["loss"]["consistency"]
+    found = by_default.of("validation")[0]
+    numbers = found["numbers"]
+    assert numbers["delta from"] <= found["accuracy_delta"] <= numbers["delta to"]
+    gained = found["cell_accuracy"] - numbers["base cells"]
+    assert found["accuracy_delta"] == pytest.approx(gained, abs=1e-9)
+    assert "delta from" in by_default.out
+
+
 def test_contributions_add_up_in_every_step(trained: Finished):
     for event in trained.of("step"):
         loss, reward = event["loss"], event["reward"]
