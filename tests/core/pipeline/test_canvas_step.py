@@ -156,3 +156,16 @@ def test_an_agent_copies_its_input_at_first():
     agent, grid = ARCPromptGuidedAgentGPU(hidden_dim=16, prompt_dim=8), torch.randint(0, 10, (9, 9))
     logits, _ = agent(grid, torch.zeros(8))
     assert (logits[-1].argmax(dim=-1) == grid).float().mean() > 0.95
+
+
+def test_terms_without_a_weight_and_components_that_nothing_trains_are_not_told(dataset: ARCDataset):
+    off = {f"lambda_{name}": 0.0 for name in ("risk", "step", "bi", "z", "prompt")}
+    system, batch = system_for(dataset, memory=False, refine=False, **off), batch_of(dataset, 0, 9)
+    numbers = step_numbers(canvas_step(system, batch, 0, 1), system.precision)
+    declared = declared_by(system.config.to_dict())
+    assert declared.refusal(numbers) is None
+    assert set(numbers["loss"]) == {"consistency", "size", "efe_total", "combined"}
+    assert set(numbers["grad_norm"]) == set(numbers["learning_rate"]) == {"agent", "lm"}
+    assert {f"loss.{name}" for name in numbers["loss"]} == {
+        name for name in declared.numbers if name[:5] == "loss."
+    }
