@@ -13,6 +13,7 @@ from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_st
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_lines import validate_event
+from arc_core.run.recipes import declaration_of
 
 MEASURED = ("loss", "reward", "hard_cells", "curriculum", "memory", "grad_norm", "learning_rate", "accuracy")
 OPTIONS = [*SMALL, "--max_batches", "40", "--checkpoint_every", "20"]
@@ -69,8 +70,8 @@ def test_interrupted_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path: Path
     done = train(tmp_path, "broken", "--headless", "--resume", "broken")
     assert done.code == 0, done.err
 
-    events = done.events
-    assert [problem for event in events for problem in validate_event(event, PIPELINE)] == []
+    events, declared = done.events, declaration_of(done.run.read())
+    assert [problem for event in events for problem in validate_event(event, declared)] == []
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     for resumed in done.of("resumed"):
         following = next(e for e in events if e["type"] == "step" and e["seq"] > resumed["seq"])
