@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from command import SEED, SMALL, Finished, Living, train, training
+from command import SEED, SMALL, Living, train, training
 from raw_events import PIPELINE, Line, counting, read_lines
 
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_state
@@ -47,7 +47,8 @@ def saved_last(run: RunDirectory) -> tuple[int, int]:
     return read_state(newest)["position"]["step"], steps[-1]
 
 
-def test_interrupted_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path: Path, trained: Finished):
+def test_interrupted_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path: Path):
+    uninterrupted = train(tmp_path, "whole", *OPTIONS)
     run = RunDirectory(tmp_path / "runs" / "broken")
 
     code, said = run_until(tmp_path, 4, stop_the_command, *OPTIONS, "--name", "broken")
@@ -61,7 +62,7 @@ def test_interrupted_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path: Path
     saved, last = saved_last(run)
     assert saved == last < 40
 
-    code, said = run_until(tmp_path, 24, kill_the_engine, "--headless", "--resume", "latest")
+    code, said = run_until(tmp_path, 24, kill_the_engine, "--headless", "--resume", "broken")
     assert code == 1, said
     assert "arc-tui train --resume broken" in said
     saved, last = saved_last(run)
@@ -82,13 +83,13 @@ def test_interrupted_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path: Path
     kept = counting(events)
     steps = [event for event in kept if event["type"] == "step"]
     assert [event["step"] for event in steps] == list(range(1, 41))
-    whole = trained.of("step")
+    whole = uninterrupted.of("step")
     for mine, theirs in zip(steps, whole, strict=True):
         assert {name: mine[name] for name in MEASURED} == {name: theirs[name] for name in MEASURED}
         assert (mine["batch"], mine["rule"], mine["amp"]) == (theirs["batch"], theirs["rule"], theirs["amp"])
-    assert [told(e) for e in kept if e["type"] == "sample"] == [told(e) for e in trained.of("sample")]
-    assert [told(e) for e in kept if e["type"] == "validation"] == [told(trained.of("validation")[0])]
-    epoch, expected = done.of("epoch")[0], trained.of("epoch")[0]
+    assert [told(e) for e in kept if e["type"] == "sample"] == [told(e) for e in uninterrupted.of("sample")]
+    assert [told(e) for e in kept if e["type"] == "validation"] == [told(uninterrupted.of("validation")[0])]
+    epoch, expected = done.of("epoch")[0], uninterrupted.of("epoch")[0]
     assert {name: epoch[name] for name in MEASURED} == {name: expected[name] for name in MEASURED}
 
 
