@@ -34,7 +34,6 @@ class Prompts:
         directions: [B, A, P] that the policy may go along.
         control: [B, P] the control vector that the policy sees.
         summary: [B, F] the features that it sees.
-        hits: [B] entries of the memory that were read.
     """
 
     base: Tensor
@@ -43,7 +42,6 @@ class Prompts:
     directions: Tensor
     control: Tensor
     summary: Tensor
-    hits: Tensor
 
     def take(self, places: Tensor) -> Prompts:
         """Those of some pairs, by their places [n]."""
@@ -58,7 +56,7 @@ def prompts_of(system: ArcSystem, batch: Batch, kept: Tensor | None = None) -> P
         batch: Laid out.
         kept: [B] 1 where a task's learned vector is used, 0 where it is left out; None uses all.
     """
-    pack, base, hits = system.read_prompts(batch)
+    pack, base, _ = system.read_prompts(batch)
     vectors = learned_prompts(system)(batch.task_ids, batch.laid.views[:, 0])
     if kept is not None:
         vectors = vectors * kept[:, None]
@@ -72,7 +70,7 @@ def prompts_of(system: ArcSystem, batch: Batch, kept: Tensor | None = None) -> P
         nothing = directions.new_zeros(len(batch), FOUND_DIRECTIONS, base.shape[1])
         directions = torch.cat([directions, nothing], dim=1)
     lent = base - pack.prompt_embedding
-    return Prompts(base, lent, base + vectors, directions, pack.control_vector, summary, hits)
+    return Prompts(base, lent, base + vectors, directions, pack.control_vector, summary)
 
 
 def learned_prompts(system: ArcSystem) -> TaskPrompts:

@@ -169,7 +169,7 @@ def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts:
     )
     ratio = torch.minimum(sizes, target.sizes) / torch.maximum(sizes, target.sizes)
     found = scores.reversibility
-    if system.config.backward != "flip":
+    if _plans_back(system):  # else nothing trains the backward planner, and an untrained judge is noise
         shown = one_hot(last.argmax(dim=-1), canvas.out_mask)
         with system.precision.autocast():
             plan = system.agent.reconstruct(shown, prompts, canvas.out_mask)
@@ -187,7 +187,7 @@ def _efe_losses(
     wrong = (logits[:, -1].detach().argmax(dim=-1) != target.cells).float() * target.mask
     weights, ratio = hard_cell_weights(wrong, target.mask, config.hard_cell_gain)
     backward, reconstruction, under = logits.flip(1), None, None
-    if config.backward != "flip" and config.lambda_bi:
+    if _plans_back(system):
         with system.precision.autocast():
             plan = system.agent.reconstruct(one_hot(target.cells, target.mask), flow.refined, target.mask)
         backward, reconstruction = plan.flip(1), plan[:, -1].float()
@@ -211,3 +211,8 @@ def _efe_losses(
         size_weight=size_weight,
     )
     return losses, ratio.mean()
+
+
+def _plans_back(system: ArcSystem) -> bool:
+    """Whether there is a backward plan that the loss trains."""
+    return system.config.backward != "flip" and system.config.lambda_bi > 0

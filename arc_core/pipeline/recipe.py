@@ -51,7 +51,10 @@ class PipelineRecipe(Recipe[list[int]]):
         self.dataset, self.validation_set, validated = load_data(config, self.warn)
         self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)
         self.on_canvas = config.planner == CANVAS
-        self.layouts = Layouts([*self.dataset.tasks.tasks, *validated])
+        trained = self.dataset.tasks.tasks
+        self.layouts = Layouts(trained)
+        # Apart where the tests are of another split, whose ids may be the same.
+        self.test_layouts = self.layouts if validated is trained else Layouts(validated)
         answered = [
             (e.task_id, e.pair_index, (*e.context, Pair(e.input, e.target))) for e in self.validation_set
         ]
@@ -119,7 +122,7 @@ class PipelineRecipe(Recipe[list[int]]):
         """Answer the validation set, see `Recipe.validate`."""
         size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
         if self.on_canvas:
-            answers = predict_on_canvas(self.models, self.layouts, self.validation_set, size, go_on)
+            answers = predict_on_canvas(self.models, self.test_layouts, self.validation_set, size, go_on)
         else:
             answers = predict(self.models, self.validation_set, size, go_on)
         return score(self.validation_set, answers) if len(answers) == len(self.validation_set) else None

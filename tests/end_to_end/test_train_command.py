@@ -295,7 +295,10 @@ def test_demo_command_ends_within_120_seconds(tmp_path: Path):
     assert len(done.of("sample")) >= 1
     assert [event["inputs"] for event in done.of("validation")] == [64]
     assert [event["step"] for event in done.of("checkpoint") if event["phase"] == "verified"] == [50, 60]
-    assert dead_numbers(done.of("step")) == {"memory.entries", "memory.stored"}, "the memory is off"
+    assert dead_numbers(done.of("step")) == {
+        *("memory.entries", "memory.stored"),
+        "reward.d_rev",
+    }, "the memory is off, and nothing trains a judge of reversibility"
     assert all(problems_of(folder) == [] for folder in list_checkpoints(done.run.checkpoints))
     assert "[Epoch 0 Summary]" in done.out
 
