@@ -53,19 +53,14 @@ def predict(
     Returns:
         One answer for each example, in order; fewer when it ended early.
     """
-    blind = [replace(example, target=None) for example in examples]
-    # Inputs of a like size share a batch; the order of the answers is that of the examples.
-    order = sorted(range(len(blind)), key=lambda index: blind[index].input.size)
-    answers: dict[int, Predicted] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        batch = collate([blind[index] for index in chosen], FEW_SIDES).to(system.device)
+
+    def answer(some: list[Example]) -> list[Predicted]:
+        batch = collate(some, FEW_SIDES).to(system.device)
         flow = system.flow(batch, explore=False)
-        before, after = flow.before.grids(batch.inputs), flow.after.grids(batch.inputs)
-        answers.update({i: Predicted(b, a) for i, b, a in zip(chosen, before, after, strict=True)})
-        if not between_batches():
-            break
-    return [answers[index] for index in sorted(answers)]
+        both = (prediction.grids(batch.inputs) for prediction in (flow.before, flow.after))
+        return [Predicted(*grids) for grids in zip(*both, strict=True)]
+
+    return _in_batches(examples, batch_size, between_batches, answer)
 
 
 @torch.inference_mode()
@@ -85,12 +80,8 @@ def predict_on_canvas(
         batch_size: Inputs a batch.
         between_batches: As for `predict`.
     """
-    blind = [replace(example, target=None) for example in examples]
-    order = sorted(range(len(blind)), key=lambda index: blind[index].input.size)
-    answers: dict[int, Predicted] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        some = [blind[index] for index in chosen]
+
+    def answer(some: list[Example]) -> list[Predicted]:
         sizes = [layouts.known_size(example) for example in some]
         batch = collate(some, FEW_SIDES, layouts.lay(some)).to(system.device)
         flow = canvas_flow(system, batch)
@@ -105,8 +96,25 @@ def predict_on_canvas(
         plans = [base, flow.planned]
         if system.config.memory:
             plans.append(plan_again(system, flow.reading, flow.refined - flow.prompts.lent, batch.laid))
-        grids = [CanvasPrediction(planned, batch.laid).grids(batch.inputs) for planned in plans]
-        answers.update({i: Predicted(*of_input) for i, *of_input in zip(chosen, *grids, strict=True)})
+        each = (CanvasPrediction(planned, batch.laid).grids(batch.inputs) for planned in plans)
+        return [Predicted(*grids) for grids in zip(*each, strict=True)]
+
+    return _in_batches(examples, batch_size, between_batches, answer)
+
+
+def _in_batches(
+    examples: Sequence[Example],
+    batch_size: int,
+    between_batches: Callable[[], bool],
+    answer: Callable[[list[Example]], list[Predicted]],
+) -> list[Predicted]:
+    """Answer examples without their targets, in batches of like sizes; the answers are in their own order."""
+    blind = [replace(example, target=None) for example in examples]
+    order = sorted(range(len(blind)), key=lambda index: blind[index].input.size)
+    answers: dict[int, Predicted] = {}
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        answers.update(zip(chosen, answer([blind[index] for index in chosen]), strict=True))
         if not between_batches():
             break
     return [answers[index] for index in sorted(answers)]
