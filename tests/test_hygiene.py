@@ -130,8 +130,8 @@ FOR_OTHERS = {
     *("style_names", "PipelineRecipe", "TrainedModels", "train_under"),
 }
 """Public names that nothing of ours calls: methods of the seed's classes, the plain way to read a run's log
-and check its events, the names that a theme has a style for, the recipe, which is found by name, what others make theirs of,
-and what a process is started with."""
+and check its events, the names that a theme has a style for, the recipe, which is found by name, what others
+make theirs of, and what a process is started with."""
 
 FRAMEWORK = re.compile(
     r"(__\w+__|on_\w+|action_\w+|compose|discover|(format|list)_commands|forward|get_\w+|render_line)$"

@@ -33,7 +33,7 @@ RECIPE = "arc_core.training.recipe:Recipe"
 
 _CONFIGS = {PIPELINE: "arc_core.pipeline.config:PipelineConfig"}
 _CLASSES = {PIPELINE: "arc_core.pipeline.recipe:PipelineRecipe"}
-_DECLARED_BY = dict.fromkeys((PIPELINE, SOLVER), "arc_core.pipeline.declared:declared_by")
+_DECLARED_BY: dict[str, str] = dict.fromkeys((PIPELINE, SOLVER), "arc_core.pipeline.declared:declared_by")
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
