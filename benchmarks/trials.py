@@ -216,6 +216,8 @@ def main() -> None:
     size = Size(given.tasks, given.epochs, given.max_cells)
     known = read_trials(given.file, vars(size))
     if given.action == "report":
+        if DEFAULT not in known:
+            raise SystemExit(f"{given.file} has no training of the default of {vars(size)}.")
         print(report({name: known[name] for name in VARIANTS if name in known}))
         return
     torch.set_num_threads(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -94,8 +94,8 @@ def compare(variant: Losses, default: Losses) -> Compared:
     )
 
 
-def seed_deviation(default: Losses, compared: Sequence[Compared]) -> float | None:
-    """Standard deviation over seeds of a difference of two trainings; None where nothing tells it.
+def seed_deviation(default: Losses, compared: Iterable[Compared]) -> float:
+    """Standard deviation over seeds of a difference of two trainings; not a number where one seed is all.
 
     Pooled from the default's own mean losses, whose difference has twice their variance, and from the
     differences of variants that were trained with several seeds.
@@ -105,7 +105,7 @@ def seed_deviation(default: Losses, compared: Sequence[Compared]) -> float | Non
     for one in compared:
         squares += ((one.by_seed - one.difference) ** 2).sum()
         freedom += len(one.seeds) - 1
-    return math.sqrt(squares / freedom) if freedom else None
+    return math.sqrt(squares / freedom) if freedom else math.nan
 
 
 def verdict(difference: float, error: float, reference: float) -> str:
@@ -126,8 +126,7 @@ def report(results: dict[str, Losses]) -> str:
     rows = {
         name: compare(losses, default) for name, losses in results.items() if losses.keys() & default.keys()
     }
-    others = [row for name, row in rows.items() if name != DEFAULT]
-    deviation = seed_deviation(default, others)
+    deviation = seed_deviation(default, [row for name, row in rows.items() if name != DEFAULT])
     lines = [
         "| variant | seeds | log-loss | difference | error over tasks | over seeds | relative "
         "| cells | exact | verdict |",
@@ -139,8 +138,8 @@ def report(results: dict[str, Losses]) -> str:
         if name == DEFAULT:
             said += ["", "", "", "", f"{cells:.1%}", f"{exact:.1f}", ""]
         else:
-            seeds_error = math.nan if deviation is None else deviation / math.sqrt(len(row.seeds))
-            error = max(row.tasks_error, 0.0 if deviation is None else seeds_error)
+            seeds_error = deviation / math.sqrt(len(row.seeds))
+            error = max(row.tasks_error, seeds_error)
             said += [
                 f"{row.difference:+.4f}", f"{row.tasks_error:.4f}", f"{seeds_error:.4f}",
                 f"{row.difference / row.reference:+.1%}", f"{cells:.1%}", f"{exact:.1f}",
@@ -150,12 +149,11 @@ def report(results: dict[str, Losses]) -> str:
     return "\n".join([*lines, "", *power(default, deviation)])
 
 
-def power(default: Losses, deviation: float | None) -> list[str]:
+def power(default: Losses, deviation: float) -> list[str]:
     """How small a difference trainings of this size tell, by trainings that differ in seed alone."""
     seeds = sorted(default)
     if len(seeds) < 2:
         return ["How small a difference is told needs a second seed of the default."]
-    assert deviation is not None
     keys = sorted(default[seeds[0]])
     tasks = [key.partition("/")[0] for key in keys]
     mean = float(np.mean([column(default[seed], "loss") for seed in seeds]))
