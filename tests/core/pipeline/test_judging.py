@@ -98,6 +98,6 @@ def test_judging_looks_at_no_test_output_and_leaves_trainings_draws_alone(
 def test_a_task_without_a_vector_is_left_as_it_is_read(tests: list[Example]):
     torch.manual_seed(0)
     config = PipelineConfig(planner="canvas", hidden_dim=16, prompt_dim=16, amp="off", judged_draws=2)
-    stranger = ArcSystem(config, torch.device("cpu"), tasks=[])
+    stranger = ArcSystem(config, torch.device("cpu"), tasks=["another"])
     actions = judged_actions(stranger, Layouts(TASKS), tests)
     assert not actions.any()
