@@ -110,11 +110,12 @@ class Session:
             RunError: If it failed, with its last line.
         """
         until = self.until if until is None else until
+        path = str(HERE), os.environ.get("PYTHONPATH")
         with self.output.open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", *words],
                 cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": str(HERE)},
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, path))},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -87,6 +87,13 @@ def test_a_command_that_fails_is_told_with_its_last_line(session):
         session.run("arc_tui.cli", "train", "--headless", "--preset", "nosuch")
 
 
+def test_a_command_finds_this_checkout_and_what_the_caller_finds(session, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(session.folder))
+    assert session.run("site")
+    assert str(session.folder) in session.printed()
+    assert f"'{gpu.HERE}'" in session.printed()
+
+
 def test_tensors_that_differ_are_counted_wherever_they_lie(tmp_path):
     tensors = {"a": torch.zeros(2), "b": torch.ones(3)}
     for name, changed in (("one", {}), ("same", {}), ("other", {"b": torch.tensor([1.0, 1.5, 1.0])})):
