@@ -168,12 +168,16 @@ def header_rows(shown: Shown, place: str, cells: int) -> list[Row]:
     first = spread(left, [(told, "text"), (" ", "")], cells)
     step, steps = (look.step, look.steps) if look is not None else (0, 0)
     seconds = look.seconds if look is not None else math.nan
-    words = f" {step:,}/{steps:,}  {duration(seconds)}  eta {duration(shown.state.eta)}"
-    if stage in (SolveStage.VOTING, SolveStage.ANSWERED):
-        words = f" {step:,}/{steps:,}  {duration(seconds)}"
+    words = f" {step:,}/{steps:,}{_start(look)}  {duration(seconds)}"
+    if stage not in (SolveStage.VOTING, SolveStage.ANSWERED):
+        words += f"  eta {duration(shown.state.eta)}"
     row: Row = [(" step ", "")]
     row += progress_bar(step / steps if steps else 0.0, max(min(MOST_BAR, cells - len(words) - 7), 0))
     return [first, cut([*row, (words, "")], cells)]
+
+
+def _start(look: Look | None) -> str:
+    return "" if look is None or look.starts == 1 else f"  start {look.start} of {look.starts}"
 
 
 def _fits(shown: Shown, look: Look) -> str:
@@ -259,7 +263,7 @@ def headline(shown: Shown, picked: int | None) -> Row:
     if look is None:
         return row
     live = shown.cursor is None
-    row.append((f"step {look.step:,} ", "muted"))
+    row.append((f"step {look.step:,}{_start(look)} ", "muted"))
     return [*row, ("● live", "state.running") if live else ("‖ past", "state.pausing")]
 
 
