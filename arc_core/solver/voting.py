@@ -1,7 +1,7 @@
 """Puts predictions together that were made under different views, and chooses two answers. NumPy only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -89,6 +89,37 @@ def choose(ballots: Sequence[Ballot]) -> Choice:
         return Choice((first.grid, second.grid), (first.votes / total, second.votes / total))
     mean = np.mean([ballot.shares for ballot in ballots], axis=0)
     return Choice((first.grid, _nearest_doubt(first.grid, mean)), (1.0, 0.0))
+
+
+def choose_among(starts: Sequence[Sequence[Ballot]]) -> Choice:
+    """Choose two answers from the votes of several starts, each of which weighs 1 in all.
+
+    The first is the grid with most votes. The second is the first choice of the start that is most confident
+    among those with another first choice; where there is none, it is the next by votes.
+
+    Args:
+        starts: The ballots of each, at least one of one at least.
+    """
+    if len(starts) == 1:
+        return choose(starts[0])
+    totals = [sum(ballot.weight for ballot in ballots) for ballots in starts]
+    joint = [
+        replace(ballot, weight=ballot.weight / total)
+        for ballots, total in zip(starts, totals, strict=True)
+        for ballot in ballots
+    ]
+    choice = choose(joint)
+    favourites = [tally(ballots)[0] for ballots in starts]
+    others = [
+        (favourite.votes / total, favourite.certainty, favourite.grid)
+        for favourite, total in zip(favourites, totals, strict=True)
+        if not np.array_equal(favourite.grid, choice.attempts[0])
+    ]
+    if not others:
+        return choice
+    *_, second = max(others, key=lambda other: other[:2])
+    votes = sum(ballot.weight for ballot in joint if np.array_equal(ballot.grid, second))
+    return Choice((choice.attempts[0], second), (choice.confidence[0], votes / len(starts)))
 
 
 def _nearest_doubt(grid: Grid, shares: np.ndarray) -> Grid:
