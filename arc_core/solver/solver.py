@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,11 +109,13 @@ class Solver:
             to_come = min(most - number - 1, int(left / share + 0.5))
             if not to_come:
                 break
+        fits = [1.0]
         if len(self.starts) > 1:
-            self.best = max(self.starts, key=lambda start: sum(start.look(0, 0.0).exact))
+            fits = [float(np.mean(start.look(0, 0.0).exact)) for start in self.starts]
+            self.best = self.starts[int(np.argmax(fits))]
         return [
             Answer(
-                choose_among([start.ballots_on(number) for start in self.starts]),
+                choose_among([start.ballots_on(number) for start in self.starts], fits),
                 self.best.votes[-1][number][0].grid,
                 query.size_rule,
             )
