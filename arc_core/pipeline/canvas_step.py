@@ -12,11 +12,10 @@ from torch import Tensor
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.canvas import CanvasBatch
 from arc_core.pipeline.canvas_flow import CanvasFlow, CanvasPrediction, canvas_flow, plan_again, refine
+from arc_core.pipeline.canvas_loss import canvas_losses
 from arc_core.pipeline.canvas_planner import Planned, input_under_output
 from arc_core.pipeline.declared import terms_of
-from arc_core.pipeline.loss import hard_cell_weights
-from arc_core.pipeline.padding import GridBatch
-from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.planner import Planner, one_hot
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch
 from arc_core.pipeline.step import StepResult, memory_state, remember, result_of, to_host
@@ -54,7 +53,16 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
 
     # Step 9: the loss on the outputs' canvas.
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
-    losses, mask_ratio = _efe_losses(system, flow, canvas, size_weight)
+    losses, mask_ratio = canvas_losses(
+        system.efe_loss,
+        flow.planned,
+        flow.refined,
+        canvas,
+        _backward_planner(system),
+        system.precision,
+        hard_cell_gain=config.hard_cell_gain,
+        size_weight=size_weight,
+    )
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * rewards["total"].mean()
 
@@ -123,20 +131,25 @@ def _try_actions(
     if config.refine:
         draws = [refine(system, prompts, explore=True) for _ in range(config.policy_draws)]
     under = torch.cat([prompts.base, *(refined for refined, _ in draws)])
-    places = torch.arange(count, device=tried.device).repeat(1 + len(draws))
-    planned = plan_again(system, reading.take(places), under, some.take(places))
-    judge = prompts.base.detach()
-    with torch.no_grad():
-        every = scores_of(system, planned, some.take(places), judge.repeat(1 + len(draws), 1))
-        after = scores_of(system, _some(flow.planned, tried), some, judge)
-    before = Scores(*(values[:count] for values in vars(every).values()))
+    places = torch.arange(count, device=tried.device)
+    planned = plan_again(
+        system, reading.take(places.repeat(1 + len(draws))), under, some.take(places.repeat(1 + len(draws)))
+    )
+    both = zip(vars(_some(flow.planned, tried)).values(), vars(planned).values(), strict=True)
+    every = scores_of(
+        system,
+        Planned(*(torch.cat(two) for two in both)),
+        some.take(places.repeat(2 + len(draws))),
+        prompts.base.repeat(2 + len(draws), 1),
+    )
+    after, before, *tries = (
+        Scores(*(values[start : start + count] for values in vars(every).values()))
+        for start in range(0, (2 + len(draws)) * count, count)
+    )
     rewards = after.gain_over(before)
     norm = torch.zeros((), device=system.device)
     if draws:
-        gains = Scores(*(values[count:] for values in vars(every).values())).gain_over(
-            Scores(*(values[:count].repeat(len(draws)) for values in vars(every).values()))
-        )["total"]
-        by_pair = gains.view(len(draws), count)
+        by_pair = torch.stack([one.gain_over(before)["total"] for one in tries])
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
         info = RefineInfo(
@@ -144,14 +157,16 @@ def _try_actions(
             torch.cat([info.summary for _, info in draws]),
             torch.cat([info.pre_tanh for _, info in draws]),
         )
-        norm = torch.as_tensor(system.policy.update(info, gains, advantage.flatten())["grad_norm"])
-    return _some(planned, torch.arange(count, device=tried.device)), rewards, norm
+        told = system.policy.update(info, by_pair.flatten(), advantage.flatten())
+        norm = torch.as_tensor(told["grad_norm"])
+    return _some(planned, places), rewards, norm
 
 
 def _some(planned: Planned, places: Tensor) -> Planned:
     return Planned(planned.logits[places], planned.size_logits[places], planned.prompts[places])
 
 
+@torch.no_grad()
 def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts: Tensor) -> Scores:
     """The four metrics of plans on the outputs' own canvases; the size is that of the size head.
 
@@ -168,51 +183,18 @@ def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts:
         last, canvas.out_mask, canvas.out_sizes, planned.size_logits.float(), target, canvas.inputs, None
     )
     ratio = torch.minimum(sizes, target.sizes) / torch.maximum(sizes, target.sizes)
-    found = scores.reversibility
-    if _plans_back(system):  # else nothing trains the backward planner, and an untrained judge is noise
+    found, judge = scores.reversibility, _backward_planner(system)
+    if judge is not None:
         shown = one_hot(last.argmax(dim=-1), canvas.out_mask)
         with system.precision.autocast():
-            plan = system.agent.reconstruct(shown, prompts, canvas.out_mask)
+            plan = judge(shown, prompts, canvas.out_mask)
         under = input_under_output(canvas)
         right = (under * plan[:, -1].float().softmax(dim=-1)).sum(dim=(1, 2, 3))
         found = right / under.sum(dim=(1, 2, 3)).clamp_min(1)
     return Scores(scores.accuracy, ratio.prod(dim=1), scores.color, found)
 
 
-def _efe_losses(
-    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, size_weight: float
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Step 9: all terms on the outputs' canvas, hard cells weighed up; and the mask ratio."""
-    config, target, logits = system.config, canvas.outputs, flow.planned.logits
-    wrong = (logits[:, -1].detach().argmax(dim=-1) != target.cells).float() * target.mask
-    weights, ratio = hard_cell_weights(wrong, target.mask, config.hard_cell_gain)
-    backward, reconstruction, under = logits.flip(1), None, None
-    if _plans_back(system):
-        with system.precision.autocast():
-            plan = system.agent.reconstruct(one_hot(target.cells, target.mask), flow.refined, target.mask)
-        backward, reconstruction = plan.flip(1), plan[:, -1].float()
-        laid = input_under_output(canvas)
-        under = GridBatch(laid.argmax(dim=-1), laid.sum(dim=-1), target.sizes)
-    losses = system.efe_loss(
-        logits,
-        backward,
-        logits,
-        None,
-        logits[:, -1],
-        target.cells,
-        episode_length=logits.shape[1],
-        prompt_embedding=flow.refined,
-        grid_mask=target.mask,
-        cell_weights=weights,
-        reconstruction=reconstruction,
-        inputs=under,
-        size_logits=flow.planned.size_logits,
-        target_sizes=target.sizes,
-        size_weight=size_weight,
-    )
-    return losses, ratio.mean()
-
-
-def _plans_back(system: ArcSystem) -> bool:
-    """Whether there is a backward plan that the loss trains."""
-    return system.config.backward != "flip" and system.config.lambda_bi > 0
+def _backward_planner(system: ArcSystem) -> Planner | None:
+    """The backward planner, where the loss trains it: an untrained one says nothing."""
+    trained = system.config.backward != "flip" and system.config.lambda_bi > 0
+    return system.agent.backward_planner if trained else None

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -333,25 +334,32 @@ class EFELoss(nn.Module):
         mask = torch.ones_like(cells, dtype=torch.float32) if grid_mask is None else grid_mask
         weights = mask if cell_weights is None else cell_weights
         zero = mask.new_zeros(len(mask))
-        truth = one_hot(cells, mask, self.num_colors)
-        log_forward = forward_preds.log_softmax(dim=-1)
+        truth = cache(lambda: one_hot(cells, mask, self.num_colors))
+        log_forward = cache(lambda: forward_preds.log_softmax(dim=-1))
 
         def risk() -> Tensor:
-            return risk_term(log_forward, self.log_preferences(prompt_embedding, len(mask)), mask)
+            return risk_term(log_forward(), self.log_preferences(prompt_embedding, len(mask)), mask)
 
         def ambiguity() -> Tensor:
             given = forward_preds if state_preds is None else state_preds
             return ambiguity_term(given.softmax(dim=-1) if obs_probs is None else obs_probs, mask)
 
+        def consistency() -> Tensor:
+            if not self.every_step:
+                return consistency_term(final_pred, cells, mask, weights)
+            told = cells[:, None, :, :, None].expand(-1, forward_preds.shape[1], -1, -1, -1)
+            right = log_forward().gather(-1, told).squeeze(-1)
+            shares = right.new_tensor(step_weights(forward_preds.shape[1]))
+            return cell_mean(-torch.einsum("bthw,t->bhw", right, shares) * weights, mask)
+
         def bidirectional() -> Tensor:
-            log_backward = backward_preds.log_softmax(dim=-1)
-            agreement = jensen_shannon_term(log_forward, log_backward, mask, weights)
+            agreement = jensen_shannon_term(log_forward(), backward_preds.log_softmax(dim=-1), mask, weights)
             if reconstruction is None or inputs is None:
                 return agreement
             return agreement + consistency_term(reconstruction, inputs.cells, inputs.mask, inputs.mask)
 
         def z_anchor() -> Tensor:
-            shares = truth.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
+            shares = truth().sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
             preferred = self.log_preferences(prompt_embedding, len(mask))
             fit = (torch.xlogy(shares, shares) - shares * preferred).sum(dim=-1)
             return kl_term(self.preference.log_softmax(dim=-1), self.anchor.log()) + fit
@@ -360,7 +368,7 @@ class EFELoss(nn.Module):
             if prompt_embedding is None:
                 return zero
             past = self.past[: min(int(self.past_seen), len(self.past))]
-            return prompt_term(prompt_embedding, self.outcome(truth, mask), past)
+            return prompt_term(prompt_embedding, self.outcome(truth(), mask), past)
 
         def size() -> Tensor:
             if size_logits is None or target_sizes is None:
@@ -371,7 +379,7 @@ class EFELoss(nn.Module):
             "risk": risk,
             "ambiguity": ambiguity,
             "step": lambda: zero + (forward_preds.shape[1] if episode_length is None else episode_length),
-            "consistency": lambda: self._consistency(forward_preds, final_pred, cells, mask, weights),
+            "consistency": consistency,
             "bidirectional": bidirectional,
             "z_anchor": z_anchor,
             "prompt": prompt,
@@ -384,15 +392,3 @@ class EFELoss(nn.Module):
         }
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses
-
-    def _consistency(
-        self, forward_preds: Tensor, final_pred: Tensor, cells: Tensor, mask: Tensor, weights: Tensor
-    ) -> Tensor:
-        if not self.every_step:
-            return consistency_term(final_pred, cells, mask, weights)
-        shares = step_weights(forward_preds.shape[1])
-        terms = [
-            share * consistency_term(logits, cells, mask, weights)
-            for share, logits in zip(shares, forward_preds.unbind(1), strict=True)
-        ]
-        return torch.stack(terms).sum(dim=0)

@@ -18,6 +18,7 @@ from arc_core.pipeline.averaged import AveragedWeights
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
+from arc_core.pipeline.declared import WEIGHTS
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
@@ -160,14 +161,7 @@ class ArcSystem:
         if self.task_prompts is not None and config.ema:
             self.mean = AveragedWeights(self.agent, self.task_prompts, config.ema)
         self.efe_loss = EFELoss(
-            lambda_risk=config.lambda_risk,
-            lambda_amb=config.lambda_amb,
-            lambda_step=config.lambda_step,
-            lambda_cons=config.lambda_cons,
-            lambda_bi=config.lambda_bi,
-            lambda_z=config.lambda_z,
-            lambda_prompt=config.lambda_prompt,
-            lambda_size=config.lambda_size,
+            **{name: getattr(config, name) for name in WEIGHTS.values()},
             prompt_dim=config.prompt_dim,
             every_step=on_canvas,
         ).to(device)

@@ -15,13 +15,13 @@ TRACK = "track"
 
 _TINY: dict[str, Value] = {
     "planner": "canvas",
-    "epochs": 60,
+    "epochs": 25,
     "agent_lr": 3e-3,
     "qwen_lr": 1e-3,
     "policy_lr": 1e-3,
     "optimizer": "muon",
     "batch_size": 32,
-    "hidden_dim": 64,
+    "hidden_dim": 48,
     "prompt_dim": 128,
     "weight_decay": 0.01,
     "schedule": "cosine",
@@ -35,7 +35,10 @@ _TINY: dict[str, Value] = {
     "hard_cell_gain": 0.0,
     "memory": False,
     "ema": 0.999,
-    "validate_every": 10,
+    "policy_pairs": 2,
+    "judged_draws": 2,
+    "answer_views": 8,
+    "validate_every": 5,
 }
 
 PRESETS: dict[str, dict[str, Value]] = {
@@ -56,11 +59,14 @@ PRESETS: dict[str, dict[str, Value]] = {
         "validate_on": "fresh",
         "epochs": 200,
         "batch_size": 64,
+        "hidden_dim": 64,
         "warmup_steps": 200,
         "lm_train": "frozen",
         "vector_dropout": 0.0,
         "refine": False,
         "policy_pairs": 1,
+        "judged_draws": 0,
+        "answer_views": 1,
         "reward_weight": 0.0,
         "validate_every": 1,
         "checkpoint_every": 500,

@@ -10,7 +10,7 @@ from arc_core.data.sizes import Placement
 from arc_core.pipeline.canvas import Item, pack
 from arc_core.solver.adaptation import Adaptation
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import fresh_net
+from arc_core.solver.start import fresh_net
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,8 @@ from arc_core.pipeline.reward import color_similarity, per_cell_accuracy, size_s
 from arc_core.solver.adaptation import Adaptation
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.refinement import PromptRefinement
-from arc_core.solver.solver import Solver, fresh_net
+from arc_core.solver.solver import Solver
+from arc_core.solver.start import fresh_net
 
 SMALL = {"width": 16, "prompt_dim": 12, "steps": 2, "context_dim": 4, "color_maps": 2, "amp": "off"}
 CONFIG = SolverConfig.from_mapping(SMALL | {"batch_cells": 300})
@@ -139,9 +140,10 @@ def test_the_refinement_takes_its_share_of_the_steps_and_comes_before_the_last_v
     config = SolverConfig.from_mapping(SMALL | {"batch_cells": 300, "rl_refinement": 0.25})
     solver = Solver(Task("t", tuple(pairs), (Pair(pairs[0].input, None),)), config)
     ballots = []
-    monkeypatch.setattr(solver, "ballots", lambda vote=solver.ballots: ballots.append(len(seen)) or vote())
+    (start,) = solver.starts
+    monkeypatch.setattr(start, "ballots", lambda vote=start.ballots: ballots.append(len(seen)) or vote())
     solver.solve(12)
-    assert seen == [(9, 3, 3 * solver.views_a_step)]
+    assert seen == [(9, 3, 3 * start.views_a_step)]
     assert ballots == [0, 0, 1]
 
 
