@@ -64,7 +64,7 @@ class MachinePace:
         pairs = len(placed.demonstrations(0))
         cells = placed.canvas_cells()
         ballots = config.snapshots * len(placed.views)
-        asked = len(placed.queries) + (pairs if config.needs_context else 0)
+        asked = len(placed.queries) + (pairs if config.reads_prompt else 0)
         answers = ballots * self.predict.of(asked * cells)
         if solver.memory_cells:
             answers += self.predict.of(solver.memory_cells)

@@ -171,7 +171,7 @@ class Solver:
 
     def _context(self, view: int) -> list[Item]:
         """What must be in a batch for its test inputs to be answered."""
-        return self.placed.demonstrations(view) if self.config.needs_context else []
+        return self.placed.demonstrations(view) if self.config.reads_prompt else []
 
     def ballots(self) -> list[list[Ballot]]:
         """Every view's prediction for each test input, mapped back.
@@ -199,25 +199,20 @@ class Solver:
         """Adapt for so many steps in all and answer every test input.
 
         Args:
-            steps: Training steps, 0 to answer from the starting weights. Where the prompt is refined, a share
-                of them is spent on that.
+            steps: Training steps, 0 to answer from the starting weights.
             watch: Told how far it is, and shown what it predicts; None for nobody.
             looks: How often, about.
         """
-        refining = round(self.config.rl_refinement * steps)
-        planned_steps = steps - refining
-        every = max(1, planned_steps // looks)
-        moments = snapshot_steps(planned_steps, self.config.snapshots)
+        every = max(1, steps // looks)
+        moments = snapshot_steps(steps, self.config.snapshots)
         gathered: list[list[list[Ballot]]] = []
         adaptation = self._adaptation
-        while adaptation.step < planned_steps:
+        while adaptation.step < steps:
             batch = pack(self.training_items(adaptation.step)).to(self.device)
-            loss = adaptation.train(batch, planned_steps)
+            loss = adaptation.train(batch, steps)
             step = adaptation.step
-            if watch is not None and (step % every == 0 or step in (1, planned_steps)):
-                watch(self.look(planned_steps, loss))
-            if refining and step == planned_steps:
-                adaptation.refine(self.training_items, refining)
+            if watch is not None and (step % every == 0 or step in (1, steps)):
+                watch(self.look(steps, loss))
             if step in moments:
                 gathered.append(self.ballots())
         gathered = gathered or [self.ballots()]
