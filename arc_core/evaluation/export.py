@@ -117,6 +117,7 @@ def _of_pipeline(run: RunDirectory, path: Path) -> tuple[Mapping[str, Tensor], S
     ids = [task.id for task in tasks]
     system = ArcSystem(config, torch.device("cpu"), language_model=language_model, tasks=ids)
     system.models.restore(path)
+    system = system.averaged()
     planner = system.agent.canvas_planner
     prompts = _prompts(system, tasks)
     solver = SolverConfig(width=config.hidden_dim, prompt_dim=config.prompt_dim, steps=config.max_steps)

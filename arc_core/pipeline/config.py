@@ -75,6 +75,14 @@ class PipelineConfig(AgentConfig):
         low=0,
         high=1,
     )
+    ema: float = option(
+        0.0,
+        "Weight of the past in averages of agent and tasks' prompts, which validations, solve and exports "
+        "use; 0 for none. For planner canvas.",
+        low=0,
+        high=0.9999,
+        held=True,
+    )
     policy_pairs: int = option(
         4, "Pairs of a batch on which the policy tries its actions. For planner canvas.", low=1, high=65_536
     )

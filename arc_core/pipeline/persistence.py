@@ -17,6 +17,7 @@ from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.checkpoints.restoring import OPTIMIZER, read_tensors, restore_models, restore_optimizers
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, RNG, Moment, SnapshotTaker, Text, restore_rng
 from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
+from arc_core.pipeline.averaged import AveragedWeights
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
 from arc_core.pipeline.policy import PolicyRefinedAgent
@@ -52,6 +53,7 @@ class Models:
     optimizer: torch.optim.Optimizer
     task_prompts: TaskPrompts | None = None
     muon: torch.optim.Optimizer | None = None
+    mean: AveragedWeights | None = None
 
     @property
     def parts(self) -> dict[str, nn.Module]:
@@ -63,7 +65,8 @@ class Models:
             "efe_loss": self.efe_loss,
             "prompt": self.qwen,
         }
-        return parts if self.task_prompts is None else parts | {"task_prompts": self.task_prompts}
+        some = {"task_prompts": self.task_prompts, "mean": self.mean}
+        return parts | {name: module for name, module in some.items() if module is not None}
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:

@@ -75,6 +75,8 @@ def estimate_run(
             ours.append(TaskPrompts([str(task) for task in range(tasks)], config.prompt_dim))
     own = sum(p.numel() for module in ours for p in module.parameters())
     buffers = sum(b.numel() * b.element_size() for module in ours for b in module.buffers())
+    if on_canvas and config.ema:  # averages of agent and prompts
+        buffers += 4 * sum(p.numel() for module in (ours[0], ours[-1]) for p in module.parameters())
     language = estimate_parameters(lm, config_of(lm))
     trained = own + (language if config.lm_train == "full" else 0)
     weight = 2 if config.lm_dtype == "bfloat16" else 4

@@ -109,6 +109,8 @@ class PipelineRecipe(Recipe[list[int]]):
         pairs = collate(examples, FEW_SIDES, canvas).to(system.device)
         train = canvas_step if self.on_canvas else training_step
         result = train(system, pairs, at.epoch, at.step + 1)
+        if result.applied:
+            system.move_mean(at.step + 1)
         return Step(
             len(pairs),
             step_numbers(result, system.precision),
@@ -122,7 +124,8 @@ class PipelineRecipe(Recipe[list[int]]):
         """Answer the validation set, see `Recipe.validate`."""
         size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
         if self.on_canvas:
-            answers = predict_on_canvas(self.models, self.test_layouts, self.validation_set, size, go_on)
+            system = self.models.averaged()
+            answers = predict_on_canvas(system, self.test_layouts, self.validation_set, size, go_on)
         else:
             answers = predict(self.models, self.validation_set, size, go_on)
         return score(self.validation_set, answers) if len(answers) == len(self.validation_set) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, SnapshotTaker
 from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU, PlannerKind
+from arc_core.pipeline.averaged import AveragedWeights
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
@@ -155,6 +157,9 @@ class ArcSystem:
             planner=cast(PlannerKind, config.planner),
         ).to(device)
         self.task_prompts = TaskPrompts(tasks, config.prompt_dim).to(device) if on_canvas else None
+        self.mean: AveragedWeights | None = None
+        if self.task_prompts is not None and config.ema:
+            self.mean = AveragedWeights(self.agent, self.task_prompts, config.ema)
         self.efe_loss = EFELoss(
             **{name: getattr(config, name) for name in WEIGHTS.values()},
             prompt_dim=config.prompt_dim,
@@ -240,6 +245,7 @@ class ArcSystem:
             self.optimizer,
             self.task_prompts,
             self.muon,
+            self.mean,
         )
 
     @property
@@ -278,6 +284,19 @@ class ArcSystem:
             return pack, pack.prompt_embedding, batch.inputs.sizes.new_zeros(len(batch))
         recall = self.memory.recall(batch.prompt_inputs.summary, batch.task_ids)
         return pack, pack.prompt_embedding + recall.addition, recall.hits
+
+    def move_mean(self, step: int) -> None:
+        """Move the averaged weights, where there are any, after a 1-based step."""
+        if self.mean is not None and self.task_prompts is not None:
+            self.mean.move(self.agent, self.task_prompts, step)
+
+    def averaged(self) -> ArcSystem:
+        """The system that answers with the averaged weights; itself where there are none."""
+        if self.mean is None:
+            return self
+        found = copy.copy(self)
+        found.agent, found.task_prompts = self.mean.agent, self.mean.task_prompts
+        return found
 
     def base_rates(self) -> dict[str, float]:
         """The learning rates by the names of their settings, before the schedule."""

@@ -32,6 +32,7 @@ PRESETS: dict[str, dict[str, Value]] = {
         "lambda_size": 0.1,
         "hard_cell_gain": 0.0,
         "memory": False,
+        "ema": 0.999,
         "validate_every": 10,
     },
     "seed": {

@@ -152,5 +152,6 @@ class TrainedModels:
 @torch.no_grad()
 def move_mean(mean: nn.Module, net: nn.Module, share: float) -> None:
     """Move averaged weights towards a net's by a share from 0 to 1."""
-    for average, value in zip(mean.parameters(), net.parameters(), strict=True):
-        average.lerp_(value, share)
+    averages: list[Tensor] = [*mean.parameters()]
+    values: list[Tensor] = [*net.parameters()]
+    torch._foreach_lerp_(averages, values, share)  # pyright: ignore[reportPrivateImportUsage]
