@@ -16,12 +16,18 @@ from arc_core.pipeline.canvas_loss import canvas_losses
 from arc_core.pipeline.canvas_planner import CanvasPlanner, Planned
 from arc_core.pipeline.declared import WEIGHTS
 from arc_core.pipeline.loss import EFELoss
-from arc_core.pipeline.muon import agent_optimizers
 from arc_core.pipeline.planner import Planner, one_hot
 from arc_core.pipeline.task_prompts import SYMMETRIES
 from arc_core.solver.config import SolverConfig
 from arc_core.training.models import move_mean
-from arc_core.training.optimizer import Component, MixedPrecision, Precision, backward_and_step, set_rates
+from arc_core.training.optimizer import (
+    Component,
+    MixedPrecision,
+    Precision,
+    backward_and_step,
+    make_optimizer,
+    set_rates,
+)
 
 WARM_UP = 0.05
 FINAL_RATE = 0.05
@@ -82,13 +88,12 @@ class Adaptation:
         if self._backward is not None:
             judges += self._backward.to(device).parameters()
         # What the loss itself learns must not take from the agent's share of the clipping.
-        own = [*self._prompt.parameters()]
-        parts = (("agent", [*net.parameters(), *own]), ("efe_loss", judges))
-        self._components = [Component.of(*part) for part in parts]
-        made = agent_optimizers(
-            net, [*own, *judges], kind="adamw", rate=config.adapt_lr, weight_decay=config.weight_decay
-        )
-        self._optimizers = list(made.values())
+        self._components = [
+            Component.of("agent", [*net.parameters(), *self._prompt.parameters()]),
+            Component.of("efe_loss", judges),
+        ]
+        rated = [(component, config.adapt_lr) for component in self._components]
+        self._optimizers = [make_optimizer(rated, "adamw", config.weight_decay)]
 
     def train(self, batch: CanvasBatch, steps: int) -> float:
         """Take one of `steps` steps; one whose gradient is not finite changes no weight.

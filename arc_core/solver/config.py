@@ -29,8 +29,7 @@ RETIRED: dict[str, Value] = {
     "warm_up": "off",
     "rl_refinement": 0.0,
 }
-"""Options that docs/results.md could not tell from their defaults; docs/decisions.md has the figures. The first
-two of the last four go on as weights of the loss."""
+"""Options that docs/results.md could not tell from their defaults; docs/decisions.md has the figures."""
 
 SWITCHED = {"bidirectional": "lambda_bi", "prompt_consistency": "lambda_prompt"}
 """Switches of earlier versions, and the weight of each, which counted only where it was on."""
