@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from arc_core.base.environment import prepare
@@ -32,6 +32,7 @@ from arc_core.pipeline.recipe import PipelineRecipe
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem
 from arc_core.run.resolving import resolve
+from arc_core.training.preflight import choose_device
 from arc_core.training.progress import Progress
 from benchmarks.naive import naive_step, naive_system
 
@@ -85,16 +86,21 @@ WHOLE_SEED: dict[str, object] = {
 """What turns on in the default run every term, fix and part of the seed."""
 
 
-def default_run(indices: list[int], **settings: object) -> Callable[[], None]:
-    """Steps of the preset `tiny` on the chosen pairs, from the grids on: laid out, padded, trained on."""
-    recipe = PipelineRecipe(resolve({"device": "cpu"} | settings), torch.device("cpu"), lambda finding: None)
+def built(**settings: object) -> PipelineRecipe:
+    """A recipe with data and fresh models; the preset `tiny` on the CPU unless the settings say otherwise."""
+    config = resolve({"device": "cpu"} | settings)
+    recipe = PipelineRecipe(config, choose_device(config.device), lambda finding: None)
     recipe.load()
     recipe.models = recipe.build(None)
+    return recipe
+
+
+def runner(recipe: PipelineRecipe, indices: Iterable[int], size: int) -> Callable[[], None]:
+    """Steps on the chosen pairs in batches of like sizes, from the grids on: laid out, padded, trained on."""
     chosen = set(indices)
     planned = [index for batch in recipe.plan_epoch(0) for index in batch if index in chosen]
     shapes = recipe.dataset.shapes()
     planned.sort(key=lambda index: (shapes[index].max(), *shapes[index]))
-    size = recipe.config.batch_size
     batches = [planned[first : first + size] for first in range(0, len(planned), size)]
     at = Progress(recipe.config.checkpoint_every, recipe.declared())
 
@@ -103,6 +109,12 @@ def default_run(indices: list[int], **settings: object) -> Callable[[], None]:
             recipe.step(batch, at)
 
     return run
+
+
+def default_run(indices: list[int], **settings: object) -> Callable[[], None]:
+    """Steps of the preset `tiny` on the chosen pairs."""
+    recipe = built(**settings)
+    return runner(recipe, indices, recipe.config.batch_size)
 
 
 def timed(run: Callable[[], None]) -> float:

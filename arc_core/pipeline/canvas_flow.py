@@ -102,6 +102,11 @@ def refine(system: ArcSystem, prompts: Prompts, *, explore: bool) -> tuple[Tenso
     return (refined if system.config.refine else prompts.own), info
 
 
+def go_along(system: ArcSystem, prompts: Prompts, actions: Tensor) -> Tensor:
+    """The prompts [B, P] that actions of the policy, [B, A] before their tanh, make of the tasks' own."""
+    return prompts.own + system.policy.change(actions, prompts.directions)
+
+
 @dataclass(frozen=True)
 class CanvasPrediction:
     """What is predicted for a batch.
@@ -139,17 +144,23 @@ class CanvasFlow:
     planned: Planned
 
 
-def canvas_flow(system: ArcSystem, batch: Batch, kept: Tensor | None = None) -> CanvasFlow:
-    """Read the tasks and the inputs of a batch, and plan under the policy's mean action.
+def canvas_flow(
+    system: ArcSystem, batch: Batch, kept: Tensor | None = None, actions: Tensor | None = None
+) -> CanvasFlow:
+    """Read the tasks and the inputs of a batch, and plan.
 
     Args:
         system: Its agent plans on the outputs' canvas.
         batch: Laid out.
         kept: As `prompts_of` takes it.
+        actions: [B, A] as `go_along` takes them; None takes the policy's mean.
     """
     planner = system.agent.canvas_planner
     prompts = prompts_of(system, batch, kept)
-    refined, _ = refine(system, prompts, explore=False)
+    if actions is None:
+        refined, _ = refine(system, prompts, explore=False)
+    else:
+        refined = go_along(system, prompts, actions)
     with system.precision.autocast():
         reading = planner.read(batch.laid)
         planned = planner.plan(reading, refined, batch.laid)

@@ -131,20 +131,25 @@ def _try_actions(
     if config.refine:
         draws = [refine(system, prompts, explore=True) for _ in range(config.policy_draws)]
     under = torch.cat([prompts.base, *(refined for refined, _ in draws)])
-    places = torch.arange(count, device=tried.device).repeat(1 + len(draws))
-    planned = plan_again(system, reading.take(places), under, some.take(places))
-    judge = prompts.base.detach()
-    with torch.no_grad():
-        every = scores_of(system, planned, some.take(places), judge.repeat(1 + len(draws), 1))
-        after = scores_of(system, _some(flow.planned, tried), some, judge)
-    before = Scores(*(values[:count] for values in vars(every).values()))
+    places = torch.arange(count, device=tried.device)
+    planned = plan_again(
+        system, reading.take(places.repeat(1 + len(draws))), under, some.take(places.repeat(1 + len(draws)))
+    )
+    both = zip(vars(_some(flow.planned, tried)).values(), vars(planned).values(), strict=True)
+    every = scores_of(
+        system,
+        Planned(*(torch.cat(two) for two in both)),
+        some.take(places.repeat(2 + len(draws))),
+        prompts.base.repeat(2 + len(draws), 1),
+    )
+    after, before, *tries = (
+        Scores(*(values[start : start + count] for values in vars(every).values()))
+        for start in range(0, (2 + len(draws)) * count, count)
+    )
     rewards = after.gain_over(before)
     norm = torch.zeros((), device=system.device)
     if draws:
-        gains = Scores(*(values[count:] for values in vars(every).values())).gain_over(
-            Scores(*(values[:count].repeat(len(draws)) for values in vars(every).values()))
-        )["total"]
-        by_pair = gains.view(len(draws), count)
+        by_pair = torch.stack([one.gain_over(before)["total"] for one in tries])
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
         info = RefineInfo(
@@ -152,14 +157,16 @@ def _try_actions(
             torch.cat([info.summary for _, info in draws]),
             torch.cat([info.pre_tanh for _, info in draws]),
         )
-        norm = torch.as_tensor(system.policy.update(info, gains, advantage.flatten())["grad_norm"])
-    return _some(planned, torch.arange(count, device=tried.device)), rewards, norm
+        told = system.policy.update(info, by_pair.flatten(), advantage.flatten())
+        norm = torch.as_tensor(told["grad_norm"])
+    return _some(planned, places), rewards, norm
 
 
 def _some(planned: Planned, places: Tensor) -> Planned:
     return Planned(planned.logits[places], planned.size_logits[places], planned.prompts[places])
 
 
+@torch.no_grad()
 def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts: Tensor) -> Scores:
     """The four metrics of plans on the outputs' own canvases; the size is that of the size head.
 

@@ -89,6 +89,19 @@ class PipelineConfig(AgentConfig):
     policy_draws: int = option(
         3, "Actions tried for each of these pairs, to be held against each other.", low=2, high=64
     )
+    judged_draws: int = option(
+        0,
+        "Actions of the policy, beside its mean and none, that a test input's demonstrations judge, each "
+        "answered from the others; 0 takes the mean unjudged. For planner canvas.",
+        low=0,
+        high=64,
+    )
+    answer_views: int = option(
+        1,
+        "Symmetries of a test input whose mean is its answer; 1 is the input as it is. For planner canvas.",
+        low=1,
+        high=8,
+    )
     memory: bool = option(True, "Store solved pairs and let them feed the prompts of other tasks.")
     memory_capacity: int = option(1024, "Most pairs that the memory keeps.", low=1, high=10**7, held=True)
     refine: bool = option(True, "Let the RL policy refine the prompt.")

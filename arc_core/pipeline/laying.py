@@ -42,11 +42,15 @@ class Layouts:
 
         Args:
             examples: Training pairs with their targets, or test inputs, whose targets are not looked at.
-            sizes: Of the outputs of test inputs as they are shown; None takes what the rules say, and where
-                they say nothing the input's.
+            sizes: Of the outputs of test inputs in the task's own orientation; None takes what the rules say,
+                and where they say nothing the input's.
         """
         given = sizes or [None] * len(examples)
         return pack([self._item(*one) for one in zip(examples, given, strict=True)], FEW_SIDES)
+
+    def task(self, name: str) -> Task:
+        """A task without its test outputs."""
+        return self._task(name).task
 
     def _task(self, task: str) -> PlacedTask:
         found = self._placed.get(task)
@@ -61,11 +65,11 @@ class Layouts:
             pair = placed.task.train[example.pair_index]
             placement = self._training_place(placed, example).under(symmetry, _size(pair.input))
             return Item(example.input, example.target, placement, 0, placed.copies, view)
-        if size is not None:
-            return Item(example.input, None, Placement(size), 0, placed.copies, view)
         query = placed.queries[example.pair_index]
         own = _size(query.input)
-        placement = query.placements[0] if query.placements else Placement(own)
+        placement = Placement(own if size is None else size)
+        if size is None and query.placements:
+            placement = query.placements[0]
         return Item(example.input, None, placement.under(symmetry, own), 0, placed.copies, view)
 
     def _training_place(self, placed: PlacedTask, example: Example) -> Placement:

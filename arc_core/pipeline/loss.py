@@ -344,6 +344,14 @@ class EFELoss(nn.Module):
             given = forward_preds if state_preds is None else state_preds
             return ambiguity_term(given.softmax(dim=-1) if obs_probs is None else obs_probs, mask)
 
+        def consistency() -> Tensor:
+            if not self.every_step:
+                return consistency_term(final_pred, cells, mask, weights)
+            told = cells[:, None, :, :, None].expand(-1, forward_preds.shape[1], -1, -1, -1)
+            right = log_forward().gather(-1, told).squeeze(-1)
+            shares = right.new_tensor(step_weights(forward_preds.shape[1]))
+            return cell_mean(-torch.einsum("bthw,t->bhw", right, shares) * weights, mask)
+
         def bidirectional() -> Tensor:
             agreement = jensen_shannon_term(log_forward(), backward_preds.log_softmax(dim=-1), mask, weights)
             if reconstruction is None or inputs is None:
@@ -371,7 +379,7 @@ class EFELoss(nn.Module):
             "risk": risk,
             "ambiguity": ambiguity,
             "step": lambda: zero + (forward_preds.shape[1] if episode_length is None else episode_length),
-            "consistency": lambda: self._consistency(forward_preds, final_pred, cells, mask, weights),
+            "consistency": consistency,
             "bidirectional": bidirectional,
             "z_anchor": z_anchor,
             "prompt": prompt,
@@ -384,15 +392,3 @@ class EFELoss(nn.Module):
         }
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses
-
-    def _consistency(
-        self, forward_preds: Tensor, final_pred: Tensor, cells: Tensor, mask: Tensor, weights: Tensor
-    ) -> Tensor:
-        if not self.every_step:
-            return consistency_term(final_pred, cells, mask, weights)
-        shares = step_weights(forward_preds.shape[1])
-        terms = [
-            share * consistency_term(logits, cells, mask, weights)
-            for share, logits in zip(shares, forward_preds.unbind(1), strict=True)
-        ]
-        return torch.stack(terms).sum(dim=0)

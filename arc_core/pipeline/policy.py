@@ -144,10 +144,13 @@ class PolicyRefinedAgent(nn.Module):
             state = torch.cat(parts, dim=-1)
             distribution = self._distribution(state)
             pre_tanh = distribution.mean if deterministic else distribution.rsample()
-            delta = self.config.rl_delta_scale * pre_tanh.tanh()
-        if directions is not None:
-            delta = torch.einsum("ba,bap->bp", delta, directions)
+        delta = self.change(pre_tanh, directions)
         return prompt + delta.view(prompt.shape), RefineInfo(state, parts[2], pre_tanh)
+
+    def change(self, pre_tanh: Tensor, directions: Tensor | None = None) -> Tensor:
+        """What actions [B, A], before their tanh, add to prompts; along directions [B, A, P] if given."""
+        delta = self.config.rl_delta_scale * pre_tanh.tanh()
+        return delta if directions is None else torch.einsum("ba,bap->bp", delta, directions)
 
     def compute_reward(
         self,

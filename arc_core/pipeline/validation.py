@@ -10,13 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from arc_core.data.dataset import Example
+from arc_core.data.dataset import Example, augment_example
+from arc_core.data.grids import NUM_COLORS
+from arc_core.data.sizes import Size
+from arc_core.data.views import View, make_views
 from arc_core.pipeline.batch import collate
-from arc_core.pipeline.canvas_flow import CanvasPrediction, canvas_flow, plan_again
+from arc_core.pipeline.canvas import CanvasBatch
+from arc_core.pipeline.canvas_flow import canvas_flow, plan_again
+from arc_core.pipeline.canvas_planner import Planned
+from arc_core.pipeline.judging import judged_actions
 from arc_core.pipeline.laying import Layouts
 from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.system import ArcSystem
 from arc_core.training.telemetry import AnsweredInput, Validation
+
+_VIEWS = make_views(1, (0,))
+_OWN_COLORS = np.arange(NUM_COLORS)
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,8 @@ def predict_on_canvas(
 ) -> list[Predicted]:
     """Answer test inputs as `predict` does, on canvases of the sizes that rules or else the size head give.
 
+    Each cell of an answer has the likeliest colour in the mean of the first `answer_views` symmetries.
+
     Args:
         system: Its agent plans on the outputs' canvas.
         layouts: Of the examples' tasks.
@@ -80,26 +91,48 @@ def predict_on_canvas(
         batch_size: Inputs a batch.
         between_batches: As for `predict`.
     """
+    config = system.config
 
     def answer(some: list[Example]) -> list[Predicted]:
-        sizes = [layouts.known_size(example) for example in some]
-        batch = collate(some, FEW_SIDES, layouts.lay(some)).to(system.device)
-        flow = canvas_flow(system, batch)
-        if None in sizes:
-            told = (flow.planned.size_logits.argmax(dim=-1) + 1).tolist()
-            asked = [
-                None if size else (rows, columns) for size, (rows, columns) in zip(sizes, told, strict=True)
+        sizes: list[Size | None] = [None] * len(some)
+        if any(layouts.known_size(example) is None for example in some):
+            told = canvas_flow(system, collate(some, FEW_SIDES, layouts.lay(some)).to(system.device))
+            guesses = (told.planned.size_logits.argmax(dim=-1) + 1).tolist()
+            sizes = [
+                None if layouts.known_size(example) else (rows, columns)
+                for example, (rows, columns) in zip(some, guesses, strict=True)
             ]
-            batch = replace(batch, canvas=layouts.lay(some, asked).to(system.device))
-            flow = canvas_flow(system, batch)
-        base = plan_again(system, flow.reading, flow.prompts.base, batch.laid)
-        plans = [base, flow.planned]
-        if system.config.memory:
-            plans.append(plan_again(system, flow.reading, flow.refined - flow.prompts.lent, batch.laid))
-        each = (CanvasPrediction(planned, batch.laid).grids(batch.inputs) for planned in plans)
-        return [Predicted(*grids) for grids in zip(*each, strict=True)]
+        actions = judged_actions(system, layouts, some) if config.refine and config.judged_draws else None
+        votes = [_Votes(some) for _ in range(3 if config.memory else 2)]
+        for view in _VIEWS[: config.answer_views]:
+            seen = [augment_example(example, view.symmetry, _OWN_COLORS) for example in some]
+            batch = collate(seen, FEW_SIDES, layouts.lay(seen, sizes)).to(system.device)
+            flow = canvas_flow(system, batch, actions=actions)
+            plans = [plan_again(system, flow.reading, flow.prompts.base, batch.laid), flow.planned]
+            if config.memory:
+                plans.append(plan_again(system, flow.reading, flow.refined - flow.prompts.lent, batch.laid))
+            for planned, vote in zip(plans, votes, strict=True):
+                vote.add(planned, batch.laid, view)
+        return [Predicted(*grids) for grids in zip(*(vote.grids() for vote in votes), strict=True)]
 
     return _in_batches(examples, batch_size, between_batches, answer)
+
+
+class _Votes:
+    """The probabilities that views of some inputs give each colour, added up."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._sums: list[np.ndarray | float] = [0.0] * len(examples)
+
+    def add(self, planned: Planned, canvas: CanvasBatch, view: View) -> None:
+        """Take in what was planned under a view."""
+        shares = planned.logits[:, -1].softmax(dim=-1).cpu().numpy()
+        for number, (height, width) in enumerate(canvas.out_sizes.tolist()):
+            self._sums[number] += view.undo_probabilities(shares[number, :height, :width])
+
+    def grids(self) -> list[Tensor]:
+        """The likeliest colours, each [h, w]."""
+        return [torch.from_numpy(np.asarray(shares).argmax(axis=-1)) for shares in self._sums]
 
 
 def _in_batches(

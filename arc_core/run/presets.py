@@ -13,13 +13,13 @@ TRACK = "track"
 PRESETS: dict[str, dict[str, Value]] = {
     "tiny": {
         "planner": "canvas",
-        "epochs": 60,
+        "epochs": 25,
         "agent_lr": 3e-3,
         "qwen_lr": 1e-3,
         "policy_lr": 1e-3,
         "optimizer": "muon",
         "batch_size": 32,
-        "hidden_dim": 64,
+        "hidden_dim": 48,
         "prompt_dim": 128,
         "weight_decay": 0.01,
         "schedule": "cosine",
@@ -33,7 +33,10 @@ PRESETS: dict[str, dict[str, Value]] = {
         "hard_cell_gain": 0.0,
         "memory": False,
         "ema": 0.999,
-        "validate_every": 10,
+        "policy_pairs": 2,
+        "judged_draws": 2,
+        "answer_views": 8,
+        "validate_every": 5,
     },
     "seed": {
         "epochs": 20,
