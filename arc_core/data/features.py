@@ -32,10 +32,10 @@ FEATURE_NAMES = (
     "query_height",  # over 30
     "query_width",
 )
-"""The numbers of `task_features`, in order. Without demonstrations all but the last two are 0.
+"""The numbers of `TaskDescription.features`, in order. Without demonstrations all but the last two are 0.
 
 The outputs' background, edges and symmetry are taken, not the inputs': an input's are in the query's part of
-`feature_summary`.
+`TaskDescription.summary`.
 """
 
 SUMMARY_DIM = len(FEATURE_NAMES) + NUM_COLORS + 7
@@ -46,15 +46,18 @@ class TaskDescription:
     """All that this module says about a query and its context."""
 
     features: npt.NDArray[np.float32]
-    """[15], see `FEATURE_NAMES`."""
+    """[15] what steers the prompt, in the order of `FEATURE_NAMES`: finite; the log ratios within ±3.5, the
+    others in 0..1."""
     summary: npt.NDArray[np.float32]
-    """[32], see `feature_summary`."""
+    """[32] what the policy sees: the 15 features, the query's 10 colour shares, and of the query: area over
+    900, log of width over height, background share, edge density, horizontal and vertical symmetry (share of
+    the cells that equal their left-right or top-bottom mirror image), different colours over 10."""
     rule: str
     """What the demonstrations have in common, see `arc_core.data.rules.describe_rule`."""
 
 
 def describe(context: Sequence[Pair], query_input: Grid) -> TaskDescription:
-    """Features, summary and rule at once, for the cost of little more than one of them.
+    """Features, summary and rule of a query and its context.
 
     Args:
         context: The demonstrations; may be empty.
@@ -70,40 +73,6 @@ def describe(context: Sequence[Pair], query_input: Grid) -> TaskDescription:
     features = _features(demonstrations, query_input)
     summary = np.concatenate([features, _query_numbers(query_input)])
     return TaskDescription(features, summary, describe_rule(demonstrations, query_input))
-
-
-def task_features(context: Sequence[Pair], query_input: Grid) -> npt.NDArray[np.float32]:
-    """The 15 numbers that steer the prompt.
-
-    Args:
-        context: The demonstrations; may be empty.
-        query_input: [H, W].
-
-    Returns:
-        float32 [15] in the order of `FEATURE_NAMES`: finite; the log ratios within ±3.5, the others in 0..1.
-
-    Raises:
-        ValueError: If a demonstration has no output.
-    """
-    return _features(_demonstrations(context), query_input)
-
-
-def feature_summary(context: Sequence[Pair], query_input: Grid) -> npt.NDArray[np.float32]:
-    """What the policy sees of a task.
-
-    Args:
-        context: The demonstrations; may be empty.
-        query_input: [H, W].
-
-    Returns:
-        float32 [32]: the 15 features, the query's 10 colour shares, and of the query: area over 900, log of
-        width over height, background share, edge density, horizontal and vertical symmetry (share of the
-        cells that equal their left-right or top-bottom mirror image), different colours over 10.
-
-    Raises:
-        ValueError: If a demonstration has no output.
-    """
-    return np.concatenate([task_features(context, query_input), _query_numbers(query_input)])
 
 
 def _demonstrations(context: Sequence[Pair]) -> list[Demonstration]:

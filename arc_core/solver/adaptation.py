@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from arc_core.data.grids import NUM_COLORS
 from arc_core.pipeline.canvas import CanvasBatch, Item, pack
-from arc_core.pipeline.canvas_planner import SIZE_WEIGHT, CanvasPlanner, Planned, planning_loss
-from arc_core.pipeline.muon import agent_optimizers
+from arc_core.pipeline.canvas_loss import canvas_losses
+from arc_core.pipeline.canvas_planner import CanvasPlanner, Planned
+from arc_core.pipeline.declared import WEIGHTS
+from arc_core.pipeline.loss import EFELoss
+from arc_core.pipeline.planner import Planner, one_hot
 from arc_core.pipeline.task_prompts import SYMMETRIES
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.refinement import PromptRefinement
-from arc_core.solver.terms import SolverTerms, cell_weights, size_factor
-from arc_core.training.optimizer import Component, MixedPrecision, Precision, backward_and_step, set_rates
+from arc_core.training.models import move_mean
+from arc_core.training.optimizer import (
+    Component,
+    MixedPrecision,
+    Precision,
+    backward_and_step,
+    make_optimizer,
+    set_rates,
+)
 
 WARM_UP = 0.05
 FINAL_RATE = 0.05
@@ -33,11 +43,8 @@ class TaskPrompt(nn.Module):
         start: [8, P] to start from under each symmetry.
     """
 
-    start: Tensor
-
     def __init__(self, prompt_dim: int, color_maps: int, start: Tensor) -> None:
         super().__init__()
-        self.register_buffer("start", start.clone(), persistent=False)
         self.task = nn.Parameter(torch.zeros(prompt_dim))
         self.symmetries = nn.Parameter(start.clone())
         self.color_maps = nn.Parameter(torch.zeros(color_maps, prompt_dim))
@@ -55,7 +62,7 @@ class Adaptation:
         config: Of the adaptation.
         device: Where the net is.
         start: [8, P] the prompt to start from under each symmetry; None is 0.
-        seed: Decides what the terms of the loss start from, where they have weights of their own.
+        seed: Decides what the loss starts from, where it has weights of its own.
     """
 
     def __init__(
@@ -70,28 +77,23 @@ class Adaptation:
         self.device = device
         self.step = 0
         self.precision = MixedPrecision(device, cast(Precision, config.amp))
-        self._seed = seed
-        self._refinement: PromptRefinement | None = None
         self._net = net
         start = torch.zeros(SYMMETRIES, config.prompt_dim) if start is None else start
         self._prompt = TaskPrompt(config.prompt_dim, config.color_maps, start).to(device)
-        self._parameters = [*net.parameters(), *self._prompt.parameters()]
         self._mean_net, self._mean_prompt = copy.deepcopy((net, self._prompt))
-        self._means = [*self._mean_net.parameters(), *self._mean_prompt.parameters()]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self._terms = SolverTerms(config).to(device)
-        # What the terms learn must not take from the agent's share of the clipping.
-        parts = (("agent", self._parameters), ("efe_loss", self._terms.parameters()))
-        self._components = [part for part in (Component.of(*p) for p in parts) if part.parameters]
-        made = agent_optimizers(
-            net,
-            [*self._prompt.parameters(), *self._terms.parameters()],
-            kind="adamw",
-            rate=config.adapt_lr,
-            weight_decay=config.weight_decay,
-        )
-        self._optimizers = list(made.values())
+            self._efe_loss, self._backward = _loss_of(config)
+        judges = [*self._efe_loss.to(device).parameters()]
+        if self._backward is not None:
+            judges += self._backward.to(device).parameters()
+        # What the loss itself learns must not take from the agent's share of the clipping.
+        self._components = [
+            Component.of("agent", [*net.parameters(), *self._prompt.parameters()]),
+            Component.of("efe_loss", judges),
+        ]
+        rated = [(component, config.adapt_lr) for component in self._components]
+        self._optimizers = [make_optimizer(rated, "adamw", config.weight_decay)]
 
     def train(self, batch: CanvasBatch, steps: int) -> float:
         """Take one of `steps` steps; one whose gradient is not finite changes no weight.
@@ -101,74 +103,51 @@ class Adaptation:
             steps: Steps of the whole adaptation, for the learning rate.
 
         Returns:
-            The loss of the plans.
+            The cross-entropy of the plans with the outputs.
         """
-        set_rates(self._optimizers, rate_factor(self.step, steps))
-        if self.step == 0:
-            self._terms.start(batch)
-        with self.precision.autocast():
-            shift = self._prompt(batch.views)
-            planned = self._net(batch, shift)
-            backward = self._terms.plan_backward(planned, batch)
-        loss, others = self._losses(planned, batch, shift, backward, steps)
-        backward_and_step(loss + others, self._optimizers, self._components, self.precision, CLIP_NORM)
-        self.step += 1
-        self._average()
-        return loss.item()
-
-    def _losses(
-        self, planned: Planned, batch: CanvasBatch, shift: Tensor, backward: Tensor | None, steps: int
-    ) -> tuple[Tensor, Tensor]:
-        """The loss of the plans, and the sum of all others by their weights."""
         config = self.config
-        weights = cell_weights(planned, batch, config.hard_cell_gain) if config.hard_cell_gain else None
-        loss, size_loss = planning_loss(planned, batch, weights)
-        others = SIZE_WEIGHT * size_factor(config.warm_up, self.step, steps) * size_loss
-        if self._terms.on:
-            even = batch.out_mask if weights is None else weights
-            moved = shift - self._prompt.start[batch.views[:, 0]]
-            others = others + sum(self._terms(planned, batch, moved, backward, even).values())
-        return loss, others
-
-    def refine(self, draw: Callable[[int], Sequence[Item]], steps: int) -> float:
-        """Let a policy learn to refine the prompts that `plan` plans under.
-
-        Args:
-            draw: Demonstrations for a 0-based step; those of a group are each other's context.
-            steps: Updates of the policy.
-
-        Returns:
-            The reward that it brings on demonstrations; it is used where this is above 0.
-        """
-        found_again = self._terms.found_again if self._terms.planner is not None else None
-        refinement = PromptRefinement(
-            self._plan_batch, self.config.prompt_dim, self.device, self._seed, found_again
+        set_rates(self._optimizers, rate_factor(self.step, steps))
+        if self.step == 0 and config.lambda_z:
+            cells = one_hot(batch.targets, batch.out_mask).sum(dim=(0, 1, 2))
+            self._efe_loss.set_anchor(cells / cells.sum())
+        with self.precision.autocast():
+            planned = self._net(batch, self._prompt(batch.views))
+        losses, _ = canvas_losses(
+            self._efe_loss,
+            planned,
+            planned.prompts,
+            batch,
+            self._backward,
+            self.precision,
+            hard_cell_gain=config.hard_cell_gain,
         )
-        gained = refinement.learn(draw, steps)
-        self._refinement = refinement
-        return gained
+        _, applied = backward_and_step(
+            losses["total"], self._optimizers, self._components, self.precision, CLIP_NORM
+        )
+        if applied and config.lambda_prompt:
+            self._efe_loss.remember_outcomes(batch.targets, batch.out_mask)
+        self.step += 1
+        # The average forgets its start faster than it forgets later on.
+        share = 1 - min(config.ema, self.step / (self.step + 10))
+        move_mean(self._mean_net, self._net, share)
+        move_mean(self._mean_prompt, self._prompt, share)
+        return losses["consistency"].item()
 
     @torch.inference_mode()
     def plan(self, items: Sequence[Item]) -> tuple[CanvasBatch, Planned]:
         """What the averaged weights say of some items, and the items as a batch."""
         batch = pack(items).to(self.device)
-        planned = self._plan_batch(batch)
-        if self._refinement is not None and self._refinement.useful:
-            planned = self._plan_batch(batch, self._refinement.change(items, planned.prompts))
-        return batch, planned
-
-    @torch.no_grad()
-    def _plan_batch(self, batch: CanvasBatch, change: Tensor | None = None) -> Planned:
         with self.precision.autocast():
-            shift = self._mean_prompt(batch.views)
-            return self._mean_net(batch, shift if change is None else shift + change)
+            return batch, self._mean_net(batch, self._mean_prompt(batch.views))
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        # The average forgets its start faster than it forgets later on.
-        share = 1 - min(self.config.ema, self.step / (self.step + 10))
-        for mean, value in zip(self._means, self._parameters, strict=True):
-            mean.lerp_(value, share)
+
+def _loss_of(config: SolverConfig) -> tuple[EFELoss, Planner | None]:
+    """The loss, and the backward planner that it is told of where it trains one."""
+    weights = {name: getattr(config, name) for name in WEIGHTS.values()}
+    loss = EFELoss(**weights, prompt_dim=config.prompt_dim, every_step=True)
+    if config.backward == "flip" or not config.lambda_bi:
+        return loss, None
+    return loss, Planner(NUM_COLORS, max(config.width // 4, 8), config.prompt_dim, config.steps)
 
 
 def rate_factor(step: int, steps: int) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from arc_core.base.options import CheckedOptions, Setting, Value, option, settings_of
+from arc_core.base.options import CheckedOptions, Setting, Value, canonical, option, settings_of
 
 ARCHITECTURE = (
     "width",
@@ -23,8 +24,15 @@ RETIRED: dict[str, Value] = {
     "deep_supervision": True,
     "adapt_optimizer": "adamw",
     "holdout": 0.0,
+    "bidirectional": "off",
+    "prompt_consistency": "off",
+    "warm_up": "off",
+    "rl_refinement": 0.0,
 }
 """Options that docs/results.md could not tell from their defaults; docs/decisions.md has the figures."""
+
+SWITCHED = {"bidirectional": "lambda_bi", "prompt_consistency": "lambda_prompt"}
+"""Switches of earlier versions, and the weight of each, which counted only where it was on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,52 +101,42 @@ class SolverConfig(CheckedOptions):
         choices=("auto", "off", "bfloat16", "float16"),
     )
 
-    # Terms of the EFE loss and fixes of the seed; what they do is in docs/results.md
+    # Its loss, the pipeline's; what the terms do is in docs/results.md
     lambda_risk: float = option(0.0, "Weight of KL(predicted colours, preferred colours).", low=0, high=1000)
-    lambda_amb: float = option(0.0, "Weight of the ambiguity (entropy) of the plans.", low=0, high=1000)
-    lambda_step: float = option(
-        0.0, "Price of each planning step at which a cell is not right yet.", low=0, high=1000
-    )
-    bidirectional: str = option(
-        "off",
-        "What the plan is to agree with: a backward planner's way from the output to the input, the plan "
-        "itself flipped as in the seed, or nothing.",
-        choices=("off", "planner", "flip"),
-    )
-    lambda_bi: float = option(0.5, "Weight of that agreement, where there is one.", low=0, high=1000)
-    lambda_z: float = option(
-        0.0, "Weight that keeps the prompt near its start, and preferences near the task's.", low=0, high=1000
-    )
-    prompt_consistency: str = option(
-        "off",
-        "What a pair's prompt is to be near: its own outcome, or nothing.",
-        choices=("off", "outcome"),
-    )
-    lambda_prompt: float = option(0.3, "Weight of that nearness, where it is asked for.", low=0, high=1000)
+    lambda_amb: float = option(0.0, "Weight of the ambiguity (entropy) term.", low=0, high=1000)
+    lambda_step: float = option(0.0, "Weight of the penalty for each planning step.", low=0, high=1000)
+    lambda_cons: float = option(1.0, "Weight of the cross-entropy with the target.", low=0, high=1000)
+    lambda_bi: float = option(0.0, "Weight of the agreement of forward and backward plan.", low=0, high=1000)
+    lambda_z: float = option(0.0, "Weight of the anchor on the task's colour frequencies.", low=0, high=1000)
+    lambda_prompt: float = option(0.0, "Weight of the prompt consistency.", low=0, high=1000)
+    lambda_size: float = option(0.1, "Weight of the size term.", low=0, high=1000)
     hard_cell_gain: float = option(
-        0.0, "How much more a wrong cell counts; 0 weighs all alike.", low=0, high=1000
+        0.0, "How much more a wrong cell weighs: (1 + gain * wrong); 0 weighs all alike.", low=0, high=1000
     )
-    warm_up: str = option(
-        "off",
-        "What comes first: the sizes' loss, as in the seed, or nothing.",
-        choices=("off", "size"),
+    backward: str = option(
+        "planner",
+        "The backward plan: a planner of its own, or the forward one flipped as in the seed.",
+        choices=("planner", "flip"),
     )
-    rl_refinement: float = option(
-        0.0,
-        "Share of the steps in which, after the adaptation, a policy refines the prompt by its reward.",
-        low=0,
-        high=0.9,
-    )
+
+    @classmethod
+    def checked(cls, values: Mapping[str, object], *, text: bool = False) -> dict[str, Value]:
+        """Return values under their one spelling, each checked, without the weights of what was switched off.
+
+        Args:
+            values: Settings in either spelling.
+            text: Whether a string stands for the value it spells, as on the command line.
+
+        Raises:
+            ConfigError: As of any configuration.
+        """
+        off = {SWITCHED.get(canonical(key)) for key in values}
+        return super().checked({key: v for key, v in values.items() if canonical(key) not in off}, text=text)
 
     @property
     def reads_prompt(self) -> bool:
         """Whether the prompt is read from the demonstrations, which must then be there to be read."""
         return self.prompt == "demonstrations"
-
-    @property
-    def needs_context(self) -> bool:
-        """Whether the prompt or a policy reads the demonstrations beside a test input that is answered."""
-        return self.reads_prompt or self.rl_refinement > 0
 
     def starts(self, steps: int) -> int:
         """Starts that a budget of so many steps is divided among."""

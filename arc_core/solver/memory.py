@@ -2,7 +2,9 @@
 
 The seed keeps what worked and looks it up by the likeness of states (phase 2e). Here what worked is the
 prompt of every pretrained task, and likeness is measured by what a prompt is for: how well the agent, told
-that prompt, turns the new task's inputs into its outputs.
+that prompt, turns the new task's inputs into its outputs. So this is the refinement at test time too: the
+known prompts are its proposals, the demonstrations judge them, and the gradient steps of the adaptation
+begin at the best.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import torch
 from torch import Tensor
 
 from arc_core.pipeline.canvas import Item, pack
-from arc_core.pipeline.canvas_planner import CanvasPlanner, grid_losses
+from arc_core.pipeline.canvas_planner import CanvasPlanner
+from arc_core.pipeline.loss import consistency_term
 from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.config import SolverConfig
 from arc_core.training.optimizer import MixedPrecision
@@ -71,7 +74,8 @@ def prompt_losses(net: CanvasPlanner, known: Tensor, placed: PlacedTask, config:
         batch = pack([replace(item, group=group) for group in range(len(some)) for item in items]).to(device)
         with precision.autocast():
             planned = net(batch, some.repeat_interleave(len(items), dim=0))
-        losses.append(grid_losses(planned.logits[:, -1], batch).view(len(some), -1).mean(dim=1).cpu())
+        last = consistency_term(planned.logits[:, -1], batch.targets, batch.out_mask, batch.out_mask)
+        losses.append(last.view(len(some), -1).mean(dim=1).cpu())
     return torch.cat(losses)
 
 

@@ -132,14 +132,12 @@ class Solver:
         starts: int,
     ) -> Callable[[int, float], None]:
         """What tells the watcher of the newest start's steps: its own ones, those before it, all steps."""
-        last = own - round(self.config.rl_refinement * own)
-        total = steps - own + last
-        every = max(1, total // looks)
+        every = max(1, steps // looks)
         start, number = self.starts[-1], len(self.starts)
 
         def tell(step: int, loss: float) -> None:
-            if (before + step) % every == 0 or step in (1, last):
-                look = start.look(total, loss)
+            if (before + step) % every == 0 or step in (1, own):
+                look = start.look(steps, loss)
                 watch(replace(look, step=before + step, start=number, starts=starts))
 
         return tell

@@ -171,7 +171,7 @@ class SolverStart:
 
     def _context(self, view: int) -> list[Item]:
         """What must be in a batch for its test inputs to be answered."""
-        return self.placed.demonstrations(view) if self.config.needs_context else []
+        return self.placed.demonstrations(view) if self.config.reads_prompt else []
 
     def ballots(self) -> list[list[Ballot]]:
         """Every view's prediction for each test input, mapped back.
@@ -197,32 +197,27 @@ class SolverStart:
         """Adapt, and vote at the end.
 
         Args:
-            steps: Training steps, 0 to vote with the starting weights. Where the prompt is refined, a share
-                of them is spent on that.
+            steps: Training steps, 0 to vote with the starting weights.
             stop_by: Last step at which it may stop because it has nothing left to learn.
             told: Called after each step with its number and loss.
 
         Returns:
             The steps that it took.
         """
-        refining = round(self.config.rl_refinement * steps)
-        planned = steps - refining
-        moments = snapshot_steps(planned, self.config.snapshots)
+        moments = snapshot_steps(steps, self.config.snapshots)
         adaptation, losses = self._adaptation, deque[float](maxlen=CHECK_EVERY)
         last = False
-        while adaptation.step < planned and not last:
+        while adaptation.step < steps and not last:
             batch = pack(self.training_items(adaptation.step)).to(self.device)
-            losses.append(adaptation.train(batch, planned))
+            losses.append(adaptation.train(batch, steps))
             step = adaptation.step
             if told is not None:
                 told(step, losses[-1])
-            last = step == planned or (step + refining <= stop_by and self._is_done(losses))
-            if refining and last:
-                adaptation.refine(self.training_items, refining)
+            last = step == steps or (step <= stop_by and self._is_done(losses))
             if last or step in moments:
                 self.votes.append(self.ballots())
         self.votes = self.votes or [self.ballots()]
-        return adaptation.step + refining
+        return adaptation.step
 
     def ballots_on(self, query: int) -> list[Ballot]:
         """All its votes on a test input."""

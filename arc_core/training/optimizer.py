@@ -185,7 +185,7 @@ def backward_and_step(
     for optimizer in optimizers:
         precision.scaler.unscale_(optimizer)
     norms = {
-        component.name: nn.utils.clip_grad_norm_(component.parameters, clip_norm)
+        component.name: nn.utils.clip_grad_norm_(component.parameters, clip_norm).to(loss.device)
         if component.parameters
         else loss.new_zeros(())
         for component in components

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -178,7 +178,7 @@ def begin(asked: Asked, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
     check_name(name)
     folder = EvalFolder((evals_dir / name).absolute())
     if exists(folder.path):
-        if folder.assignment() != assignment:
+        if _as_now(folder.assignment()) != assignment:
             raise ConfigError(
                 f"The evaluation {name} asks something else: choose another --name, or go on with it by "
                 f"--resume {name}."
@@ -186,6 +186,17 @@ def begin(asked: Asked, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
     else:
         hand_out(folder, assignment, tasks)
     return folder, tasks
+
+
+def _as_now(known: Assignment) -> Assignment:
+    """What an evaluation asks, in the settings that this version has.
+
+    Raises:
+        ConfigError: If it asks for something that is not there any more.
+    """
+    if known.system != SOLVER:
+        return known
+    return replace(known, settings=dict(fit_config(None, known.settings).to_dict()))
 
 
 def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from arc_core.data.sizes import Placement
 from arc_core.pipeline.canvas import Item, likeness, pack
-from arc_core.pipeline.canvas_planner import CanvasPlanner, gather_ways, planning_loss
+from arc_core.pipeline.canvas_planner import CanvasPlanner, gather_ways, input_under_output, planning_loss
 from arc_core.pipeline.loss import step_weights
 from arc_core.solver.config import SolverConfig
 
@@ -168,6 +168,18 @@ def test_the_three_ways_lay_an_output_over_its_input_as_they_say():
     assert gather_ways(F.one_hot(inner.inputs.cells, 10).float(), inner)[0][0].argmax(-1).tolist() == [[4, 5]]
     assert likeness(source, np.tile(source, (2, 2)), Placement((4, 6)))[2] == 1.0
     assert likeness(source, source[1:, 1:], Placement((1, 2), (1, 1)))[0] == 1.0
+
+
+def test_an_input_lies_under_its_output_in_the_way_that_the_task_copies_in():
+    source = np.arange(6, dtype=np.int8).reshape(2, 3)
+    whole = Placement((4, 6))
+    ways = [Item(source, None, whole, 0, copies=way) for way in range(3)]
+    under = input_under_output(pack([*ways, Item(source, None, Placement((1, 2), (1, 1)), 0)]))
+    assert under[0].sum() == 6
+    assert under[0, :2, :3].argmax(-1).tolist() == source.tolist()
+    assert under[1].argmax(-1).tolist() == source.repeat(2, 0).repeat(2, 1).tolist()
+    assert under[2].argmax(-1).tolist() == np.tile(source, (2, 2)).tolist()
+    assert under[3, :1, :2].argmax(-1).tolist() == [[4, 5]]
 
 
 def test_a_target_of_another_size_than_its_placement_is_a_mistake():

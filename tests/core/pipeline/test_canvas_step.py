@@ -9,11 +9,14 @@ from arc_core.data.dataset import ARCDataset
 from arc_core.pipeline.agent import ARCPromptGuidedAgentGPU
 from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.canvas_flow import canvas_flow, plan_again, prompts_of
-from arc_core.pipeline.canvas_step import canvas_step, cells_right
+from arc_core.pipeline.canvas_planner import Planned, input_under_output
+from arc_core.pipeline.canvas_step import canvas_step, cells_right, scores_of
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.laying import Layouts
 from arc_core.pipeline.padding import FEW_SIDES
+from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.reward import color_similarity, per_cell_accuracy, size_similarity
 from arc_core.pipeline.step import sample_of, step_numbers
 from arc_core.pipeline.system import ArcSystem
 
@@ -169,3 +172,26 @@ def test_terms_without_a_weight_and_components_that_nothing_trains_are_not_told(
     assert {f"loss.{name}" for name in numbers["loss"]} == {
         name for name in declared.numbers if name[:5] == "loss."
     }
+
+
+def test_plans_are_scored_by_the_seeds_four_metrics_on_their_own_canvases(dataset: ARCDataset):
+    system, canvas = system_for(dataset, lambda_bi=0.5), batch_of(dataset, 0, 9, 30).laid
+    logits = torch.randn(3, 2, *canvas.out_mask.shape[1:], 10)
+    planned = Planned(logits, torch.randn(3, 2, 30), torch.randn(3, 16))
+    scores = scores_of(system, planned, canvas, planned.prompts)
+    colors = logits[:, -1].argmax(dim=-1)
+    back = system.agent.reconstruct(one_hot(colors, canvas.out_mask), planned.prompts, canvas.out_mask)
+    under = input_under_output(canvas)
+    for place, (height, width) in enumerate(canvas.out_sizes.tolist()):
+        grid, target = (cells[place, :height, :width] for cells in (colors, canvas.targets))
+        rows, columns = (planned.size_logits[place].argmax(dim=-1) + 1).tolist()
+        there = under[place].sum(dim=-1) > 0
+        found = back[place, -1][there].softmax(dim=-1)
+        expected = [
+            per_cell_accuracy(grid, target),
+            size_similarity((rows, columns), (height, width)),
+            color_similarity(grid, target),
+            found.gather(-1, under[place][there].argmax(dim=-1)[:, None]).mean().item(),
+        ]
+        told = [scores.accuracy, scores.size, scores.color, scores.reversibility]
+        assert [one[place].item() for one in told] == pytest.approx(expected, abs=1e-5)

@@ -101,7 +101,7 @@ def test_a_watcher_sees_the_loss_fall_and_the_demonstrations_come_right():
 
 @pytest.mark.parametrize(
     ("settings", "asked"),
-    [({}, 1), ({"prompt": "demonstrations"}, 5), ({"rl_refinement": 0.5}, 5)],
+    [({}, 1), ({"prompt": "demonstrations"}, 5)],
 )
 def test_demonstrations_stand_beside_a_test_input_only_where_they_are_read(settings, asked, monkeypatch):
     solver = Solver(recolor_task(), SolverConfig.from_mapping(SMALL | settings))
@@ -232,7 +232,7 @@ def test_settings_are_checked_by_name():
     assert SolverConfig.from_mapping({"adapt-lr": "0.1"}, text=True).adapt_lr == 0.1
     with pytest.raises(ConfigError, match="no setting widht; did you mean width"):
         SolverConfig.from_mapping({"widht": 48})
-    with pytest.raises(ConfigError, match="must be off or size"):
+    with pytest.raises(ConfigError, match="warm_up small is not there any more"):
         SolverConfig.from_mapping({"warm_up": "small"})
     with pytest.raises(
         ConfigError, match=r"holdout 0\.3 is not there any more: this version has holdout 0\.0"
@@ -248,3 +248,20 @@ def test_weights_of_earlier_versions_name_options_that_are_gone_at_the_values_th
     other = parse_notes({**notes, "architecture": architecture | older | {"context": "none"}}, "w")
     with pytest.raises(ConfigError, match="context none is not there any more"):
         fit_config(other, {})
+
+
+def test_settings_of_earlier_versions_mean_what_they_meant():
+    switches = {"bidirectional": "off", "prompt_consistency": "off", "warm_up": "off", "rl_refinement": 0.0}
+    weights = {"lambda_bi": 0.5, "lambda_prompt": 0.3}  # of what was off
+    older = {**SolverConfig().to_dict(), **switches, **weights}
+    assert SolverConfig.from_mapping(older) == SolverConfig()
+    assert SolverConfig.from_mapping(weights).lambda_bi == 0.5
+    for name, value in (
+        ("bidirectional", "planner"),
+        ("prompt_consistency", "outcome"),
+        ("rl_refinement", 0.2),
+    ):
+        with pytest.raises(
+            ConfigError, match=f"{name} {value} is not there any more: this version has {name}"
+        ):
+            SolverConfig.from_mapping({**older, name: value})

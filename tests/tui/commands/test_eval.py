@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from arc_core.base.errors import ConfigError, DataError, RunError
 from arc_core.data.kaggle import Attempts, challenges
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import InputAnswer, TaskAnswer
+from arc_core.evaluation.solving import AgentSystem
+from arc_core.solver.config import SolverConfig
 from arc_tui import cli
 from arc_tui.commands import evaluation as eval_command
 from arc_tui.results.evaluations import list_evals
@@ -53,6 +56,21 @@ def test_asking_the_same_again_finds_the_same_folder_and_anything_else_is_refuse
             eval_command.begin(asked(**other), tmp_path)
     again, known = eval_command.reopen("latest", tmp_path)
     assert (again, [task.id for task in known]) == (folder, [task.id for task in tasks])
+
+
+def test_an_evaluation_of_before_goes_on_where_all_that_it_asks_is_still_there(tmp_path):
+    folder, _ = eval_command.begin(asked(), tmp_path)
+    written = folder.path / "eval.json"
+    content = json.loads(written.read_text())
+    content["settings"] |= {"bidirectional": "off", "lambda_bi": 0.5, "warm_up": "off", "rl_refinement": 0.0}
+    written.write_text(json.dumps(content))
+    assert eval_command.begin(asked(), tmp_path)[0] == folder
+    again, _ = eval_command.reopen("a", tmp_path)
+    assert AgentSystem(again.assignment(), torch.device("cpu")).config == SolverConfig()
+    content["settings"]["rl_refinement"] = 0.2
+    written.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"rl_refinement 0\.2 is not there any more"):
+        eval_command.begin(asked(), tmp_path)
 
 
 def test_the_start_of_an_id_and_of_a_name_is_enough(tmp_path):
