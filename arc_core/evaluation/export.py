@@ -22,7 +22,6 @@ from arc_core.pipeline.batch import collate
 from arc_core.pipeline.canvas_flow import learned_prompts
 from arc_core.pipeline.canvas_planner import CanvasPlanner
 from arc_core.pipeline.config import CANVAS, PipelineConfig
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.startup import training_tasks
 from arc_core.pipeline.system import ArcSystem, language_model_of
@@ -33,6 +32,7 @@ from arc_core.run.directory import RunDirectory, config_of, trusted_run
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.weights import save_weights
+from arc_core.solver.weights_file import TASK_PROMPTS
 
 REFUSED = 2
 
@@ -98,10 +98,8 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
 def _of_solver(path: Path, state: Mapping[str, Any]) -> tuple[Mapping[str, Tensor], SolverConfig]:
     """The averaged weights of a run of the recipe `solver`, and their architecture."""
     tensors, _ = read_tensors(path / "mean.safetensors")
-    tasks, symmetries, _ = tensors[TASK_PROMPTS].shape if TASK_PROMPTS in tensors else (0, 0, 0)
     solver = SolverConfig.from_mapping(cast("dict[str, object]", state["architecture"]))
-    net = CanvasPlanner(solver, (tasks, symmetries))
-    if tensors.keys() != net.state_dict().keys():
+    if tensors.keys() - {TASK_PROMPTS} != CanvasPlanner(solver).state_dict().keys():
         raise CheckpointError(f"{path.name}/mean.safetensors is of another architecture.")
     return tensors, solver
 

@@ -1,8 +1,5 @@
 """The solver's agent: plans an output in five steps under a prompt that stands for the task.
 
-The prompt is a vector learned for each task and symmetry (`prompt=learned`: it is what pretraining and the
-adaptation to a task find), or it is read from the demonstrations (`prompt=demonstrations`).
-
 It is the seed's agent made small enough to be trained anew for each task: encoder, prompt, planning steps.
 What differs was chosen by measurement, see docs/results.md.
 
@@ -21,12 +18,7 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.pipeline.canvas import WAYS, CanvasBatch
-from arc_core.pipeline.loss import step_weights
 from arc_core.pipeline.planner import SizeHead, one_hot
-from arc_core.pipeline.task_prompts import PROMPT_SCALE
-
-SIZE_WEIGHT = 0.1
-"""Of the sizes' loss beside the plan's, in pretraining and in the adaptation to a task."""
 
 COPY_GAIN = 4.0
 """How far copying the input leads at first: most cells of most outputs are their input's."""
@@ -60,11 +52,6 @@ class Widths(Protocol):
         """Blocks that read the input before it is planned on."""
         ...
 
-    @property
-    def reads_prompt(self) -> bool:
-        """Whether it reads prompts from the demonstrations in a batch."""
-        ...
-
 
 @dataclass(frozen=True)
 class CanvasWidths:
@@ -75,7 +62,6 @@ class CanvasWidths:
     steps: int = 5
     context_dim: int = 16
     encoder_blocks: int = 1
-    reads_prompt: bool = False
 
 
 class Neighbourhood(nn.Module):
@@ -235,29 +221,19 @@ class Planned:
 
 
 class CanvasPlanner(nn.Module):
-    """Encoder, planner and size head; and what reads a prompt from demonstrations, where it is not learned.
+    """Encoder, planner and size head.
 
     Args:
         config: Its architecture.
-        prompts: Tasks whose prompts it learns in pretraining, and symmetries under which each has one of its
-            own: 8, or 1 for all; (0, 0) for none. With a learned prompt alone.
     """
 
-    def __init__(self, config: Widths, prompts: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, config: Widths) -> None:
         super().__init__()
         self.config = config
         width, prompt = config.width, config.prompt_dim
         self.stem = nn.Conv2d(NUM_COLORS + 3, width, 3, padding=1)
         self.encoder = nn.ModuleList(Block(config, steered=False) for _ in range(config.encoder_blocks))
         self.transfer = Transfer(width)
-        self.reads_prompt = config.reads_prompt
-        if self.reads_prompt:
-            self.demonstration = nn.Conv2d(width + NUM_COLORS, width, 3, padding=1)
-            self.summary = nn.Sequential(nn.Linear(2 * width, prompt), nn.GELU(), nn.Linear(prompt, prompt))
-            self.prompt = nn.Sequential(nn.LayerNorm(prompt), nn.Linear(prompt, prompt))
-            self.no_context = nn.Parameter(torch.zeros(prompt))
-        if prompts[0]:
-            self.task_prompts = nn.Parameter(PROMPT_SCALE * torch.randn(*prompts, prompt))
         self.enter = nn.Linear(prompt, width)
         self.planner = nn.ModuleList(Block(config, steered=True) for _ in range(config.steps))
         self.step_vectors = nn.Parameter(torch.zeros(config.steps, prompt))
@@ -268,20 +244,9 @@ class CanvasPlanner(nn.Module):
         self.size_head = SizeHead(width, prompt, MAX_SIDE)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def forward(self, batch: CanvasBatch, shift: Tensor | None = None) -> Planned:
-        """Plan every item of a batch.
-
-        Args:
-            batch: The items. Where the prompt is read, each has the other demonstrations of its group as
-                context.
-            shift: [N, P] the learned prompts, or what is added to those that are read; None is 0.
-        """
-        read = self.read(batch)
-        if self.reads_prompt:
-            prompt = self._prompt(read.state, batch)
-        else:
-            prompt = read.state.new_zeros(len(batch), self.config.prompt_dim)
-        return self.plan(read, prompt if shift is None else prompt + shift.to(prompt.dtype), batch)
+    def forward(self, batch: CanvasBatch, prompts: Tensor) -> Planned:
+        """Plan every item of a batch under its prompt, [N, P]."""
+        return self.plan(self.read(batch), prompts, batch)
 
     def read(self, batch: CanvasBatch) -> InputReading:
         """Read the inputs of a batch, and carry what was read over to the outputs' canvas."""
@@ -323,24 +288,6 @@ class CanvasPlanner(nn.Module):
             state = block(state, None, keep)
         return state
 
-    def _prompt(self, state: Tensor, batch: CanvasBatch) -> Tensor:
-        """The prompt of each item from the demonstrations of its group without itself, [N, P]."""
-        keep = batch.out_mask[..., None].to(state.dtype)
-        outputs = one_hot(batch.targets, batch.out_mask).to(state.dtype)
-        seen = self.demonstration(torch.cat([state, outputs], dim=-1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        seen = F.gelu(seen) * keep
-        mean = seen.sum(dim=(1, 2)) / keep.sum(dim=(1, 2))
-        summaries = self.summary(torch.cat([mean, seen.amax(dim=(1, 2))], dim=-1)).float()
-        known = batch.known
-        # Of the demonstrations of its own group, all but itself.
-        context = (batch.group[:, None] == batch.group[None, :]) & ~torch.eye(
-            len(batch), dtype=torch.bool, device=known.device
-        )
-        weights = context.float() * known[None, :]
-        count = weights.sum(dim=1, keepdim=True)
-        mean = torch.where(count > 0, weights @ summaries / count.clamp_min(1), self.no_context.float())
-        return self.prompt(mean)
-
 
 def _places(mask: Tensor) -> Tensor:
     """Row and column of each cell, -1 to 1 over its grid: [N, H, W, 2]."""
@@ -358,39 +305,12 @@ def _places(mask: Tensor) -> Tensor:
     return place * mask[..., None]
 
 
-def planning_loss(
-    planned: Planned, batch: CanvasBatch, weights: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the plans with the targets, the later ones weighing more, and of the sizes.
-
-    Args:
-        planned: Of the batch.
-        batch: Items without a target do not count.
-        weights: [N, h, w] of each cell, of mean 1 in each grid; None weighs all alike.
-
-    Returns:
-        Mean over the demonstrations of the mean over each one's cells, and the same for the sizes.
-    """
-    known = batch.known
-    share = known / known.sum().clamp_min(1)
-    loss = planned.logits.new_zeros(())
-    for step, weight in enumerate(step_weights(planned.logits.shape[1])):
-        loss = loss + weight * (grid_losses(planned.logits[:, step], batch, weights) * share).sum()
-    sides = F.cross_entropy(
-        planned.size_logits.transpose(1, 2), batch.out_sizes - 1, reduction="none"
-    )  # [N, 2]
-    return loss, (sides.sum(dim=1) * known).sum() / known.sum().clamp_min(1)
-
-
-def grid_losses(logits: Tensor, batch: CanvasBatch, weights: Tensor | None = None) -> Tensor:
+def grid_losses(logits: Tensor, batch: CanvasBatch) -> Tensor:
     """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C].
 
     Args:
         logits: Of a planning step.
         batch: The items.
-        weights: [N, h, w] factor on each cell, of mean 1 on each output; None is 1.
     """
     entropy = F.cross_entropy(logits.permute(0, 3, 1, 2), batch.targets, reduction="none")
-    if weights is not None:
-        entropy = entropy * weights
     return (entropy * batch.out_mask).sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))

@@ -10,11 +10,11 @@ from arc_core.base.errors import RunError
 from arc_core.checkpoints.restoring import read_tensors
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.export import export
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.run.checkpoint_index import list_checkpoints
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import Solver
 from arc_core.solver.weights import load_weights
+from arc_core.solver.weights_file import TASK_PROMPTS
 
 
 def test_a_runs_planner_and_prompts_are_what_a_task_is_solved_from(tmp_path: Path):
