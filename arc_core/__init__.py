@@ -29,7 +29,7 @@ What each phase and step of the seed document became:
 | step 6, in place of the target's size | output sizes by rules | `data.sizes` |
 | 4, honest scores | task lists and leak guards, Kaggle's files, scoring | `data.seen`, `data.kaggle` |
 | | | `data.scoring` |
-| 2 and 3 for one task | adaptation and votes | `solver.solver`, `solver.adaptation` |
+| 2 and 3 for one task | adaptation and votes | `solver.solver`, `solver.start`, `solver.adaptation` |
 | | | `solver.voting`, `solver.weights`, `data.views`, `evaluation.pace` |
 | 2 to 4 for one task | the pipeline as a solver | `evaluation.pipeline`, `evaluation.pipeline_start` |
 | 4 | evaluations | `evaluation.folder`, `evaluation.worker`, `evaluation.solving` |

@@ -148,7 +148,11 @@ def run(
     look = solver.look(steps, 0.0)
     spent = time.process_time() - began
     targets = [pair.output for pair in task.test if pair.output is not None]
-    losses = [log_loss(ballots, target) for ballots, target in zip(solver.ballots(), targets, strict=True)]
+    ballots = [
+        [ballot for start in solver.starts for ballot in start.votes[-1][query]]
+        for query in range(len(targets))
+    ]
+    losses = [log_loss(*asked) for asked in zip(ballots, targets, strict=True)]
     solved = [
         any(same_grid(grid, target) for grid in answer.choice.attempts)
         for answer, target in zip(answers, targets, strict=True)

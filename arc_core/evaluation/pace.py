@@ -22,7 +22,8 @@ from arc_core.pipeline.canvas import pack
 from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.adaptation import Adaptation
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import Solver, fresh_net
+from arc_core.solver.solver import Solver
+from arc_core.solver.start import fresh_net
 
 SIDES = (4, 10, 20)
 ROUNDS = 3
@@ -60,16 +61,23 @@ class MachinePace:
             solver: Ready to solve the task.
             seconds: The budget.
         """
-        config, placed = solver.config, solver.placed
+        first = solver.starts[0]
+        config, placed = first.config, first.placed
         pairs = len(placed.demonstrations(0))
         cells = placed.canvas_cells()
         ballots = config.snapshots * len(placed.views)
         asked = len(placed.queries) + (pairs if config.reads_prompt else 0)
-        answers = ballots * self.predict.of(asked * cells)
-        if solver.memory_cells:
-            answers += self.predict.of(solver.memory_cells)
-        step = self.train.of(solver.views_a_step * pairs * cells)
-        return max(1, min(config.max_steps, int((seconds - answers) / step)))
+        votes = ballots * self.predict.of(asked * cells)
+        memory = self.predict.of(first.memory_cells) if first.memory_cells else 0.0
+        step = self.train.of(first.views_a_step * pairs * cells)
+
+        def bought(starts: int) -> int:
+            paid = starts * votes + memory
+            return max(1, min(config.max_steps, int((seconds - paid) / (step * solver.step_cost(starts)))))
+
+        starts = next((n for n in range(config.max_starts, 1, -1) if config.starts(bought(n)) >= n), 1)
+        # One start more than that would cast votes that are not paid for.
+        return min(bought(starts), config.most_steps(starts))
 
     def to_json(self) -> dict[str, Any]:
         """For the folder of an evaluation."""

@@ -30,7 +30,8 @@ from arc_core.pipeline.startup import color_shares
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, Prediction, language_model_of
 from arc_core.run.checkpoint_index import STATE
-from arc_core.solver.solver import AdaptationLook, Answer
+from arc_core.solver.solver import Answer
+from arc_core.solver.start import AdaptationLook
 from arc_core.solver.voting import Ballot, choose
 
 UNREFINED_WEIGHT = 0.5

@@ -32,7 +32,8 @@ from arc_core.run.checkpoint_index import problems_of
 from arc_core.run.events import EventWriter, next_seq
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import AdaptationLook, Answer, Solver
+from arc_core.solver.solver import Answer, Solver
+from arc_core.solver.start import AdaptationLook
 from arc_core.solver.weights import load_weights
 from arc_core.solver.weights_file import sha256_of
 
@@ -223,6 +224,8 @@ def _teller(events: EventWriter, task: str, began: float) -> Callable[[Adaptatio
             exact=list(look.exact),
             demonstrations=[to_rows(grid) for grid in look.demonstrations],
             queries=[to_rows(grid) for grid in look.queries],
+            start=look.start,
+            starts=look.starts,
         )
 
     return tell

@@ -19,7 +19,7 @@ from arc_core.pretraining.config import PretrainConfig
 from arc_core.pretraining.pairs import ViewGroup
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_state
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import fresh_net
+from arc_core.solver.start import fresh_net
 from arc_core.training.models import TrainedModels, move_mean
 from arc_core.training.recipe import SampledPair
 

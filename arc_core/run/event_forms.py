@@ -288,6 +288,9 @@ class AdaptationEvent(Event):
     exact: list[bool]
     demonstrations: list[list[str]]
     queries: list[list[str]]
+    start: int | None
+    """Which agent of the task this is, from 1, and how many there are to be; None in earlier versions."""
+    starts: int | None
 
 
 EVENT_TYPES: dict[str, type[Event]] = {

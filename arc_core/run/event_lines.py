@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Literal, cast
 
 from arc_core.base.loose import listed, mapping, null_at, number, whole
@@ -72,8 +72,8 @@ def validate_event(event: Mapping[str, Any], declared: Declared) -> list[str]:
     if not isinstance(kind, str) or kind not in FORMS:
         return [f"type: unknown event {kind!r}"]
     form = FORMS[kind] | _declared_form(kind, event, declared)
-    if kind == "validation":
-        form = {name: hint for name, hint in form.items() if name in event or name not in _MEASURED}
+    optional = _OPTIONAL.get(kind, set())
+    form = {name: hint for name, hint in form.items() if name in event or name not in optional}
     if "nonfinite" in event:
         form["nonfinite"] = list[str]
     nonfinite = set(map(str, listed(event, "nonfinite")))
@@ -83,7 +83,11 @@ def validate_event(event: Mapping[str, Any], declared: Declared) -> list[str]:
     ]
 
 
-_MEASURED = VALIDATION.keys() - {"step", "split"}
+_OPTIONAL: dict[str, Set[str]] = {
+    "validation": VALIDATION.keys() - {"step", "split"},
+    "adaptation": {"start", "starts"},
+}
+"""The fields that an event may lack: what was not measured, or was not told in earlier versions."""
 
 
 def _declared_form(kind: str, event: Mapping[str, Any], declared: Declared) -> dict[str, object]:

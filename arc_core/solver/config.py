@@ -75,6 +75,25 @@ class SolverConfig(CheckedOptions):
         3000, "Output cells of a step, about: more views of a small task.", low=1, high=10**6
     )
     max_steps: int = option(2000, "Most steps of one task, whatever the budget.", low=1, high=10**6)
+    start_steps: int = option(
+        300,
+        "Steps from which on a budget is divided among several starts of so many steps at least.",
+        low=50,
+        high=10**6,
+    )
+    max_starts: int = option(
+        4,
+        "Most starts of one task: the given weights, random ones, narrower ones, the given ones again.",
+        low=1,
+        high=16,
+    )
+    stop_loss: float = option(
+        1e-2,
+        "Loss below which a start whose demonstrations are right stops early, for another one to begin; "
+        "0 stops none.",
+        low=0,
+        high=1,
+    )
     snapshots: int = option(3, "Moments in the last part of the adaptation that vote.", low=1, high=20)
     amp: str = option(
         "auto",
@@ -118,6 +137,14 @@ class SolverConfig(CheckedOptions):
     def reads_prompt(self) -> bool:
         """Whether the prompt is read from the demonstrations, which must then be there to be read."""
         return self.prompt == "demonstrations"
+
+    def starts(self, steps: int) -> int:
+        """Starts that a budget of so many steps is divided among."""
+        return max(1, min(self.max_starts, steps // self.start_steps))
+
+    def most_steps(self, starts: int) -> int:
+        """The most steps that are divided among so many starts."""
+        return self.max_steps if starts == self.max_starts else (starts + 1) * self.start_steps - 1
 
     def architecture(self) -> dict[str, Value]:
         """Return the settings that decide which weights there are."""

@@ -1,38 +1,29 @@
-"""Test-time training: an agent and a prompt trained on one task's demonstrations, then asked for its answers.
+"""Test-time training: agents and prompts trained on one task's demonstrations, then asked for its answers.
 
-Everything is a function of the task, the starting weights, the configuration, the seed and the number of
-steps: the same answers come out on the same machine and build whenever it is run with one thread.
+A short budget trains one agent. One that fits the demonstrations learns nothing more, so a long budget trains
+several, one after another, each from another start. Everything is a function of the task, the starting
+weights, the configuration, the seed and the number of steps: the same answers come out on the same machine
+and build whenever it is run with one thread.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from arc_core.data.grids import Grid
-from arc_core.data.sizes import Placement
 from arc_core.data.tasks import Task
-from arc_core.data.views import make_views
-from arc_core.pipeline.canvas import Item, pack
-from arc_core.pipeline.canvas_planner import CanvasPlanner, Planned
 from arc_core.pipeline.muon import TASK_PROMPTS
-from arc_core.pipeline.placed_task import MOST_SIZES, PlacedTask
-from arc_core.pipeline.task_prompts import PROMPT_SCALE, SYMMETRIES
-from arc_core.solver.adaptation import Adaptation
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.memory import cells_of_trying, nearest_tasks
-from arc_core.solver.voting import Ballot, Choice, choose
+from arc_core.solver.start import AdaptationLook, SolverStart
+from arc_core.solver.voting import Choice, choose_among
 
-SECOND_SIZE_WEIGHT = 0.25
-"""Of a vote for a grid of the less trusted size, beside 1 for one of the first."""
-
-LAST_PART = 0.4
-"""Share of the steps at the end over which the snapshots that vote are spread."""
+NARROWER = 0.75
+"""Width of every third start, beside that of the others: it costs so much of their time a step (measured)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,29 +32,16 @@ class Answer:
 
     choice: Choice
     single: Grid
-    """The answer of the last weights under the task's own view alone."""
+    """The answer of the best start's last weights under the task's own view alone."""
     size_rule: str
     """Family of the rule that gave the size; `none` where the size head did."""
 
 
-@dataclass(frozen=True, eq=False)
-class AdaptationLook:
-    """How far an adaptation is, for whoever watches."""
-
-    step: int
-    steps: int
-    loss: float
-    """Of the last step's demonstrations."""
-    demonstrations: tuple[Grid, ...]
-    """What each demonstration's input becomes now."""
-    exact: tuple[bool, ...]
-    """Whether that is its output."""
-    queries: tuple[Grid, ...]
-    """What each test input becomes now, at the most trusted size."""
-
-
 class Solver:
-    """Adapts to one task and answers it.
+    """Solves one task: by one start, or by several one after another, each with its own vote.
+
+    The first start has the given weights, the next ones random weights, random weights of another width, and
+    again the given ones with another seed, in turns; without given weights all are random.
 
     Args:
         task: Its test outputs are not looked at.
@@ -82,116 +60,32 @@ class Solver:
         device: torch.device | None = None,
     ) -> None:
         self.config = config
-        self.device = device or torch.device("cpu")
-        # A task's answers do not depend on which other tasks are solved in the process.
-        self._seeds = (seed, zlib.crc32(task.id.encode()))
-        # Torch's generator looks at 32 bits of a seed.
-        mixed = int(np.random.SeedSequence(self._seeds).generate_state(1)[0])
-        self._generator = torch.Generator().manual_seed(mixed)
-        views = make_views(config.color_maps, self._seeds, symmetries=config.symmetries)
-        self.placed = PlacedTask(task.without_test_outputs(), views)
-        net = fresh_net(config, sum(self._seeds)).to(self.device)
-        known = None
-        if weights is not None:
-            tensors = dict(weights)
-            known = tensors.pop(TASK_PROMPTS, None)
-            net.load_state_dict(tensors)
-        self.memory_cells = 0 if known is None or not config.memory else cells_of_trying(known, self.placed)
-        self._start_prompt = self._first_prompt(net, known)
-        self._adaptation = Adaptation(net, config, self.device, self._start_prompt, sum(self._seeds))
+        self._task, self._weights, self._seed, self._device = task, weights, seed, device
+        self.starts = [SolverStart(task, config, weights, seed, device)]
+        """Those that were begun; a first one at once."""
+        self.best = self.starts[0]
+        """The start that gets most demonstrations right, the earliest of several; known once all are over."""
+        # The starts to come need not look the task up again.
+        if weights is not None and (nearest := self.starts[0].nearest) is not None:
+            self._weights = {**weights, TASK_PROMPTS: nearest}
 
-    def _first_prompt(self, net: CanvasPlanner, known: Tensor | None) -> Tensor:
-        """The prompt to start from under each symmetry, [8, P]."""
-        shape = (SYMMETRIES, self.config.prompt_dim)
-        if self.config.reads_prompt:
-            return torch.zeros(shape)
-        if known is None:
-            return PROMPT_SCALE * torch.randn(shape, generator=self._generator)
-        if self.config.memory:
-            known = known[nearest_tasks(net, known, self.placed, self.config)]
-        return known.mean(dim=0).expand(shape)
+    def _width(self, number: int) -> int:
+        return max(8, round(NARROWER * self.config.width)) if number % 3 == 2 else self.config.width
 
-    @property
-    def views_a_step(self) -> int:
-        """Views that one step trains on."""
-        cells = self.placed.canvas_cells() * len(self.placed.demonstrations(0))
-        most = len(self.placed.views) // (2 if self.config.symmetries else 1)
-        return max(1, min(most, round(self.config.batch_cells / cells)))
+    def step_cost(self, starts: int) -> float:
+        """What a step costs in the mean of so many starts, beside one of the first."""
+        return sum(map(self._width, range(starts))) / (starts * self.config.width)
 
-    def training_items(self, step: int) -> list[Item]:
-        """Draw a step's demonstrations: some views that share their orientation, so that little is padded."""
-        turned = self.config.symmetries and step % 2 == 1
-        able = [number for number, view in enumerate(self.placed.views) if view.turned == turned]
-        order = torch.randperm(len(able), generator=self._generator)[: self.views_a_step].tolist()
-        return [
-            item
-            for group, place in enumerate(order)
-            for item in self.placed.demonstrations(able[place], group)
-        ]
+    def _begin(self, number: int) -> SolverStart:
+        config = replace(self.config, width=self._width(number))
+        weights = None if number % 3 else self._weights
+        start = SolverStart(self._task, config, weights, self._seed, self._device, number)
+        self.starts.append(start)
+        return start
 
     def look(self, steps: int, loss: float) -> AdaptationLook:
-        """What demonstrations and test inputs become now, under the task's own view."""
-        demonstrations = self.placed.demonstrations(0)
-        placements = [placed[0] for placed in self.placements()]
-        queries = [self.placed.query_item(i, placed, 0) for i, placed in enumerate(placements)]
-        _, planned = self._adaptation.plan([*demonstrations, *queries])
-        grids = [
-            shares.argmax(axis=-1).astype(np.int8) for shares in _shares(planned, [*demonstrations, *queries])
-        ]
-        known = grids[: len(demonstrations)]
-        exact = tuple(
-            item.target is not None and bool((grid == item.target).all())
-            for grid, item in zip(known, demonstrations, strict=True)
-        )
-        return AdaptationLook(
-            self._adaptation.step, steps, loss, tuple(known), exact, tuple(grids[len(known) :])
-        )
-
-    def placements(self) -> list[tuple[Placement, ...]]:
-        """For each test input the places to try, from rules or else from the size head."""
-        return [
-            query.placements or tuple(Placement(size) for size in self._learned_sizes(number))
-            for number, query in enumerate(self.placed.queries)
-        ]
-
-    def _learned_sizes(self, query: int) -> list[tuple[int, int]]:
-        """The two likeliest sizes of an output by the size head, averaged over the symmetries."""
-        total = torch.zeros(2, 30)
-        grid = self.placed.queries[query].input
-        stand_in = Placement((grid.shape[0], grid.shape[1]))
-        for number, view in enumerate(self.placed.views):
-            if view.color_map == 0:
-                items = [*self._context(number), self.placed.query_item(query, stand_in, number)]
-                _, planned = self._adaptation.plan(items)
-                scores = planned.size_logits[-1].float().log_softmax(dim=-1).cpu()
-                total += scores.flip(0) if view.turned else scores
-        joint = (total[0][:, None] + total[1][None, :]).flatten()
-        best = joint.topk(MOST_SIZES).indices.tolist()
-        return [(index // 30 + 1, index % 30 + 1) for index in best]
-
-    def _context(self, view: int) -> list[Item]:
-        """What must be in a batch for its test inputs to be answered."""
-        return self.placed.demonstrations(view) if self.config.reads_prompt else []
-
-    def ballots(self) -> list[list[Ballot]]:
-        """Every view's prediction for each test input, mapped back.
-
-        The first of each is that of the task's own view at the most trusted size.
-        """
-        placements = self.placements()
-        found: list[list[Ballot]] = [[] for _ in placements]
-        for number, view in enumerate(self.placed.views):
-            items = self._context(number)
-            owners: list[tuple[int, float]] = []
-            for query, places in enumerate(placements):
-                for rank, placement in enumerate(places):
-                    items.append(self.placed.query_item(query, placement, number))
-                    owners.append((query, SECOND_SIZE_WEIGHT if rank else 1.0))
-            _, planned = self._adaptation.plan(items)
-            shares = _shares(planned, items)[-len(owners) :]
-            for (query, weight), predicted in zip(owners, shares, strict=True):
-                found[query].append(Ballot(view.undo_probabilities(predicted), weight))
-        return found
+        """What demonstrations and test inputs become now, by the best start."""
+        return self.best.look(steps, loss)
 
     def solve(
         self, steps: int, watch: Callable[[AdaptationLook], None] | None = None, looks: int = 20
@@ -203,51 +97,47 @@ class Solver:
             watch: Told how far it is, and shown what it predicts; None for nobody.
             looks: How often, about.
         """
-        every = max(1, steps // looks)
-        moments = snapshot_steps(steps, self.config.snapshots)
-        gathered: list[list[list[Ballot]]] = []
-        adaptation = self._adaptation
-        while adaptation.step < steps:
-            batch = pack(self.training_items(adaptation.step)).to(self.device)
-            loss = adaptation.train(batch, steps)
-            step = adaptation.step
-            if watch is not None and (step % every == 0 or step in (1, steps)):
-                watch(self.look(steps, loss))
-            if step in moments:
-                gathered.append(self.ballots())
-        gathered = gathered or [self.ballots()]
+        most, to_come = self.config.max_starts, self.config.starts(steps)
+        share, left = max(1, steps // to_come), steps
+        for number in range(most):
+            start = self._begin(number) if number else self.starts[0]
+            own = left // to_come
+            # Where a start stops early, half a share at least is left for another one.
+            stop_by = min(own // 2, left - (share + 1) // 2) if number + 1 < most else 0
+            tell = watch and self._teller(watch, looks, own, steps - left, steps, number + to_come)
+            left -= start.adapt(own, stop_by, tell)
+            to_come = min(most - number - 1, int(left / share + 0.5))
+            if not to_come:
+                break
+        fits = [1.0]
+        if len(self.starts) > 1:
+            fits = [float(np.mean(start.look(0, 0.0).exact)) for start in self.starts]
+            self.best = self.starts[int(np.argmax(fits))]
         return [
             Answer(
-                choose([ballot for moment in gathered for ballot in moment[query]]),
-                gathered[-1][query][0].grid,
-                self.placed.queries[query].size_rule,
+                choose_among([start.ballots_on(number) for start in self.starts], fits),
+                self.best.votes[-1][number][0].grid,
+                query.size_rule,
             )
-            for query in range(len(self.placed.queries))
+            for number, query in enumerate(self.best.placed.queries)
         ]
 
+    def _teller(
+        self,
+        watch: Callable[[AdaptationLook], None],
+        looks: int,
+        own: int,
+        before: int,
+        steps: int,
+        starts: int,
+    ) -> Callable[[int, float], None]:
+        """What tells the watcher of the newest start's steps: its own ones, those before it, all steps."""
+        every = max(1, steps // looks)
+        start, number = self.starts[-1], len(self.starts)
 
-def fresh_net(config: SolverConfig, seed: int, prompts: tuple[int, int] = (0, 0)) -> CanvasPlanner:
-    """A net of random weights that depend on the seed alone.
+        def tell(step: int, loss: float) -> None:
+            if (before + step) % every == 0 or step in (1, own):
+                look = start.look(steps, loss)
+                watch(replace(look, step=before + step, start=number, starts=starts))
 
-    Args:
-        config: Its architecture.
-        seed: At least 0.
-        prompts: Of pretrained tasks, see `CanvasPlanner`.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return CanvasPlanner(config, prompts)
-
-
-def snapshot_steps(steps: int, snapshots: int) -> set[int]:
-    """The 1-based steps after which the weights vote; the last step is one of them."""
-    return {max(1, round(steps * (1 - LAST_PART * i / max(snapshots, 1)))) for i in range(snapshots)}
-
-
-def _shares(planned: Planned, items: Sequence[Item]) -> list[np.ndarray]:
-    """The last step's probabilities of each item on its own output, float32 [h, w, 10]."""
-    shares = planned.logits[:, -1].float().softmax(dim=-1).cpu().numpy()
-    return [
-        grid[: item.placement.size[0], : item.placement.size[1]]
-        for grid, item in zip(shares, items, strict=True)
-    ]
+        return tell

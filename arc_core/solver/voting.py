@@ -1,7 +1,7 @@
 """Puts predictions together that were made under different views, and chooses two answers. NumPy only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from arc_core.data.grids import NUM_COLORS, Grid
 
 FLOOR = 1e-6
 """Least probability that a logarithm is taken of."""
+
+LEAST_TRUST = 0.1
+"""What the votes of a start weigh that has no demonstration right, beside 1 for one that has all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +92,40 @@ def choose(ballots: Sequence[Ballot]) -> Choice:
         return Choice((first.grid, second.grid), (first.votes / total, second.votes / total))
     mean = np.mean([ballot.shares for ballot in ballots], axis=0)
     return Choice((first.grid, _nearest_doubt(first.grid, mean)), (1.0, 0.0))
+
+
+def choose_among(starts: Sequence[Sequence[Ballot]], fits: Sequence[float]) -> Choice:
+    """Choose two answers from the votes of several starts, each of which weighs as much as it fits the task.
+
+    The first is the grid with most votes. The second is the first choice of the start that fits best, and of
+    such the most confident one, among those with another first choice; where there is none, it is the next by
+    votes.
+
+    Args:
+        starts: The ballots of each, at least one of one at least.
+        fits: Share of the demonstrations that each has right.
+    """
+    if len(starts) == 1:
+        return choose(starts[0])
+    totals = [sum(ballot.weight for ballot in ballots) for ballots in starts]
+    weights = [max(fit, LEAST_TRUST) for fit in fits]
+    joint = [
+        replace(ballot, weight=ballot.weight * weight / total)
+        for ballots, total, weight in zip(starts, totals, weights, strict=True)
+        for ballot in ballots
+    ]
+    choice = choose(joint)
+    favourites = [tally(ballots)[0] for ballots in starts]
+    others = [
+        (weight, favourite.votes / total, favourite.certainty, favourite.grid)
+        for favourite, total, weight in zip(favourites, totals, weights, strict=True)
+        if not np.array_equal(favourite.grid, choice.attempts[0])
+    ]
+    if not others:
+        return choice
+    *_, second = max(others, key=lambda other: other[:3])
+    votes = sum(ballot.weight for ballot in joint if np.array_equal(ballot.grid, second))
+    return Choice((choice.attempts[0], second), (choice.confidence[0], votes / sum(weights)))
 
 
 def _nearest_doubt(grid: Grid, shares: np.ndarray) -> Grid:

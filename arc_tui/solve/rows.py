@@ -168,12 +168,17 @@ def header_rows(shown: Shown, place: str, cells: int) -> list[Row]:
     first = spread(left, [(told, "text"), (" ", "")], cells)
     step, steps = (look.step, look.steps) if look is not None else (0, 0)
     seconds = look.seconds if look is not None else math.nan
-    words = f" {step:,}/{steps:,}  {duration(seconds)}  eta {duration(shown.state.eta)}"
-    if stage in (SolveStage.VOTING, SolveStage.ANSWERED):
-        words = f" {step:,}/{steps:,}  {duration(seconds)}"
+    start = _start(look)
+    words = f" {step:,}/{steps:,}{start and f'  {start}'}  {duration(seconds)}"
+    if stage not in (SolveStage.VOTING, SolveStage.ANSWERED):
+        words += f"  eta {duration(shown.state.eta)}"
     row: Row = [(" step ", "")]
     row += progress_bar(step / steps if steps else 0.0, max(min(MOST_BAR, cells - len(words) - 7), 0))
     return [first, cut([*row, (words, "")], cells)]
+
+
+def _start(look: Look | None) -> str:
+    return "" if look is None or look.starts == 1 else f"start {look.start} of {look.starts}"
 
 
 def _fits(shown: Shown, look: Look) -> str:
@@ -259,7 +264,8 @@ def headline(shown: Shown, picked: int | None) -> Row:
     if look is None:
         return row
     live = shown.cursor is None
-    row.append((f"step {look.step:,} ", "muted"))
+    start = _start(look)
+    row.append((f"step {look.step:,}{start and f', {start}'} ", "muted"))
     return [*row, ("● live", "state.running") if live else ("‖ past", "state.pausing")]
 
 

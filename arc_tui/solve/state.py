@@ -26,12 +26,14 @@ class Look:
     """What the solver predicted at a step.
 
     Attributes:
-        step: Steps taken.
-        steps: Steps of the whole adaptation.
+        step: Steps taken, by all starts.
+        steps: Steps of all starts.
         loss: Of the last step; NaN where it was not finite.
         seconds: Since the process began on the task.
         demonstrations: What each demonstration's input became.
         queries: What each test input became.
+        start: Which agent of the task predicted it, from 1.
+        starts: How many there are to be.
     """
 
     step: int
@@ -40,6 +42,8 @@ class Look:
     seconds: float
     demonstrations: tuple[Grid, ...]
     queries: tuple[Grid, ...]
+    start: int = 1
+    starts: int = 1
 
     @property
     def is_last(self) -> bool:
@@ -101,6 +105,8 @@ def look_of(event: AdaptationEvent) -> Look:
         event.seconds,
         tuple(map(grid_of, event.demonstrations)),
         tuple(map(grid_of, event.queries)),
+        event.start or 1,
+        event.starts or 1,
     )
 
 

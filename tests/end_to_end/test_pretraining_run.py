@@ -19,7 +19,7 @@ from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_lines import validate_event
 from arc_core.run.resolving import resolve
-from arc_core.solver.solver import fresh_net
+from arc_core.solver.start import fresh_net
 from arc_core.solver.weights_file import read_notes
 from arc_tui.runs.evidence import evidence_of
 from arc_tui.runs.history import History

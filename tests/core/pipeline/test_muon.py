@@ -11,7 +11,7 @@ from arc_core.pipeline.muon import (
 )
 from arc_core.run.config import TrainConfig
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import fresh_net
+from arc_core.solver.start import fresh_net
 from arc_core.training.models import TrainedModels
 from arc_core.training.optimizer import set_rates
 

@@ -14,7 +14,7 @@ from arc_core.pipeline.canvas import Item, pack
 from arc_core.pipeline.loss import step_weights
 from arc_core.solver.adaptation import CLIP_NORM, Adaptation, TaskPrompt, rate_factor
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import fresh_net
+from arc_core.solver.start import fresh_net
 
 CPU = torch.device("cpu")
 

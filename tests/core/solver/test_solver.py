@@ -15,7 +15,8 @@ from arc_core.evaluation.pace import Cost, MachinePace, measure_pace
 from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.solver.adaptation import rate_factor
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import Solver, fresh_net, snapshot_steps
+from arc_core.solver.solver import Solver
+from arc_core.solver.start import SolverStart, fresh_net, snapshot_steps
 from arc_core.solver.weights import load_weights, save_weights
 from arc_core.solver.weights_file import NOTES, find_weights, fit_config, parse_notes, read_notes
 
@@ -84,7 +85,7 @@ def test_where_no_rule_gives_the_size_the_size_head_offers_two():
     solver = Solver(Task("sizes", tuple(pairs), (Pair(pairs[0].input, None),)), CONFIG)
     answers = solver.solve(3)
     assert answers[0].size_rule == "none"
-    (places,) = solver.placements()
+    (places,) = solver.starts[0].placements()
     assert len({placement.size for placement in places}) == 2
 
 
@@ -104,22 +105,23 @@ def test_a_watcher_sees_the_loss_fall_and_the_demonstrations_come_right():
 )
 def test_demonstrations_stand_beside_a_test_input_only_where_they_are_read(settings, asked, monkeypatch):
     solver = Solver(recolor_task(), SolverConfig.from_mapping(SMALL | settings))
-    plan, counts = solver._adaptation.plan, set()
+    start = solver.starts[0]
+    plan, counts = start._adaptation.plan, set()
 
     def counted(items):
         counts.add(len(items))
         return plan(items)
 
-    monkeypatch.setattr(solver._adaptation, "plan", counted)
-    solver.ballots()
+    monkeypatch.setattr(start._adaptation, "plan", counted)
+    start.ballots()
     assert counts == {asked}
     pace = MachinePace(train=Cost(1.0, 0.0), predict=Cost(0.0, 1e-3))
-    views, cells = len(solver.placed.views), 4 * 5
+    views, cells = len(start.placed.views), 4 * 5
     assert pace.steps(solver, 100.0) == int(100 - solver.config.snapshots * views * asked * cells * 1e-3)
 
 
 def test_with_a_learned_prompt_demonstrations_beside_a_test_input_change_nothing():
-    solver = Solver(recolor_task(), CONFIG)
+    solver = SolverStart(recolor_task(), CONFIG)
     query = solver.placed.query_item(0, solver.placements()[0][0], 3)
     _, alone = solver._adaptation.plan([query])
     _, beside = solver._adaptation.plan([*solver.placed.demonstrations(3), query])
@@ -209,7 +211,7 @@ def test_steps_follow_from_the_budget_alone_and_grow_with_it():
         {"train": {"fixed": 0.01, "per_cell": 1e-5}, "predict": {"fixed": 0, "per_cell": 0}}
     )
     solver = Solver(recolor_task(), CONFIG)
-    a_step = 0.01 + 1e-5 * solver.views_a_step * 4 * 20
+    a_step = 0.01 + 1e-5 * solver.starts[0].views_a_step * 4 * 20
     assert fixed.steps(solver, 10 * a_step + 1e-9) == 10
     assert fixed.steps(solver, 0.0) == 1
     assert fixed.steps(solver, 1e9) == CONFIG.max_steps

@@ -15,7 +15,8 @@ from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.memory import ASKED_CELLS, asked, prompt_losses
-from arc_core.solver.solver import Solver, fresh_net
+from arc_core.solver.solver import Solver
+from arc_core.solver.start import SolverStart, fresh_net
 
 CONFIG = SolverConfig.from_mapping(
     {"width": 16, "prompt_dim": 12, "steps": 2, "context_dim": 4, "amp": "off"}
@@ -71,7 +72,7 @@ def test_adaptation_starts_from_the_prompts_that_explain_the_task_best(symmetrie
     net = livened(fresh_net(config, 0))
     known = torch.randn(6, symmetries, 12, generator=torch.Generator().manual_seed(3))
     task = task_of([(4, 4), (4, 5), (5, 5)])
-    solver = Solver(task, config, {**net.state_dict(), TASK_PROMPTS: known})
+    solver = SolverStart(task, config, {**net.state_dict(), TASK_PROMPTS: known})
     losses = prompt_losses(net, known, solver.placed, config)
     order = losses.argsort()[:memory] if memory else torch.arange(6)
     start = solver._adaptation._prompt.symmetries.detach()
@@ -82,7 +83,7 @@ def test_adaptation_starts_from_the_prompts_that_explain_the_task_best(symmetrie
 def test_without_pretrained_prompts_the_start_is_random_by_task_and_seed_alone():
     task = task_of([(4, 4)])
     starts = [
-        Solver(replace(task, id=name), CONFIG, seed=seed)._start_prompt
+        SolverStart(replace(task, id=name), CONFIG, seed=seed)._start_prompt
         for name, seed in (("a", 0), ("a", 0), ("a", 1), ("b", 0))
     ]
     assert torch.equal(starts[0], starts[1])
@@ -98,8 +99,8 @@ def test_looking_a_task_up_is_paid_from_its_budget():
     without = Solver(task, CONFIG, net.state_dict())
     weights = {**net.state_dict(), TASK_PROMPTS: known}
     looked_up = Solver(task, CONFIG, weights)
-    assert looked_up.memory_cells == 50 * 200
-    assert Solver(task, replace(CONFIG, memory=0), weights).memory_cells == 0
-    step = 1e-5 * without.views_a_step * 200
+    assert looked_up.starts[0].memory_cells == 50 * 200
+    assert SolverStart(task, replace(CONFIG, memory=0), weights).memory_cells == 0
+    step = 1e-5 * without.starts[0].views_a_step * 200
     steps = [pace.steps(solver, 1.0) for solver in (without, looked_up)]
     assert steps[0] - steps[1] == pytest.approx(50 * 200 * 1e-6 / step, abs=1)

@@ -11,7 +11,7 @@ from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
 from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.solver import SECOND_SIZE_WEIGHT, Solver
+from arc_core.solver.start import SECOND_SIZE_WEIGHT, SolverStart
 
 CONFIG = SolverConfig.from_mapping(
     {"width": 16, "prompt_dim": 16, "steps": 2, "context_dim": 4, "color_maps": 2, "amp": "off"}
@@ -44,7 +44,7 @@ def task_of_crops(seed=0, pairs=4):
 
 
 def test_a_vote_for_the_less_trusted_size_weighs_less():
-    solver = Solver(task_without_a_size_rule(), CONFIG)
+    solver = SolverStart(task_without_a_size_rule(), CONFIG)
     (places,), (ballots,) = solver.placements(), solver.ballots()
     assert len(ballots) == 2 * len(solver.placed.views)
     weights = {
@@ -55,14 +55,14 @@ def test_a_vote_for_the_less_trusted_size_weighs_less():
 
 
 def test_sizes_that_are_read_off_turned_views_are_turned_back():
-    solver = Solver(task_without_a_size_rule(), CONFIG)
+    solver = SolverStart(task_without_a_size_rule(), CONFIG)
     with torch.no_grad():  # the head that says: as the input, whichever way it is turned
         solver._adaptation._mean_net.size_head.body[-1].bias[-2:] = 50.0
     assert solver.placements()[0][0].size == (3, 6)
 
 
 def test_steps_take_turns_between_views_that_are_turned_and_those_that_are_not():
-    solver = Solver(task_without_a_size_rule(), replace(CONFIG, batch_cells=10**6))
+    solver = SolverStart(task_without_a_size_rule(), replace(CONFIG, batch_cells=10**6))
     for step in range(4):
         shown = {item.view for item in solver.training_items(step)}
         wanted = {(v.symmetry, v.color_map) for v in solver.placed.views if v.symmetry % 2 == step % 2}
@@ -81,5 +81,5 @@ def test_pairs_are_placed_by_the_rule_of_the_tasks_size_where_it_gives_theirs():
 
 @pytest.mark.parametrize("symmetries", [True, False])
 def test_what_adapts_holds_no_test_output(symmetries):
-    solver = Solver(task_of_crops()[0], replace(CONFIG, symmetries=symmetries))
+    solver = SolverStart(task_of_crops()[0], replace(CONFIG, symmetries=symmetries))
     assert all(pair.output is None for pair in solver.placed.task.test)

@@ -150,6 +150,15 @@ def test_header_tells_step_loss_and_fit():
     assert loss_points(shown(6).state)[-1] == (event["step"], event["loss"])
 
 
+def test_header_and_headline_tell_which_start_of_several_it_is():
+    later = [event | {"start": 2, "starts": 3} for event in EVENTS[:6]]
+    view = Shown(TASK, take(SolveState(), typed(later), None))
+    assert f" {later[-1]['step']}/{later[-1]['steps']}  start 2 of 3 " in text(header_rows(view, "x", 100))
+    assert f"step {later[-1]['step']}, start 2 of 3 ● live" in plain(headline(view, None))
+    assert "start" not in text(header_rows(shown(6), "x", 100)).lower()
+    assert [problem for event in later for problem in validate_event(event, PIPELINE)] == []
+
+
 def test_everything_is_drawn_before_the_first_prediction_and_without_any():
     for view in (shown(0), shown(0, answered=True)):
         assert "demonstration 4" in text(group_rows(alternatives(view), 200, 60))
