@@ -158,7 +158,7 @@ class ArcSystem:
             planner=cast(PlannerKind, config.planner),
         ).to(device)
         self.task_prompts = TaskPrompts(tasks, config.prompt_dim).to(device) if on_canvas else None
-        self.mean: AveragedWeights | None = None
+        self.mean: AveragedWeights[ARCPromptGuidedAgentGPU, TaskPrompts] | None = None
         if self.task_prompts is not None and config.ema:
             self.mean = AveragedWeights(self.agent, self.task_prompts, config.ema)
         self.efe_loss = EFELoss(
