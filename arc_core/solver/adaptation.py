@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import cast
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from arc_core.data.grids import NUM_COLORS
+from arc_core.pipeline.averaged import AveragedWeights
 from arc_core.pipeline.canvas import CanvasBatch, Item, pack
 from arc_core.pipeline.canvas_loss import canvas_losses
 from arc_core.pipeline.canvas_planner import CanvasPlanner, Planned
@@ -19,7 +19,6 @@ from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.planner import Planner, one_hot
 from arc_core.pipeline.task_prompts import SYMMETRIES
 from arc_core.solver.config import SolverConfig
-from arc_core.training.models import move_mean
 from arc_core.training.optimizer import (
     Component,
     MixedPrecision,
@@ -80,7 +79,7 @@ class Adaptation:
         self._net = net
         start = torch.zeros(SYMMETRIES, config.prompt_dim) if start is None else start
         self._prompt = TaskPrompt(config.prompt_dim, config.color_maps, start).to(device)
-        self._mean_net, self._mean_prompt = copy.deepcopy((net, self._prompt))
+        self._means = AveragedWeights(net, self._prompt, config.ema)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._efe_loss, self._backward = _loss_of(config)
@@ -127,10 +126,7 @@ class Adaptation:
         if applied and config.lambda_prompt:
             self._efe_loss.remember_outcomes(batch.targets, batch.out_mask)
         self.step += 1
-        # The average forgets its start faster than it forgets later on.
-        share = 1 - min(config.ema, self.step / (self.step + 10))
-        move_mean(self._mean_net, self._net, share)
-        move_mean(self._mean_prompt, self._prompt, share)
+        self._means.move(self._net, self._prompt, self.step)
         return losses["consistency"].item()
 
     @torch.inference_mode()
@@ -138,7 +134,7 @@ class Adaptation:
         """What the averaged weights say of some items, and the items as a batch."""
         batch = pack(items).to(self.device)
         with self.precision.autocast():
-            return batch, self._mean_net(batch, self._mean_prompt(batch.views))
+            return batch, self._means.agent(batch, self._means.task_prompts(batch.views))
 
 
 def _loss_of(config: SolverConfig) -> tuple[EFELoss, Planner | None]:

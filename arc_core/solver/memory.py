@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from arc_core.pipeline.canvas import Item, pack
-from arc_core.pipeline.canvas_planner import CanvasPlanner
-from arc_core.pipeline.loss import consistency_term
+from arc_core.pipeline.canvas_planner import CanvasPlanner, grid_losses
 from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.config import SolverConfig
 from arc_core.training.optimizer import MixedPrecision
@@ -72,8 +71,7 @@ def prompt_losses(net: CanvasPlanner, known: Tensor, placed: PlacedTask, config:
         batch = pack(items * len(some)).to(device)
         with precision.autocast():
             planned = net(batch, some.repeat_interleave(len(items), dim=0))
-        last = consistency_term(planned.logits[:, -1], batch.targets, batch.out_mask, batch.out_mask)
-        losses.append(last.view(len(some), -1).mean(dim=1).cpu())
+        losses.append(grid_losses(planned.logits[:, -1], batch).view(len(some), -1).mean(dim=1).cpu())
     return torch.cat(losses)
 
 

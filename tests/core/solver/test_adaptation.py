@@ -31,7 +31,7 @@ def demonstrations():
 
 
 def weights(adaptation):
-    return [copy.deepcopy(part.state_dict()) for part in (adaptation._net, adaptation._mean_net)]
+    return [copy.deepcopy(part.state_dict()) for part in (adaptation._net, adaptation._means.agent)]
 
 
 def test_a_step_whose_loss_is_not_finite_changes_no_weight_and_the_next_one_trains():
@@ -84,7 +84,7 @@ def adapted(steps=3, **settings):
 def learned(**settings):
     """All of net and prompt that an adaptation has learned and averaged, in their order."""
     done = adapted(**settings)
-    parts = (done._net, done._prompt, done._mean_net, done._mean_prompt)
+    parts = (done._net, done._prompt, done._means)
     return [p.detach().clone() for part in parts for p in part.parameters()]
 
 

@@ -57,7 +57,7 @@ def test_a_vote_for_the_less_trusted_size_weighs_less():
 def test_sizes_that_are_read_off_turned_views_are_turned_back():
     solver = SolverStart(task_without_a_size_rule(), CONFIG)
     with torch.no_grad():  # the head that says: as the input, whichever way it is turned
-        solver._adaptation._mean_net.size_head.body[-1].bias[-2:] = 50.0
+        solver._adaptation._means.agent.size_head.body[-1].bias[-2:] = 50.0
     assert solver.placements()[0][0].size == (3, 6)
 
 
