@@ -51,7 +51,7 @@ SMALL = Form(
     resumed_steps=2,
     float16_steps=3,
     probed_seconds=0.2,
-    pretraining_seconds=1.0,
+    pretraining_seconds=5.0,
     tasks=1,
     seconds_a_task=0.5,
     settings=("small_cells=40", "hidden_dim=16", "prompt_dim=16", "max_steps=2"),
