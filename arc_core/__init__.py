@@ -34,8 +34,8 @@ What each phase and step of the seed document became:
 | 2 to 4 for one task | the pipeline as a solver | `evaluation.pipeline`, `evaluation.pipeline_start` |
 | 4 | evaluations | `evaluation.folder`, `evaluation.worker`, `evaluation.solving` |
 | | | `solver.weights_file` |
-| 3 for the solver | its pretraining | `pretraining.recipe`, `pretraining.system` |
-| | its data; its weights | `pretraining.pairs`, `data.generated`, `evaluation.export` |
+| 3 for the solver | what it is pretrained on; its weights | `data.generated`, `data.kept_away` |
+| | | `pipeline.startup`, `pipeline.averaged`, `evaluation.export` |
 | 3b, 4 | epochs, commands, events; validation | `training.loop`, `pipeline.recipe`, `training.telemetry` |
 | | | `pipeline.validation` |
 | | what a recipe is, and what its steps carry | `training.recipe`, `run.declared`, `run.recipes` |

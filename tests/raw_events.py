@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from arc_core.pipeline import declared as pipeline
-from arc_core.pretraining import declared as pretraining
 from arc_core.run.event_forms import Event
 from arc_core.run.event_lines import event_of
 from arc_core.run.events import drop_superseded
 
 Line = dict[str, Any]
 
-PIPELINE, PRETRAINING = pipeline.declared_by({}), pretraining.declared_by({})
-"""What the steps of the built-in recipes carry."""
+PIPELINE, PRETRAINING = pipeline.declared_by({}), pipeline.declared_by({"recipe": "solver"})
+"""What the steps of the built-in recipe carry, and those of the recipe `solver` of earlier versions did."""
 
 
 class LogReader:

@@ -127,11 +127,11 @@ def undocumented(source: str) -> list[str]:
 FOR_OTHERS = {
     *("check_gradients", "compute_reward", "save_checkpoint", "load_checkpoint"),
     *("read_events", "drop_superseded", "validate_event"),
-    *("style_names", "PipelineRecipe", "PretrainingRecipe", "train_under"),
+    *("style_names", "PipelineRecipe", "TrainedModels", "train_under"),
 }
 """Public names that nothing of ours calls: methods of the seed's classes, the plain way to read a run's log
-and check its events, the names that a theme has a style for, the recipes, which are found by name,
-and what a process is started with."""
+and check its events, the names that a theme has a style for, the recipe, which is found by name, what others
+make theirs of, and what a process is started with."""
 
 FRAMEWORK = re.compile(
     r"(__\w+__|on_\w+|action_\w+|compose|discover|(format|list)_commands|forward|get_\w+|render_line)$"

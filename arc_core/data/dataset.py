@@ -4,7 +4,8 @@ Everything random here is a pure function of (seed, epoch, index) or (seed, epoc
 state of this module to go on where it was.
 """
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -68,6 +69,8 @@ class ARCDataset:
             each epoch, without it the first ones.
         max_cells: Leave out pairs with a grid of more cells; None for none.
         max_pairs: Keep the first so many pairs; None for all.
+        further: More pairs by their task's id, to train on beside its demonstrations, with these as context.
+        most_of_task: Pairs of a task in one epoch at most, others in each; None for all.
 
     Raises:
         DataError: For anything wrong with the data; the sentence names file, task and cell.
@@ -89,6 +92,8 @@ class ARCDataset:
         max_context: int | None = DEFAULT_MAX_CONTEXT,
         max_cells: int | None = None,
         max_pairs: int | None = None,
+        further: Mapping[str, Sequence[Pair]] | None = None,
+        most_of_task: int | None = None,
     ):
         if part not in ("train", "test"):
             raise ValueError(f"part must be train or test, not {part!r}")
@@ -104,11 +109,13 @@ class ARCDataset:
         self.recolor = recolor
         self.seed = seed
         self.max_context = max_context
+        self.most_of_task = most_of_task
+        self._further = further or {}
         self._places = [
             (task, number)
             for task in tasks.tasks
             for number, pair in enumerate(self._pairs_of(task))
-            if max_cells is None or _largest(pair) <= max_cells
+            if max_cells is None or largest_grid(pair) <= max_cells
         ][:max_pairs]  # index -> task and pair
 
     def key(self, index: int) -> tuple[str, int]:
@@ -116,8 +123,31 @@ class ARCDataset:
         task, number = self._places[index]
         return task.id, number
 
+    @property
+    def task_ids(self) -> list[str]:
+        """The tasks that have an example, in order."""
+        return list(dict.fromkeys(task.id for task, _ in self._places))
+
+    def thinned(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The first `most_of_task` examples of each task, in an order of all."""
+        if self.most_of_task is None:
+            return order
+        met = Counter[str]()
+        kept = list[int]()
+        for index in order.tolist():
+            task = self._places[index][0].id
+            met[task] += 1
+            if met[task] <= self.most_of_task:
+                kept.append(index)
+        return np.array(kept, dtype=np.int64)
+
     def _pairs_of(self, task: Task) -> tuple[Pair, ...]:
-        return task.train if self.part == "train" else task.test
+        return task.test if self.part == "test" else (*task.train, *self._further.get(task.id, ()))
+
+    def _pair(self, index: int) -> Pair:
+        task, number = self._places[index]
+        own = task.train if self.part == "train" else task.test
+        return own[number] if number < len(own) else self._further[task.id][number - len(own)]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -144,7 +174,7 @@ class ARCDataset:
             ValueError: If `epoch` is negative.
         """
         task, number = self._places[index]
-        pair = self._pairs_of(task)[number]
+        pair = self._pair(index)
         context = task.train
         if self.part == "train":
             context = context[:number] + context[number + 1 :]
@@ -166,11 +196,12 @@ class ARCDataset:
         permutation[1:] = 1 + rng.permutation(NUM_COLORS - 1)
         return symmetry, permutation, rng
 
-    def shapes(self, epoch: int = 0) -> npt.NDArray[np.int64]:
-        """The sides of every example without making it.
+    def shapes(self, epoch: int = 0, among: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
+        """The sides of examples without making them.
 
         Args:
             epoch: The epoch whose augmentation counts: a quarter turn swaps the sides.
+            among: Which ones; None for all.
 
         Returns:
             int64 [N, 4]: input height and width, target height and width (0, 0 where it is not known).
@@ -178,20 +209,21 @@ class ARCDataset:
         Raises:
             ValueError: If `epoch` is negative.
         """
+        indices = range(len(self)) if among is None else among.tolist()
         shapes = np.array(
             [
                 pair.input.shape + ((0, 0) if pair.output is None else pair.output.shape)
-                for pair in (self._pairs_of(task)[number] for task, number in self._places)
+                for pair in map(self._pair, indices)
             ],
             dtype=np.int64,
         ).reshape(-1, 4)
         if self.augment:
-            turned = [index for index in range(len(self)) if self._draw(index, epoch)[0] % 2]
+            turned = [place for place, index in enumerate(indices) if self._draw(index, epoch)[0] % 2]
             shapes[turned] = shapes[turned][:, [1, 0, 3, 2]]
         return shapes
 
 
-def _largest(pair: Pair) -> int:
+def largest_grid(pair: Pair) -> int:
     """Cells of the larger grid of a pair."""
     return max(pair.input.size, 0 if pair.output is None else pair.output.size)
 
@@ -257,7 +289,8 @@ def plan_batches(
         left_out: Keys of the examples to leave out, see `ARCDataset.key`.
 
     Returns:
-        Batches of indices; without `max_batches` each index that is not left out is in exactly one.
+        Batches of indices; without `max_batches` each index that is shown in the epoch and not left out is in
+        exactly one.
 
     Raises:
         ValueError: If `batch_size` or `max_batches` is below 1, or `seed` or `epoch` is negative.
@@ -265,15 +298,16 @@ def plan_batches(
     if batch_size < 1 or (max_batches is not None and max_batches < 1):
         raise ValueError(f"batch_size and max_batches must be at least 1, not {batch_size} and {max_batches}")
     rng = np.random.default_rng([_BATCH_STREAM, seed, epoch])
-    order = rng.permutation(len(dataset))
+    order = dataset.thinned(rng.permutation(len(dataset)))
     if left_out:
         order = order[[dataset.key(index) not in left_out for index in order.tolist()]]
-    shapes = dataset.shapes(epoch)
+    shapes = dataset.shapes(epoch, order)
     window = batch_size * WINDOW_BATCHES
+    places = np.arange(len(order))
     batches = [
-        batch
+        order[batch].tolist()
         for start in range(0, len(order), window)
-        for batch in cut_by_size(order[start : start + window], shapes, batch_size)
+        for batch in cut_by_size(places[start : start + window], shapes, batch_size)
     ]
     batches = [batches[i] for i in rng.permutation(len(batches))]
     return batches[:max_batches]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ from arc_core.pipeline.canvas_planner import CanvasPlanner
 from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.padding import FEW_SIDES
-from arc_core.pipeline.startup import load_data
+from arc_core.pipeline.startup import training_tasks
 from arc_core.pipeline.system import ArcSystem, language_model_of
 from arc_core.pipeline.task_prompts import SYMMETRIES
 from arc_core.run.checkpoint_index import checkpoint_id, find_checkpoint, newest_intact, read_state
@@ -42,8 +41,7 @@ AT_ONCE = 64
 
 RECIPE = (
     *("dataset", "extra_data", "seed", "epochs", "max_batches", "batch_size", "small_cells", "augment"),
-    *("optimizer", "agent_lr", "weight_decay", "schedule", "warmup_steps", "clip_norm", "amp"),
-    "agent_options",
+    *("optimizer", "agent_lr", "weight_decay", "schedule", "warmup_steps", "clip_norm", "amp", "ema"),
 )
 """The settings of a run that a weights file tells."""
 
@@ -100,10 +98,8 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
 def _of_solver(path: Path, state: Mapping[str, Any]) -> tuple[Mapping[str, Tensor], SolverConfig]:
     """The averaged weights of a run of the recipe `solver`, and their architecture."""
     tensors, _ = read_tensors(path / "mean.safetensors")
-    tasks, symmetries, _ = tensors[TASK_PROMPTS].shape if TASK_PROMPTS in tensors else (0, 0, 0)
     solver = SolverConfig.from_mapping(cast("dict[str, object]", state["architecture"]))
-    net = CanvasPlanner(solver, (tasks, symmetries))
-    if tensors.keys() != net.state_dict().keys():
+    if tensors.keys() - {TASK_PROMPTS} != CanvasPlanner(solver).state_dict().keys():
         raise CheckpointError(f"{path.name}/mean.safetensors is of another architecture.")
     return tensors, solver
 
@@ -111,8 +107,8 @@ def _of_solver(path: Path, state: Mapping[str, Any]) -> tuple[Mapping[str, Tenso
 def _of_pipeline(run: RunDirectory, path: Path) -> tuple[Mapping[str, Tensor], SolverConfig]:
     """The planner of a run of the pipeline, with the prompt of each task under each symmetry."""
     config = cast(PipelineConfig, config_of(run))
-    dataset, _, _ = load_data(replace(config, validate_on="none"), lambda finding: None)
-    tasks = dataset.tasks.tasks
+    known = {task.id: task for task in training_tasks(config, lambda finding: None).tasks}
+    tasks = [known[name] for name in read_state(path).get("task_prompts", []) if name in known]
     language_model = language_model_of(path, config)
     ids = [task.id for task in tasks]
     system = ArcSystem(config, torch.device("cpu"), language_model=language_model, tasks=ids)

@@ -30,7 +30,7 @@ from arc_core.base.text import full_name, printable
 from arc_core.data.grids import Grid, from_rows, to_rows
 from arc_core.data.kaggle import Attempts
 from arc_core.run.directory import LATEST
-from arc_core.run.presets import RECIPES, SOLVER
+from arc_core.run.presets import SOLVER, SYSTEMS
 
 PACE = "measuring the pace"
 WHOLE = "the whole evaluation"
@@ -88,7 +88,7 @@ class Assignment:
             found = None
         if found is None or not all(isinstance(x, str) for x in (found.dataset, *found.tasks, *found.seen)):
             raise RunError("eval.json is not as it was written.")
-        if found.system not in RECIPES:
+        if found.system not in SYSTEMS:
             raise RunError(
                 f"eval.json asks for a system {printable(str(found.system), 40)}, which there is not."
             )

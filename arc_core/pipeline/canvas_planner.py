@@ -21,12 +21,8 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.pipeline.canvas import WAYS, CanvasBatch
-from arc_core.pipeline.loss import step_weights
+from arc_core.pipeline.loss import consistency_term
 from arc_core.pipeline.planner import SizeHead, one_hot
-from arc_core.pipeline.task_prompts import PROMPT_SCALE
-
-SIZE_WEIGHT = 0.1
-"""Of the sizes' loss beside the plan's, in pretraining and in the adaptation to a task."""
 
 COPY_GAIN = 4.0
 """How far copying the input leads at first: most cells of most outputs are their input's."""
@@ -239,11 +235,9 @@ class CanvasPlanner(nn.Module):
 
     Args:
         config: Its architecture.
-        prompts: Tasks whose prompts it learns in pretraining, and symmetries under which each has one of its
-            own: 8, or 1 for all; (0, 0) for none. With a learned prompt alone.
     """
 
-    def __init__(self, config: Widths, prompts: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, config: Widths) -> None:
         super().__init__()
         self.config = config
         width, prompt = config.width, config.prompt_dim
@@ -256,8 +250,6 @@ class CanvasPlanner(nn.Module):
             self.summary = nn.Sequential(nn.Linear(2 * width, prompt), nn.GELU(), nn.Linear(prompt, prompt))
             self.prompt = nn.Sequential(nn.LayerNorm(prompt), nn.Linear(prompt, prompt))
             self.no_context = nn.Parameter(torch.zeros(prompt))
-        if prompts[0]:
-            self.task_prompts = nn.Parameter(PROMPT_SCALE * torch.randn(*prompts, prompt))
         self.enter = nn.Linear(prompt, width)
         self.planner = nn.ModuleList(Block(config, steered=True) for _ in range(config.steps))
         self.step_vectors = nn.Parameter(torch.zeros(config.steps, prompt))
@@ -358,39 +350,6 @@ def _places(mask: Tensor) -> Tensor:
     return place * mask[..., None]
 
 
-def planning_loss(
-    planned: Planned, batch: CanvasBatch, weights: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of the plans with the targets, the later ones weighing more, and of the sizes.
-
-    Args:
-        planned: Of the batch.
-        batch: Items without a target do not count.
-        weights: [N, h, w] of each cell, of mean 1 in each grid; None weighs all alike.
-
-    Returns:
-        Mean over the demonstrations of the mean over each one's cells, and the same for the sizes.
-    """
-    known = batch.known
-    share = known / known.sum().clamp_min(1)
-    loss = planned.logits.new_zeros(())
-    for step, weight in enumerate(step_weights(planned.logits.shape[1])):
-        loss = loss + weight * (grid_losses(planned.logits[:, step], batch, weights) * share).sum()
-    sides = F.cross_entropy(
-        planned.size_logits.transpose(1, 2), batch.out_sizes - 1, reduction="none"
-    )  # [N, 2]
-    return loss, (sides.sum(dim=1) * known).sum() / known.sum().clamp_min(1)
-
-
-def grid_losses(logits: Tensor, batch: CanvasBatch, weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C].
-
-    Args:
-        logits: Of a planning step.
-        batch: The items.
-        weights: [N, h, w] factor on each cell, of mean 1 on each output; None is 1.
-    """
-    entropy = F.cross_entropy(logits.permute(0, 3, 1, 2), batch.targets, reduction="none")
-    if weights is not None:
-        entropy = entropy * weights
-    return (entropy * batch.out_mask).sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))
+def grid_losses(logits: Tensor, batch: CanvasBatch) -> Tensor:
+    """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C]."""
+    return consistency_term(logits, batch.targets, batch.out_mask, batch.out_mask)

@@ -1,20 +1,50 @@
-"""What the seed's pipeline can be told, and what it shares with others that train an agent. No torch."""
+"""What the seed's pipeline can be told. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from arc_core.base.options import option
+from arc_core.base.errors import ConfigError
+from arc_core.base.options import Value, option
 from arc_core.run.config import TrainConfig
 
 CANVAS, SEED = PLANNERS = ("canvas", "seed")
 """How an agent plans: on the output's canvas, or literally as the seed does."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class AgentConfig(TrainConfig):
-    """What a recipe can be told that trains an agent of the seed's form on augmented pairs."""
+FRESH = "fresh"
+"""Validates on generated pairs."""
 
+RETIRED: dict[str, Value] = {"agent_options": None}
+"""What the recipe `solver`, which this one now is, could be told: earlier versions kept it with every run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig(TrainConfig):
+    """What the recipe `pipeline` can be told.
+
+    The memory learns at twice the rate `agent_lr` and the EFE loss at half of it; the language model and the
+    prompt learn at `qwen_lr`.
+    """
+
+    retired = RETIRED
+
+    # On what, how fast
+    extra_data: str | None = option(
+        None,
+        "Generated pairs of the training tasks, a zip or folder laid out as RE-ARC's.",
+        path=True,
+    )
+    keep_away: bool = option(
+        False,
+        "Train on no task that is held out, of an evaluation split, or shares a pair with one of these; and "
+        "on the test pairs of all others too.",
+    )
+    validate_on: str = option(
+        "training",
+        "The tasks whose test inputs are validated on; fresh takes generated pairs that are not trained on.",
+        choices=("training", "evaluation", FRESH, "none"),
+    )
     augment: bool = option(True, "Turn, mirror and recolour each task, anew in every epoch.")
     small_cells: int | None = option(
         None,
@@ -22,20 +52,6 @@ class AgentConfig(TrainConfig):
         low=1,
         high=900,
     )
-    hidden_dim: int = option(256, "Width of the agent.", low=2, high=8192, held=True)
-    prompt_dim: int = option(256, "Width of the prompt embedding.", low=2, high=8192, held=True)
-    max_steps: int = option(5, "Planning steps, each with a head of its own.", low=1, high=64, held=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PipelineConfig(AgentConfig):
-    """What the recipe `pipeline` can be told.
-
-    The memory learns at twice the rate `agent_lr` and the EFE loss at half of it; the language model and the
-    prompt learn at `qwen_lr`.
-    """
-
-    # How fast, on what
     qwen_lr: float = option(1e-4, "Learning rate of the language model.", low=0, high=1)
     policy_lr: float = option(5e-5, "Learning rate of the RL policy, which has its own Adam.", low=0, high=1)
     max_context: int = option(6, "Most demonstration pairs shown to the prompt.", low=1, high=100)
@@ -61,6 +77,9 @@ class PipelineConfig(AgentConfig):
     )
 
     # Models
+    hidden_dim: int = option(256, "Width of the agent.", low=2, high=8192, held=True)
+    prompt_dim: int = option(256, "Width of the prompt embedding.", low=2, high=8192, held=True)
+    max_steps: int = option(5, "Planning steps, each with a head of its own.", low=1, high=64, held=True)
     planner: str = option(
         SEED,
         "How the agent plans: canvas lays the output's canvas over the input, and each task has a learned "
@@ -130,3 +149,11 @@ class PipelineConfig(AgentConfig):
         "The backward plan: a planner of its own, or the forward one flipped as in the seed (no d_rev).",
         choices=("planner", "flip"),
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.keep_away and self.validate_on not in (FRESH, "none"):
+            raise ConfigError(
+                f"validate_on is {self.validate_on}, but must be fresh or none with keep_away: test pairs of "
+                "training tasks are trained on then, and those of evaluation tasks are kept for evaluations."
+            )

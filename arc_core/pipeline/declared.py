@@ -15,6 +15,7 @@ from arc_core.run.declared import (
     ShownNumber,
     trained_groups,
 )
+from arc_core.run.presets import SOLVER
 
 COMPONENTS = ("agent", "lm", "memory", "efe_loss", "policy")
 """Parameter groups of the optimizers."""
@@ -64,7 +65,12 @@ EPOCH_LINE = (
 
 
 def declared_by(config: Mapping[str, object]) -> Declared:
-    """Return what a run of these settings carries, by their names; those that are missing count as usual."""
+    """Return what a run of these settings carries, by their names; those that are missing count as usual.
+
+    Runs of the recipe `solver`, by which earlier versions pretrained, are known too.
+    """
+    if config.get("recipe") == SOLVER:
+        return _declared_by_solver()
     gradients, rates, precision = trained_groups(components_of(config))
     lm = config.get("lm")
     return Declared(
@@ -101,6 +107,38 @@ def declared_by(config: Mapping[str, object]) -> Declared:
             "exact": "accuracy.exact",
             "reward": "reward.total",
         },
+    )  # fmt: skip
+
+
+def _declared_by_solver() -> Declared:
+    """What runs of the recipe `solver` carried, by which earlier versions pretrained the agent."""
+    gradients, rates, precision = trained_groups(("agent",))
+    shown = (
+        ("loss", "loss.efe_total", ".3f"),
+        ("cells", "accuracy.cell", ".4f"),
+        ("exact", "accuracy.exact", ".4f"),
+    )
+    return Declared(
+        groups=(
+            NumberGroup.of(
+                "loss", GroupKind.CONTRIBUTIONS,
+                Number("consistency", "cells"), "size", Number("efe_total", "total"), totals=("efe_total",),
+            ),
+            NumberGroup.of("accuracy", GroupKind.SERIES, Number("cell", "cells"), "exact"),
+            gradients,
+            precision,
+            rates,
+        ),
+        grids=(
+            GridForm("input"),
+            GridForm("before", "first step", judged=True),
+            GridForm("after", "last step", judged=True),
+            GridForm("target"),
+        ),
+        target="target",
+        step_line=tuple(ShownNumber(*one) for one in shown),
+        epoch_line=tuple(ShownNumber(*one) for one in shown),
+        metrics={"loss": "loss.efe_total", "cell_accuracy": "accuracy.cell", "exact": "accuracy.exact"},
     )  # fmt: skip
 
 

@@ -6,12 +6,12 @@ once a task, when its first pair is asked for: finding objects takes longer than
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from arc_core.data.dataset import Example
 from arc_core.data.grids import Grid
 from arc_core.data.sizes import Placement, Size
-from arc_core.data.tasks import Task
+from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
 from arc_core.pipeline.canvas import CanvasBatch, Item, pack
 from arc_core.pipeline.padding import FEW_SIDES
@@ -25,10 +25,12 @@ class Layouts:
 
     Args:
         tasks: Their test outputs are not looked at.
+        further: As `ARCDataset` takes them.
     """
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[Task], further: Mapping[str, Sequence[Pair]] | None = None) -> None:
         self._tasks = {task.id: task for task in tasks}
+        self._further = further or {}
         self._placed: dict[str, PlacedTask] = {}
         self._places: dict[tuple[str, int], Placement] = {}
 
@@ -62,7 +64,7 @@ class Layouts:
         placed, symmetry = self._task(example.task_id), example.symmetry
         view = (symmetry, 0)
         if example.part == "train":
-            pair = placed.task.train[example.pair_index]
+            pair = self._training_pair(placed, example)
             placement = self._training_place(placed, example).under(symmetry, _size(pair.input))
             return Item(example.input, example.target, placement, 0, placed.copies, view)
         query = placed.queries[example.pair_index]
@@ -72,11 +74,15 @@ class Layouts:
             placement = query.placements[0]
         return Item(example.input, None, placement.under(symmetry, own), 0, placed.copies, view)
 
+    def _training_pair(self, placed: PlacedTask, example: Example) -> Pair:
+        own, index = placed.task.train, example.pair_index
+        return own[index] if index < len(own) else self._further[example.task_id][index - len(own)]
+
     def _training_place(self, placed: PlacedTask, example: Example) -> Placement:
         key = example.task_id, example.pair_index
         found = self._places.get(key)
         if found is None:
-            pair = placed.task.train[example.pair_index]
+            pair = self._training_pair(placed, example)
             if pair.output is None:
                 raise ValueError(f"task {example.task_id}: a training pair needs an output")
             found = self._places[key] = placed.place(pair.input, pair.output)

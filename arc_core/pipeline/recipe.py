@@ -23,7 +23,7 @@ from arc_core.pipeline.system import ArcSystem, language_model_of
 from arc_core.pipeline.validation import predict, predict_on_canvas, score
 from arc_core.run.config import TrainConfig
 from arc_core.run.declared import Declared
-from arc_core.training.data_changes import validation_print
+from arc_core.training.data_changes import describe_pairs, validation_print
 from arc_core.training.diagnostics import Finding
 from arc_core.training.preflight import Estimate
 from arc_core.training.progress import PairKey, Progress
@@ -48,17 +48,20 @@ class PipelineRecipe(Recipe[list[int]]):
     def load(self) -> Data:
         """Load the training pairs, and the test inputs that validations answer."""
         config = self.config
-        self.dataset, self.validation_set, validated = load_data(config, self.warn)
+        data = load_data(config, self.warn)
+        self.dataset, self.validation_set = data.dataset, data.answered
         self.diagnostics = Diagnostics(config.lm_train != "frozen", config.refine)
         self.on_canvas = config.planner == CANVAS
         trained = self.dataset.tasks.tasks
-        self.layouts = Layouts(trained)
-        # Apart where the tests are of another split, whose ids may be the same.
-        self.test_layouts = self.layouts if validated is trained else Layouts(validated)
+        self.layouts = Layouts(trained, data.further)
+        # Apart where the tests are others, of tasks whose ids may be the same.
+        self.test_layouts = self.layouts if data.tested is trained else Layouts(data.tested)
         answered = [
             (e.task_id, e.pair_index, (*e.context, Pair(e.input, e.target))) for e in self.validation_set
         ]
-        return Data(self.dataset.tasks, validation_print(answered) if answered else "")
+        generated = data.generated
+        kept = {"extra_data": describe_pairs(str(config.extra_data), generated)} if generated else {}
+        return Data(self.dataset.tasks, validation_print(answered) if answered else "", kept)
 
     def declared(self) -> Declared:
         """What its steps and samples carry."""
@@ -67,12 +70,12 @@ class PipelineRecipe(Recipe[list[int]]):
     def estimate(self, checkpoint: Path | None) -> Estimate:
         """What it will need; a checkpoint holds its language model, so the run's first need not be there."""
         lm = None if checkpoint is None else str(checkpoint / LANGUAGE_MODEL)
-        return estimate_run(self.config, len(self.dataset), self.device, lm, len(self.dataset.tasks.tasks))
+        return estimate_run(self.config, len(self.dataset), self.device, lm, len(self.dataset.task_ids))
 
     def build(self, checkpoint: Path | None) -> ArcSystem:
         """Make the models; from a checkpoint everything, its language model and tokenizer included."""
         config = self.config
-        tasks = [task.id for task in self.dataset.tasks.tasks] if self.on_canvas else []
+        tasks = self.dataset.task_ids if self.on_canvas else []
         if checkpoint is None:
             system = ArcSystem(config, self.device, tasks=tasks)
             system.efe_loss.set_anchor(color_shares(self.dataset))

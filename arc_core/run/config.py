@@ -43,8 +43,7 @@ class TrainConfig(CheckedOptions):
 
     recipe: str = option(
         PIPELINE,
-        "What is trained: pipeline (the seed's whole), solver (its agent alone), the name of an installed "
-        "recipe, or package.module:Class.",
+        "What is trained: pipeline, the name of an installed recipe, or package.module:Class.",
         held=True,
     )
 
@@ -63,7 +62,7 @@ class TrainConfig(CheckedOptions):
     # Optimisation
     optimizer: str = option(
         "adamw",
-        "adamw decays weights apart from the gradient; adam as in the seed; muon, for recipe solver, moves "
+        "adamw decays weights apart from the gradient; adam as in the seed; muon, for planner canvas, moves "
         "the planner's matrices by orthogonal steps.",
         choices=("adamw", "adam", "muon"),
         held=True,

@@ -31,18 +31,9 @@ ORIGIN = "recipe_from"
 RECIPE = "arc_core.training.recipe:Recipe"
 """What every recipe's class is made from."""
 
-_CONFIGS = {
-    PIPELINE: "arc_core.pipeline.config:PipelineConfig",
-    SOLVER: "arc_core.pretraining.config:PretrainConfig",
-}
-_CLASSES = {
-    PIPELINE: "arc_core.pipeline.recipe:PipelineRecipe",
-    SOLVER: "arc_core.pretraining.recipe:PretrainingRecipe",
-}
-_DECLARED_BY = {
-    PIPELINE: "arc_core.pipeline.declared:declared_by",
-    SOLVER: "arc_core.pretraining.declared:declared_by",
-}
+_CONFIGS = {PIPELINE: "arc_core.pipeline.config:PipelineConfig"}
+_CLASSES = {PIPELINE: "arc_core.pipeline.recipe:PipelineRecipe"}
+_DECLARED_BY: dict[str, str] = dict.fromkeys((PIPELINE, SOLVER), "arc_core.pipeline.declared:declared_by")
 
 _REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -151,8 +142,6 @@ def owners_of(option: str) -> list[str]:
 def read_config(run_json: Mapping[str, Any]) -> TrainConfig:
     """Return the configuration that run.json holds as its recipe's own class has it.
 
-    Earlier versions stored the options of both built-in recipes: those of the other one are passed over.
-
     Raises:
         ConfigError: If there is none, a setting is unknown, or a value is refused.
         RecipeError: As `config_class` does; tells of what package and class the recipe was.
@@ -165,6 +154,13 @@ def read_config(run_json: Mapping[str, Any]) -> TrainConfig:
         raise RecipeError(
             "The run is trained by a program of its own: start that again, with resume=True, to go on."
         )
+    if recipe == SOLVER:
+        version = (mapping(run_json, "versions") or {}).get("arc-tui", "of before")
+        commit = str((mapping(run_json, "git") or {}).get("revision", "unknown"))[:7]
+        raise RecipeError(
+            f"The run was trained by the recipe solver of arc-tui {printable(str(version), 40)} (commit "
+            f"{printable(commit)}), which is gone: export its weights, or begin a new run by --preset solver."
+        )
     try:
         kind = config_class(recipe) if isinstance(recipe, str) else TrainConfig
     except RecipeError as error:
@@ -172,8 +168,7 @@ def read_config(run_json: Mapping[str, Any]) -> TrainConfig:
         from_ = [str(origin[key]) for key in ("package", "version", "class") if key in origin]
         told = f" from {printable(' '.join(from_), 200)}" if from_ else ""
         raise RecipeError(f"The run cannot be trained without its recipe{told}: {error}") from error
-    known = settings_of(kind)
-    return kind.from_mapping({k: v for k, v in stored.items() if k in known or not owners_of(k)})
+    return kind.from_mapping(stored)
 
 
 def declaration_of(run_json: Mapping[str, Any]) -> Declared:
@@ -199,6 +194,10 @@ def _reference(name: str) -> str:
     if is_reference(name):
         return name
     entry = _entry_point(name)
+    if entry is None and name == SOLVER:
+        raise RecipeError(
+            "The recipe solver is the recipe pipeline by now: --preset solver has its settings."
+        )
     if entry is None:
         raise RecipeError(
             f"There is no recipe {_shown(name)}; there are {', '.join(recipe_names())}, and any class as "

@@ -48,8 +48,8 @@ def resolve(flags: Mapping[str, object], file: Path | None = None) -> TrainConfi
     """
     asked = _common(flags, file, ("preset", "recipe"))
     preset = PRESETS[cast(str, asked.get("preset", TrainConfig().preset))]
-    recipe = cast(str, asked.get("recipe", preset.get("recipe", PIPELINE)))
-    if "preset" not in asked and recipe != preset.get("recipe", PIPELINE):
+    recipe = cast(str, asked.get("recipe", PIPELINE))
+    if "preset" not in asked and recipe != PIPELINE:
         preset = {}  # nobody asked for it, and it is of another recipe
     values = explicit_values(flags, file, recipe)
     kind = config_class(recipe)
@@ -122,7 +122,7 @@ def _values_of(file: ConfigFile, kind: type[TrainConfig], recipe: str) -> dict[s
             if name in known:
                 _add(values, _checked({key: value}, kind))
             else:
-                _refuse_unless_default(key, value, kind, recipe)
+                raise _not_an_option(key, kind, recipe)
     for table in tables:
         with _placed(file, table):
             _refuse_unless_recipe(table, kind, recipe)
@@ -165,19 +165,6 @@ def _refuse_unless_recipe(table: str, kind: type[TrainConfig], recipe: str) -> N
     if owners_of(canonical(table)):
         raise _not_an_option(table, kind, recipe)
     raise unknown_key(table, [*settings_of(kind), *recipe_names()], "setting or recipe")
-
-
-def _refuse_unless_default(key: str, value: object, kind: type[TrainConfig], recipe: str) -> None:
-    """Refuse an option of another recipe, save a built-in one's at its default.
-
-    Earlier versions wrote config files that held the options of both built-in recipes.
-    """
-    name = canonical(key)
-    for owner in owners_of(name):
-        setting = settings_of(config_class(owner))[name]
-        if setting.check(value) == setting.default:
-            return
-    raise _not_an_option(key, kind, recipe)
 
 
 def _checked(

@@ -230,17 +230,11 @@ class SolverStart:
         return all(self.look(0, 0.0).exact)
 
 
-def fresh_net(config: SolverConfig, seed: int, prompts: tuple[int, int] = (0, 0)) -> CanvasPlanner:
-    """A net of random weights that depend on the seed alone.
-
-    Args:
-        config: Its architecture.
-        seed: At least 0.
-        prompts: Of pretrained tasks, see `CanvasPlanner`.
-    """
+def fresh_net(config: SolverConfig, seed: int) -> CanvasPlanner:
+    """A net of random weights that depend on the seed, at least 0, alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CanvasPlanner(config, prompts)
+        return CanvasPlanner(config)
 
 
 def snapshot_steps(steps: int, snapshots: int) -> set[int]:

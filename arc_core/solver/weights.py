@@ -100,7 +100,9 @@ def _require_architecture(weights: Weights, shown: str) -> None:
     if prompts is not None and (config.prompt != "learned" or not tasks or symmetries not in (1, SYMMETRIES)):
         raise CheckpointError(f"{refused} {TASK_PROMPTS} do not fit its architecture.")
     with torch.device("meta"):
-        wanted = CanvasPlanner(config, (tasks, symmetries)).state_dict()
+        wanted = CanvasPlanner(config).state_dict()
+        if prompts is not None:
+            wanted[TASK_PROMPTS] = torch.empty(tasks, symmetries, config.prompt_dim)
     if odd := sorted(wanted.keys() ^ weights.tensors.keys()):
         raise CheckpointError(f"{refused} {printable(odd[0], 100)} is missing or does not belong there.")
     for name, tensor in weights.tensors.items():

@@ -29,7 +29,10 @@ def export_weights(
     run: Annotated[
         str,
         typer.Option(
-            "--run", metavar="RUN", autocompletion=run_names, help="A pretraining run; else the newest."
+            "--run",
+            metavar="RUN",
+            autocompletion=run_names,
+            help="A run of planner canvas; else the newest.",
         ),
     ] = LATEST,
     checkpoint: Annotated[

@@ -6,20 +6,25 @@ import subprocess
 import zipfile
 
 import pytest
+import torch
 from command import ARC_TUI, environment, train
-from raw_events import PRETRAINING, typed
+from raw_events import PIPELINE, typed
 from safetensors.torch import load_file
 
+from arc_core.data.dataset import plan_batches
+from arc_core.data.kept_away import without_kept_away
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.export import export
 from arc_core.pipeline.muon import TASK_PROMPTS
-from arc_core.pretraining.pairs import make_pool, plan_batches, plan_single_pairs, without_kept_away
-from arc_core.pretraining.recipe import solver_config
-from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
+from arc_core.pipeline.recipe import PipelineRecipe
+from arc_core.pipeline.startup import load_data
+from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_lines import validate_event
+from arc_core.run.evidence import Work
+from arc_core.run.recipes import declaration_of
 from arc_core.run.resolving import resolve
-from arc_core.solver.start import fresh_net
+from arc_core.solver.weights import load_weights
 from arc_core.solver.weights_file import read_notes
 from arc_tui.runs.evidence import evidence_of
 from arc_tui.runs.history import History
@@ -47,30 +52,31 @@ def whole(tmp_path_factory):
     return done
 
 
-def test_its_events_have_the_form_of_every_runs_events(whole):
+def test_its_events_are_those_of_the_pipeline(whole):
+    declared = declaration_of(run_json(whole.run))
+    assert declared.metrics == PIPELINE.metrics
     for event in whole.events:
-        assert validate_event(event, PRETRAINING) == []
+        assert validate_event(event, declared) == []
     kinds = [event["type"] for event in whole.events]
     for kind in ("run_started", "step", "sample", "epoch", "checkpoint", "run_finished"):
         assert kind in kinds
     steps = whole.of("step")
     assert [step["step"] for step in steps] == [1, 2, 3, 4, 5, 6]
     for step in steps:
-        assert step["loss"]["efe_total"] == pytest.approx(step["loss"]["consistency"] + step["loss"]["size"])
+        parts = step["loss"]["consistency"] + step["loss"]["size"]
+        assert step["loss"]["combined"] == step["loss"]["efe_total"] == pytest.approx(parts)
         assert step["grad_norm"]["agent"] > 0
+        assert step.get("nonfinite", []) == []
 
 
-def test_what_its_recipe_does_not_have_is_not_told_and_no_fix_of_it_is_judged(whole):
-    for event in whole.of("step") + whole.of("epoch"):
-        assert event.get("nonfinite", []) == []
-        assert not {"reward", "memory", "curriculum", "hard_cells"} & event.keys()
-        assert set(event["grad_norm"]) == set(event["learning_rate"]) == {"agent"}
-    content = run_json(whole.run)
-    assert "lm" not in content["config"]
-    known = facts("whole", content)
-    assert dict(known.claims) == {}
+def test_no_policy_and_no_memory_of_it_is_told_or_judged(whole):
+    for event in whole.of("step"):
+        assert not {"policy", "memory", "efe_loss"} & event["grad_norm"].keys()
+        assert set(event["loss"]) == {"consistency", "size", "efe_total", "combined"}
+    known = facts("whole", run_json(whole.run))
     view = RunView(reduce(typed(whole.events)), History(known.declared), 0.0, alive=True, facts=known)
-    assert evidence_of(view) == ()
+    working = [line.name for line in evidence_of(view) if line.work is Work.WORKING]
+    assert working == ["size warm-up"]
     assert "nan" not in whole.out
 
 
@@ -84,7 +90,8 @@ def test_a_run_that_is_stopped_and_resumed_is_bit_exact(whole, tmp_path):
         for name in ("rule", "loss", "grad_norm", "accuracy", "learning_rate"):
             assert resumed[name] == uninterrupted[name]
     last = [list_checkpoints(run.checkpoints)[-1] for run in (rest.run, whole.run)]
-    for name in ("agent.safetensors", "mean.safetensors", "optimizer.safetensors"):
+    for part in ("agent", "task_prompts", "mean", "optimizer"):
+        name = f"{part}.safetensors"
         assert (last[0] / name).read_bytes() == (last[1] / name).read_bytes()
 
 
@@ -101,6 +108,10 @@ def test_its_weights_say_what_they_were_trained_on(whole, tmp_path):
     assert (notes.recipe["step"], notes.recipe["dataset"]) == (6, "arcagi1")
     assert (notes.recipe["optimizer"], notes.recipe["warmup_steps"]) == ("muon", 0)
     assert notes.architecture["width"] == 16
+    prompts = load_weights(target).tensors[TASK_PROMPTS]
+    state = read_state(list_checkpoints(whole.run.checkpoints)[-1])
+    assert prompts.shape == (len(state["task_prompts"]), 8, 16)
+    assert set(state["task_prompts"]) < set(notes.seen.ids)
     assert len(list_checkpoints(whole.run.checkpoints)) > 1
 
 
@@ -113,18 +124,24 @@ def test_weights_are_not_taken_from_a_course_that_the_run_has_given_up(whole, tm
     assert f"checkpoint {last}, step 6" in export(run, tmp_path / "w.safetensors", last)
 
 
-def test_each_pair_trains_the_prompt_of_its_own_task_under_its_own_symmetry(whole):
+def test_each_pair_trains_the_prompt_of_its_own_task(whole):
     config = resolve(run_json(whole.run)["config"])
-    pool = make_pool(without_kept_away(load_tasks(config.dataset).tasks), {}, config.small_cells)
+    data = load_data(config, lambda finding: None)
     shown = set()
     for epoch in range(config.epochs):
-        groups = plan_single_pairs(pool, seed=config.seed, epoch=epoch)
-        batches = plan_batches(groups, pool, config.batch_size, seed=config.seed, epoch=epoch)
-        shown |= {(g.task, g.view.symmetry) for batch in batches[: config.max_batches] for g in batch}
-    before = fresh_net(solver_config(config), config.seed, (len(pool), 8)).task_prompts
-    after = load_file(list_checkpoints(whole.run.checkpoints)[-1] / "agent.safetensors")[TASK_PROMPTS]
-    moved = (after != before).any(dim=-1).nonzero().tolist()
-    assert {(task, symmetry) for task, symmetry in moved} == shown
+        planned = plan_batches(data.dataset, config.batch_size, seed=config.seed, epoch=epoch)
+        shown |= {data.dataset.key(index)[0] for batch in planned[: config.max_batches] for index in batch}
+    first, last = (
+        load_file(list_checkpoints(whole.run.checkpoints)[place] / "task_prompts.safetensors")["vectors"]
+        for place in (0, -1)
+    )
+    torch.manual_seed(config.seed)
+    before = PipelineRecipe(config, torch.device("cpu"), lambda finding: None)
+    before.load()
+    start = before.build(None).task_prompts
+    moved = (last != start.vectors).any(dim=-1).nonzero().flatten().tolist()
+    assert first.shape == last.shape
+    assert {start.tasks[place] for place in moved} == shown
 
 
 @pytest.mark.slow

@@ -4,12 +4,51 @@ import json
 import zipfile
 
 import pytest
-from test_pretraining import PAIRS, make_zip
+from generated_pairs import PAIRS, make_zip
 
 from arc_core.base.errors import DataError
 from arc_core.data.generated import MOST_LISTED, load_extra
 
 TALL = {"input": [[0]] * 33, "output": [[1]]}
+
+
+def test_a_zip_and_a_folder_in_re_arcs_layout_say_the_same(tmp_path):
+    packed = make_zip(
+        tmp_path / "x.zip",
+        {"re_arc/tasks/a.json": PAIRS, "re_arc/tasks/b.json": "broken", "re_arc/c.json": PAIRS},
+    )
+    folder = tmp_path / "unpacked" / "re_arc" / "tasks"
+    folder.mkdir(parents=True)
+    (folder / "a.json").write_text(json.dumps(PAIRS))
+    for source in (packed, tmp_path / "unpacked", folder):
+        found = load_extra(source, {"a", "c"}).pairs
+        assert set(found) == {"a"}
+        assert [p.output.tolist() for p in found["a"]] == [[[3]], [[5, 6]]]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "not JSON"),
+        ({}, "task a must be a list of pairs"),
+        ([], "task a must be a list of pairs"),
+        ([{"input": [[1]]}], "pair 0 .* must be an object with an input and an output"),
+        ([{"input": [[1]], "output": [[11]]}], "pair 0 .*output holds 11"),
+    ],
+)
+def test_bad_generated_pairs_are_refused_by_file_and_pair(tmp_path, content, sentence):
+    with pytest.raises(DataError, match=sentence):
+        load_extra(make_zip(tmp_path / "x.zip", {"re_arc/tasks/a.json": content}), {"a"})
+
+
+def test_sources_that_are_none_are_refused(tmp_path):
+    with pytest.raises(DataError, match="does not exist"):
+        load_extra(tmp_path / "none.zip", {"a"})
+    (tmp_path / "text.zip").write_text("no zip")
+    with pytest.raises(DataError, match="cannot be read as a zip"):
+        load_extra(tmp_path / "text.zip", {"a"})
+    with pytest.raises(DataError, match="holds no generated pairs"):
+        load_extra(make_zip(tmp_path / "x.zip", {"re_arc/tasks/a.json": PAIRS}), {"b"})
 
 
 def test_pairs_with_a_side_over_30_are_left_out_and_counted_by_file(tmp_path):

@@ -17,7 +17,6 @@ from arc_core.evaluation.pipeline_start import (
     solving_config,
 )
 from arc_core.pipeline.config import PipelineConfig
-from arc_core.pretraining.config import PretrainConfig
 from arc_core.run.branch import find_source, make_branch
 from arc_core.run.checkpoint_index import list_checkpoints
 from arc_core.run.directory import create_run
@@ -142,8 +141,8 @@ def test_runs_that_cannot_be_started_from_are_refused_in_a_sentence(trained, tmp
     (silent / "run.json").write_text(json.dumps(content))
     with pytest.raises(RunError, match="does not say which tasks it was trained on"):
         find_run_checkpoint("silent", tmp_path)
-    config = PretrainConfig.from_mapping({"recipe": "solver"})
-    create_run(tmp_path, "other", describe_run(config, ["arc-tui"]))
+    made = describe_run(PipelineConfig(), ["arc-tui"])
+    create_run(tmp_path, "other", made | {"config": {"recipe": "solver"}})
     shutil.rmtree(tmp_path / "other" / "checkpoints")
     shutil.copytree(trained.checkpoints, tmp_path / "other" / "checkpoints")
     with pytest.raises(RunError, match=r"other has trained the solver's agent.*export-weights"):

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 
 from arc_core.data.sizes import Placement
 from arc_core.pipeline.canvas import Item, likeness, pack
-from arc_core.pipeline.canvas_planner import CanvasPlanner, gather_ways, input_under_output, planning_loss
-from arc_core.pipeline.loss import step_weights
+from arc_core.pipeline.canvas_planner import CanvasPlanner, gather_ways, grid_losses, input_under_output
 from arc_core.solver.config import SolverConfig
 
 SMALL = {"width": 16, "prompt_dim": 12, "steps": 3, "context_dim": 4}
@@ -104,8 +103,8 @@ def test_every_parameter_gets_a_gradient(prompt):
     # A group of one, whose prompt has no context to come from, and one of two with unequal sizes.
     batch = pack([item(1, (3, 3), (5, 4)), item(2, (6, 3), (2, 2)), item(3, group=1)])
     shift = torch.ones(3, SMALL["prompt_dim"], requires_grad=True)
-    loss, sizes = planning_loss(model(batch, shift), batch)
-    (loss + sizes).backward()
+    planned = model(batch, shift)
+    (grid_losses(planned.logits[:, -1], batch).sum() + planned.size_logits.logsumexp(-1).sum()).backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert missing == []
     assert shift.grad is not None
@@ -131,27 +130,15 @@ def test_context_carries_across_the_grid_and_its_absence_does_not():
     assert reach == {True: True, False: False}
 
 
-def test_the_loss_is_the_mean_of_the_grids_own_cross_entropies():
-    model = net()
-    batch = pack([item(1, (3, 3), (5, 4)), item(2, (6, 3), (2, 2)), item(3, known=False)])
-    planned = model(batch)
-    expected = []
-    for number, (height, width) in enumerate([(5, 4), (2, 2)]):
-        steps = [
-            F.cross_entropy(
-                planned.logits[number, step, :height, :width].reshape(-1, 10),
-                batch.targets[number, :height, :width].reshape(-1),
-            )
-            for step in range(3)
-        ]
-        expected.append(sum(w * s for w, s in zip(step_weights(3), steps, strict=True)))
-    loss, sizes = planning_loss(planned, batch)
-    torch.testing.assert_close(loss, sum(expected) / 2)
-    sides = [
-        F.cross_entropy(planned.size_logits[n], batch.out_sizes[n] - 1, reduction="sum") for n in range(2)
+def test_a_grids_loss_is_the_mean_over_its_own_cells():
+    batch = pack([item(1, (3, 3), (5, 4)), item(2, (6, 3), (2, 2))])
+    logits = net()(batch).logits[:, -1]
+    expected = [
+        F.cross_entropy(logits[number, :height, :width].flatten(0, 1), target.flatten())
+        for number, (height, width) in enumerate([(5, 4), (2, 2)])
+        for target in [batch.targets[number, :height, :width]]
     ]
-    torch.testing.assert_close(sizes, sum(sides) / 2)
-    assert sum(step_weights(5)) == pytest.approx(1)
+    torch.testing.assert_close(grid_losses(logits, batch), torch.stack(expected))
 
 
 def test_the_three_ways_lay_an_output_over_its_input_as_they_say():

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from arc_core.data.dataset import ARCDataset
+from arc_core.data.tasks import TaskSet
 from arc_core.data.views import make_views
-from arc_core.pipeline.canvas import CanvasBatch, pack
+from arc_core.pipeline.canvas import CanvasBatch, Item, pack
 from arc_core.pipeline.laying import Layouts
 from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.placed_task import PlacedTask
@@ -36,6 +37,23 @@ def test_a_training_pair_lies_as_the_solver_lays_it_under_the_same_symmetry(data
         placed = PlacedTask(tasks[example.task_id].without_test_outputs(), views)
         item = placed.demonstrations(by_symmetry[example.symmetry])[example.pair_index]
         assert_same(layouts.lay([example]), pack([item], FEW_SIDES))
+
+
+def test_a_further_pair_lies_as_if_it_were_a_demonstration(dataset: ARCDataset):
+    task = dataset.tasks.tasks[1]
+    known, asked = task.train[:-1], task.train[-1]
+    shorter, further = replace(task, train=known), {task.id: [asked]}
+    layouts = Layouts([shorter], further)
+    for epoch in range(4):
+        example = ARCDataset(tasks=TaskSet((shorter,)), augment=True, further=further).example(-1, epoch)
+        assert example.pair_index == len(known)
+        laid = layouts.lay([example])
+        assert laid.out_sizes[0].tolist() == list(example.target.shape)
+        assert laid.known.tolist() == [1.0]
+        placed = PlacedTask(shorter.without_test_outputs(), make_views(1, (0,), symmetries=False))
+        wanted = placed.place(asked.input, asked.output).under(example.symmetry, asked.input.shape)
+        item = Item(example.input, example.target, wanted, 0, placed.copies, (example.symmetry, 0))
+        assert_same(laid, pack([item], FEW_SIDES))
 
 
 def test_colours_keep_their_names_where_they_are_not_to_be_renamed(dataset: ARCDataset):

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arc_core.base.errors import ConfigError
+from arc_core.base.errors import ConfigError, RecipeError
 from arc_core.base.options import Setting, settings_of
 from arc_core.pipeline.config import PipelineConfig
-from arc_core.pretraining.config import PretrainConfig
 from arc_core.run.config import TrainConfig
 from arc_core.run.presets import PRESETS
-from arc_core.run.recipes import read_config
+from arc_core.run.recipes import declaration_of, known_config, read_config
 from arc_core.run.resolving import resolve, to_toml
 
 SETTINGS = settings_of(PipelineConfig)
@@ -39,9 +38,12 @@ def _values(setting: Setting) -> st.SearchStrategy:
     return st.none() | strategy if setting.optional else strategy
 
 
-configs = st.fixed_dictionaries({}, optional={s.name: _values(s) for s in SETTINGS.values()}).map(
-    PipelineConfig.from_mapping
-)
+def _made(values: dict[str, object]) -> PipelineConfig:
+    apart = {"validate_on": "none"} if values.get("keep_away") else {}  # with it few are allowed
+    return PipelineConfig.from_mapping(values | apart)
+
+
+configs = st.fixed_dictionaries({}, optional={s.name: _values(s) for s in SETTINGS.values()}).map(_made)
 
 
 @given(configs)
@@ -168,55 +170,35 @@ def test_validation_is_limited_to_64_inputs_when_batches_are():
     assert PipelineConfig(max_batches=5, validation_inputs=9).validation_limit == 9
 
 
-@pytest.mark.parametrize(
-    ("flags", "key", "recipe"),
-    [
-        ({"preset": "solver", "lm": "Qwen/X"}, "lm", "pipeline"),
-        ({"preset": "solver", "lm": "tiny"}, "lm", "pipeline"),
-        ({"preset": "solver", "lambda-risk": "5"}, "lambda_risk", "pipeline"),
-        ({"preset": "solver", "qwen_lr": 1e-3}, "qwen_lr", "pipeline"),
-        ({"recipe": "solver", "max_pairs": 3}, "max_pairs", "pipeline"),
-        ({"extra_data": "re_arc.zip"}, "extra_data", "solver"),
-        (
-            {"preset": "solver", "recipe": "pipeline", "agent_options": "encoder_blocks=2"},
-            "agent_options",
-            "solver",
-        ),
-    ],
-)
-def test_an_option_of_the_other_recipe_is_refused_by_name(flags: dict[str, object], key: str, recipe: str):
-    with pytest.raises(ConfigError, match=rf"^{key} is an option of the recipe {recipe}; this run has"):
-        resolve(flags)
-
-
-def test_the_solver_validates_on_its_training_tasks_or_not_at_all():
-    with pytest.raises(ConfigError, match=r"^validate_on evaluation is of the recipe pipeline"):
-        resolve({"preset": "solver", "validate_on": "evaluation"})
-    assert resolve({"preset": "solver", "validate_on": "none"}).validate_on == "none"
-
-
-def test_a_config_file_may_hold_options_of_the_other_recipe_at_their_defaults_as_earlier_ones_did(
-    tmp_path: Path,
+@pytest.mark.parametrize("flags", [{"recipe": "solver"}, {"recipe": "solver", "preset": "solver"}])
+def test_the_recipe_that_is_gone_is_refused_with_what_has_its_settings(
+    tmp_path: Path, flags: dict[str, object]
 ):
-    solver = resolve({"preset": "solver"})
-    written = 'lm = "tiny"\nlambda_risk = 1.0\n' + to_toml(solver)
-    assert resolve({}, _file(tmp_path, written)) == solver
-    with pytest.raises(ConfigError, match="lambda_risk is an option of the recipe pipeline"):
-        resolve({}, _file(tmp_path, written.replace("lambda_risk = 1.0", "lambda_risk = 2.0")))
+    with pytest.raises(RecipeError, match=r"^The recipe solver is the recipe pipeline by now: --preset"):
+        resolve(flags)
+    with pytest.raises(RecipeError, match=r"c\.toml, line 2: The recipe solver is the recipe pipeline"):
+        resolve({}, _file(tmp_path, '\nrecipe = "solver"\n'))
 
 
-def test_a_run_stores_the_settings_of_its_recipe_alone_and_they_are_read_back():
+def test_a_run_stores_every_setting_and_it_is_read_back():
     solver = resolve({"preset": "solver"})
-    assert isinstance(solver, PretrainConfig)
-    assert not solver.to_dict().keys() & {"lm", "lambda_risk", "reward_weight"}
+    assert isinstance(solver, PipelineConfig)
     assert read_config({"config": solver.to_dict()}) == solver
-    assert not PipelineConfig().to_dict().keys() & {"agent_options", "extra_data"}
 
 
-def test_a_stored_configuration_of_an_earlier_version_is_read_without_the_other_recipes_options():
+def test_what_earlier_versions_kept_of_the_recipe_that_is_gone_is_passed_over(tmp_path: Path):
     older = {"agent_options": None, "extra_data": None} | PipelineConfig(lambda_risk=2.0, epochs=3).to_dict()
     assert read_config({"config": older}) == PipelineConfig(lambda_risk=2.0, epochs=3)
-    solver = resolve({"preset": "solver"})
-    assert read_config({"config": PipelineConfig().to_dict() | solver.to_dict()}) == solver
+    assert resolve({}, _file(tmp_path, 'agent_options = "none"\n')) == resolve({})
     with pytest.raises(ConfigError, match="There is no setting lambda_riks; did you mean lambda_risk"):
         read_config({"config": older | {"lambda_riks": 1.0}})
+    with pytest.raises(ConfigError, match="agent_options context_dim=8 is not there any more"):
+        resolve({"agent_options": "context_dim=8"})
+
+
+def test_a_run_of_the_recipe_that_is_gone_is_not_gone_on_with_and_says_what_trained_it():
+    older = {"config": {"recipe": "solver", "agent_options": None}, "versions": {"arc-tui": "0.7.1"}}
+    with pytest.raises(RecipeError, match=r"^The run was trained .* of arc-tui 0\.7\.1 \(commit unknown"):
+        read_config(older)
+    assert known_config(older["config"]) == TrainConfig(recipe="solver")
+    assert "loss.efe_total" in declaration_of(older).names

@@ -11,7 +11,6 @@ from foreign_recipe import NAME, PACKAGE, REFERENCE, install
 from arc_core.base.errors import ConfigError, RecipeError
 from arc_core.base.options import settings_of
 from arc_core.pipeline.config import PipelineConfig
-from arc_core.pretraining.config import PretrainConfig
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import config_of, create_run
 from arc_core.run.provenance import describe_run
@@ -41,10 +40,8 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_built_in_recipes_have_their_classes():
-    assert (config_class("pipeline"), config_class("solver")) == (PipelineConfig, PretrainConfig)
-    for name in ("pipeline", "solver"):
-        assert issubclass(config_class(name), recipe_class(name).Config)
+def test_the_built_in_recipe_has_its_class():
+    assert config_class("pipeline") is recipe_class("pipeline").Config is PipelineConfig
 
 
 def test_configurations_of_built_in_recipes_are_known_without_torch():
@@ -60,7 +57,7 @@ def test_configurations_of_built_in_recipes_are_known_without_torch():
 
 @pytest.mark.usefixtures("installed")
 def test_a_recipe_is_found_by_its_entry_point_and_by_its_class():
-    assert recipe_names() == ["pipeline", "solver", NAME]
+    assert recipe_names() == ["pipeline", NAME]
     assert recipe_class(NAME) is recipe_class(REFERENCE)
     assert list(settings_of(config_class(NAME)))[-4:] == ["ema", "ema_lr", "width", "words"]
     assert config_class("tiny_planner:Plain") is TrainConfig
@@ -70,7 +67,7 @@ def test_a_recipe_is_found_by_its_entry_point_and_by_its_class():
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("nothing", "There is no recipe nothing; there are pipeline, solver, planner, and any class as"),
+        ("nothing", "There is no recipe nothing; there are pipeline, planner, and any class as"),
         ("a.b", "There is no recipe a.b; there are"),
         ("no.such:Thing", "The recipe no.such:Thing cannot be imported: ModuleNotFoundError: No module"),
         ("tiny_planner:Planer", "The recipe tiny_planner:Planer cannot be imported: AttributeError: "),
@@ -139,9 +136,9 @@ def test_a_run_whose_package_is_gone_is_still_known_and_cannot_be_trained(
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ({"ema": 0.5}, "ema is an option of the recipe planner; this run has the recipe pipeline."),
+        ({"ema_lr": 0.5}, "ema_lr is an option of the recipe planner; this run has the recipe pipeline."),
         ({"recipe": NAME, "lm": "tiny"}, "lm is an option of the recipe pipeline; this run has"),
-        ({"recipe": NAME, "hidden_dim": 8}, "hidden_dim is an option of the recipes pipeline and solver; "),
+        ({"recipe": NAME, "hidden_dim": 8}, "hidden_dim is an option of the recipe pipeline; "),
         ({"recipe": NAME, "emma": 8}, "There is no setting emma; did you mean ema?"),
         ({"recipe": NAME, "ema": "2"}, "ema is 2.0, but must be a number from 0 to 1."),
     ],
@@ -159,18 +156,13 @@ def test_only_the_table_of_the_runs_recipe_applies(tmp_path: Path):
     file = written(
         tmp_path,
         "epochs = 3\nmax_steps = 4\n[planner]\nema = 0.5\n[pipeline]\nqwen_lr = 0.5\n"
-        '[solver]\nhidden_dim = 8\n["other.package:Class"]\nanything = "goes"\n',
+        '["other.package:Class"]\nanything = "goes"\n',
     )
     pipeline = resolve({}, file)
     assert isinstance(pipeline, PipelineConfig)
     assert (pipeline.epochs, pipeline.max_steps, pipeline.qwen_lr) == (3, 4, 0.5)
     assert pipeline.hidden_dim == 64
-    solver = resolve({"preset": "solver"}, file)
-    assert isinstance(solver, PretrainConfig)
-    assert (solver.epochs, solver.hidden_dim) == (3, 8)
-    with pytest.raises(
-        ConfigError, match="line 2: max_steps is an option of the recipes pipeline and solver"
-    ):
+    with pytest.raises(ConfigError, match="line 2: max_steps is an option of the recipe pipeline"):
         resolve({"recipe": NAME}, file)
 
 
@@ -190,16 +182,20 @@ def test_a_retired_option_of_a_package_is_passed_over_at_what_is_left_of_it(tmp_
         ("[pipeline]\nmax_steps = 4\nmax-steps = 4", "line 3: max_steps is given twice"),
         ("[pipeline]\nmax_step = 4", "line 2: There is no setting max_step; did you mean max_steps"),
         ("lm = 'a'\n[pipeline]\n  lm = 1", "line 3: lm is 1, but must be text"),
-        ("[solver]\nlm = 'a'", "line 2: lm is an option of the recipe pipeline; this is the table of solver"),
-        ("[solver]\nhidden_dim = 1", "line 2: hidden_dim is 1, but must be a whole number from 2"),
-        ("[solver]\nepochs = 1", "line 2: epochs is an option of every recipe: give it above all tables"),
+        (
+            "recipe = 'planner'\n[planner]\nlm = 'a'",
+            "line 3: lm is an option of the recipe pipeline; this",
+        ),
+        ("[pipeline]\nhidden_dim = 1", "line 2: hidden_dim is 1, but must be a whole number from 2"),
+        ("[pipeline]\nepochs = 1", "line 2: epochs is an option of every recipe: give it above all tables"),
+        ("[solver]\nlm = 'a'", "line 1: There is no setting or recipe solver"),
         ("[pipelin]\nlm = 'a'", "line 1: There is no setting or recipe pipelin; did you mean pipeline"),
-        ("recipe = 'solver'\n[lm]\na = 1", "line 2: lm is an option of the recipe pipeline; this run has"),
-        ("epochs = 1\nrecipe = 'nothing'", "line 2: There is no recipe nothing; there are pipeline, solver"),
+        ("recipe = 'planner'\n[lm]\na = 1", "line 2: lm is an option of the recipe pipeline; this run has"),
+        ("epochs = 1\nrecipe = 'nothing'", "line 2: There is no recipe nothing; there are pipeline, planner"),
         ("recipe = 'planner'\n[planner]\nema = 3", "line 3: ema is 3, but must be a number from 0 to 1"),
         ("pipeline.lm = 3", "line 1: lm is 3, but must be text"),
         ("epochs = 1\npipeline = {lm = 3}", "line 2: lm is 3, but must be text"),
-        ("ema = 0.5", "line 1: ema is an option of the recipe planner; this run has the recipe pipeline"),
+        ("ema_lr = 0.5", "line 1: ema_lr is an option of the recipe planner; this run has the recipe"),
     ],
 )
 def test_a_bad_table_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str):

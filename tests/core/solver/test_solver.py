@@ -198,8 +198,8 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
 
 
 def test_pretrained_prompts_come_back_with_the_weights(tmp_path):
-    net = fresh_net(CONFIG, 0, (3, 8))
-    save_weights(tmp_path / "w", CONFIG, SeenTasks(), {}, net.state_dict())
+    tensors = {**fresh_net(CONFIG, 0).state_dict(), TASK_PROMPTS: torch.zeros(3, 8, 16)}
+    save_weights(tmp_path / "w", CONFIG, SeenTasks(), {}, tensors)
     assert load_weights(tmp_path / "w").tensors[TASK_PROMPTS].shape == (3, 8, 16)
 
 

@@ -17,7 +17,6 @@ from arc_core.base.errors import ArcError
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.branch import BranchSource
 from arc_core.run.directory import RunDirectory, RunLock, create_run, open_run
-from arc_core.run.resolving import resolve
 from arc_tui import cli
 from arc_tui.commands.options import FLAGS
 from arc_tui.commands.training import train_here
@@ -312,11 +311,11 @@ def test_resume_refuses_what_the_checkpoints_do_not_fit(tmp_path: Path, key: str
     assert _train("whole", resume="demo", **{key: str(own)}) == 0
 
 
-def test_resume_refuses_options_of_the_other_recipe(tmp_path: Path):
-    config = resolve({"preset": "solver"})
-    create_run(tmp_path / "runs", "demo", {"config": config.to_dict()})
-    with pytest.raises(ArcError, match="lm is an option of the recipe pipeline; this run has"):
-        _train("whole", resume="demo", lm="tiny")
+def test_a_run_of_a_recipe_that_is_gone_is_not_resumed_and_says_which_version_trained_it(tmp_path: Path):
+    made = {"config": {"recipe": "solver", "epochs": 3}, "versions": {"arc-tui": "0.7.1"}}
+    create_run(tmp_path / "runs", "demo", made)
+    with pytest.raises(ArcError, match=r"trained by the recipe solver of arc-tui 0\.7\.1 \(commit unknown"):
+        _train("whole", resume="demo")
 
 
 def test_a_rate_that_is_given_on_resuming_is_noted_though_the_configuration_has_it_already(tmp_path: Path):

@@ -53,12 +53,12 @@ def _offered(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         ("train --resume none --checkpoint ", []),
         ("train --preset ", ["tiny", "seed", "solver"]),
         ("train --set hidden", ["hidden_dim="]),
-        ("train --set recipe=s", ["recipe=solver"]),
+        ("train --set recipe=p", ["recipe=pipeline"]),
         ("train --set nothing=", []),
-        ("train --recipe s", ["solver"]),
-        ("train --recipe solver --set ag", ["agent_lr=", "agent_options="]),
-        ("train --preset solver --set lambda", []),
-        ("train --set recipe=solver --set memory", []),
+        ("train --recipe p", ["pipeline"]),
+        ("train --recipe pipeline --set ag", ["agent_lr="]),
+        ("train --preset solver --set keep", ["keep_checkpoints=", "keep_away="]),
+        ("train --recipe no.such:Thing --set memory", []),
         ("config --preset solver --recipe pipeline --set memory", ["memory=", "memory_capacity="]),
         ("train --recipe no.such:Thing --set opt", ["optimizer="]),
         ("solve 00576", ["00576224"]),
@@ -104,7 +104,7 @@ def test_other_shell_is_refused(capsys: pytest.CaptureFixture[str]):
     "line",
     [
         *("", "pause ", "solve 0", "train --set ", "train --resume alpha --checkpoint ", "eval --", "i"),
-        *("train --recipe ", "train --recipe solver --set ", "set "),
+        *("train --recipe ", "train --recipe pipeline --set ", "set "),
     ],
 )
 def test_nothing_heavy_is_imported(shell: str, line: str):
@@ -209,7 +209,7 @@ def bash(tmp_path: Path):
     [
         ("pause al", "pause alpha "),
         ("train --set hidden", "train --set hidden_dim="),
-        ("train --set recipe=s", "train --set recipe=solver "),
+        ("train --set recipe=p", "train --set recipe=pipeline "),
         ("train --preset=so", "train --preset=solver "),
         ("set alpha agent", "set alpha agent_lr="),
     ],

@@ -51,8 +51,8 @@ def test_its_options_are_flags_keys_and_completed(arc_tui):
     Path("mine.toml").write_text(done.stdout)
     again = arc_tui("config", "--config", "mine.toml")
     assert again.stdout == done.stdout
-    refused = arc_tui("config", "--set", "ema=0.5")
-    sentence = "Error: ema is an option of the recipe planner; this run has the recipe pipeline.\n"
+    refused = arc_tui("config", "--set", "ema_lr=0.5")
+    sentence = "Error: ema_lr is an option of the recipe planner; this run has the recipe pipeline.\n"
     assert (refused.returncode, refused.stderr) == (2, sentence)
     assert arc_tui(**asked_by("bash", "train --recipe p")).stdout.split() == ["pipeline", NAME]
     offered = arc_tui(**asked_by("bash", f"train --recipe {NAME} --set em")).stdout.split()
@@ -120,7 +120,7 @@ def test_a_run_whose_package_is_gone_cannot_be_trained_and_its_package_is_named(
     assert _main(*command) == 2
     assert capsys.readouterr().err == (
         "Error: The run cannot be trained without its recipe from tiny-planner 0.1 tiny_planner:Planner: "
-        "There is no recipe planner; there are pipeline, solver, and any class as package.module:Class.\n"
+        "There is no recipe planner; there are pipeline, and any class as package.module:Class.\n"
     )
     assert Path("runs/demo/run.json").read_bytes() == before
     assert [path.name for path in Path("runs").iterdir()] == ["demo"]
