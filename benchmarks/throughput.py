@@ -20,11 +20,12 @@ from arc_core.base.environment import prepare
 
 prepare()
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from arc_core.data.dataset import ARCDataset, plan_batches
+from arc_core.data.dataset import ARCDataset, cut_by_size, plan_batches
 from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.padding import FEW_SIDES
@@ -37,6 +38,9 @@ from arc_core.training.progress import Progress
 from benchmarks.naive import naive_step, naive_system
 
 MATRIX_SIDE = 2048
+
+WHOLE_BATCH = 32
+"""The pairs are those of whole batches of the default run: a sparse sample has fewer of like sizes."""
 
 
 class OperationCounter(TorchDispatchMode):
@@ -70,13 +74,8 @@ def matrix_rate(dtype: torch.dtype) -> float:
 
 def batches_of(dataset: ARCDataset, indices: list[int], size: int) -> list[Batch]:
     """The chosen pairs in batches of like-sized ones."""
-    chosen = set(indices)
-    planned = [i for batch in plan_batches(dataset, size, seed=42, epoch=0) for i in batch if i in chosen]
-    shapes = dataset.shapes()
-    planned.sort(key=lambda i: (shapes[i].max(), *shapes[i]))
-    return [
-        collate([dataset[i] for i in planned[k : k + size]], FEW_SIDES) for k in range(0, len(planned), size)
-    ]
+    cut = cut_by_size(np.array(indices), dataset.shapes(), size)
+    return [collate([dataset[index] for index in batch], FEW_SIDES) for batch in cut]
 
 
 WHOLE_SEED: dict[str, object] = {
@@ -97,11 +96,7 @@ def built(**settings: object) -> PipelineRecipe:
 
 def runner(recipe: PipelineRecipe, indices: Iterable[int], size: int) -> Callable[[], None]:
     """Steps on the chosen pairs in batches of like sizes, from the grids on: laid out, padded, trained on."""
-    chosen = set(indices)
-    planned = [index for batch in recipe.plan_epoch(0) for index in batch if index in chosen]
-    shapes = recipe.dataset.shapes()
-    planned.sort(key=lambda index: (shapes[index].max(), *shapes[index]))
-    batches = [planned[first : first + size] for first in range(0, len(planned), size)]
+    batches = cut_by_size(np.array([*indices]), recipe.dataset.shapes(), size)
     at = Progress(recipe.config.checkpoint_every, recipe.declared())
 
     def run() -> None:
@@ -134,8 +129,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     dataset = ARCDataset(augment=True)
-    stride = len(dataset) // arguments.pairs
-    indices = list(range(0, stride * arguments.pairs, stride))
+    planned = plan_batches(dataset, WHOLE_BATCH, seed=42, epoch=0)[: max(1, arguments.pairs // WHOLE_BATCH)]
+    indices = [index for batch in planned for index in batch]
     cells = sum(dataset[i].input.size for i in indices) / len(indices)
     rates = {"float32": matrix_rate(torch.float32), "bfloat16": matrix_rate(torch.bfloat16)}
     print(f"{len(indices)} pairs, {cells:.0f} input cells on average, {arguments.threads} threads")

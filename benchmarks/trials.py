@@ -173,7 +173,7 @@ def trial(tasks: Sequence[Task], settings: dict[str, object], seed: int, epochs:
     """Train a variant and score it: seconds of the processor, and the score of each test input."""
     began, started = time.process_time(), time.perf_counter()
     recipe, trained = train(tasks, settings, seed, epochs)
-    system, layouts = recipe.models, recipe.layouts
+    system, layouts = recipe.models.averaged(), recipe.layouts
     tests = ARCDataset(tasks=recipe.dataset.tasks, part="test", max_context=recipe.config.max_context)
     examples = sorted(tests, key=lambda example: example.input.size)
     losses = held_out_losses(system, layouts, examples)

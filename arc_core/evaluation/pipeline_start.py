@@ -66,7 +66,7 @@ def find_run_checkpoint(name: str, runs_dir: Path) -> RunCheckpoint:
         path = find_checkpoint(run.checkpoints, checkpoint_id(place))
     else:
         run = trusted_run(place) if is_file(place / "run.json") else open_run(runs_dir, name)
-        path = _newest(run)
+        path = newest_usable(run)
     config = _pipeline_config(run)
     try:
         seen = SeenTasks.from_json(run.read().get(SEEN), f"The run {printable(run.name)}")
@@ -83,7 +83,12 @@ def _run_of(checkpoint: Path) -> RunDirectory:
     return trusted_run(checkpoint.parent.parent)
 
 
-def _newest(run: RunDirectory) -> Path:
+def newest_usable(run: RunDirectory) -> Path:
+    """The newest checkpoint of a run that verifies and was not given up.
+
+    Raises:
+        CheckpointError: If there is none.
+    """
     path, rejected = newest_intact(run.checkpoints, Timeline.of(run).given_up_checkpoints(run.checkpoints))
     if path is None:
         why = f"{rejected[0][0].name}: {rejected[0][1][0]}" if rejected else "it has none"

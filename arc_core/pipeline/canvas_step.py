@@ -15,7 +15,7 @@ from arc_core.pipeline.canvas_flow import CanvasFlow, CanvasPrediction, canvas_f
 from arc_core.pipeline.canvas_loss import canvas_losses
 from arc_core.pipeline.canvas_planner import Planned, input_under_output
 from arc_core.pipeline.declared import terms_of
-from arc_core.pipeline.planner import Planner, one_hot
+from arc_core.pipeline.planner import one_hot
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch
 from arc_core.pipeline.step import StepResult, memory_state, remember, result_of, to_host
@@ -58,7 +58,7 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
         flow.planned,
         flow.refined,
         canvas,
-        _backward_planner(system),
+        system.backward_planner,
         system.precision,
         hard_cell_gain=config.hard_cell_gain,
         size_weight=size_weight,
@@ -183,7 +183,7 @@ def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts:
         last, canvas.out_mask, canvas.out_sizes, planned.size_logits.float(), target, canvas.inputs, None
     )
     ratio = torch.minimum(sizes, target.sizes) / torch.maximum(sizes, target.sizes)
-    found, judge = scores.reversibility, _backward_planner(system)
+    found, judge = scores.reversibility, system.backward_planner
     if judge is not None:
         shown = one_hot(last.argmax(dim=-1), canvas.out_mask)
         with system.precision.autocast():
@@ -192,9 +192,3 @@ def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts:
         right = (under * plan[:, -1].float().softmax(dim=-1)).sum(dim=(1, 2, 3))
         found = right / under.sum(dim=(1, 2, 3)).clamp_min(1)
     return Scores(scores.accuracy, ratio.prod(dim=1), scores.color, found)
-
-
-def _backward_planner(system: ArcSystem) -> Planner | None:
-    """The backward planner, where the loss trains it: an untrained one says nothing."""
-    trained = system.config.backward != "flip" and system.config.lambda_bi > 0
-    return system.agent.backward_planner if trained else None

@@ -175,14 +175,13 @@ def _scores(
 ) -> Scores:
     """Score a prediction at its own size, with the backward planner as judge of reversibility."""
     logits, mask = prediction.final(batch.inputs)
-    sizes = prediction.output.sizes
-    if system.config.backward == "flip":  # nothing trains the planner, and an untrained judge is noise
+    sizes, judge = prediction.output.sizes, system.backward_planner
+    if judge is None:
         return score_batch(logits, mask, sizes, prediction.output.size_logits, target, batch.inputs, None)
     probabilities = logits.softmax(dim=-1)
     hard = F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).float()
     # Whole colours with the probabilities' gradient: the judge sees what it is shown elsewhere.
     shown = straight_through(hard, probabilities) * mask[..., None]
-    judge = system.agent.backward_planner
     frozen = {name: weight.detach() for name, weight in judge.named_parameters()}
     with system.precision.autocast():
         # A judge that the reward could train would learn to please it.
@@ -205,7 +204,7 @@ def _efe_losses(
     wrong = (final.detach().argmax(dim=-1) != target.cells).float() * target.mask
     weights, ratio = hard_cell_weights(wrong, target.mask, system.config.hard_cell_gain)
     reconstruction = None
-    if system.config.backward == "flip":
+    if system.backward_planner is None:
         backward_preds = forward_preds.flip(1)
     else:
         with system.precision.autocast():

@@ -25,6 +25,7 @@ from arc_core.pipeline.memory import PermanentSolver
 from arc_core.pipeline.muon import MUON_DECAY, MUON_RATE, PROMPT_RATE, is_hidden_matrix
 from arc_core.pipeline.padding import FEW_SIDES, GridBatch, padded_canvas
 from arc_core.pipeline.persistence import Models
+from arc_core.pipeline.planner import Planner
 from arc_core.pipeline.policy import PolicyRefinedAgent, PolicyRefinedConfig, RefineInfo
 from arc_core.pipeline.prompt import PromptPack, QwenHybridPrompt
 from arc_core.pipeline.resize import resize_logits, size_mask
@@ -297,6 +298,12 @@ class ArcSystem:
         found = copy.copy(self)
         found.agent, found.task_prompts = self.mean.agent, self.mean.task_prompts
         return found
+
+    @property
+    def backward_planner(self) -> Planner | None:
+        """The backward planner, where the loss trains it: an untrained judge of reversibility is noise."""
+        trained = self.config.backward != "flip" and self.config.lambda_bi > 0
+        return self.agent.backward_planner if trained else None
 
     def base_rates(self) -> dict[str, float]:
         """The learning rates by the names of their settings, before the schedule."""

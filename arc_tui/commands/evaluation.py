@@ -21,7 +21,8 @@ from arc_core.data.kaggle import with_known_outputs
 from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen, tasks_again
 from arc_core.data.tasks import Split, Task, load_tasks
 from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer, find_eval
-from arc_core.evaluation.pipeline_start import find_run_checkpoint, identity_of, settle
+from arc_core.evaluation.pipeline_start import find_run_checkpoint, identity_of, newest_usable, settle
+from arc_core.run.checkpoint_index import checkpoint_id
 from arc_core.run.directory import RunDirectory, check_name, open_run, trusted_run
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
@@ -121,10 +122,14 @@ def _solver_start(asked: Asked) -> _Start:
 
 
 def _weights_of_run(asked: Asked) -> Path | None:
-    """The weights of the run that is named, written beside its checkpoints; None where no run is named.
+    """The weights of the run that is named; None where no run is named.
+
+    They are written once for each checkpoint, beside the run's: what was begun with some can go on with them
+    when the run has trained further.
 
     Raises:
-        RunError: If the run has trained no agent that solves tasks, or has no checkpoint that verifies.
+        RunError: If the run has trained no agent that solves tasks, or several runs begin so.
+        CheckpointError: If the run has no checkpoint that verifies.
     """
     place = expanded(asked.weights)
     if asked.weights in (DEFAULT, NONE) or is_file(place):
@@ -132,9 +137,15 @@ def _weights_of_run(asked: Asked) -> Path | None:
     run = trusted_run(place) if is_file(place / "run.json") else _run_of(asked)
     if run is None:
         return None
-    target = run.path / "weights.safetensors"
+    number = checkpoint_id(newest_usable(run))
+    target = run.path / f"weights-{number:05d}.safetensors"
+    if is_file(target):
+        return target
     done = subprocess.run(
-        Program.EXPORTING.command(str(run.path), str(target)), capture_output=True, text=True, check=False
+        Program.EXPORTING.command(str(run.path), str(target), str(number)),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         told = done.stderr.strip().splitlines() or ["it was refused."]
@@ -143,11 +154,14 @@ def _weights_of_run(asked: Asked) -> Path | None:
 
 
 def _run_of(asked: Asked) -> RunDirectory | None:
-    """The run of a name; None where there is none, so that a file is meant."""
+    """The run of a name; None for what is a file's name and no run's."""
     try:
         return open_run(asked.runs_dir, asked.weights)
-    except RunError:
-        return None
+    except RunError as error:
+        if "/" in asked.weights or asked.weights.endswith(".safetensors"):
+            return None
+        shown = printable(asked.weights)
+        raise RunError(f"There are no weights {shown}, neither a file nor a run to take: {error}") from None
 
 
 def _pipeline_start(asked: Asked) -> _Start:

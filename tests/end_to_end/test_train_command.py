@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import stat
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from arc_core.data.grids import to_rows
 from arc_core.data.tasks import load_tasks
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold
 from arc_core.pipeline.language_model_files import cached_model
-from arc_core.run.checkpoint_index import list_checkpoints, problems_of, read_manifest
+from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, problems_of, read_manifest
 from arc_core.run.event_lines import validate_event
 from arc_core.run.recipes import declaration_of
 
@@ -89,6 +90,30 @@ def test_the_default_run_tells_what_has_a_weight_and_what_its_refinement_gains(b
     gained = found["cell_accuracy"] - numbers["base cells"]
     assert found["accuracy_delta"] == pytest.approx(gained, abs=1e-9)
     assert "delta from" in by_default.out
+
+
+@pytest.mark.slow
+def test_an_evaluation_starts_from_the_weights_of_a_runs_newest_checkpoint(by_default: Finished, tmp_path):
+    number = checkpoint_id(list_checkpoints(by_default.run.checkpoints)[-1])
+    runs = by_default.run.path.parent
+    ask = ["--weights", "demo", "--runs-dir", runs, "--evals-dir", tmp_path, "--limit", "1", "--allow-seen"]
+    told = []
+    for name in ("one", "two"):
+        done = subprocess.run(
+            [ARC_TUI, "eval", *ask, "--steps-per-task", "1", "--name", name],
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assignment = json.loads((tmp_path / name / "eval.json").read_text())
+        weights = Path(assignment["weights"])
+        assert weights.name == f"weights-{number:05d}.safetensors"
+        assert assignment["settings"]["width"] == by_default.run.read()["config"]["hidden_dim"]
+        told.append((assignment["weights_sha256"], weights.stat().st_mtime_ns))
+    assert told[0] == told[1], "they are written once"
 
 
 def test_contributions_add_up_in_every_step(trained: Finished):

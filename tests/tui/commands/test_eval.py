@@ -196,6 +196,18 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(arguments, sentence, capsy
     assert not list(tmp_path.glob("evals/*"))
 
 
+def test_the_start_of_several_runs_names_is_told_as_such(tmp_path, capsys):
+    for name in ("mine_a", "mine_b"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "run.json").write_text("{}")
+    assert main("--weights", "mine", "--limit", "1") == 2
+    error = capsys.readouterr().err
+    assert "There are no weights mine, neither a file nor a run" in error
+    assert "mine_a" in error
+    assert "mine_b" in error
+    assert not list(tmp_path.glob("evals/*"))
+
+
 def test_the_held_out_list_is_always_the_same_hundred():
     tasks = eval_command.chosen_tasks(asked(split="training", held_out=True, limit=None))
     known = {task.id for task in load_tasks("arcagi1").tasks}
