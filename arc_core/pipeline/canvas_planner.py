@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.pipeline.canvas import WAYS, CanvasBatch
+from arc_core.pipeline.loss import consistency_term
 from arc_core.pipeline.planner import SizeHead, one_hot
 
 COPY_GAIN = 4.0
@@ -306,11 +307,5 @@ def _places(mask: Tensor) -> Tensor:
 
 
 def grid_losses(logits: Tensor, batch: CanvasBatch) -> Tensor:
-    """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C].
-
-    Args:
-        logits: Of a planning step.
-        batch: The items.
-    """
-    entropy = F.cross_entropy(logits.permute(0, 3, 1, 2), batch.targets, reduction="none")
-    return (entropy * batch.out_mask).sum(dim=(1, 2)) / batch.out_mask.sum(dim=(1, 2))
+    """Mean cross-entropy over the cells of each item, [N], of one step's [N, h, w, C]."""
+    return consistency_term(logits, batch.targets, batch.out_mask, batch.out_mask)

@@ -336,9 +336,10 @@ class EFELoss(nn.Module):
         zero = mask.new_zeros(len(mask))
         truth = cache(lambda: one_hot(cells, mask, self.num_colors))
         log_forward = cache(lambda: forward_preds.log_softmax(dim=-1))
+        log_preference = cache(lambda: self.log_preferences(prompt_embedding, len(mask)))
 
         def risk() -> Tensor:
-            return risk_term(log_forward(), self.log_preferences(prompt_embedding, len(mask)), mask)
+            return risk_term(log_forward(), log_preference(), mask)
 
         def ambiguity() -> Tensor:
             given = forward_preds if state_preds is None else state_preds
@@ -360,8 +361,7 @@ class EFELoss(nn.Module):
 
         def z_anchor() -> Tensor:
             shares = truth().sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
-            preferred = self.log_preferences(prompt_embedding, len(mask))
-            fit = (torch.xlogy(shares, shares) - shares * preferred).sum(dim=-1)
+            fit = (torch.xlogy(shares, shares) - shares * log_preference()).sum(dim=-1)
             return kl_term(self.preference.log_softmax(dim=-1), self.anchor.log()) + fit
 
         def prompt() -> Tensor:
@@ -375,20 +375,19 @@ class EFELoss(nn.Module):
                 return zero
             return size_weight * size_term(size_logits, target_sizes)
 
+        # In this order, as gradients are added up in the reverse of it: another one is another rounding.
         terms: dict[str, Callable[[], Tensor]] = {
-            "risk": risk,
             "ambiguity": ambiguity,
-            "step": lambda: zero + (forward_preds.shape[1] if episode_length is None else episode_length),
-            "consistency": consistency,
             "bidirectional": bidirectional,
             "z_anchor": z_anchor,
+            "risk": risk,
+            "step": lambda: zero + (forward_preds.shape[1] if episode_length is None else episode_length),
+            "consistency": consistency,
             "prompt": prompt,
             "size": size,
         }
         # What has no weight is not computed: it would cost as much as what has.
-        losses = {
-            name: self.weights[name] * (terms[name]() if self.weights[name] else zero).mean()
-            for name in TERMS
-        }
+        found = {name: term() if self.weights[name] else zero for name, term in terms.items()}
+        losses = {name: self.weights[name] * found[name].mean() for name in TERMS}
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses

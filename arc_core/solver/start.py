@@ -219,12 +219,7 @@ class SolverStart:
 
 
 def fresh_net(config: SolverConfig, seed: int) -> CanvasPlanner:
-    """A net of random weights that depend on the seed alone.
-
-    Args:
-        config: Its architecture.
-        seed: At least 0.
-    """
+    """A net of random weights that depend on the seed, at least 0, alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CanvasPlanner(config)
