@@ -22,7 +22,6 @@ from arc_core.pipeline.batch import collate
 from arc_core.pipeline.canvas_flow import learned_prompts
 from arc_core.pipeline.canvas_planner import CanvasPlanner
 from arc_core.pipeline.config import CANVAS, PipelineConfig
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.startup import training_tasks
 from arc_core.pipeline.system import ArcSystem, language_model_of
@@ -33,6 +32,7 @@ from arc_core.run.directory import RunDirectory, config_of, trusted_run
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.weights import save_weights
+from arc_core.solver.weights_file import TASK_PROMPTS
 
 REFUSED = 2
 

@@ -66,8 +66,7 @@ class MachinePace:
         pairs = len(placed.demonstrations(0))
         cells = placed.canvas_cells()
         ballots = config.snapshots * len(placed.views)
-        asked = len(placed.queries) + (pairs if config.reads_prompt else 0)
-        votes = ballots * self.predict.of(asked * cells)
+        votes = ballots * self.predict.of(len(placed.queries) * cells)
         memory = self.predict.of(first.memory_cells) if first.memory_cells else 0.0
         step = self.train.of(first.views_a_step * pairs * cells)
 

@@ -34,11 +34,9 @@ class Item:
     input: Grid
     """[H, W]."""
     target: Grid | None
-    """[h, w], which makes the pair a demonstration for the others of its group; None for a query."""
+    """[h, w]; None for a query."""
     placement: Placement
     """Of the output; its size is the target's where that is known."""
-    group: int
-    """Zero-based; the demonstrations of a group are each other's context."""
     copies: int = 0
     """The way in which the outputs of its task resemble their inputs most, see `likeness`."""
     view: tuple[int, int] = (0, 0)
@@ -56,8 +54,6 @@ class CanvasBatch:
         out_mask: [N, h, w] float32, 1 inside each output.
         out_sizes: [N, 2].
         targets: [N, h, w] int64; 0 where there is none.
-        known: [N] float32, 1 for demonstrations.
-        group: [N] int64.
         copies: [N, M] float32, 1 for the way in which the task's outputs resemble their inputs most.
         views: [N, 2] int64 symmetry and colour map.
         aligned: Whether every output lies on its input cell by cell.
@@ -69,8 +65,6 @@ class CanvasBatch:
     out_mask: Tensor
     out_sizes: Tensor
     targets: Tensor
-    known: Tensor
-    group: Tensor
     copies: Tensor
     views: Tensor
     aligned: bool
@@ -91,8 +85,6 @@ class CanvasBatch:
             out_mask=inputs.mask,
             out_sizes=inputs.sizes,
             targets=torch.zeros_like(inputs.cells),
-            known=torch.zeros(count, device=device),
-            group=torch.arange(count, device=device),
             copies=torch.nn.functional.one_hot(zeros, WAYS).float(),
             views=torch.zeros(count, 2, dtype=torch.int64, device=device),
             aligned=True,
@@ -111,7 +103,7 @@ class CanvasBatch:
         return GridBatch(self.targets, self.out_mask, self.out_sizes)
 
     def __len__(self) -> int:
-        return len(self.group)
+        return len(self.out_sizes)
 
     def to(self, device: torch.device | str) -> CanvasBatch:
         """Move all tensors."""
@@ -147,8 +139,6 @@ def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> CanvasBatch:
         out_mask=size_mask(sizes, height, width),
         out_sizes=sizes,
         targets=torch.from_numpy(targets),
-        known=torch.tensor([float(item.target is not None) for item in items]),
-        group=torch.tensor([item.group for item in items], dtype=torch.int64),
         copies=torch.nn.functional.one_hot(torch.tensor([item.copies for item in items]), WAYS).float(),
         views=torch.tensor([item.view for item in items], dtype=torch.int64),
         aligned=aligned,
@@ -157,7 +147,7 @@ def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> CanvasBatch:
 
 def likeness(before: Grid, after: Grid, placement: Placement) -> list[float]:
     """In each way, the share of an output's cells that have the colour of the input's cell under them."""
-    item = Item(before, after, placement, 0)
+    item = Item(before, after, placement)
     rows, columns = (_ways(item, axis, placement.size[axis]) for axis in (0, 1))
     shares = []
     for way in range(WAYS):

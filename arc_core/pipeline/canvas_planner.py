@@ -1,8 +1,5 @@
 """The solver's agent: plans an output in five steps under a prompt that stands for the task.
 
-The prompt is a vector learned for each task and symmetry (`prompt=learned`: it is what pretraining and the
-adaptation to a task find), or it is read from the demonstrations (`prompt=demonstrations`).
-
 It is the seed's agent made small enough to be trained anew for each task: encoder, prompt, planning steps.
 What differs was chosen by measurement, see docs/results.md.
 
@@ -56,11 +53,6 @@ class Widths(Protocol):
         """Blocks that read the input before it is planned on."""
         ...
 
-    @property
-    def reads_prompt(self) -> bool:
-        """Whether it reads prompts from the demonstrations in a batch."""
-        ...
-
 
 @dataclass(frozen=True)
 class CanvasWidths:
@@ -71,7 +63,6 @@ class CanvasWidths:
     steps: int = 5
     context_dim: int = 16
     encoder_blocks: int = 1
-    reads_prompt: bool = False
 
 
 class Neighbourhood(nn.Module):
@@ -231,7 +222,7 @@ class Planned:
 
 
 class CanvasPlanner(nn.Module):
-    """Encoder, planner and size head; and what reads a prompt from demonstrations, where it is not learned.
+    """Encoder, planner and size head.
 
     Args:
         config: Its architecture.
@@ -244,12 +235,6 @@ class CanvasPlanner(nn.Module):
         self.stem = nn.Conv2d(NUM_COLORS + 3, width, 3, padding=1)
         self.encoder = nn.ModuleList(Block(config, steered=False) for _ in range(config.encoder_blocks))
         self.transfer = Transfer(width)
-        self.reads_prompt = config.reads_prompt
-        if self.reads_prompt:
-            self.demonstration = nn.Conv2d(width + NUM_COLORS, width, 3, padding=1)
-            self.summary = nn.Sequential(nn.Linear(2 * width, prompt), nn.GELU(), nn.Linear(prompt, prompt))
-            self.prompt = nn.Sequential(nn.LayerNorm(prompt), nn.Linear(prompt, prompt))
-            self.no_context = nn.Parameter(torch.zeros(prompt))
         self.enter = nn.Linear(prompt, width)
         self.planner = nn.ModuleList(Block(config, steered=True) for _ in range(config.steps))
         self.step_vectors = nn.Parameter(torch.zeros(config.steps, prompt))
@@ -260,20 +245,9 @@ class CanvasPlanner(nn.Module):
         self.size_head = SizeHead(width, prompt, MAX_SIDE)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def forward(self, batch: CanvasBatch, shift: Tensor | None = None) -> Planned:
-        """Plan every item of a batch.
-
-        Args:
-            batch: The items. Where the prompt is read, each has the other demonstrations of its group as
-                context.
-            shift: [N, P] the learned prompts, or what is added to those that are read; None is 0.
-        """
-        read = self.read(batch)
-        if self.reads_prompt:
-            prompt = self._prompt(read.state, batch)
-        else:
-            prompt = read.state.new_zeros(len(batch), self.config.prompt_dim)
-        return self.plan(read, prompt if shift is None else prompt + shift.to(prompt.dtype), batch)
+    def forward(self, batch: CanvasBatch, prompts: Tensor) -> Planned:
+        """Plan every item of a batch under its prompt, [N, P]."""
+        return self.plan(self.read(batch), prompts, batch)
 
     def read(self, batch: CanvasBatch) -> InputReading:
         """Read the inputs of a batch, and carry what was read over to the outputs' canvas."""
@@ -314,24 +288,6 @@ class CanvasPlanner(nn.Module):
         for block in self.encoder:
             state = block(state, None, keep)
         return state
-
-    def _prompt(self, state: Tensor, batch: CanvasBatch) -> Tensor:
-        """The prompt of each item from the demonstrations of its group without itself, [N, P]."""
-        keep = batch.out_mask[..., None].to(state.dtype)
-        outputs = one_hot(batch.targets, batch.out_mask).to(state.dtype)
-        seen = self.demonstration(torch.cat([state, outputs], dim=-1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        seen = F.gelu(seen) * keep
-        mean = seen.sum(dim=(1, 2)) / keep.sum(dim=(1, 2))
-        summaries = self.summary(torch.cat([mean, seen.amax(dim=(1, 2))], dim=-1)).float()
-        known = batch.known
-        # Of the demonstrations of its own group, all but itself.
-        context = (batch.group[:, None] == batch.group[None, :]) & ~torch.eye(
-            len(batch), dtype=torch.bool, device=known.device
-        )
-        weights = context.float() * known[None, :]
-        count = weights.sum(dim=1, keepdim=True)
-        mean = torch.where(count > 0, weights @ summaries / count.clamp_min(1), self.no_context.float())
-        return self.prompt(mean)
 
 
 def _places(mask: Tensor) -> Tensor:

@@ -66,13 +66,13 @@ class Layouts:
         if example.part == "train":
             pair = self._training_pair(placed, example)
             placement = self._training_place(placed, example).under(symmetry, _size(pair.input))
-            return Item(example.input, example.target, placement, 0, placed.copies, view)
+            return Item(example.input, example.target, placement, placed.copies, view)
         query = placed.queries[example.pair_index]
         own = _size(query.input)
         placement = Placement(own if size is None else size)
         if size is None and query.placements:
             placement = query.placements[0]
-        return Item(example.input, None, placement.under(symmetry, own), 0, placed.copies, view)
+        return Item(example.input, None, placement.under(symmetry, own), placed.copies, view)
 
     def _training_pair(self, placed: PlacedTask, example: Example) -> Pair:
         own, index = placed.task.train, example.pair_index

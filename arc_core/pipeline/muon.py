@@ -17,9 +17,6 @@ MUON_DECAY = 0.01
 PROMPT_RATE = 3.0
 """Learning rate of pretrained tasks' prompts by that of all else: each is in one batch out of many."""
 
-TASK_PROMPTS = "task_prompts"
-"""Name of the pretrained tasks' prompts among the weights, [tasks, 8 or 1, P]."""
-
 HIDDEN = ("planner", "encoder", "transfer", "enter")
 """Parts of `CanvasPlanner` whose matrices lie between layers."""
 

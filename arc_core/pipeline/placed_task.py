@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,7 +55,6 @@ class PlacedTask:
                     view.apply(pair.input),
                     view.apply(output),
                     placer.place(pair.input, output).under(view.symmetry, _size(pair.input)),
-                    group=0,
                     copies=placer.copies,
                     view=(view.symmetry, view.color_map),
                 )
@@ -70,18 +69,17 @@ class PlacedTask:
         placed = self._placer.place(before, after)
         return placed if placed.size == _size(after) else Placement(_size(after))
 
-    def demonstrations(self, view: int, group: int = 0) -> list[Item]:
+    def demonstrations(self, view: int) -> list[Item]:
         """The demonstrations under a view, by its number."""
-        return [replace(item, group=group) for item in self._demonstrations[view]]
+        return list(self._demonstrations[view])
 
-    def query_item(self, query: int, placement: Placement, view: int, group: int = 0) -> Item:
+    def query_item(self, query: int, placement: Placement, view: int) -> Item:
         """A test input under a view, its output placed as said in the task's own orientation."""
         seen, grid = self.views[view], self.queries[query].input
         return Item(
             seen.apply(grid),
             None,
             placement.under(seen.symmetry, _size(grid)),
-            group,
             self.copies,
             (seen.symmetry, seen.color_map),
         )

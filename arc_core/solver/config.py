@@ -10,7 +10,6 @@ from arc_core.base.options import CheckedOptions, Setting, Value, canonical, opt
 ARCHITECTURE = (
     "width",
     "prompt_dim",
-    "prompt",
     "steps",
     "context_dim",
     "encoder_blocks",
@@ -18,6 +17,7 @@ ARCHITECTURE = (
 """The options that decide which weights there are; a weights file fixes them."""
 
 RETIRED: dict[str, Value] = {
+    "prompt": "learned",
     "blocks": "untied",
     "context": "pool",
     "fusion": "film",
@@ -44,12 +44,6 @@ class SolverConfig(CheckedOptions):
     # Architecture
     width: int = option(64, "Channels of the planner.", low=8, high=1024)
     prompt_dim: int = option(128, "Width of the prompt.", low=8, high=1024)
-    prompt: str = option(
-        "learned",
-        "Where a task's prompt comes from: learned for each task and view, or read from its demonstrations "
-        "with a learned shift.",
-        choices=("learned", "demonstrations"),
-    )
     steps: int = option(5, "Planning steps.", low=1, high=64)
     context_dim: int = option(
         16, "Channels of the maxima of its row, its column and the grid that a cell sees.", low=1, high=256
@@ -61,7 +55,7 @@ class SolverConfig(CheckedOptions):
     memory: int = option(
         3,
         "Pretrained tasks whose prompts, averaged, a task starts from: those that explain its demonstrations "
-        "best; 0 averages them all. With a learned prompt alone.",
+        "best; 0 averages them all.",
         low=0,
         high=1000,
     )
@@ -132,11 +126,6 @@ class SolverConfig(CheckedOptions):
         """
         off = {SWITCHED.get(canonical(key)) for key in values}
         return super().checked({key: v for key, v in values.items() if canonical(key) not in off}, text=text)
-
-    @property
-    def reads_prompt(self) -> bool:
-        """Whether the prompt is read from the demonstrations, which must then be there to be read."""
-        return self.prompt == "demonstrations"
 
     def starts(self, steps: int) -> int:
         """Starts that a budget of so many steps is divided among."""

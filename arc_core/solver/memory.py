@@ -9,8 +9,6 @@ begin at the best.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -70,7 +68,7 @@ def prompt_losses(net: CanvasPlanner, known: Tensor, placed: PlacedTask, config:
     losses = []
     for first in range(0, len(known), share):
         some = known[first : first + share, 0].to(device)
-        batch = pack([replace(item, group=group) for group in range(len(some)) for item in items]).to(device)
+        batch = pack(items * len(some)).to(device)
         with precision.autocast():
             planned = net(batch, some.repeat_interleave(len(items), dim=0))
         losses.append(grid_losses(planned.logits[:, -1], batch).view(len(some), -1).mean(dim=1).cpu())

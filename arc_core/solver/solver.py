@@ -17,10 +17,10 @@ from torch import Tensor
 
 from arc_core.data.grids import Grid
 from arc_core.data.tasks import Task
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.start import AdaptationLook, SolverStart
 from arc_core.solver.voting import Choice, choose_among
+from arc_core.solver.weights_file import TASK_PROMPTS
 
 NARROWER = 0.75
 """Width of every third start, beside that of the others: it costs so much of their time a step (measured)."""

@@ -17,13 +17,13 @@ from arc_core.data.tasks import Task
 from arc_core.data.views import make_views
 from arc_core.pipeline.canvas import Item, pack
 from arc_core.pipeline.canvas_planner import CanvasPlanner, Planned
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.placed_task import MOST_SIZES, PlacedTask
 from arc_core.pipeline.task_prompts import PROMPT_SCALE, SYMMETRIES
 from arc_core.solver.adaptation import Adaptation
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.memory import cells_of_trying, nearest_tasks
 from arc_core.solver.voting import Ballot
+from arc_core.solver.weights_file import TASK_PROMPTS
 
 SECOND_SIZE_WEIGHT = 0.25
 """Of a vote for a grid of the less trusted size, beside 1 for one of the first."""
@@ -105,8 +105,6 @@ class SolverStart:
     def _first_prompt(self) -> Tensor:
         """The prompt to start from under each symmetry, [8, P]."""
         shape = (SYMMETRIES, self.config.prompt_dim)
-        if self.config.reads_prompt:
-            return torch.zeros(shape)
         if self.nearest is None:
             return PROMPT_SCALE * torch.randn(shape, generator=self._generator)
         return self.nearest.mean(dim=0).expand(shape)
@@ -123,11 +121,7 @@ class SolverStart:
         turned = self.config.symmetries and step % 2 == 1
         able = [number for number, view in enumerate(self.placed.views) if view.turned == turned]
         order = torch.randperm(len(able), generator=self._generator)[: self.views_a_step].tolist()
-        return [
-            item
-            for group, place in enumerate(order)
-            for item in self.placed.demonstrations(able[place], group)
-        ]
+        return [item for place in order for item in self.placed.demonstrations(able[place])]
 
     def look(self, steps: int, loss: float) -> AdaptationLook:
         """What demonstrations and test inputs become now, under the task's own view."""
@@ -161,17 +155,12 @@ class SolverStart:
         stand_in = Placement((grid.shape[0], grid.shape[1]))
         for number, view in enumerate(self.placed.views):
             if view.color_map == 0:
-                items = [*self._context(number), self.placed.query_item(query, stand_in, number)]
-                _, planned = self._adaptation.plan(items)
+                _, planned = self._adaptation.plan([self.placed.query_item(query, stand_in, number)])
                 scores = planned.size_logits[-1].float().log_softmax(dim=-1).cpu()
                 total += scores.flip(0) if view.turned else scores
         joint = (total[0][:, None] + total[1][None, :]).flatten()
         best = joint.topk(MOST_SIZES).indices.tolist()
         return [(index // 30 + 1, index % 30 + 1) for index in best]
-
-    def _context(self, view: int) -> list[Item]:
-        """What must be in a batch for its test inputs to be answered."""
-        return self.placed.demonstrations(view) if self.config.reads_prompt else []
 
     def ballots(self) -> list[list[Ballot]]:
         """Every view's prediction for each test input, mapped back.
@@ -181,15 +170,14 @@ class SolverStart:
         placements = self.placements()
         found: list[list[Ballot]] = [[] for _ in placements]
         for number, view in enumerate(self.placed.views):
-            items = self._context(number)
+            items: list[Item] = []
             owners: list[tuple[int, float]] = []
             for query, places in enumerate(placements):
                 for rank, placement in enumerate(places):
                     items.append(self.placed.query_item(query, placement, number))
                     owners.append((query, SECOND_SIZE_WEIGHT if rank else 1.0))
             _, planned = self._adaptation.plan(items)
-            shares = _shares(planned, items)[-len(owners) :]
-            for (query, weight), predicted in zip(owners, shares, strict=True):
+            for (query, weight), predicted in zip(owners, _shares(planned, items), strict=True):
                 found[query].append(Ballot(view.undo_probabilities(predicted), weight))
         return found
 

@@ -18,10 +18,9 @@ from arc_core.base.text import printable
 from arc_core.checkpoints.tensor_file import encode
 from arc_core.data.seen import SeenTasks
 from arc_core.pipeline.canvas_planner import CanvasPlanner
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.task_prompts import SYMMETRIES
 from arc_core.solver.config import SolverConfig
-from arc_core.solver.weights_file import LARGEST_BYTES, NOTES, WeightsNotes, parse_notes
+from arc_core.solver.weights_file import LARGEST_BYTES, NOTES, TASK_PROMPTS, WeightsNotes, parse_notes
 
 
 @dataclass(frozen=True)
@@ -95,16 +94,15 @@ def _require_architecture(weights: Weights, shown: str) -> None:
     """Hold the tensors against the net that the notes describe, and against what numbers may be."""
     refused = f"{shown} cannot be used as weights:"
     config = SolverConfig.from_mapping(weights.notes.architecture)
-    prompts = weights.tensors.get(TASK_PROMPTS)
-    tasks, symmetries = (0, 0) if prompts is None else (*prompts.shape, 0, 0)[:2]
-    if prompts is not None and (config.prompt != "learned" or not tasks or symmetries not in (1, SYMMETRIES)):
-        raise CheckpointError(f"{refused} {TASK_PROMPTS} do not fit its architecture.")
     with torch.device("meta"):
-        wanted = CanvasPlanner(config).state_dict()
-        if prompts is not None:
-            wanted[TASK_PROMPTS] = torch.empty(tasks, symmetries, config.prompt_dim)
+        wanted = {name: tensor.shape for name, tensor in CanvasPlanner(config).state_dict().items()}
+    if TASK_PROMPTS in weights.tensors:
+        tasks, symmetries, *_ = (*weights.tensors[TASK_PROMPTS].shape, 0, 0)
+        if not tasks or symmetries not in (1, SYMMETRIES):
+            raise CheckpointError(f"{refused} {TASK_PROMPTS} do not fit its architecture.")
+        wanted[TASK_PROMPTS] = torch.Size((tasks, symmetries, config.prompt_dim))
     if odd := sorted(wanted.keys() ^ weights.tensors.keys()):
         raise CheckpointError(f"{refused} {printable(odd[0], 100)} is missing or does not belong there.")
     for name, tensor in weights.tensors.items():
-        if tensor.shape != wanted[name].shape or not torch.isfinite(tensor).all():
+        if tensor.shape != wanted[name] or not torch.isfinite(tensor).all():
             raise CheckpointError(f"{refused} {name} is of another shape or not finite.")

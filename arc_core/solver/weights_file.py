@@ -20,6 +20,9 @@ from arc_core.solver.config import ARCHITECTURE, RETIRED, SolverConfig
 NOTES = "arc_tui"
 """Entry of the file's header that holds everything beside the tensors, as JSON."""
 
+TASK_PROMPTS = "task_prompts"
+"""Name of the pretrained tasks' prompts among the tensors, [tasks, 8 or 1, P]."""
+
 LARGEST_BYTES = 20_000_000
 LARGEST_HEADER = 4_000_000
 

@@ -15,7 +15,6 @@ from arc_core.data.dataset import plan_batches
 from arc_core.data.kept_away import without_kept_away
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.export import export
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.recipe import PipelineRecipe
 from arc_core.pipeline.startup import load_data
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, read_state
@@ -25,7 +24,7 @@ from arc_core.run.evidence import Work
 from arc_core.run.recipes import declaration_of
 from arc_core.run.resolving import resolve
 from arc_core.solver.weights import load_weights
-from arc_core.solver.weights_file import read_notes
+from arc_core.solver.weights_file import TASK_PROMPTS, read_notes
 from arc_tui.runs.evidence import evidence_of
 from arc_tui.runs.history import History
 from arc_tui.runs.state import reduce

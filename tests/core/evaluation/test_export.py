@@ -1,20 +1,23 @@
 """Weights of a run of the pipeline, for whoever solves tasks."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from small_run import new_run, train
+from safetensors.torch import save_file
+from small_run import new_run, seal, train
 
 from arc_core.base.errors import RunError
 from arc_core.checkpoints.restoring import read_tensors
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.export import export
-from arc_core.pipeline.muon import TASK_PROMPTS
-from arc_core.run.checkpoint_index import list_checkpoints
+from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import Solver
+from arc_core.solver.start import fresh_net
 from arc_core.solver.weights import load_weights
+from arc_core.solver.weights_file import TASK_PROMPTS
 
 
 def test_a_runs_planner_and_prompts_are_what_a_task_is_solved_from(tmp_path: Path):
@@ -42,3 +45,22 @@ def test_a_run_of_the_seeds_planner_has_no_such_weights(tmp_path: Path):
     train(run)
     with pytest.raises(RunError, match="has trained no agent that solves tasks"):
         export(run, tmp_path / "w.safetensors")
+
+
+def test_weights_of_a_run_of_the_recipe_that_is_gone_are_its_averages(tmp_path: Path):
+    run = new_run(tmp_path, planner="canvas", optimizer="muon", max_batches=1)
+    train(run)
+    (checkpoint,) = list_checkpoints(run.checkpoints)
+    config = SolverConfig(width=16, prompt_dim=16, steps=2)
+    mean = fresh_net(config, 7).state_dict() | {TASK_PROMPTS: torch.randn(6, 8, 16)}
+    save_file({name: tensor.contiguous() for name, tensor in mean.items()}, checkpoint / "mean.safetensors")
+    state = read_state(checkpoint) | {"architecture": {**config.architecture(), "prompt": "learned"}}
+    (checkpoint / STATE).write_text(json.dumps(state))
+    seal(checkpoint)
+    run.update(config={"recipe": "solver", "dataset": "arcagi1", "extra_data": "x/re_arc.zip"})
+    export(run, tmp_path / "w.safetensors")
+    weights = load_weights(tmp_path / "w.safetensors")
+    assert weights.notes.recipe["extra_data"] == "re_arc.zip"
+    assert weights.tensors.keys() == mean.keys()
+    for name, tensor in mean.items():
+        torch.testing.assert_close(weights.tensors[name], tensor, atol=2e-3, rtol=2e-3)

@@ -31,7 +31,7 @@ def canvas() -> CanvasBatch:
     rng = np.random.default_rng(0)
     return pack(
         [
-            Item(grid(rng, (3, 4)), grid(rng, size), Placement(size), 0, copies=way)
+            Item(grid(rng, (3, 4)), grid(rng, size), Placement(size), copies=way)
             for way, size in enumerate(OUT_SIZES)
         ]
     )

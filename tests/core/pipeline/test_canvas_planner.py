@@ -17,10 +17,14 @@ def grid(seed, *size):
     return np.random.default_rng(seed).integers(0, 10, size).astype(np.int8)
 
 
-def item(seed, size=(4, 5), out=None, group=0, known=True, corner=(0, 0)):
+def item(seed, size=(4, 5), out=None, known=True, corner=(0, 0)):
     out = out or size
     target = grid(seed + 100, *out) if known else None
-    return Item(grid(seed, *size), target, Placement(out, corner), group)
+    return Item(grid(seed, *size), target, Placement(out, corner))
+
+
+def zeros(count):
+    return torch.zeros(count, SMALL["prompt_dim"])
 
 
 def net(seed=0, **settings):
@@ -32,13 +36,12 @@ def net(seed=0, **settings):
     return made
 
 
-@pytest.mark.parametrize("settings", [{}, {"prompt": "demonstrations"}])
-def test_a_padded_batch_says_what_its_items_say_alone(settings):
-    model = net(**settings)
-    items = [item(1, (3, 7), (5, 2)), item(2, (9, 4), (9, 4), 1), item(3, (2, 2), (7, 7), 2)]
-    together = model(pack(items))
+def test_a_padded_batch_says_what_its_items_say_alone():
+    model = net()
+    items = [item(1, (3, 7), (5, 2)), item(2, (9, 4), (9, 4)), item(3, (2, 2), (7, 7))]
+    together = model(pack(items), zeros(3))
     for number, one in enumerate(items):
-        alone = model(pack([Item(one.input, one.target, one.placement, 0)]))
+        alone = model(pack([one]), zeros(1))
         height, width = one.placement.size
         torch.testing.assert_close(
             together.logits[number, :, :height, :width],
@@ -56,24 +59,18 @@ def test_an_aligned_batch_is_computed_as_any_other():
     from dataclasses import replace
 
     torch.testing.assert_close(
-        model(batch).logits, model(replace(batch, aligned=False)).logits, atol=2e-4, rtol=1e-3
+        model(batch, zeros(2)).logits,
+        model(replace(batch, aligned=False), zeros(2)).logits,
+        atol=2e-4,
+        rtol=1e-3,
     )
 
 
-def test_an_items_own_target_never_reaches_its_prediction():
-    model = net(prompt="demonstrations")
-    items = [item(1), item(2), item(3)]
-    changed = [*items[:2], Item(items[2].input, 9 - items[2].target, items[2].placement, 0)]
-    before, after = model(pack(items)).logits, model(pack(changed)).logits
-    assert torch.equal(before[2], after[2])
-    assert not torch.equal(before[0], after[0])
-
-
-def test_with_a_learned_prompt_no_target_reaches_any_prediction():
+def test_no_target_reaches_any_prediction():
     model = net()
     items = [item(1), item(2), item(3)]
-    changed = [Item(one.input, 9 - one.target, one.placement, 0) for one in items]
-    assert torch.equal(model(pack(items)).logits, model(pack(changed)).logits)
+    changed = [Item(one.input, 9 - one.target, one.placement) for one in items]
+    assert torch.equal(model(pack(items), zeros(3)).logits, model(pack(changed), zeros(3)).logits)
 
 
 def test_a_learned_prompt_steers_its_own_item_alone():
@@ -87,28 +84,17 @@ def test_a_learned_prompt_steers_its_own_item_alone():
     assert not torch.allclose(before[1], after[1])
 
 
-def test_context_comes_from_its_own_group_and_only_from_demonstrations():
-    model = net(prompt="demonstrations")
-    items = [item(1, group=0), item(2, group=0), item(3, group=1), item(4, group=0, known=False)]
-    before = model(pack(items)).logits
-    other = [*items[:2], item(9, group=1), *items[3:]]
-    query = [*items[:3], item(8, group=0, known=False)]
-    assert torch.equal(before[:2], model(pack(other)).logits[:2])
-    assert torch.equal(before[:3], model(pack(query)).logits[:3])
-
-
-@pytest.mark.parametrize("prompt", ["learned", "demonstrations"])
-def test_every_parameter_gets_a_gradient(prompt):
-    model = net(prompt=prompt)
-    # A group of one, whose prompt has no context to come from, and one of two with unequal sizes.
-    batch = pack([item(1, (3, 3), (5, 4)), item(2, (6, 3), (2, 2)), item(3, group=1)])
-    shift = torch.ones(3, SMALL["prompt_dim"], requires_grad=True)
-    planned = model(batch, shift)
-    (grid_losses(planned.logits[:, -1], batch).sum() + planned.size_logits.logsumexp(-1).sum()).backward()
+def test_every_parameter_gets_a_gradient():
+    model = net()
+    batch = pack([item(1, (3, 3), (5, 4)), item(2, (6, 3), (2, 2)), item(3)])
+    prompts = torch.ones(3, SMALL["prompt_dim"], requires_grad=True)
+    planned = model(batch, prompts)
+    sizes = F.cross_entropy(planned.size_logits.transpose(1, 2), batch.out_sizes - 1)
+    (grid_losses(planned.logits[:, -1], batch).mean() + planned.logits.square().mean() + sizes).backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert missing == []
-    assert shift.grad is not None
-    assert (shift.grad.abs().sum(dim=1) > 0).all()
+    assert prompts.grad is not None
+    assert (prompts.grad.abs().sum(dim=1) > 0).all()
 
 
 def test_context_carries_across_the_grid_and_its_absence_does_not():
@@ -121,29 +107,28 @@ def test_context_carries_across_the_grid_and_its_absence_does_not():
         one = item(1, (1, 24), known=False)
         moved = one.input.copy()
         moved[0, -1] = (moved[0, -1] + 1) % 10
-        batches = [pack([Item(g, None, one.placement, 0)]) for g in (one.input, moved)]
+        batches = [pack([Item(g, None, one.placement)]) for g in (one.input, moved)]
         # What the whole grid says on entering the planner is left out of this comparison.
         torch.nn.init.zeros_(model.transfer.whole.weight)
         with torch.no_grad():
-            near, far = (model(batch).logits[0, 0, 0, 0] for batch in batches)
+            near, far = (model(batch, zeros(1)).logits[0, 0, 0, 0] for batch in batches)
         reach[context] = bool((near - far).abs().max() > 1e-6)
     assert reach == {True: True, False: False}
 
 
-def test_a_grids_loss_is_the_mean_over_its_own_cells():
+def test_a_grids_loss_is_the_mean_cross_entropy_of_its_own_cells():
     batch = pack([item(1, (3, 3), (5, 4)), item(2, (6, 3), (2, 2))])
-    logits = net()(batch).logits[:, -1]
+    logits = net()(batch, zeros(2)).logits[:, 1]
     expected = [
-        F.cross_entropy(logits[number, :height, :width].flatten(0, 1), target.flatten())
-        for number, (height, width) in enumerate([(5, 4), (2, 2)])
-        for target in [batch.targets[number, :height, :width]]
+        F.cross_entropy(logits[number, :h, :w].reshape(-1, 10), batch.targets[number, :h, :w].reshape(-1))
+        for number, (h, w) in enumerate([(5, 4), (2, 2)])
     ]
     torch.testing.assert_close(grid_losses(logits, batch), torch.stack(expected))
 
 
 def test_the_three_ways_lay_an_output_over_its_input_as_they_say():
     source = np.arange(6, dtype=np.int8).reshape(2, 3)
-    batch = pack([Item(source, None, Placement((4, 6)), 0)])
+    batch = pack([Item(source, None, Placement((4, 6)))])
     cut, scaled, tiled = gather_ways(
         F.one_hot(batch.inputs.cells, 10).float() * batch.inputs.mask[..., None], batch
     )
@@ -151,7 +136,7 @@ def test_the_three_ways_lay_an_output_over_its_input_as_they_say():
     assert tiled[0].argmax(-1).tolist() == np.tile(source, (2, 2)).tolist()
     assert cut[0, :2, :3].argmax(-1).tolist() == source.tolist()
     assert cut[0, 2:].sum() == 0
-    inner = pack([Item(source, None, Placement((1, 2), (1, 1)), 0)])
+    inner = pack([Item(source, None, Placement((1, 2), (1, 1)))])
     assert gather_ways(F.one_hot(inner.inputs.cells, 10).float(), inner)[0][0].argmax(-1).tolist() == [[4, 5]]
     assert likeness(source, np.tile(source, (2, 2)), Placement((4, 6)))[2] == 1.0
     assert likeness(source, source[1:, 1:], Placement((1, 2), (1, 1)))[0] == 1.0
@@ -160,8 +145,8 @@ def test_the_three_ways_lay_an_output_over_its_input_as_they_say():
 def test_an_input_lies_under_its_output_in_the_way_that_the_task_copies_in():
     source = np.arange(6, dtype=np.int8).reshape(2, 3)
     whole = Placement((4, 6))
-    ways = [Item(source, None, whole, 0, copies=way) for way in range(3)]
-    under = input_under_output(pack([*ways, Item(source, None, Placement((1, 2), (1, 1)), 0)]))
+    ways = [Item(source, None, whole, copies=way) for way in range(3)]
+    under = input_under_output(pack([*ways, Item(source, None, Placement((1, 2), (1, 1)))]))
     assert under[0].sum() == 6
     assert under[0, :2, :3].argmax(-1).tolist() == source.tolist()
     assert under[1].argmax(-1).tolist() == source.repeat(2, 0).repeat(2, 1).tolist()
@@ -171,4 +156,4 @@ def test_an_input_lies_under_its_output_in_the_way_that_the_task_copies_in():
 
 def test_a_target_of_another_size_than_its_placement_is_a_mistake():
     with pytest.raises(ValueError, match="is placed as"):
-        pack([Item(grid(0, 2, 2), grid(0, 2, 2), Placement((3, 3)), 0)])
+        pack([Item(grid(0, 2, 2), grid(0, 2, 2), Placement((3, 3)))])

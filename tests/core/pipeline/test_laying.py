@@ -49,10 +49,9 @@ def test_a_further_pair_lies_as_if_it_were_a_demonstration(dataset: ARCDataset):
         assert example.pair_index == len(known)
         laid = layouts.lay([example])
         assert laid.out_sizes[0].tolist() == list(example.target.shape)
-        assert laid.known.tolist() == [1.0]
         placed = PlacedTask(shorter.without_test_outputs(), make_views(1, (0,), symmetries=False))
         wanted = placed.place(asked.input, asked.output).under(example.symmetry, asked.input.shape)
-        item = Item(example.input, example.target, wanted, 0, placed.copies, (example.symmetry, 0))
+        item = Item(example.input, example.target, wanted, placed.copies, (example.symmetry, 0))
         assert_same(laid, pack([item], FEW_SIDES))
 
 

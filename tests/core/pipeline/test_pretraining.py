@@ -89,7 +89,8 @@ def test_the_presets_settings_are_the_default_runs_but_for_data_and_policy():
     pretraining, default = (resolve({"preset": preset}).to_dict() for preset in ("solver", "tiny"))
     assert {name for name, value in pretraining.items() if value != default[name]} == {
         *("preset", "dataset", "keep_away", "validate_on", "epochs", "batch_size", "warmup_steps"),
-        *("lm_train", "vector_dropout", "refine", "policy_pairs", "reward_weight"),
+        *("lm_train", "vector_dropout", "refine", "policy_pairs", "judged_draws", "reward_weight"),
+        *("hidden_dim", "answer_views"),
         *("validate_every", "checkpoint_every"),
     }
 

@@ -27,7 +27,7 @@ def config(**settings):
 def demonstrations():
     rng = np.random.default_rng(0)
     grids = [rng.integers(0, 10, (6, 6)).astype(np.int8) for _ in range(4)]
-    return pack([Item(grids[i], grids[i + 1], Placement((6, 6)), 0) for i in (0, 2)])
+    return pack([Item(grids[i], grids[i + 1], Placement((6, 6))) for i in (0, 2)])
 
 
 def weights(adaptation):

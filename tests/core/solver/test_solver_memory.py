@@ -11,12 +11,12 @@ from arc_core.data.tasks import Pair, Task
 from arc_core.data.views import make_views
 from arc_core.evaluation.pace import Cost, MachinePace
 from arc_core.pipeline.canvas import pack
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.pipeline.placed_task import PlacedTask
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.memory import ASKED_CELLS, asked, prompt_losses
 from arc_core.solver.solver import Solver
 from arc_core.solver.start import SolverStart, fresh_net
+from arc_core.solver.weights_file import TASK_PROMPTS
 
 CONFIG = SolverConfig.from_mapping(
     {"width": 16, "prompt_dim": 12, "steps": 2, "context_dim": 4, "amp": "off"}

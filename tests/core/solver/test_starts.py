@@ -8,12 +8,12 @@ import torch
 
 from arc_core.data.tasks import Pair, Task
 from arc_core.evaluation.pace import Cost, MachinePace
-from arc_core.pipeline.muon import TASK_PROMPTS
 from arc_core.solver.adaptation import Adaptation
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import Solver
 from arc_core.solver.start import SolverStart, fresh_net
 from arc_core.solver.voting import choose, choose_among
+from arc_core.solver.weights_file import TASK_PROMPTS
 
 CONFIG = SolverConfig.from_mapping(
     {"width": 16, "prompt_dim": 12, "steps": 1, "context_dim": 4, "amp": "off", "batch_cells": 60}
