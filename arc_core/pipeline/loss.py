@@ -388,6 +388,6 @@ class EFELoss(nn.Module):
         }
         # What has no weight is not computed: it would cost as much as what has.
         found = {name: term() if self.weights[name] else zero for name, term in terms.items()}
-        losses = {name: self.weights[name] * found[name].mean() for name in TERMS}
+        losses: dict[str, Tensor] = {name: self.weights[name] * found[name].mean() for name in TERMS}
         losses["total"] = torch.stack(list(losses.values())).sum()
         return losses
