@@ -24,7 +24,16 @@ from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.planner import one_hot
 
-TERMS = ("risk", "ambiguity", "step", "consistency", "bidirectional", "z_anchor", "prompt", "size")
+TERMS: tuple[str, ...] = (
+    "risk",
+    "ambiguity",
+    "step",
+    "consistency",
+    "bidirectional",
+    "z_anchor",
+    "prompt",
+    "size",
+)
 
 SAME_OUTCOME = 0.1
 """Distance of two embeddings, in their lengths, below which their outcomes are taken to be the same."""
