@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from arc_core.base.errors import ArcError, CheckpointError, RunError
-from arc_core.base.text import printable
+from arc_core.base.text import first_of, printable
 from arc_core.checkpoints.restoring import read_tensors
 from arc_core.data.dataset import Example, augment_example
 from arc_core.data.grids import NUM_COLORS
@@ -77,6 +77,7 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
         path = find_checkpoint(run.checkpoints, number)
     state = read_state(path)
     tensors, solver = _of_pipeline(run, path) if on_canvas else _of_solver(path, state)
+    learned = state.get("task_prompts", []) if on_canvas else state.get("system", {}).get("prompt_tasks", [])
     settings = {name: config.get(name) for name in RECIPE}
     if settings["extra_data"] is not None:
         settings["extra_data"] = Path(str(settings["extra_data"])).name
@@ -88,7 +89,8 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
         "versions": content.get("versions"),
         "tasks_sha256": cast("dict[str, Any]", content.get("dataset", {})).get("sha256"),
     }
-    size = save_weights(target, solver, SeenTasks.from_json(content["seen"], run.name), recipe, tensors)
+    seen = SeenTasks.from_json(content["seen"], run.name)
+    size = save_weights(target, solver, seen, recipe, tensors, learned)
     return (
         f"Weights of checkpoint {checkpoint_id(path)}, step {recipe['step']}, in {printable(str(target))} "
         f"({size / 1e6:.1f} MB, float16)"
@@ -108,7 +110,13 @@ def _of_pipeline(run: RunDirectory, path: Path) -> tuple[Mapping[str, Tensor], S
     """The planner of a run of the pipeline, with the prompt of each task under each symmetry."""
     config = cast(PipelineConfig, config_of(run))
     known = {task.id: task for task in training_tasks(config, lambda finding: None).tasks}
-    tasks = [known[name] for name in read_state(path).get("task_prompts", []) if name in known]
+    learned = read_state(path).get("task_prompts", [])
+    if gone := [name for name in learned if name not in known]:
+        raise CheckpointError(
+            f"{printable(run.name)} has learned prompts of {len(gone)} tasks that are gone from "
+            f"{printable(config.dataset)} ({first_of(gone)})."
+        )
+    tasks = [known[name] for name in learned]
     language_model = language_model_of(path, config)
     ids = [task.id for task in tasks]
     system = ArcSystem(config, torch.device("cpu"), language_model=language_model, tasks=ids)

@@ -35,7 +35,7 @@ from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import Answer, Solver
 from arc_core.solver.start import AdaptationLook
 from arc_core.solver.weights import load_weights
-from arc_core.solver.weights_file import sha256_of
+from arc_core.solver.weights_file import TASK_PROMPTS, sha256_of
 
 
 class TaskSolver(Protocol):
@@ -94,9 +94,12 @@ class AgentSystem(SolvingSystem):
         super().__init__(assignment, device)
         self.config = SolverConfig.from_mapping(assignment.settings)
         self.weights: Mapping[str, torch.Tensor] | None = None
+        self._prompts: dict[str, int] = {}
         if assignment.weights is not None:
             path = Path(assignment.weights)
-            self.weights = load_weights(path).tensors
+            loaded = load_weights(path)
+            self.weights = loaded.tensors
+            self._prompts = {name: place for place, name in enumerate(loaded.notes.prompt_tasks)}
             _refuse_others(assignment, sha256_of(path))
 
     def measure_pace(self) -> MachinePace:
@@ -105,7 +108,10 @@ class AgentSystem(SolvingSystem):
 
     def begin(self, task: Task, pace: MachinePace | None) -> tuple[Solver, int]:
         """See `SolvingSystem`."""
-        solver = Solver(task, self.config, self.weights, self.assignment.seed, self.device)
+        weights, own = self.weights, self._prompts.get(task.id)
+        if weights is not None and own is not None:  # a task that was trained on need not be looked up
+            weights = {**weights, TASK_PROMPTS: weights[TASK_PROMPTS][[own]]}
+        solver = Solver(task, self.config, weights, self.assignment.seed, self.device)
         return solver, self._steps(pace, lambda known, seconds: known.steps(solver, seconds))
 
 

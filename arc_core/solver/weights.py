@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ def save_weights(
     seen: SeenTasks,
     recipe: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
+    prompt_tasks: Sequence[str] = (),
 ) -> int:
     """Write weights as float16, whole or not at all.
 
@@ -47,6 +48,7 @@ def save_weights(
         seen: Every task that the weights were trained on.
         recipe: How they were made.
         tensors: By their names in `CanvasPlanner`, as of the net itself or averaged.
+        prompt_tasks: The tasks whose prompts are among them, in order.
 
     Returns:
         The size of the file in bytes.
@@ -58,7 +60,12 @@ def save_weights(
     for name, tensor in halves.items():
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"The weights {name} do not fit float16.")
-    notes = {"architecture": config.architecture(), "seen": seen.to_json(), "recipe": dict(recipe)}
+    notes = {
+        "architecture": config.architecture(),
+        "seen": seen.to_json(),
+        "recipe": dict(recipe),
+        "prompt_tasks": list(prompt_tasks),
+    }
     content = b"".join(bytes(piece) for piece in encode(halves, {NOTES: json.dumps(notes)}))
     if len(content) > LARGEST_BYTES:
         raise CheckpointError(
@@ -101,6 +108,9 @@ def _require_architecture(weights: Weights, shown: str) -> None:
         if not tasks or symmetries not in (1, SYMMETRIES):
             raise CheckpointError(f"{refused} {TASK_PROMPTS} do not fit its architecture.")
         wanted[TASK_PROMPTS] = torch.Size((tasks, symmetries, config.prompt_dim))
+    named = len(weights.notes.prompt_tasks)
+    if named and (TASK_PROMPTS not in weights.tensors or named != len(weights.tensors[TASK_PROMPTS])):
+        raise CheckpointError(f"{refused} its notes name {named} tasks with a prompt, and it holds others.")
     if odd := sorted(wanted.keys() ^ weights.tensors.keys()):
         raise CheckpointError(f"{refused} {printable(odd[0], 100)} is missing or does not belong there.")
     for name, tensor in weights.tensors.items():

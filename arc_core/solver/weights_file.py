@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from arc_core.base.errors import CheckpointError, DataError
+from arc_core.base.loose import listed
 from arc_core.base.options import Value, canonical
 from arc_core.base.paths import bytes_of, full_path, is_file, refusal
 from arc_core.base.text import printable
@@ -45,6 +46,8 @@ class WeightsNotes:
     """What it was trained on."""
     recipe: dict[str, Any]
     """How it was made: settings, seed, steps, data; to be read by people."""
+    prompt_tasks: tuple[str, ...] = ()
+    """The tasks whose learned prompts are among the tensors, in order; empty in files of earlier versions."""
 
 
 def find_weights(name: str) -> Path | None:
@@ -119,6 +122,7 @@ def parse_notes(notes: object, shown: str) -> WeightsNotes:
         cast("dict[str, Value]", architecture),
         seen,
         cast("dict[str, Any]", recipe) if isinstance(recipe, dict) else {},
+        tuple(map(str, listed(parts, "prompt_tasks"))),
     )
 
 

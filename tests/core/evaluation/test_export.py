@@ -1,6 +1,7 @@
 """Weights of a run of the pipeline, for whoever solves tasks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from arc_core.base.errors import RunError
 from arc_core.checkpoints.restoring import read_tensors
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.export import export
+from arc_core.evaluation.folder import Assignment
+from arc_core.evaluation.solving import AgentSystem
 from arc_core.run.checkpoint_index import STATE, list_checkpoints, read_state
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.solver import Solver
 from arc_core.solver.start import fresh_net
 from arc_core.solver.weights import load_weights
-from arc_core.solver.weights_file import TASK_PROMPTS
+from arc_core.solver.weights_file import TASK_PROMPTS, sha256_of
 
 
 def test_a_runs_planner_and_prompts_are_what_a_task_is_solved_from(tmp_path: Path):
@@ -38,6 +41,35 @@ def test_a_runs_planner_and_prompts_are_what_a_task_is_solved_from(tmp_path: Pat
     config = SolverConfig.from_mapping({**weights.notes.architecture, "color_maps": 1})
     assert len(Solver(task, config, weights.tensors).solve(1)) == 1
     assert weights.notes.seen.overlap([task]) == [task.id]
+
+
+def test_a_task_that_was_trained_on_starts_from_its_own_prompt_and_another_from_the_nearest(tmp_path: Path):
+    run = new_run(tmp_path, planner="canvas", optimizer="muon")
+    train(run)
+    path = tmp_path / "w.safetensors"
+    export(run, path)
+    weights = load_weights(path)
+    tasks = load_tasks(str(tmp_path / "tasks")).tasks
+    assert weights.notes.prompt_tasks == tuple(task.id for task in tasks)
+    assignment = Assignment(
+        dataset="arcagi1",
+        split="training",
+        tasks=(),
+        seconds_per_task=None,
+        steps_per_task=1,
+        seed=0,
+        device="cpu",
+        settings=SolverConfig.from_mapping(weights.notes.architecture).to_dict(),
+        weights=str(path),
+        weights_sha256=sha256_of(path),
+        seen=(),
+    )
+    system = AgentSystem(assignment, torch.device("cpu"))
+    for place, task in enumerate(tasks):
+        start = system.begin(task, None)[0].starts[0]
+        assert torch.equal(start.nearest, weights.tensors[TASK_PROMPTS][[place]])
+    stranger = replace(tasks[0], id="another")
+    assert len(system.begin(stranger, None)[0].starts[0].nearest) == SolverConfig().memory
 
 
 def test_a_run_of_the_seeds_planner_has_no_such_weights(tmp_path: Path):
