@@ -161,7 +161,7 @@ def test_only_the_table_of_the_runs_recipe_applies(tmp_path: Path):
     pipeline = resolve({}, file)
     assert isinstance(pipeline, PipelineConfig)
     assert (pipeline.epochs, pipeline.max_steps, pipeline.qwen_lr) == (3, 4, 0.5)
-    assert pipeline.hidden_dim == 64
+    assert pipeline.hidden_dim == 48
     with pytest.raises(ConfigError, match="line 2: max_steps is an option of the recipe pipeline"):
         resolve({"recipe": NAME}, file)
 
