@@ -23,9 +23,10 @@ SMALL: dict[str, dict[str, Any]] = {
         **{"planner": "canvas", "optimizer": "muon", "hidden_dim": 16, "prompt_dim": 16, "max_steps": 2},
         **{"memory_capacity": 16, "batch_size": 2, "small_cells": 20, "schedule": "cosine"},
     },
-    "solver": {
-        **{"hidden_dim": 16, "prompt_dim": 16, "max_steps": 2, "batch_size": 4, "dataset": "arcagi1"},
-        "small_cells": 40,
+    "pipeline as it pretrains": {
+        **{"planner": "canvas", "optimizer": "muon", "hidden_dim": 16, "prompt_dim": 16, "max_steps": 2},
+        **{"keep_away": True, "validate_on": "none", "ema": 0.9, "refine": False, "memory": False},
+        **{"batch_size": 4, "dataset": "arcagi1", "small_cells": 20},
     },
     "recursive_planner:RecursivePlanner": {"width": 8, "prompt": 8, "batch_size": 2},
 }
