@@ -19,7 +19,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,6 +92,8 @@ class Assignment:
             raise RunError(
                 f"eval.json asks for a system {printable(str(found.system), 40)}, which there is not."
             )
+        if found.system == SOLVER:  # what earlier versions began with one start goes on with one
+            return replace(found, settings={"max_starts": 1, **found.settings})
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -73,6 +73,18 @@ def test_an_evaluation_of_before_goes_on_where_all_that_it_asks_is_still_there(t
         eval_command.begin(asked(), tmp_path)
 
 
+def test_an_evaluation_of_before_several_starts_goes_on_with_one(tmp_path):
+    folder, _ = eval_command.begin(asked(), tmp_path)
+    written = folder.path / "eval.json"
+    content = json.loads(written.read_text())
+    del content["settings"]["max_starts"]
+    written.write_text(json.dumps(content))
+    again, _ = eval_command.reopen("a", tmp_path)
+    assert AgentSystem(again.assignment(), torch.device("cpu")).config.max_starts == 1
+    with pytest.raises(ConfigError, match="asks something else"):
+        eval_command.begin(asked(), tmp_path)
+
+
 def test_the_start_of_an_id_and_of_a_name_is_enough(tmp_path):
     folder, tasks = eval_command.begin(asked(limit=None, tasks=["0057622"], name="mine_1"), tmp_path)
     assert [task.id for task in tasks] == ["00576224"]
