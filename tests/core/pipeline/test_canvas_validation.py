@@ -9,12 +9,13 @@ import torch
 
 from arc_core.data.dataset import ARCDataset, Example, augment_example
 from arc_core.data.views import make_views
+from arc_core.pipeline import validation
 from arc_core.pipeline.batch import collate
 from arc_core.pipeline.canvas_flow import canvas_flow
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.laying import Layouts
 from arc_core.pipeline.padding import FEW_SIDES
-from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.system import DIRECTIONS, ArcSystem
 from arc_core.pipeline.validation import predict_on_canvas
 
 
@@ -90,3 +91,24 @@ def test_an_answer_is_the_mean_of_its_views(system: ArcSystem, tests: list[Examp
         assert (answer.after.numpy() == total.argmax(-1))[clear].all()
     alone = predict_on_canvas(system, layouts, ruled, 3)
     assert any(not torch.equal(one.after, two.after) for one, two in zip(answers, alone, strict=True))
+
+
+def test_the_action_that_the_demonstrations_judge_best_is_answered_under(
+    system: ArcSystem, tests: list[Example], monkeypatch: pytest.MonkeyPatch
+):
+    layouts = Layouts(ARCDataset("arcagi1").tasks.tasks)
+    judged = copy.copy(system)
+    judged.config = replace(system.config, judged_draws=1)
+    for far in (0.0, 5.0):
+        action = torch.full((len(tests), DIRECTIONS), far)
+        monkeypatch.setattr(
+            validation, "judged_actions", lambda system, layouts, some, a=action: a[: len(some)]
+        )
+        answers = predict_on_canvas(judged, layouts, tests, len(tests))
+        batch = collate(tests, FEW_SIDES, layouts.lay(tests))
+        with torch.no_grad():
+            planned = canvas_flow(judged, batch, actions=action).planned.logits[:, -1].argmax(-1)
+        for number, (example, answer) in enumerate(zip(tests, answers, strict=True)):
+            if layouts.known_size(example) is not None:
+                height, width = answer.after.shape
+                assert torch.equal(answer.after, planned[number, :height, :width])
