@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import stat
 import sys
@@ -89,11 +90,16 @@ def _train(run: RunDirectory, events: EventWriter, stop: StopSignal) -> int:
 def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> str:
     config = config_of(run)
 
-    from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
-    from arc_core.training.loop import TrainingLoop
+    gc.disable()  # or it would look through the libraries again and again while they are loaded
+    try:
+        from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
+        from arc_core.training.loop import TrainingLoop
 
-    recipe = recipe_class(config.recipe)
-    loop = TrainingLoop(run, config, events, recipe)
+        recipe = recipe_class(config.recipe)
+        gc.freeze()  # what they hold stays to the end, and taking it apart there would take a second
+        loop = TrainingLoop(run, config, events, recipe)
+    finally:
+        gc.enable()
     stop.tell = lambda: loop.control.ask_to_stop("stopped by a signal")
     if stop.received:
         stop.tell()
