@@ -23,6 +23,8 @@ from arc_core.data.tasks import Pair, Split, Task, TaskSet, load_tasks
 SMALLEST_TELLING_PAIR = 16
 """Cells of input and output together. Smaller pairs coincide between unrelated tasks (3x3 to one cell)."""
 
+_NAMED = bytes(range(1, NUM_COLORS))
+
 HELD_OUT = 100
 """Tasks of ARC-AGI-1's training split that the default weights have not seen."""
 
@@ -150,10 +152,8 @@ def _encoded(grid: Grid, names: bytes) -> tuple[bytes, bytes]:
         The encoding, and the colours that have occurred by now.
     """
     flat = grid.tobytes()
-    first = sorted((flat.find(color), color) for color in range(1, NUM_COLORS) if color not in names)
-    names += bytes(color for place, color in first if place >= 0)
-    numbers = bytes(range(1, len(names) + 1))
-    return b"%d %d " % grid.shape + flat.translate(bytes.maketrans(names, numbers)), names
+    names += bytes(sorted((color for color in _NAMED if color in flat and color not in names), key=flat.find))
+    return b"%d %d " % grid.shape + flat.translate(bytes.maketrans(names, _NAMED[: len(names)])), names
 
 
 @dataclass(frozen=True)
