@@ -43,26 +43,27 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
     config, canvas = system.config, batch.laid
     set_rates(system.optimizers, system.schedule.factor(step))
 
-    # Steps 2 to 5: prompts, and the plans under the refined ones.
     kept = (torch.rand(len(batch)) >= config.vector_dropout).float().to(system.device, non_blocking=True)
-    flow = canvas_flow(system, batch, kept)
-
-    # Steps 3, 6 and 7: on some pairs, what the refinement gained over the base prompt.
     tried = torch.arange(min(config.policy_pairs, len(batch)), device=system.device)
-    before, rewards, policy_norm = _try_actions(system, flow, canvas, tried)
-
-    # Step 9: the loss on the outputs' canvas.
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
-    losses, mask_ratio = canvas_losses(
-        system.efe_loss,
-        flow.planned,
-        flow.refined,
-        canvas,
-        system.backward_planner,
-        system.precision,
-        hard_cell_gain=config.hard_cell_gain,
-        size_weight=size_weight,
-    )
+    with system.precision.shared_casts():
+        # Steps 2 to 5: prompts, and the plans under the refined ones.
+        flow = canvas_flow(system, batch, kept)
+
+        # Step 9: the loss on the outputs' canvas.
+        losses, mask_ratio = canvas_losses(
+            system.efe_loss,
+            flow.planned,
+            flow.refined,
+            canvas,
+            system.backward_planner,
+            system.precision,
+            hard_cell_gain=config.hard_cell_gain,
+            size_weight=size_weight,
+        )
+
+        # Steps 3, 6, 7 and 8: on some pairs, what the refinement gained over the base prompt.
+        before, rewards, policy_norm = _try_actions(system, flow, canvas, tried)
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * rewards["total"].mean()
 
@@ -124,14 +125,13 @@ def _try_actions(
         some.take(places.repeat(2 + len(draws))),
         prompts.base.repeat(2 + len(draws), 1),
     )
-    after, before, *tries = (
-        Scores(*(values[start : start + count] for values in vars(every).values()))
-        for start in range(0, (2 + len(draws)) * count, count)
-    )
-    rewards = after.gain_over(before)
+    # The first row is of the mean actions, the second of none, the others of those drawn.
+    rows = Scores(*(values.view(-1, count) for values in vars(every).values()))
+    gains = rows.gain_over(Scores(*(values[1] for values in vars(rows).values())))
+    rewards = {name: values[0] for name, values in gains.items()}
     norm = torch.zeros((), device=system.device)
     if draws:
-        by_pair = torch.stack([one.gain_over(before)["total"] for one in tries])
+        by_pair = gains["total"][2:]
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
         info = RefineInfo(
