@@ -20,13 +20,16 @@ from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch
 from arc_core.pipeline.step import StepResult, memory_state, remember, result_of, to_host
 from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.whole import Whole
 from arc_core.training.optimizer import backward_and_step, set_rates
 
 LEAST_SPREAD = 1e-3
 """Of the rewards of a pair's actions: below it their differences are noise."""
 
 
-def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
+def canvas_step(
+    system: ArcSystem, batch: Batch, epoch: int, step: int, whole: Whole | None = None
+) -> StepResult:
     """Train on one batch.
 
     Args:
@@ -34,22 +37,25 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
         batch: With targets, laid out, on the system's device.
         epoch: 0-based, for the size warm-up.
         step: 1-based over the whole run, for the schedule.
+        whole: What the batch is this process's share of; None where it is all.
 
     Raises:
         ValueError: If the batch has no targets.
     """
     if batch.targets is None:
         raise ValueError("a training batch needs targets")
-    config, canvas, target = system.config, batch.laid, batch.targets
+    config, canvas = system.config, batch.laid
+    whole = whole or Whole.alone(batch, batch.targets)
     set_rates(system.optimizers, system.schedule.factor(step))
 
     # Steps 2 to 5: prompts, and the plans under the refined ones.
-    kept = (torch.rand(len(batch)) >= config.vector_dropout).float().to(system.device)
+    kept = whole.cut(torch.rand(len(whole)) >= config.vector_dropout).float().to(system.device)
     flow = canvas_flow(system, batch, kept)
 
     # Steps 3, 6 and 7: on some pairs, what the refinement gained over the base prompt.
-    tried = torch.arange(min(config.policy_pairs, len(batch)), device=system.device)
-    before, rewards, policy_norm = _try_actions(system, flow, canvas, tried)
+    some = whole.first(config.policy_pairs)
+    tried = torch.arange(len(some.places), device=system.device)
+    before, rewards, policy_norm = _try_actions(system, flow, canvas, tried, some)
 
     # Step 9: the loss on the outputs' canvas.
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
@@ -62,24 +68,32 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
         system.precision,
         hard_cell_gain=config.hard_cell_gain,
         size_weight=size_weight,
+        among=whole.among,
     )
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * rewards["total"].mean()
 
+    told = whole.means({**losses, "combined": combined, "mask_ratio": mask_ratio})
+
     # Step 10: backward, clip, step.
     norms, applied = backward_and_step(
-        combined, system.optimizers, system.components, system.precision, config.clip_norm
+        system.spread(whole.weight * combined),
+        system.optimizers,
+        system.components,
+        system.precision,
+        config.clip_norm,
+        told["combined"],
     )
 
-    accuracy = cells_right(flow.planned, canvas)
+    accuracy = whole.every(cells_right(flow.planned, canvas))
     exact = accuracy == 1.0
     numbers, accuracies, exacts = to_host(
         {
-            **{f"loss.{name}": losses[name] for name in terms_of(config.to_dict())},
-            "loss.efe_total": losses["total"],
-            "loss.combined": combined,
+            **{f"loss.{name}": told[name] for name in terms_of(config.to_dict())},
+            "loss.efe_total": told["total"],
+            "loss.combined": told["combined"],
             **{f"reward.{name}": value.mean() for name, value in rewards.items()},
-            "mask_ratio": mask_ratio,
+            "mask_ratio": told["mask_ratio"],
             **{f"norm.{name}": value for name, value in norms.items()},
             "norm.policy": policy_norm,
         },
@@ -89,9 +103,9 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
     predicted = CanvasPrediction(flow.planned, canvas)
     memory = memory_state(system, 0)
     if applied:
-        memory = remember(system, flow.refined, predicted, batch, target, accuracies)
+        memory = remember(system, flow.refined, predicted, batch, whole, accuracies)
         if config.lambda_prompt:
-            system.efe_loss.remember_outcomes(target.cells, target.mask)
+            system.efe_loss.remember_outcomes(whole.outcomes.cells, whole.outcomes.mask)
         system.memory_threshold.update(sum(accuracies) / len(accuracies))
     return result_of(
         system,
@@ -113,7 +127,7 @@ def cells_right(planned: Planned, canvas: CanvasBatch) -> Tensor:
 
 
 def _try_actions(
-    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, tried: Tensor
+    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, tried: Tensor, whole: Whole
 ) -> tuple[Planned, dict[str, Tensor], Tensor]:
     """Plan some pairs under the base prompt and under drawn actions; the policy learns which did better.
 
@@ -121,15 +135,19 @@ def _try_actions(
     et al. 2024): how hard a pair is cancels out.
 
     Returns:
-        The plans under the base prompts, the reward [S] of the mean action by its parts, and the norm of the
-        policy's gradient.
+        The plans under the base prompts; and of all that the processes have tried, the reward of the mean
+        action by its parts, and the norm of the policy's gradient.
     """
     config, count = system.config, len(tried)
     some, prompts = canvas.take(tried), flow.prompts.take(tried)
     reading = flow.reading.take(tried)
     draws: list[tuple[Tensor, RefineInfo]] = []
     if config.refine:
-        draws = [refine(system, prompts, explore=True) for _ in range(config.policy_draws)]
+        width = system.policy.config.action_dim
+        draws = [
+            refine(system, prompts, explore=True, noise=whole.noise(width, system.device))
+            for _ in range(config.policy_draws)
+        ]
     under = torch.cat([prompts.base, *(refined for refined, _ in draws)])
     places = torch.arange(count, device=tried.device)
     planned = plan_again(
@@ -146,18 +164,20 @@ def _try_actions(
         Scores(*(values[start : start + count] for values in vars(every).values()))
         for start in range(0, (2 + len(draws)) * count, count)
     )
-    rewards = after.gain_over(before)
+    gains = after.gain_over(before)
+    rewards = dict(zip(gains, whole.every(torch.stack([*gains.values()], dim=1)).unbind(dim=1), strict=True))
     norm = torch.zeros((), device=system.device)
     if draws:
         by_pair = torch.stack([one.gain_over(before)["total"] for one in tries])
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
-        info = RefineInfo(
-            torch.cat([info.state for _, info in draws]),
-            torch.cat([info.summary for _, info in draws]),
-            torch.cat([info.pre_tanh for _, info in draws]),
-        )
-        told = system.policy.update(info, by_pair.flatten(), advantage.flatten())
+        parts = [
+            *([info.state for _, info in draws], [info.summary for _, info in draws]),
+            *([info.pre_tanh for _, info in draws], by_pair[..., None], advantage[..., None]),
+        ]
+        columns = [whole.every(torch.stack([*part], dim=1)).transpose(0, 1).flatten(0, 1) for part in parts]
+        state, summary, pre_tanh, gained, over = columns
+        told = system.policy.update(RefineInfo(state, summary, pre_tanh), gained[:, 0], over[:, 0])
         norm = torch.as_tensor(told["grad_norm"])
     return _some(planned, places), rewards, norm
 

@@ -15,12 +15,15 @@ from torch.func import functional_call
 
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.declared import components_of
-from arc_core.pipeline.loss import TERMS, cell_mean, hard_cell_weights
+from arc_core.pipeline.loss import TERMS, hard_cell_weights
+from arc_core.pipeline.outcome_summary import outcome_summary
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.resize import resize_logits
 from arc_core.pipeline.reward import Scores, score_batch, straight_through
 from arc_core.pipeline.system import ArcSystem, Flow, Prediction
+from arc_core.pipeline.whole import Whole
 from arc_core.training.optimizer import MixedPrecision, backward_and_step, set_rates
 from arc_core.training.recipe import SampledPair
 
@@ -68,7 +71,9 @@ class StepResult:
     after: HasGrids
 
 
-def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
+def training_step(
+    system: ArcSystem, batch: Batch, epoch: int, step: int, whole: Whole | None = None
+) -> StepResult:
     """Train on one batch.
 
     Args:
@@ -76,6 +81,7 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
         batch: With targets, on the system's device.
         epoch: 0-based, for the size warm-up.
         step: 1-based over the whole run, for the schedule.
+        whole: What the batch is this process's share of; None where it is all.
 
     Raises:
         ValueError: If the batch has no targets.
@@ -84,10 +90,11 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
     if target is None:
         raise ValueError("a training batch needs targets")
     config = system.config
+    whole = whole or Whole.alone(batch, target)
     set_rates([system.optimizer], system.schedule.factor(step))
 
     # Steps 2 to 5: prompt, baseline prediction, refinement, refined prediction.
-    flow = system.flow(batch, explore=True)
+    flow = system.flow(batch, explore=True, noise=whole.noise(config.prompt_dim, system.device))
 
     # Steps 6 and 7: what the refinement gained, each prediction at the size it predicts itself.
     with torch.no_grad():
@@ -99,40 +106,52 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
     policy_norm = torch.zeros((), device=system.device)
     if config.refine:
         with torch.no_grad():
-            flow.refine_info.outcome = _outcome_summary(flow, batch)
-        policy_norm = system.policy.update(flow.refine_info, reward["total"])["grad_norm"]
+            flow.refine_info.outcome = outcome_summary(flow, batch)
+        info = RefineInfo(**{name: whole.every(part) for name, part in vars(flow.refine_info).items()})
+        policy_norm = system.policy.update(info, whole.every(reward["total"]))["grad_norm"]
 
     # Step 9: the loss on the target's grid.
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
-    losses, mask_ratio = _efe_losses(system, flow, batch, target, size_weight)
+    losses, mask_ratio = _efe_losses(system, flow, batch, target, size_weight, whole)
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * reward["total"].mean()
 
-    # Step 10: backward, clip, step.
-    norms, applied = backward_and_step(
-        combined, [system.optimizer], system.components, system.precision, config.clip_norm
-    )
-
-    exact = (after.accuracy == 1.0).detach()
-    host = to_host(
+    told = whole.means(
         {
             **{f"loss.{name}": losses[name] for name in TERMS},
             "loss.efe_total": losses["total"],
             "loss.combined": combined,
             **{f"reward.{name}": value.mean() for name, value in reward.items()},
             "mask_ratio": mask_ratio,
+        }
+    )
+
+    # Step 10: backward, clip, step.
+    norms, applied = backward_and_step(
+        system.spread(whole.weight * combined),
+        [system.optimizer],
+        system.components,
+        system.precision,
+        config.clip_norm,
+        told["loss.combined"],
+    )
+
+    accuracy = whole.every(after.accuracy.detach())
+    host = to_host(
+        {
+            **told,
             **{f"norm.{name}": value for name, value in norms.items()},
             "norm.policy": torch.as_tensor(policy_norm),
         },
-        after.accuracy.detach(),
-        exact,
+        accuracy,
+        accuracy == 1.0,
     )
     numbers, accuracies, exacts = host
     memory = memory_state(system, 0)
     if applied:
-        memory = remember(system, flow.prompt, flow.after, batch, target, accuracies)
+        memory = remember(system, flow.prompt, flow.after, batch, whole, accuracies)
     if applied:
-        system.efe_loss.remember_outcomes(target.cells, target.mask)
+        system.efe_loss.remember_outcomes(whole.outcomes.cells, whole.outcomes.mask)
         system.memory_threshold.update(sum(accuracies) / len(accuracies))
     return result_of(
         system, numbers, size_weight, memory, accuracies, exacts, applied, flow.before, flow.after
@@ -196,7 +215,7 @@ def _last_on_inputs(plan: Tensor, sizes: Tensor, inputs: GridBatch) -> Tensor:
 
 
 def _efe_losses(
-    system: ArcSystem, flow: Flow, batch: Batch, target: GridBatch, size_weight: float
+    system: ArcSystem, flow: Flow, batch: Batch, target: GridBatch, size_weight: float, whole: Whole
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Step 9: all terms on the target's grid, hard cells weighed up; and the mask ratio."""
     forward_preds = flow.after.on(batch.inputs, target.sizes, target.canvas, slice(None))
@@ -228,34 +247,9 @@ def _efe_losses(
         size_logits=flow.after.output.size_logits,
         target_sizes=target.sizes,
         size_weight=size_weight,
+        among=whole.among,
     )
     return losses, ratio.mean()
-
-
-def _outcome_summary(flow: Flow, batch: Batch) -> Tensor:
-    """What came of the refinement, for curiosity: [B, 32] numbers about 0 to 1.
-
-    Predicted colours after (10) and before (10), their largest difference (1), confidence after and
-    before (2), entropy after and before (2), share of cells that changed (1), share that copy the
-    input (1), sizes after and before over 30 (4), whether the size changed (1).
-    """
-    mask = batch.inputs.mask
-    after, before = (p.logits[:, -1].softmax(dim=-1) for p in (flow.after, flow.before))
-    cells = mask.sum(dim=(1, 2))[:, None]
-    shares = [(p * mask[..., None]).sum(dim=(1, 2)) / cells for p in (after, before)]
-    confidence = [cell_mean(p.amax(dim=-1), mask) for p in (after, before)]
-    entropy = [cell_mean(-torch.xlogy(p, p).sum(dim=-1), mask) for p in (after, before)]
-    chosen = [p.argmax(dim=-1) for p in (after, before)]
-    sizes = [p.output.sizes for p in (flow.after, flow.before)]
-    columns = [
-        (shares[0] - shares[1]).abs().amax(dim=1),
-        *confidence,
-        *entropy,
-        cell_mean((chosen[0] != chosen[1]).float(), mask),
-        cell_mean((chosen[0] == batch.inputs.cells).float(), mask),
-        (sizes[0] != sizes[1]).any(dim=1).float(),
-    ]
-    return torch.cat([*shares, torch.stack(columns, dim=1), *(size / 30.0 for size in sizes)], dim=1)
 
 
 def remember(
@@ -263,18 +257,18 @@ def remember(
     prompts: Tensor,
     predicted: HasGrids,
     batch: Batch,
-    target: GridBatch,
+    whole: Whole,
     accuracies: list[float],
 ) -> Numbers:
     """Store the pairs at or above the threshold (fix 5) and move the anchor Ĉ by them.
 
     Args:
         system: With the memory.
-        prompts: [B, P] the refined ones.
+        prompts: [b, P] the refined ones, of this process's pairs.
         predicted: What was predicted under them.
-        batch: The pairs.
-        target: Their outputs.
-        accuracies: Share of right cells of each.
+        batch: These pairs.
+        whole: All of the batch's.
+        accuracies: Share of right cells of each of all.
     """
     if not system.config.memory:
         return memory_state(system, 0)
@@ -282,13 +276,16 @@ def remember(
     chosen = [index for index, accuracy in enumerate(accuracies) if accuracy >= threshold]
     if not chosen:
         return memory_state(system, 0)
-    grids = predicted.grids(batch.inputs)
+    summary, prompts, grids = whole.solutions(
+        batch.prompt_inputs.summary, prompts, predicted.grids(batch.inputs)
+    )
+    target = whole.outcomes
     shares = one_hot(target.cells, target.mask).sum(dim=(1, 2)) / target.sizes.prod(dim=1)[:, None]
     stored = 0
     for index in chosen:
         kept = system.memory.store(
-            (batch.task_ids[index], batch.pair_indices[index]),
-            batch.prompt_inputs.summary[index],
+            whole.keys[index],
+            summary[index],
             prompts[index].detach(),
             grids[index],
             accuracies[index],

@@ -33,13 +33,21 @@ class TrainConfig(CheckedOptions):
         "Where to compute; auto takes a GPU when there is one.",
         choices=("auto", "cpu", "cuda"),
         pattern=r"cuda:\d{1,3}",
+        pattern_words="cuda:N",
     )
     threads: int | None = option(
         None, "Threads of torch on the CPU; none leaves it to torch.", low=1, high=1024
     )
+    processes: str = option(
+        "1",
+        "Processes that train together, each on its share of a batch; auto is one for each GPU.",
+        choices=("auto",),
+        pattern=r"[1-9]\d{0,3}",
+        pattern_words="a number from 1 to 9999",
+    )
     seed: int = option(42, "Seed of every random number.", low=0, high=2**32 - 1)
     max_batches: int | None = option(None, "Batches of each epoch; none is all of them.", low=1, high=10**9)
-    batch_size: int = option(8, "Training pairs in a batch.", low=1, high=65_536)
+    batch_size: int = option(8, "Training pairs in a batch, of each process.", low=1, high=65_536)
 
     recipe: str = option(
         PIPELINE,

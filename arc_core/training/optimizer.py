@@ -166,6 +166,7 @@ def backward_and_step(
     components: Iterable[Component],
     precision: MixedPrecision,
     clip_norm: float,
+    told: Tensor | None = None,
 ) -> tuple[dict[str, Tensor], bool]:
     """Step 10: scaled backward, unscale, clip every component, step unless a gradient is not finite.
 
@@ -175,6 +176,8 @@ def backward_and_step(
         components: Clipped one by one.
         precision: With its scaler, and the count of skipped steps.
         clip_norm: Largest norm of a component's gradient.
+        told: The loss of all processes, the same on each, by which all of them skip a step or none; None
+            takes `loss`.
 
     Returns:
         The norm of each component before clipping, and whether the step was taken.
@@ -190,7 +193,11 @@ def backward_and_step(
         else loss.new_zeros(())
         for component in components
     }
-    finite = bool(torch.isfinite(torch.stack([*norms.values(), loss.detach()])).all())
+    finite = bool(
+        torch.isfinite(
+            torch.stack([*norms.values(), (loss if told is None else told).detach().to(loss.dtype)])
+        ).all()
+    )
     if finite:
         for optimizer in optimizers:
             precision.scaler.step(optimizer)
