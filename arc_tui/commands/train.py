@@ -5,6 +5,9 @@ What does so is imported where it is done: a shell that completes an option need
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 import typer
 
 from arc_core.run.resolving import to_toml
@@ -16,11 +19,16 @@ from arc_tui.commands.output import echo, has_terminal
 def train(given: Given) -> None:
     """Make a run, start its training and open the console on it.
 
-    Without a terminal, or with --headless or --detach, it prints lines instead.
+    Without a terminal, or with --headless or --detach, it prints lines instead. With --prepare it starts
+    nothing, and prints how to train the run by torchrun.
     """
-    from arc_tui.runs.starting import configuration
+    from arc_tui.runs.starting import configuration, prepare
 
     options = configuration(given.flags, given.file)
+    if options.prepare:
+        made = prepare(given.flags, given.file, sys.argv)
+        echo(f"torchrun --nproc-per-node N -m arc_core {shlex.quote(str(made.run.path))}")
+        return
     if not has_terminal() or options.headless or options.detach:
         from arc_tui.commands.training import train_here
 
