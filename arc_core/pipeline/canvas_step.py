@@ -11,14 +11,14 @@ from torch import Tensor
 
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.canvas import CanvasBatch
-from arc_core.pipeline.canvas_flow import CanvasFlow, CanvasPrediction, canvas_flow, plan_again, refine
+from arc_core.pipeline.canvas_flow import CanvasFlow, canvas_flow, plan_again, refine
 from arc_core.pipeline.canvas_loss import canvas_losses
 from arc_core.pipeline.canvas_planner import Planned, input_under_output
 from arc_core.pipeline.declared import terms_of
-from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.outcome import DrawnGrids, StepOnDevice, StepResult, end_of_step
+from arc_core.pipeline.planner import color_probabilities, one_hot
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch
-from arc_core.pipeline.step import StepResult, memory_state, remember, result_of, to_host
 from arc_core.pipeline.system import ArcSystem
 from arc_core.pipeline.whole import Whole
 from arc_core.training.optimizer import backward_and_step, set_rates
@@ -49,7 +49,8 @@ def canvas_step(
     set_rates(system.optimizers, system.schedule.factor(step))
 
     # Steps 2 to 5: prompts, and the plans under the refined ones.
-    kept = whole.cut(torch.rand(len(whole)) >= config.vector_dropout).float().to(system.device)
+    kept = whole.cut(torch.rand(len(whole)) >= config.vector_dropout).float()
+    kept = kept.to(system.device, non_blocking=True)
     flow = canvas_flow(system, batch, kept)
 
     # Steps 3, 6 and 7: on some pairs, what the refinement gained over the base prompt.
@@ -85,45 +86,27 @@ def canvas_step(
         told["combined"],
     )
 
-    accuracy = whole.every(cells_right(flow.planned, canvas))
-    exact = accuracy == 1.0
-    numbers, accuracies, exacts = to_host(
-        {
-            **{f"loss.{name}": told[name] for name in terms_of(config.to_dict())},
-            "loss.efe_total": told["total"],
-            "loss.combined": told["combined"],
-            **{f"reward.{name}": value.mean() for name, value in rewards.items()},
-            "mask_ratio": told["mask_ratio"],
-            **{f"norm.{name}": value for name, value in norms.items()},
-            "norm.policy": policy_norm,
-        },
-        accuracy,
-        exact,
-    )
-    predicted = CanvasPrediction(flow.planned, canvas)
-    memory = memory_state(system, 0)
-    if applied:
-        memory = remember(system, flow.refined, predicted, batch, whole, accuracies)
-        if config.lambda_prompt:
-            system.efe_loss.remember_outcomes(whole.outcomes.cells, whole.outcomes.mask)
-        system.memory_threshold.update(sum(accuracies) / len(accuracies))
-    return result_of(
-        system,
-        numbers,
-        size_weight,
-        memory,
-        accuracies,
-        exacts,
-        applied,
-        CanvasPrediction(before, canvas.take(tried)),
-        predicted,
-    )
+    numbers = {
+        **{f"loss.{name}": told[name] for name in terms_of(config.to_dict())},
+        "loss.efe_total": told["total"],
+        "loss.combined": told["combined"],
+        **{f"reward.{name}": value.mean() for name, value in rewards.items()},
+        "mask_ratio": told["mask_ratio"],
+        **{f"norm.{name}": value for name, value in norms.items()},
+        "norm.policy": policy_norm,
+    }
+    after = drawn(flow.planned, canvas)
+    right = (after.cells == canvas.targets) * canvas.out_mask
+    accuracy = whole.every(right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2)))
+    prompts = flow.refined.detach()
+    before_grids = drawn(before, canvas.take(tried))
+    done = StepOnDevice(numbers, applied, accuracy, prompts, size_weight, before_grids, after)
+    return end_of_step(system, batch, done, whole)
 
 
-def cells_right(planned: Planned, canvas: CanvasBatch) -> Tensor:
-    """Share of each output's cells that the last step has right, [B]."""
-    right = (planned.logits[:, -1].argmax(dim=-1) == canvas.targets) * canvas.out_mask
-    return right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2))
+def drawn(planned: Planned, canvas: CanvasBatch) -> DrawnGrids:
+    """The grids of the plans' last step."""
+    return DrawnGrids(planned.logits[:, -1].argmax(dim=-1), canvas.out_sizes)
 
 
 def _try_actions(
@@ -209,6 +192,6 @@ def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts:
         with system.precision.autocast():
             plan = judge(shown, prompts, canvas.out_mask)
         under = input_under_output(canvas)
-        right = (under * plan[:, -1].float().softmax(dim=-1)).sum(dim=(1, 2, 3))
+        right = (under * color_probabilities(plan[:, -1].float())).sum(dim=(1, 2, 3))
         found = right / under.sum(dim=(1, 2, 3)).clamp_min(1)
     return Scores(scores.accuracy, ratio.prod(dim=1), scores.color, found)

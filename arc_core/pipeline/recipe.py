@@ -15,10 +15,11 @@ from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.laying import Layouts
+from arc_core.pipeline.outcome import sample_of, step_numbers
 from arc_core.pipeline.padding import FEW_SIDES, GridBatch
 from arc_core.pipeline.preflight import estimate_run
 from arc_core.pipeline.startup import color_shares, load_data
-from arc_core.pipeline.step import sample_of, step_numbers, training_step
+from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, language_model_of
 from arc_core.pipeline.validation import predict, predict_on_canvas, score
 from arc_core.pipeline.whole import Whole
@@ -113,9 +114,10 @@ class PipelineRecipe(Recipe[list[int]]):
         places = self.ranks.mine(len(batch)) or range(1)
         examples = [self.dataset.example(batch[place], at.epoch) for place in places]
         canvas = self.layouts.lay(examples) if self.on_canvas else None
-        pairs = collate(examples, FEW_SIDES, canvas).to(system.device)
+        pairs = collate(examples, FEW_SIDES, canvas)
         train = canvas_step if self.on_canvas else training_step
-        result = train(system, pairs, at.epoch, at.step + 1, self._whole(batch, at.epoch, places))
+        whole = self._whole(batch, at.epoch, places)
+        result = train(system, pairs.to(system.device), at.epoch, at.step + 1, whole)
         if result.applied:
             system.move_mean(at.step + 1)
         return Step(
@@ -132,8 +134,7 @@ class PipelineRecipe(Recipe[list[int]]):
         if self.ranks.alone:
             return None
         # Memory and prompt term alone look at the targets of others' pairs.
-        config = self.config
-        asked = batch if config.memory or config.lambda_prompt or not self.on_canvas else batch[:1]
+        asked = batch if self.config.memory or self.config.lambda_prompt else batch[:1]
         targets = [self.dataset.example(index, epoch).target for index in asked]
         outcomes = GridBatch.pad([target for target in targets if target is not None], FEW_SIDES)
         counted = len(self.ranks.mine(len(batch)))

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from arc_core.data.grids import MAX_SIDE
@@ -90,21 +90,21 @@ class Whole:
         return dict(zip(own, found.unbind(), strict=True))
 
     def solutions(
-        self, summary: Tensor, prompts: Tensor, grids: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        self, summary: Tensor, prompts: Tensor, grids: Sequence[np.ndarray]
+    ) -> tuple[Tensor, Tensor, Sequence[np.ndarray]]:
         """Features, prompts and predicted grids of all pairs, of those of the own ones."""
         if self.ranks.alone:
             return summary, prompts, grids
-        cells = [
-            F.pad(g.float(), (0, MAX_SIDE - g.shape[1], 0, MAX_SIDE - g.shape[0])).flatten() for g in grids
-        ]
-        sizes = torch.tensor([grid.shape for grid in grids], dtype=torch.float32)
-        told = torch.cat([sizes, torch.stack(cells)], dim=1).to(summary.device)
-        found = self.every(torch.cat([summary, prompts.detach(), told], dim=1))
-        widths = (summary.shape[1], prompts.shape[1], told.shape[1])
-        summary, prompts, told = found.split(widths, dim=1)
-        whole = [row[2:].view(MAX_SIDE, MAX_SIDE)[: int(row[0]), : int(row[1])] for row in told.cpu()]
-        return summary, prompts, whole
+        # Of each grid its sides and its cells.
+        table = np.zeros((len(grids), 2 + MAX_SIDE * MAX_SIDE), dtype=np.float32)
+        for row, grid in zip(table, grids, strict=True):
+            row[:2] = grid.shape
+            row[2:].reshape(MAX_SIDE, MAX_SIDE)[: grid.shape[0], : grid.shape[1]] = grid
+        parts = (summary, prompts, torch.from_numpy(table).to(summary.device))
+        found = self.every(torch.cat(parts, dim=1)).split([part.shape[1] for part in parts], dim=1)
+        told = found[2].cpu().numpy().astype(np.int64)
+        whole = [row[2:].reshape(MAX_SIDE, MAX_SIDE)[: row[0], : row[1]] for row in told]
+        return found[0], found[1], whole
 
     def _own(self, device: torch.device) -> Tensor:
         return torch.tensor(self.places, device=device)

@@ -28,18 +28,8 @@ from arc_tui.commands.completion import (
 FLAGS = (
     *("epochs", "agent_lr", "qwen_lr", "device", "processes", "seed", "max_batches", "batch_size"),
     *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
-    *(
-        "validate_on",
-        "checkpoint_every",
-        "recipe",
-        "preset",
-        "name",
-        "runs_dir",
-        "headless",
-        "detach",
-        "prepare",
-    ),
-    *("resume", "checkpoint", "branch"),
+    *("validate_on", "checkpoint_every", "recipe", "preset", "name", "runs_dir", "headless", "detach"),
+    *("prepare", "resume", "checkpoint", "branch"),
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
