@@ -117,7 +117,8 @@ def _run_processes(run: RunDirectory, events: EventWriter, stop: StopSignal, giv
         try:
             return _run_trainer(run, events, stop, others.world)
         except RankError as error:
-            raise RankError(_lost(others.ended(2.0) or str(error))) from error
+            said = others.ended(2.0)
+            raise (RankError(_lost(said)) if said else error) from None
 
 
 def _processes(config: TrainConfig) -> int:
@@ -151,7 +152,7 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal, world
             return loop.train()
         except RuntimeError as error:
             if world.count > 1 and is_lost(error):
-                raise RankError(f"A process beside {world.name.lower()} has ended") from error
+                raise RankError(_lost("Another process of the run has ended")) from error
             if loop is None or not is_out_of_memory(error):
                 raise
             step, claims = loop.progress.step + 1, loop.declared.claims

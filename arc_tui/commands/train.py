@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from arc_core.run.resolving import to_toml
+from arc_core.run.resolving import launch_options, to_toml
 from arc_tui.commands.options import Given, takes_options
 from arc_tui.commands.output import echo, has_terminal
 
@@ -25,7 +25,7 @@ def train(given: Given) -> None:
     from arc_tui.runs.starting import configuration, prepare
 
     options = configuration(given.flags, given.file)
-    if options.prepare:
+    if launch_options(given.flags, given.file).prepare:  # a resumed run's own configuration does not say
         made = prepare(given.flags, given.file, sys.argv)
         echo(f"torchrun --nproc-per-node N -m arc_core {shlex.quote(str(made.run.path))}")
         return
