@@ -54,10 +54,6 @@ class GridBatch:
             row[: grid.shape[0], : grid.shape[1]] = grid
         return cls(torch.from_numpy(cells), size_mask(sizes, height, width), sizes)
 
-    def to(self, device: torch.device | str) -> GridBatch:
-        """Move all tensors."""
-        return GridBatch(self.cells.to(device), self.mask.to(device), self.sizes.to(device))
-
     def take(self, places: Tensor) -> GridBatch:
         """Some of the grids, by their places [n]."""
         return GridBatch(self.cells[places], self.mask[places], self.sizes[places])
