@@ -20,7 +20,6 @@ from typing import Any, Literal, Self
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -197,9 +196,10 @@ class LanguageModel(nn.Module):
     def _tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Encode B texts, U of them different: ids and mask [U, L], padded on the right, and rows [B]."""
         place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-        rows = [torch.tensor(self._token_ids(text)) for text in place]
-        ids = pad_sequence(rows, batch_first=True, padding_value=self._pad_id)
-        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+        rows = [self._token_ids(text) for text in place]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[*row, *[self._pad_id] * (longest - len(row))] for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
         return ids, mask, torch.tensor([place[text] for text in texts])
 
     def train(self, mode: bool = True) -> Self:

@@ -7,23 +7,24 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 
-def attention_mask(backbone: PreTrainedModel, mask_UL: Tensor) -> Tensor:
+def attention_mask(backbone: PreTrainedModel, mask_UL: Tensor) -> Tensor | None:
     """The mask for texts that are padded on the right, of which 1 marks what is no padding.
 
-    Of such a mask transformers reads whether it masks anything, and on a GPU that waits for all that was
-    begun before; one of four dimensions it takes as it is. There a causal model is given one that knows no
-    padding: that comes after the text, and no token sees what comes after it.
+    What stands after a token is not seen by it in a causal model, so padding needs no mask there. Without one
+    transformers reads positions, to see whether texts follow each other, and on a GPU that waits for all that
+    was begun before; one of four dimensions it takes as it is.
 
     Args:
         backbone: The model that is asked.
         mask_UL: [U, L].
 
     Returns:
-        The same, or [1, 1, L, L].
+        None; on a GPU [1, 1, L, L], which token sees which; the same mask for a model that is not causal.
     """
     config, length = backbone.config.get_text_config(), mask_UL.shape[1]
-    window = getattr(config, "sliding_window", None) or length
-    causal = {module.is_causal for module in backbone.modules() if hasattr(module, "is_causal")} == {True}
-    if not (mask_UL.is_cuda and causal and config._attn_implementation == "sdpa" and length <= window):
+    if {module.is_causal for module in backbone.modules() if hasattr(module, "is_causal")} != {True}:
         return mask_UL
+    window = getattr(config, "sliding_window", None) or length
+    if not mask_UL.is_cuda or config._attn_implementation != "sdpa" or length > window:
+        return None
     return torch.ones(length, length, dtype=torch.bool, device=mask_UL.device).tril()[None, None]

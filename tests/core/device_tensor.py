@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._mode_utils import no_dispatch
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -23,6 +24,7 @@ NOT_A_CALLER = (torch.__path__[0], __file__, PRETENDED, contextlib.__file__, "<"
 class Transfer:
     """Numbers that went between host and device."""
 
+    to_host: bool
     call: str
     """What of torch brought them over."""
     site: str
@@ -32,7 +34,8 @@ class Transfer:
 
     def __str__(self) -> str:
         """In a line."""
-        return f"{self.site}: {self.call}{'' if self.waits else ', not waited for'}"
+        where = "to the host" if self.to_host else "to the device"
+        return f"{where} {self.site}: {self.call}{'' if self.waits else ', not waited for'}"
 
 
 @dataclass
@@ -41,36 +44,43 @@ class Gpu:
 
     Attributes:
         operations: So many that are no views.
-        transfers: To the host; an operation whose result's shape the host must learn is one.
-        uploads: To the device.
+        moves: What went over in either direction, in order.
         pinned: What is in pinned memory, by its address.
         random: State of its generator.
     """
 
     operations: int = 0
-    transfers: list[Transfer] = field(default_factory=list)
-    uploads: list[Transfer] = field(default_factory=list)
+    moves: list[Transfer] = field(default_factory=list)
     pinned: dict[int, Tensor] = field(default_factory=dict)
     random: Tensor = field(default_factory=torch.get_rng_state)
 
     def reset(self) -> None:
         """Count from here on."""
         self.operations = 0
-        self.transfers.clear()
-        self.uploads.clear()
+        self.moves.clear()
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        """To the host; an operation whose result's shape the host must learn is one."""
+        return [one for one in self.moves if one.to_host]
+
+    @property
+    def uploads(self) -> list[Transfer]:
+        """To the device."""
+        return [one for one in self.moves if not one.to_host]
 
     @property
     def waits(self) -> list[Transfer]:
-        """All transfers that the host waits for, those to it first."""
-        return [one for one in (*self.transfers, *self.uploads) if one.waits]
+        """What the host waits for."""
+        return [one for one in self.moves if one.waits]
 
     def brought(self, call: object, *, waits: bool = True) -> None:
         """Count a transfer to the host."""
-        self.transfers.append(Transfer(str(call), call_site(), waits))
+        self.moves.append(Transfer(True, str(call), call_site(), waits))
 
     def took(self, call: object, *, waits: bool = True) -> None:
         """Count one to the device."""
-        self.uploads.append(Transfer(str(call), call_site(), waits))
+        self.moves.append(Transfer(False, str(call), call_site(), waits))
 
     @contextlib.contextmanager
     def drawing(self) -> Iterator[None]:
@@ -182,17 +192,28 @@ def operate(gpu: Gpu, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
     held_args, held_kwargs = each(args, held), {name: each(value, held) for name, value in kwargs.items()}
     refuse_other_places(gpu, func, args, given)
-    if torch.Tag.inplace_view in func.tags:
-        raise NotImplementedError(f"{func} on the test device")
     if waits_for_result(func, args, kwargs):
         gpu.brought(func)
     gpu.operations += not func.is_view
     draws = torch.Tag.nondeterministic_seeded in func.tags
     with gpu.drawing() if draws else contextlib.nullcontext():
         result = func(*held_args, **held_kwargs)
+    if torch.Tag.inplace_view in func.tags:
+        reshape(func, args, kwargs)
     # What was changed in place comes back as the tensor that was given.
     known = {id(one.held): one for one in given if isinstance(one, DeviceTensor)}
     return each(result, lambda one: known[id(one)] if id(one) in known else DeviceTensor(one))
+
+
+def reshape(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Change the shape of a tensor of the device in place, as `return_and_correct_aliasing` of torch does."""
+    before = torch._C._meta_in_tls_dispatch_include()
+    with no_dispatch():
+        torch._C._set_meta_in_tls_dispatch_include(True)
+        try:
+            func(*args, **kwargs)
+        finally:
+            torch._C._set_meta_in_tls_dispatch_include(before)
 
 
 def each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
