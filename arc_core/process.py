@@ -9,6 +9,7 @@ from pathlib import Path
 
 from arc_core.base.errors import ArcError, PreflightError
 from arc_core.base.files import remove_unfinished
+from arc_core.base.other_load import OtherLoad
 from arc_core.base.paths import exists
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory, RunLock, config_of, trusted_run
@@ -88,12 +89,13 @@ def _train(run: RunDirectory, events: EventWriter, stop: StopSignal) -> int:
 
 def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal) -> str:
     config = config_of(run)
+    load = OtherLoad()  # from here on, as importing torch takes seconds
 
     from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
     from arc_core.training.loop import TrainingLoop
 
     recipe = recipe_class(config.recipe)
-    loop = TrainingLoop(run, config, events, recipe)
+    loop = TrainingLoop(run, config, events, recipe, load)
     stop.tell = lambda: loop.control.ask_to_stop("stopped by a signal")
     if stop.received:
         stop.tell()
