@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -27,8 +26,8 @@ from arc_core.base.text import first_line, printable
 from arc_core.evaluation.folder import WHOLE, EvalFolder, TaskAnswer, find_eval
 from arc_core.evaluation.gpus import find_gpus
 from arc_core.evaluation.outcome import asked_tasks, conclude
-from arc_core.evaluation.store import StoreDesk, hand_over, take_over
-from arc_core.evaluation.supervising import PATIENCE_SECONDS, POLL_SECONDS, REFUSED, Workers, follow
+from arc_core.evaluation.store import Host, StoreDesk, enter, hand_over, take_over
+from arc_core.evaluation.supervising import REFUSED, Workers, follow
 
 EVALS_DIR = Path("evals")
 MEETING_PATIENCE = timedelta(minutes=5)
@@ -52,9 +51,9 @@ def main(arguments: list[str]) -> int:
     try:
         store, rank, world = _meet()
         if rank == 0:
-            _own(find_eval(arguments[0], EVALS_DIR), store, world)
+            _own(find_eval(arguments[0], EVALS_DIR), Host(store, world))
         else:
-            _help(store, rank)
+            _help(enter(store, rank), rank)
     except ArcError as error:
         sys.stderr.write(f"Error: {printable(str(error))}\n")
         return REFUSED
@@ -92,7 +91,7 @@ def device_of(kind: str) -> str:
     return gpus[int(os.environ["LOCAL_RANK"]) % len(gpus)]
 
 
-def _own(folder: EvalFolder, store: Store, world: int) -> None:
+def _own(folder: EvalFolder, host: Host) -> None:
     """Run an evaluation to its scores, as the first process.
 
     Raises:
@@ -106,11 +105,11 @@ def _own(folder: EvalFolder, store: Store, world: int) -> None:
             raise RunError(f"Another process runs the evaluation {printable(folder.path.name)}.")
         folder.forget_failures(assignment.tasks)
         if pending := folder.pending(assignment.tasks):
-            _lead(folder, store, pending)
+            _lead(folder, host, pending)
         else:
-            hand_over(store, folder, pending)
+            hand_over(host.store, folder, pending)
         conclude(folder, tasks)
-    _let_leave(store, world - 1)
+    host.let_leave()
     name = printable(folder.path.name)
     sys.stdout.write(
         f"Submission: {printable(str(folder.submission))}\n"
@@ -118,14 +117,19 @@ def _own(folder: EvalFolder, store: Store, world: int) -> None:
     )
 
 
-def _lead(folder: EvalFolder, store: Store, tasks: Sequence[str]) -> None:
+def _lead(folder: EvalFolder, host: Host, tasks: Sequence[str]) -> None:
     """Hand everything out, solve what there is to solve, and bring in what the others have solved."""
-    desk = StoreDesk(folder, store, 0, tasks)
+    desk = StoreDesk(folder, host.store, 0, tasks)
+
+    def look_round() -> None:
+        host.welcome()
+        desk.tend()
+
     with Workers(folder, [device_of(folder.assignment().device)], desk) as workers:
         while not workers.ready:  # the pace is measured by then, which holds for all machines
             workers.step()
-        hand_over(store, folder, tasks)
-        follow(folder, workers, _tell, desk.tend)
+        hand_over(host.store, folder, tasks)
+        follow(folder, workers, _tell, look_round)
 
 
 def _help(store: Store, rank: int) -> None:
@@ -134,18 +138,11 @@ def _help(store: Store, rank: int) -> None:
         folder, tasks = take_over(store, Path(scratch) / "evaluation")
         desk = StoreDesk(folder, store, rank, tasks)
         devices = [device_of(folder.assignment().device)] if tasks else []
-        with Workers(folder, devices, desk) as workers:
+        with Workers(folder, devices, desk, keeps_logs=False) as workers:
             while not desk.finished:
                 workers.step()
                 desk.tend()
     store.add("left", 1)
-
-
-def _let_leave(store: Store, others: int) -> None:
-    """Wait until the others have seen that all is done: the store may end with this process."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while store.add("left", 0) < others and time.monotonic() < until:
-        time.sleep(POLL_SECONDS)
 
 
 def _tell(answer: TaskAnswer, left: int) -> None:

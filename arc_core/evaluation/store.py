@@ -3,6 +3,9 @@
 The first rank owns the evaluation's folder. It puts into the store what the others need, and they put back
 what they have answered; they share no disk. Tasks go by their place among those to be done:
 
+  hello/RANK      which process has come as that rank
+  welcome/PROCESS what begins the names of all keys below: a process that is started again finds the old ones
+
   setup           what is asked, the tasks to be done, and in how many pieces each file comes
   file/NAME/N     a piece of a file
   claim/PLACE     the rank that is at a task, or `free`, or `done`
@@ -15,6 +18,7 @@ what they have answered; they share no disk. Tasks go by their place among those
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,14 +27,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from torch.distributed import Store  # pyright: ignore[reportPrivateImportUsage]
+from torch.distributed import PrefixStore, Store  # pyright: ignore[reportPrivateImportUsage]
 
 from arc_core.base.errors import RunError
 from arc_core.base.files import write_file
 from arc_core.base.paths import exists, files_below, is_dir
 from arc_core.base.text import printable
 from arc_core.evaluation.folder import Assignment, EvalFolder, TaskAnswer
-from arc_core.evaluation.supervising import MOST_DEATHS, give_up
+from arc_core.evaluation.supervising import MOST_DEATHS, PATIENCE_SECONDS, POLL_SECONDS, give_up
 
 FREE, DONE = "free", "done"
 
@@ -43,11 +47,52 @@ BEAT_SECONDS = 1.0
 SILENT_SECONDS = 60.0
 """A rank that says nothing for so long has lost its task to whoever wants it."""
 
-SETUP_PATIENCE = timedelta(hours=1)
+WELCOME_PATIENCE = timedelta(hours=1)
 """How long to wait for the first rank, which loads the weights and measures the pace before anything else."""
 
 PIECE_BYTES = 4 << 20
 """The store takes values of 8 MB at most."""
+
+
+class Host:
+    """Lets the other ranks in; the first one's.
+
+    Args:
+        store: That of all ranks.
+        world: How many there are.
+    """
+
+    def __init__(self, store: Store, world: int) -> None:
+        self._all = store
+        self._world = world
+        self._name = secrets.token_hex(8)
+        self._welcomed: set[bytes] = set()
+        self.store: Store = PrefixStore(self._name, store)
+        """Where nothing is yet."""
+
+    def welcome(self) -> None:
+        """Tell those who have come where the store of this evaluation is."""
+        for rank in range(1, self._world):
+            if self._all.check([f"hello/{rank}"]):
+                process = self._all.get(f"hello/{rank}")
+                if process not in self._welcomed:
+                    self._welcomed.add(process)
+                    self._all.set(f"welcome/{process.decode()}", self._name)
+
+    def let_leave(self) -> None:
+        """Wait a while until the others have seen that all is done: the store may end with this process."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while self.store.add("left", 0) < self._world - 1 and time.monotonic() < until:
+            self.welcome()
+            time.sleep(POLL_SECONDS)
+
+
+def enter(store: Store, rank: int) -> Store:
+    """Come to the first rank, and wait to be let in; returns the store as it is for this evaluation."""
+    me = secrets.token_hex(8)
+    store.set(f"hello/{rank}", me)
+    store.wait([f"welcome/{me}"], WELCOME_PATIENCE)
+    return PrefixStore(store.get(f"welcome/{me}").decode(), store)
 
 
 class StoreDesk:
@@ -200,7 +245,6 @@ def take_over(store: Store, path: Path) -> tuple[EvalFolder, tuple[str, ...]]:
     Raises:
         RunError: If a file would lie outside of the folder.
     """
-    store.wait(["setup"], SETUP_PATIENCE)
     setup = cast("dict[str, Any]", json.loads(store.get("setup")))
     assignment = Assignment.from_json(setup["assignment"])
     if assignment.weights is not None:

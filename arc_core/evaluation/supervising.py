@@ -122,15 +122,23 @@ class Workers:
         devices: `cpu` or `cuda:N`, one for each process.
         desk: Hands out the tasks.
         command: Gives the command line of a process.
+        keeps_logs: Whether the folder, and what the processes print into it, outlives them.
     """
 
     def __init__(
-        self, folder: EvalFolder, devices: Sequence[str], desk: Desk, command: Command = solving_process
+        self,
+        folder: EvalFolder,
+        devices: Sequence[str],
+        desk: Desk,
+        command: Command = solving_process,
+        *,
+        keeps_logs: bool = True,
     ) -> None:
         self._folder = folder
         self._devices = devices
         self._desk = desk
         self._command = command
+        self._keeps_logs = keeps_logs
         self._processes: dict[int, _Process] = {}
         self._early_deaths: Counter[int] = Counter()
         self._selector = selectors.DefaultSelector()
@@ -217,10 +225,9 @@ class Workers:
         else:
             self._early_deaths[process.number] += 1
             if self._early_deaths[process.number] == MOST_DEATHS:
-                raise RunError(
-                    f"A solving process ended unexpectedly: {how} "
-                    f"({printable(str(self._log(process.number)))} holds what it printed)"
-                )
+                log = printable(str(self._log(process.number)))
+                more = f" ({log} holds what it printed)" if self._keeps_logs else ""
+                raise RunError(f"A solving process ended unexpectedly: {how}{more}")
         self._start(process.number)
 
     def _forget(self, process: _Process) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,15 @@ from arc_core.data.kaggle import Attempts
 from arc_core.data.seen import write_blind
 from arc_core.data.tasks import Pair, Task
 from arc_core.evaluation.folder import Assignment, EvalFolder, InputAnswer, TaskAnswer
-from arc_core.evaluation.store import PIECE_BYTES, SILENT_SECONDS, StoreDesk, hand_over, take_over
+from arc_core.evaluation.store import (
+    PIECE_BYTES,
+    SILENT_SECONDS,
+    Host,
+    StoreDesk,
+    enter,
+    hand_over,
+    take_over,
+)
 
 GRID = np.array([[1, 2]], np.int8)
 NAMES = ("a", "b", "../c")
@@ -159,6 +168,24 @@ def test_a_rank_that_dies_over_the_same_task_three_times_lets_it_fail(desks, tmp
     assert taken == ["a", "a", None]
     failure = owned(tmp_path).answer("a").failure
     assert failure == "its solving process ended 3 times: process 1 is not heard any more"
+
+
+def test_a_process_that_is_started_again_enters_what_is_now_and_finds_nothing_of_before(store):
+    def come(host):
+        with ThreadPoolExecutor(1) as entering:
+            entered = entering.submit(enter, store, 1)
+            while not entered.done():
+                host.welcome()
+            return entered.result()
+
+    former = Host(store, 2)
+    come(former).set("claim/0", "1")
+    assert former.store.get("claim/0") == b"1"
+    host = Host(store, 2)
+    entered = come(host)
+    assert not entered.check(["claim/0"])
+    host.store.set("setup", "now")
+    assert entered.get("setup") == b"now"
 
 
 def test_another_machine_gets_tasks_pace_and_weights_and_no_shared_disk(tmp_path, store):

@@ -209,7 +209,8 @@ def test_solving_processes_end_when_the_evaluation_does(tmp_path):
         ("--split test", '--split is "test"'),
     ],
 )
-def test_bad_input_is_one_sentence_and_leaves_nothing(arguments, sentence, capsys, tmp_path):
+def test_bad_input_is_one_sentence_and_leaves_nothing(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert main(*arguments.split(), *([] if "--weights" in arguments else ["--weights", "none"])) == 2
     error = capsys.readouterr().err
     assert sentence in error
