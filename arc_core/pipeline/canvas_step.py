@@ -11,14 +11,14 @@ from torch import Tensor
 
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.canvas import CanvasBatch
-from arc_core.pipeline.canvas_flow import CanvasFlow, CanvasPrediction, canvas_flow, plan_again, refine
+from arc_core.pipeline.canvas_flow import CanvasFlow, canvas_flow, plan_again, refine
 from arc_core.pipeline.canvas_loss import canvas_losses
 from arc_core.pipeline.canvas_planner import Planned, input_under_output
 from arc_core.pipeline.declared import terms_of
-from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.outcome import DrawnGrids, StepOnDevice, StepResult, end_of_step
+from arc_core.pipeline.planner import color_probabilities, one_hot
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch
-from arc_core.pipeline.step import StepResult, memory_state, remember, result_of, to_host
 from arc_core.pipeline.system import ArcSystem
 from arc_core.training.optimizer import backward_and_step, set_rates
 
@@ -40,29 +40,30 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
     """
     if batch.targets is None:
         raise ValueError("a training batch needs targets")
-    config, canvas, target = system.config, batch.laid, batch.targets
+    config, canvas = system.config, batch.laid
     set_rates(system.optimizers, system.schedule.factor(step))
 
-    # Steps 2 to 5: prompts, and the plans under the refined ones.
-    kept = (torch.rand(len(batch)) >= config.vector_dropout).float().to(system.device)
-    flow = canvas_flow(system, batch, kept)
-
-    # Steps 3, 6 and 7: on some pairs, what the refinement gained over the base prompt.
+    kept = (torch.rand(len(batch)) >= config.vector_dropout).float().to(system.device, non_blocking=True)
     tried = torch.arange(min(config.policy_pairs, len(batch)), device=system.device)
-    before, rewards, policy_norm = _try_actions(system, flow, canvas, tried)
-
-    # Step 9: the loss on the outputs' canvas.
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
-    losses, mask_ratio = canvas_losses(
-        system.efe_loss,
-        flow.planned,
-        flow.refined,
-        canvas,
-        system.backward_planner,
-        system.precision,
-        hard_cell_gain=config.hard_cell_gain,
-        size_weight=size_weight,
-    )
+    with system.precision.shared_casts():
+        # Steps 2 to 5: prompts, and the plans under the refined ones.
+        flow = canvas_flow(system, batch, kept)
+
+        # Step 9: the loss on the outputs' canvas.
+        losses, mask_ratio = canvas_losses(
+            system.efe_loss,
+            flow.planned,
+            flow.refined,
+            canvas,
+            system.backward_planner,
+            system.precision,
+            hard_cell_gain=config.hard_cell_gain,
+            size_weight=size_weight,
+        )
+
+        # Steps 3, 6, 7 and 8: on some pairs, what the refinement gained over the base prompt.
+        before, rewards, policy_norm = _try_actions(system, flow, canvas, tried)
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * rewards["total"].mean()
 
@@ -71,45 +72,27 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
         combined, system.optimizers, system.components, system.precision, config.clip_norm
     )
 
-    accuracy = cells_right(flow.planned, canvas)
-    exact = accuracy == 1.0
-    numbers, accuracies, exacts = to_host(
-        {
-            **{f"loss.{name}": losses[name] for name in terms_of(config.to_dict())},
-            "loss.efe_total": losses["total"],
-            "loss.combined": combined,
-            **{f"reward.{name}": value.mean() for name, value in rewards.items()},
-            "mask_ratio": mask_ratio,
-            **{f"norm.{name}": value for name, value in norms.items()},
-            "norm.policy": policy_norm,
-        },
-        accuracy,
-        exact,
-    )
-    predicted = CanvasPrediction(flow.planned, canvas)
-    memory = memory_state(system, 0)
-    if applied:
-        memory = remember(system, flow.refined, predicted, batch, target, accuracies)
-        if config.lambda_prompt:
-            system.efe_loss.remember_outcomes(target.cells, target.mask)
-        system.memory_threshold.update(sum(accuracies) / len(accuracies))
-    return result_of(
-        system,
-        numbers,
-        size_weight,
-        memory,
-        accuracies,
-        exacts,
-        applied,
-        CanvasPrediction(before, canvas.take(tried)),
-        predicted,
-    )
+    numbers = {
+        **{f"loss.{name}": losses[name] for name in terms_of(config.to_dict())},
+        "loss.efe_total": losses["total"],
+        "loss.combined": combined,
+        **{f"reward.{name}": value.mean() for name, value in rewards.items()},
+        "mask_ratio": mask_ratio,
+        **{f"norm.{name}": value for name, value in norms.items()},
+        "norm.policy": policy_norm,
+    }
+    after = drawn(flow.planned, canvas)
+    right = (after.cells == canvas.targets) * canvas.out_mask
+    accuracy = right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2))
+    prompts = flow.refined.detach()
+    before_grids = drawn(before, canvas.take(tried))
+    done = StepOnDevice(numbers, applied, accuracy, prompts, size_weight, before_grids, after)
+    return end_of_step(system, batch, done)
 
 
-def cells_right(planned: Planned, canvas: CanvasBatch) -> Tensor:
-    """Share of each output's cells that the last step has right, [B]."""
-    right = (planned.logits[:, -1].argmax(dim=-1) == canvas.targets) * canvas.out_mask
-    return right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2))
+def drawn(planned: Planned, canvas: CanvasBatch) -> DrawnGrids:
+    """The grids of the plans' last step."""
+    return DrawnGrids(planned.logits[:, -1].argmax(dim=-1), canvas.out_sizes)
 
 
 def _try_actions(
@@ -142,14 +125,13 @@ def _try_actions(
         some.take(places.repeat(2 + len(draws))),
         prompts.base.repeat(2 + len(draws), 1),
     )
-    after, before, *tries = (
-        Scores(*(values[start : start + count] for values in vars(every).values()))
-        for start in range(0, (2 + len(draws)) * count, count)
-    )
-    rewards = after.gain_over(before)
+    # The first row is of the mean actions, the second of none, the others of those drawn.
+    rows = Scores(*(values.view(-1, count) for values in vars(every).values()))
+    gains = rows.gain_over(Scores(*(values[1] for values in vars(rows).values())))
+    rewards = {name: values[0] for name, values in gains.items()}
     norm = torch.zeros((), device=system.device)
     if draws:
-        by_pair = torch.stack([one.gain_over(before)["total"] for one in tries])
+        by_pair = gains["total"][2:]
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
         info = RefineInfo(
@@ -189,6 +171,6 @@ def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts:
         with system.precision.autocast():
             plan = judge(shown, prompts, canvas.out_mask)
         under = input_under_output(canvas)
-        right = (under * plan[:, -1].float().softmax(dim=-1)).sum(dim=(1, 2, 3))
+        right = (under * color_probabilities(plan[:, -1].float())).sum(dim=(1, 2, 3))
         found = right / under.sum(dim=(1, 2, 3)).clamp_min(1)
     return Scores(scores.accuracy, ratio.prod(dim=1), scores.color, found)

@@ -20,7 +20,6 @@ from typing import Any, Literal, Self
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -127,6 +126,9 @@ class LanguageModel(nn.Module):
         if train == "lora":
             _inject_adapters(backbone)
         self.backbone = backbone
+        # What stands after a token is not seen by it, so padding needs no mask, and no look at one.
+        causal = [bool(layer.is_causal) for layer in backbone.modules() if hasattr(layer, "is_causal")]
+        self._is_causal = bool(causal) and all(causal)
         self.train()
 
     @classmethod
@@ -177,7 +179,8 @@ class LanguageModel(nn.Module):
         ids_UL, mask_UL = self._tokenize(unique)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.train_mode != "frozen"):
             with self._own_precision():
-                output = self.backbone(input_ids=ids_UL, attention_mask=mask_UL, use_cache=False)
+                seen = None if self._is_causal else mask_UL
+                output = self.backbone(input_ids=ids_UL, attention_mask=seen, use_cache=False)
             kept_UL1 = mask_UL.unsqueeze(-1)
             total_UC = output.last_hidden_state.float().masked_fill(kept_UL1 == 0, 0.0).sum(dim=1)
             mean_UC = total_UC / kept_UL1.sum(dim=1)
@@ -197,9 +200,10 @@ class LanguageModel(nn.Module):
 
     def _tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Encode texts as [U, L] ids, padded on the right, and their [U, L] mask of ones and zeros."""
-        rows = [torch.tensor(self._token_ids(text)) for text in texts]
-        ids = pad_sequence(rows, batch_first=True, padding_value=self._pad_id)
-        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+        rows = [self._token_ids(text) for text in texts]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[*row, *[self._pad_id] * (longest - len(row))] for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
         return ids.to(self.backbone.device), mask.to(self.backbone.device)
 
     def train(self, mode: bool = True) -> Self:

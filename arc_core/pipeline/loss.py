@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.pipeline.padding import GridBatch
-from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.planner import color_log_probabilities, color_probabilities, one_hot
 
 TERMS: tuple[str, ...] = (
     "risk",
@@ -117,7 +117,7 @@ def kl_term(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
-def centred_outcomes(outcome: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+def centred_outcomes(outcome: Tensor, past: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Take away what all outcomes have in common, so that a cosine tells them apart.
 
     Fresh embeddings of grids have cosines of 0.7 to 0.9 among each other: a pull towards one of them
@@ -126,6 +126,7 @@ def centred_outcomes(outcome: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         outcome: [B, P] embeddings of the batch's outcomes.
         past: [N, P] embeddings of earlier ones; N may be 0.
+        known: [N], which of the earlier ones there are; None for all.
 
     Returns:
         Directions [B + N, P], the batch's first, of length 1 but for those that hardly differ from the
@@ -133,13 +134,23 @@ def centred_outcomes(outcome: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         And [B, B + N], whether two outcomes are the same.
     """
     every = torch.cat([outcome, past])
-    least = SAME_OUTCOME * every.detach().norm(dim=-1).mean()
+    counted = every.new_ones(len(every))
+    if known is not None:
+        counted[len(outcome) :] = known.to(every)
+    count = counted.sum()
+    least = SAME_OUTCOME * (every.detach().norm(dim=-1) @ counted) / count
     same = torch.cdist(outcome.detach(), every.detach()) < least
-    centred = every - every.mean(dim=0) if len(every) > 1 else every
+    centred = every - (counted @ every) / count * (count > 1)
     return centred / centred.norm(dim=-1, keepdim=True).clamp_min(least), same
 
 
-def prompt_term(prompt: Tensor, outcome: Tensor, past: Tensor, temperature: float = 0.1) -> Tensor:
+def prompt_term(
+    prompt: Tensor,
+    outcome: Tensor,
+    past: Tensor,
+    temperature: float = 0.1,
+    known: Tensor | None = None,
+) -> Tensor:
     """Pull each prompt towards its own outcome and away from the others (fix 6), [B].
 
     One minus the cosine, plus InfoNCE (van den Oord et al. 2018) over the batch's outcomes and the past
@@ -151,8 +162,11 @@ def prompt_term(prompt: Tensor, outcome: Tensor, past: Tensor, temperature: floa
         outcome: [B, P] embedding of each pair's outcome.
         past: [N, P] embeddings of earlier outcomes, without gradient.
         temperature: Of InfoNCE.
+        known: [N], which of the earlier outcomes there are; None for all.
     """
-    directions, same = centred_outcomes(outcome, past)
+    directions, same = centred_outcomes(outcome, past, known)
+    if known is not None:
+        same[:, len(outcome) :] |= ~known
     cosine = F.normalize(prompt, dim=-1) @ directions.T
     own = torch.arange(len(prompt), device=cosine.device)
     same[own, own] = False
@@ -263,8 +277,10 @@ class EFELoss(nn.Module):
 
     @torch.no_grad()
     def move_anchor(self, shares: Tensor) -> None:
-        """Move Ĉ a little towards the colour shares [C] of a pair that was stored."""
-        self.anchor.lerp_(shares.to(self.anchor), self.anchor_momentum)
+        """Move Ĉ a little towards the colour shares [n, C] of pairs that were stored, one after the other."""
+        past, count = 1.0 - self.anchor_momentum, len(shares)
+        weights = torch.tensor([past**later for later in reversed(range(count))], device=shares.device)
+        self.anchor.mul_(past**count).add_(weights @ shares.to(self.anchor), alpha=self.anchor_momentum)
 
     @torch.no_grad()
     def remember_outcomes(self, target: Tensor, mask: Tensor) -> None:
@@ -344,7 +360,7 @@ class EFELoss(nn.Module):
         weights = mask if cell_weights is None else cell_weights
         zero = mask.new_zeros(len(mask))
         truth = cache(lambda: one_hot(cells, mask, self.num_colors))
-        log_forward = cache(lambda: forward_preds.log_softmax(dim=-1))
+        log_forward = cache(lambda: color_log_probabilities(forward_preds))
         log_preference = cache(lambda: self.log_preferences(prompt_embedding, len(mask)))
 
         def risk() -> Tensor:
@@ -352,7 +368,7 @@ class EFELoss(nn.Module):
 
         def ambiguity() -> Tensor:
             given = forward_preds if state_preds is None else state_preds
-            return ambiguity_term(given.softmax(dim=-1) if obs_probs is None else obs_probs, mask)
+            return ambiguity_term(color_probabilities(given) if obs_probs is None else obs_probs, mask)
 
         def consistency() -> Tensor:
             if not self.every_step:
@@ -363,7 +379,9 @@ class EFELoss(nn.Module):
             return cell_mean(-torch.einsum("bthw,t->bhw", right, shares) * weights, mask)
 
         def bidirectional() -> Tensor:
-            agreement = jensen_shannon_term(log_forward(), backward_preds.log_softmax(dim=-1), mask, weights)
+            agreement = jensen_shannon_term(
+                log_forward(), color_log_probabilities(backward_preds), mask, weights
+            )
             if reconstruction is None or inputs is None:
                 return agreement
             return agreement + consistency_term(reconstruction, inputs.cells, inputs.mask, inputs.mask)
@@ -376,8 +394,9 @@ class EFELoss(nn.Module):
         def prompt() -> Tensor:
             if prompt_embedding is None:
                 return zero
-            past = self.past[: min(int(self.past_seen), len(self.past))]
-            return prompt_term(prompt_embedding, self.outcome(truth(), mask), past)
+            # How many there are lies on the device: to cut the others off, the host would have to wait.
+            known = torch.arange(len(self.past), device=mask.device) < self.past_seen
+            return prompt_term(prompt_embedding, self.outcome(truth(), mask), self.past, known=known)
 
         def size() -> Tensor:
             if size_logits is None or target_sizes is None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from arc_core.pipeline import reward as metrics
+from arc_core.training.optimizer import clip, step_if
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class PolicyRefinedAgent(nn.Module):
         with torch.no_grad():  # the first refinements are noise around "leave it"
             self.actor[-1].weight.mul_(0.1)  # pyright: ignore[reportCallIssue]
         self.to(device)
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.rl_lr)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.rl_lr, fused=True)
 
     def _distribution(self, state: Tensor) -> Normal:
         # Unchecked: a state that is not finite makes a step that is skipped, not an error.
@@ -235,9 +236,8 @@ class PolicyRefinedAgent(nn.Module):
         )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters(), config.rl_clip_norm)
-        if torch.isfinite(norm):
-            self.optimizer.step()
+        norm = clip(self.parameters(), config.rl_clip_norm)
+        step_if(torch.isfinite(norm), self.optimizer)
         return {
             "reward": rewards.mean(),
             "policy_loss": policy_loss.detach(),

@@ -15,10 +15,11 @@ from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.laying import Layouts
+from arc_core.pipeline.outcome import sample_of, step_numbers
 from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.preflight import estimate_run
 from arc_core.pipeline.startup import color_shares, load_data
-from arc_core.pipeline.step import sample_of, step_numbers, training_step
+from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, language_model_of
 from arc_core.pipeline.validation import predict, predict_on_canvas, score
 from arc_core.run.config import TrainConfig
@@ -109,9 +110,9 @@ class PipelineRecipe(Recipe[list[int]]):
         system = self.models
         examples = [self.dataset.example(index, at.epoch) for index in batch]
         canvas = self.layouts.lay(examples) if self.on_canvas else None
-        pairs = collate(examples, FEW_SIDES, canvas).to(system.device)
+        pairs = collate(examples, FEW_SIDES, canvas)
         train = canvas_step if self.on_canvas else training_step
-        result = train(system, pairs, at.epoch, at.step + 1)
+        result = train(system, pairs.to(system.device), at.epoch, at.step + 1)
         if result.applied:
             system.move_mean(at.step + 1)
         return Step(

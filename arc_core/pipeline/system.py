@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, SnapshotTaker
+from arc_core.data.grids import MAX_SIDE
 from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU, PlannerKind
 from arc_core.pipeline.averaged import AveragedWeights
 from arc_core.pipeline.batch import Batch
@@ -22,7 +23,7 @@ from arc_core.pipeline.declared import WEIGHTS
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
-from arc_core.pipeline.muon import MUON_DECAY, MUON_RATE, PROMPT_RATE, is_hidden_matrix
+from arc_core.pipeline.muon import MUON_DECAY, MUON_RATE, PROMPT_RATE, BatchedMuon, is_hidden_matrix
 from arc_core.pipeline.padding import FEW_SIDES, GridBatch, padded_canvas
 from arc_core.pipeline.persistence import Models
 from arc_core.pipeline.planner import Planner
@@ -72,7 +73,8 @@ class Prediction:
     def final(self, inputs: GridBatch) -> tuple[Tensor, Tensor]:
         """The last step on the predicted sizes: logits [B, h, w, C] and mask [B, h, w]."""
         sizes = self.output.sizes
-        canvas = padded_canvas(sizes.cpu().numpy(), FEW_SIDES)
+        # On a GPU the largest canvas costs less than to wait until the sizes are known.
+        canvas = padded_canvas(sizes.numpy(), FEW_SIDES) if sizes.is_cpu else (MAX_SIDE, MAX_SIDE)
         logits = self.on(inputs, sizes, canvas, slice(-1, None))[:, 0]
         return logits, size_mask(sizes, *canvas)
 
@@ -214,7 +216,7 @@ class ArcSystem:
         if not hidden:
             return main, None
         group = {"params": hidden, "name": "hidden", "lr": rates["hidden"], "base_lr": rates["hidden"]}
-        return main, torch.optim.Muon([group | {"weight_decay": MUON_DECAY}])
+        return main, BatchedMuon([group | {"weight_decay": MUON_DECAY}])
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:

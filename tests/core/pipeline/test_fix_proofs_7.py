@@ -139,7 +139,7 @@ def no_skip(patch: Patch) -> None:
         loss.backward()
         norms = {c.name: nn.utils.clip_grad_norm_(c.parameters, clip_norm) for c in components}
         optimizer.step()
-        return norms, True
+        return norms, torch.tensor(True)
 
     patch.setattr(step_module, "backward_and_step", step)
 
@@ -152,7 +152,7 @@ def agent_alone_is_clipped(patch: Patch) -> None:
         limits = {c.name: clip_norm if c.name == "agent" else math.inf for c in components}
         norms = {c.name: nn.utils.clip_grad_norm_(c.parameters, limits[c.name]) for c in components}
         optimizer.step()
-        return norms, True
+        return norms, torch.tensor(True)
 
     patch.setattr(step_module, "backward_and_step", step)
 
