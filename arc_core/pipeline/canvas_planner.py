@@ -106,20 +106,21 @@ class Block(nn.Module):
             nn.init.zeros_(self.film.weight)
             nn.init.zeros_(self.film.bias)
 
-    def forward(self, state: Tensor, prompt: Tensor | None, mask: Tensor) -> Tensor:
+    def forward(self, state: Tensor, prompt: Tensor | None, mask: Tensor, outside: Tensor) -> Tensor:
         """Take a step: [N, H, W, D], [N, P] where it is steered, and [N, H, W, 1] to [N, H, W, D].
 
+        `outside` is true where the mask is 0.
         What stands in the padding, before and after, is of no meaning.
         """
         seen = self.norm(state) * mask
         inner = F.gelu(self.conv(seen.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        low = self.reduce(seen).masked_fill(mask == 0, -1e4)
+        low = self.reduce(seen).masked_fill(outside, -1e4)
         # A row in the padding has no maximum; what stands there is masked by whoever reads it.
         rows, columns = low.amax(dim=2), low.amax(dim=1)
         everything = rows.amax(dim=1, keepdim=True)
         # The prompt scales and shifts what `out` reads. To scale the rows of its weights instead, for each
         # grid, and to add up what comes of cells, rows and columns, spares passes over all of the cells.
-        weight, base = self.out.weight.t(), self.out.bias
+        weight, base = self.out.weight.t().to(inner.dtype), self.out.bias
         if self.film is not None and prompt is not None:
             scale, shift = self.film(prompt).chunk(2, dim=-1)
             weight, base = weight * (1 + scale)[..., None], self.out(shift)[:, None]
@@ -276,9 +277,9 @@ class CanvasPlanner(nn.Module):
         copied = sum(gains[:, way, None, None, None] * laid for way, laid in enumerate(under))  # [N, h, w, C]
         keep = batch.out_mask[..., None].to(read.state.dtype)
         state = read.state + self.enter(prompt)[:, None, None, :]
-        logits = []
+        logits, outside = list[Tensor](), keep == 0
         for block, vector in zip(self.planner, self.step_vectors, strict=True):
-            state = block(state, prompt + vector, keep)
+            state = block(state, prompt + vector, keep, outside)
             logits.append(self.colors(state).float() + copied)
         return Planned(torch.stack(logits, dim=1), size_logits, prompt.float())
 
@@ -289,8 +290,9 @@ class CanvasPlanner(nn.Module):
         state = self.stem(torch.cat([cells, keep, places], dim=-1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         keep = keep.to(state.dtype)
         state = F.gelu(state)
+        outside = keep == 0
         for block in self.encoder:
-            state = block(state, None, keep)
+            state = block(state, None, keep, outside)
         return state * keep
 
 

@@ -48,29 +48,30 @@ def canvas_step(
     whole = whole or Whole.alone(batch, batch.targets)
     set_rates(system.optimizers, system.schedule.factor(step))
 
-    # Steps 2 to 5: prompts, and the plans under the refined ones.
     kept = whole.cut(torch.rand(len(whole)) >= config.vector_dropout).float()
     kept = kept.to(system.device, non_blocking=True)
-    flow = canvas_flow(system, batch, kept)
-
-    # Steps 3, 6 and 7: on some pairs, what the refinement gained over the base prompt.
     some = whole.first(config.policy_pairs)
     tried = torch.arange(len(some.places), device=system.device)
-    before, rewards, policy_norm = _try_actions(system, flow, canvas, tried, some)
-
-    # Step 9: the loss on the outputs' canvas.
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
-    losses, mask_ratio = canvas_losses(
-        system.efe_loss,
-        flow.planned,
-        flow.refined,
-        canvas,
-        system.backward_planner,
-        system.precision,
-        hard_cell_gain=config.hard_cell_gain,
-        size_weight=size_weight,
-        among=whole.among,
-    )
+    with system.precision.shared_casts():
+        # Steps 2 to 5: prompts, and the plans under the refined ones.
+        flow = canvas_flow(system, batch, kept)
+
+        # Step 9: the loss on the outputs' canvas.
+        losses, mask_ratio = canvas_losses(
+            system.efe_loss,
+            flow.planned,
+            flow.refined,
+            canvas,
+            system.backward_planner,
+            system.precision,
+            hard_cell_gain=config.hard_cell_gain,
+            size_weight=size_weight,
+            among=whole.among,
+        )
+
+        # Steps 3, 6, 7 and 8: on some pairs, what the refinement gained over the base prompt.
+        before, rewards, policy_norm = _try_actions(system, flow, canvas, tried, some)
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * rewards["total"].mean()
 
@@ -143,24 +144,21 @@ def _try_actions(
         some.take(places.repeat(2 + len(draws))),
         prompts.base.repeat(2 + len(draws), 1),
     )
-    after, before, *tries = (
-        Scores(*(values[start : start + count] for values in vars(every).values()))
-        for start in range(0, (2 + len(draws)) * count, count)
-    )
-    gains = after.gain_over(before)
-    rewards = dict(zip(gains, whole.every(torch.stack([*gains.values()], dim=1)).unbind(dim=1), strict=True))
+    # The first row is of the mean actions, the second of none, the others of those drawn.
+    rows = Scores(*(values.view(-1, count) for values in vars(every).values()))
+    gains = rows.gain_over(Scores(*(values[1] for values in vars(rows).values())))
+    rewards = whole.columns({name: values[0] for name, values in gains.items()})
     norm = torch.zeros((), device=system.device)
     if draws:
-        by_pair = torch.stack([one.gain_over(before)["total"] for one in tries])
+        by_pair = gains["total"][2:]
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
-        parts = [
-            *([info.state for _, info in draws], [info.summary for _, info in draws]),
-            *([info.pre_tanh for _, info in draws], by_pair[..., None], advantage[..., None]),
-        ]
-        columns = [whole.every(torch.stack([*part], dim=1)).transpose(0, 1).flatten(0, 1) for part in parts]
-        state, summary, pre_tanh, gained, over = columns
-        told = system.policy.update(RefineInfo(state, summary, pre_tanh), gained[:, 0], over[:, 0])
+        info = RefineInfo(
+            whole.draws(torch.stack([info.state for _, info in draws])),
+            whole.draws(torch.stack([info.summary for _, info in draws])),
+            whole.draws(torch.stack([info.pre_tanh for _, info in draws])),
+        )
+        told = system.policy.update(info, whole.draws(by_pair), whole.draws(advantage))
         norm = torch.as_tensor(told["grad_norm"])
     return _some(planned, places), rewards, norm
 

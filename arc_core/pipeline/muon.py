@@ -52,20 +52,27 @@ class BatchedMuon(torch.optim.Muon):
         for group in self.param_groups:
             matrices, gradients, momenta = list[Tensor](), list[Tensor](), list[Tensor]()
             self._init_group(group, matrices, gradients, momenta)
+            taken = 1.0 if self.found_inf is None else 1.0 - self.found_inf
+            kept = 1.0 - group["lr"] * group["weight_decay"] * taken
+            torch._foreach_mul_(matrices, kept)  # pyright: ignore[reportPrivateImportUsage]
             alike = defaultdict[torch.Size, list[int]](list)
             for place, matrix in enumerate(matrices):
                 alike[matrix.shape].append(place)
             for places in alike.values():
-                self._move(group, *([some[k] for k in places] for some in (matrices, gradients, momenta)))
+                some = ([all_of[k] for k in places] for all_of in (matrices, gradients, momenta))
+                self._move(group, taken, *some)
         return loss
 
     def _move(
-        self, group: dict[str, Any], matrices: list[Tensor], gradients: list[Tensor], momenta: list[Tensor]
+        self,
+        group: dict[str, Any],
+        taken: float | Tensor,
+        matrices: list[Tensor],
+        gradients: list[Tensor],
+        momenta: list[Tensor],
     ) -> None:
         gradient, momentum = torch.stack(gradients), torch.stack(momenta)
-        taken: float | Tensor = 1.0
-        if self.found_inf is not None:
-            taken = 1.0 - self.found_inf
+        if self.found_inf is not None:  # what is not finite would stay so under a factor of 0
             gradient = gradient.masked_fill(self.found_inf > 0, 0.0)
         momentum = momentum + (gradient - momentum) * ((1.0 - group["momentum"]) * taken)
         torch._foreach_copy_(momenta, momentum.unbind())  # pyright: ignore[reportPrivateImportUsage]
@@ -74,8 +81,6 @@ class BatchedMuon(torch.optim.Muon):
         rate = group["lr"] * max(1.0, rows / columns) ** 0.5
         update = orthogonal(wanted, group["ns_coefficients"], group["ns_steps"], group["eps"])
         moved = update.to(gradient.dtype) * (-rate * taken)
-        kept = 1.0 - group["lr"] * group["weight_decay"] * taken
-        torch._foreach_mul_(matrices, kept)  # pyright: ignore[reportPrivateImportUsage]
         torch._foreach_add_(matrices, moved.unbind())  # pyright: ignore[reportPrivateImportUsage]
 
 

@@ -54,6 +54,13 @@ class MixedPrecision:
         """The context of the forward pass."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
 
+    def shared_casts(self) -> torch.autocast:
+        """A context in which several of `autocast` share their copies of weights.
+
+        The first to use a weight in it must be one that trains it: a copy made without gradients has none.
+        """
+        return torch.autocast(self.device.type, enabled=False)
+
     @property
     def dtype_name(self) -> str:
         """`float32`, `bfloat16` or `float16`."""

@@ -194,3 +194,13 @@ def test_plans_are_scored_by_the_seeds_four_metrics_on_their_own_canvases(datase
         ]
         told = [scores.accuracy, scores.size, scores.color, scores.reversibility]
         assert [one[place].item() for one in told] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_step_gives_every_part_that_trains_a_gradient(dataset: ARCDataset):
+    system = system_for(dataset, lambda_bi=0.5, lambda_z=0.2, lambda_prompt=0.3, memory=True, amp="bfloat16")
+    batch = batch_of(dataset, *range(0, 60, 10))
+    canvas_step(system, batch, 0, 1)
+    canvas_step(system, batch, 0, 2)
+    planner = system.agent.backward_planner
+    for part in (system.agent.canvas_planner, planner, system.efe_loss, system.qwen.text):
+        assert all(weight.grad is not None and bool(weight.grad.any()) for weight in part.parameters())
