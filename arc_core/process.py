@@ -10,6 +10,7 @@ from pathlib import Path
 
 from arc_core.base.errors import ArcError, PreflightError, RankError
 from arc_core.base.files import remove_unfinished
+from arc_core.base.other_load import OtherLoad
 from arc_core.base.paths import exists
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
@@ -136,6 +137,7 @@ def _lost(said: str) -> str:
 
 def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal, world: World) -> str:
     config = config_of(run)
+    load = OtherLoad()  # from here on, as importing torch takes seconds
 
     from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
     from arc_core.training.loop import TrainingLoop
@@ -145,7 +147,7 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal, world
     with joined(world) as ranks:
         loop = None
         try:
-            loop = TrainingLoop(run, config, events, recipe, ranks)
+            loop = TrainingLoop(run, config, events, recipe, ranks, load)
             stop.tell = lambda: loop.control.ask_to_stop("stopped by a signal")
             if stop.received:
                 stop.tell()

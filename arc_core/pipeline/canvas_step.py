@@ -145,7 +145,7 @@ def _try_actions(
         prompts.base.repeat(2 + len(draws), 1),
     )
     # The first row is of the mean actions, the second of none, the others of those drawn.
-    rows = Scores(*(values.view(-1, count) for values in vars(every).values()))
+    rows = Scores(*(values.view(2 + len(draws), count) for values in vars(every).values()))
     gains = rows.gain_over(Scores(*(values[1] for values in vars(rows).values())))
     rewards = whole.columns({name: values[0] for name, values in gains.items()})
     norm = torch.zeros((), device=system.device)

@@ -366,7 +366,7 @@ class EFELoss(nn.Module):
                 return consistency_term(final_pred, cells, mask, weights)
             told = cells[:, None, :, :, None].expand(-1, forward_preds.shape[1], -1, -1, -1)
             right = log_forward().gather(-1, told).squeeze(-1)
-            shares = right.new_tensor(step_weights(forward_preds.shape[1]))
+            shares = torch.tensor(step_weights(forward_preds.shape[1])).to(right, non_blocking=True)
             return cell_mean(-torch.einsum("bthw,t->bhw", right, shares) * weights, mask)
 
         def bidirectional() -> Tensor:

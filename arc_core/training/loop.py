@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import torch
 
 from arc_core.base.errors import ConfigError, DataError, RecipeError
+from arc_core.base.other_load import OtherLoad
 from arc_core.base.text import first_of, printable
 from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.data.grids import rows_of
+from arc_core.run.checkpoint_index import read_state
 from arc_core.run.config import TrainConfig
 from arc_core.run.course import Timeline
 from arc_core.run.declared import Declared
@@ -39,6 +42,7 @@ from arc_core.training.resuming import (
 )
 from arc_core.training.saving import Saver
 from arc_core.training.telemetry import Nested, Pace
+from arc_core.training.threads import LoadWatch, choose_threads
 
 PAUSE_POLL_SECONDS = 0.05
 
@@ -56,6 +60,7 @@ class TrainingLoop:
         events: Where to tell what happens.
         recipe: What is trained.
         ranks: The processes that train it together.
+        load: What other programs take, watched from the start of the process; None begins now.
 
     Attributes:
         recipe: What is trained.
@@ -75,6 +80,7 @@ class TrainingLoop:
         events: EventWriter,
         recipe: type[Recipe[Any]],
         ranks: Ranks = ALONE,
+        load: OtherLoad | None = None,
     ) -> None:
         self.run = run
         self.config = config
@@ -82,12 +88,18 @@ class TrainingLoop:
         self.ranks = ranks
         if not (ranks.alone or recipe.SEVERAL):
             raise RecipeError(f"The recipe {printable(config.recipe)} trains in one process: --processes 1.")
-        self.threads = config.threads or max(1, torch.get_num_threads() // ranks.world.beside)
-        torch.set_num_threads(self.threads)
         self.device = choose_device(config.device, ranks.world)
         self.source = checkpoint_to_resume(run, self.warn, ranks)
         if self.source is not None:
             require_places(config, run)
+        load, cores = load or OtherLoad(), os.cpu_count() or 1
+        before = None if self.source is None else read_state(self.source).get("threads")
+        most = max(1, torch.get_num_threads() // ranks.world.beside)
+        self.threads, fewer = choose_threads(config.threads, before, most, load, cores)
+        if fewer is not None:
+            self.warn(fewer)
+        torch.set_num_threads(self.threads)
+        self._watch = LoadWatch(self.threads, load, cores)
         self.recipe = recipe(config, self.device, self.warn)
         self.recipe.ranks = ranks
         self.declared = self._declared()
@@ -287,7 +299,8 @@ class TrainingLoop:
             self.events.emit("evidence", step=progress.step, lines=lines)
         if not step.applied:
             self.warn(skipped_step(progress.step, step.numbers))
-        for finding in step.findings:
+        held_up = self._watch.after_step(step.pairs)
+        for finding in (*step.findings, *([] if held_up is None else [held_up])):
             self.warn(finding)
 
     def _tell_sample(self, sample: SampledPair) -> None:

@@ -207,7 +207,8 @@ def backward_and_step(
     for optimizer in optimizers:
         precision.scaler.unscale_(optimizer)
     norms = {
-        component.name: clip(component.parameters, clip_norm).to(loss.device)
+        # Where nothing has a gradient, the norm is a zero of the host's.
+        component.name: clip(component.parameters, clip_norm).to(loss.device, non_blocking=True)
         if component.parameters
         else loss.new_zeros(())
         for component in components

@@ -82,7 +82,7 @@ def run(found, script):
         asked,
         found,
         as_json=False,
-        command=lambda folder: [sys.executable, "-c", script, str(folder.path)],
+        command=lambda folder, device: [sys.executable, "-c", script, str(folder.path)],
     )
 
 
@@ -130,7 +130,7 @@ def test_leaving_before_there_are_answers_ends_the_process_and_says_so(found, tm
 
 
 @pytest.mark.parametrize(
-    ("script", "sentence"), [(FAILING, "No such thing."), ("pass", "left the task undone")]
+    ("script", "sentence"), [(FAILING, "No such thing."), ("pass", "ended unexpectedly: with exit code 0")]
 )
 def test_a_solving_process_that_fails_ends_the_screen_with_its_sentence(found, screen, script, sentence):
     screen["until"] = lambda app: False
