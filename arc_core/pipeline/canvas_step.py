@@ -147,20 +147,18 @@ def _try_actions(
     # The first row is of the mean actions, the second of none, the others of those drawn.
     rows = Scores(*(values.view(2 + len(draws), count) for values in vars(every).values()))
     gains = rows.gain_over(Scores(*(values[1] for values in vars(rows).values())))
-    of_mean = torch.stack([values[0] for values in gains.values()], dim=1)
-    rewards = dict(zip(gains, whole.every(of_mean).unbind(dim=1), strict=True))
+    rewards = whole.columns({name: values[0] for name, values in gains.items()})
     norm = torch.zeros((), device=system.device)
     if draws:
         by_pair = gains["total"][2:]
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
-        parts = [
-            *([info.state for _, info in draws], [info.summary for _, info in draws]),
-            *([info.pre_tanh for _, info in draws], by_pair[..., None], advantage[..., None]),
-        ]
-        columns = [whole.every(torch.stack([*part], dim=1)).transpose(0, 1).flatten(0, 1) for part in parts]
-        state, summary, pre_tanh, gained, over = columns
-        told = system.policy.update(RefineInfo(state, summary, pre_tanh), gained[:, 0], over[:, 0])
+        info = RefineInfo(
+            whole.draws(torch.stack([info.state for _, info in draws])),
+            whole.draws(torch.stack([info.summary for _, info in draws])),
+            whole.draws(torch.stack([info.pre_tanh for _, info in draws])),
+        )
+        told = system.policy.update(info, whole.draws(by_pair), whole.draws(advantage))
         norm = torch.as_tensor(told["grad_norm"])
     return _some(planned, places), rewards, norm
 

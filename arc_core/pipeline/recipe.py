@@ -86,6 +86,8 @@ class PipelineRecipe(Recipe[list[int]]):
             language_model = language_model_of(checkpoint, config)
             system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
             system.models.load(checkpoint)
+        if config.lm_recompute:
+            system.qwen.recompute_language()
         system.join(self.ranks)
         return system
 

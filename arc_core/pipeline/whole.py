@@ -81,6 +81,18 @@ class Whole:
         table[self._own(own.device)[: self.counted]] = own.detach()[: self.counted]
         return self.ranks.sum(table)
 
+    def columns(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The same as `every` for several numbers of each pair, [b] each, at once."""
+        if self.ranks.alone:
+            return dict(own)
+        return dict(zip(own, self.every(torch.stack([*own.values()], dim=1)).unbind(dim=1), strict=True))
+
+    def draws(self, own: Tensor) -> Tensor:
+        """What was found for several draws of the own pairs, [G, b, ...], for all pairs: [G * B, ...]."""
+        if not self.ranks.alone:
+            own = self.every(own.transpose(0, 1)).transpose(0, 1)
+        return own.flatten(0, 1)
+
     def means(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Means over all pairs, of those over the own ones."""
         if self.ranks.alone:
