@@ -21,6 +21,7 @@ from torch import Tensor
 
 from arc_core.data.grids import Grid
 from arc_core.data.sizes import Placement
+from arc_core.pipeline.moving import to_device
 from arc_core.pipeline.padding import ANY_SIDE, GridBatch, padded_canvas
 
 WAYS = 3
@@ -107,8 +108,7 @@ class CanvasBatch:
 
     def to(self, device: torch.device | str) -> CanvasBatch:
         """Move all tensors."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "aligned"}
-        return replace(self, **moved)
+        return to_device(self, device)
 
 
 def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> CanvasBatch:

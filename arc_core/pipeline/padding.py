@@ -55,10 +55,6 @@ class GridBatch:
             mask[place, : grid.shape[0], : grid.shape[1]] = 1.0
         return cls(torch.from_numpy(cells), torch.from_numpy(mask), sizes)
 
-    def to(self, device: torch.device | str) -> GridBatch:
-        """Move all tensors."""
-        return GridBatch(self.cells.to(device), self.mask.to(device), self.sizes.to(device))
-
     def take(self, places: Tensor) -> GridBatch:
         """Some of the grids, by their places [n]."""
         return GridBatch(self.cells[places], self.mask[places], self.sizes[places])

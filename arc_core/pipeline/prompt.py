@@ -45,7 +45,7 @@ class DemonstrationEncoder(nn.Module):
             return self.nothing.expand(batch, -1)
         owner = torch.cat([some.owner for some in inputs.demonstrations])
         each = torch.cat([self._read(some)[: len(some.owner)] for some in inputs.demonstrations])
-        count = torch.bincount(owner, minlength=batch).to(self.nothing)
+        count = self.nothing.new_zeros(batch).index_add(0, owner, self.nothing.new_ones(len(owner)))
         total = each.new_zeros(batch, each.shape[1]).index_add(0, owner, each)
         mean_of_pairs = total / count.clamp_min(1.0)[:, None]
         return torch.where((count > 0)[:, None], mean_of_pairs, self.nothing)

@@ -27,10 +27,10 @@ from arc_tui.commands.completion import (
 )
 
 FLAGS = (
-    *("epochs", "agent_lr", "qwen_lr", "device", "seed", "max_batches", "batch_size"),
+    *("epochs", "agent_lr", "qwen_lr", "device", "processes", "seed", "max_batches", "batch_size"),
     *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
     *("validate_on", "checkpoint_every", "recipe", "preset", "name", "runs_dir", "headless", "detach"),
-    *("resume", "checkpoint", "branch"),
+    *("prepare", "resume", "checkpoint", "branch"),
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
@@ -42,6 +42,7 @@ _OWN_METAVARS = {
     "branch": "NAME",
     "runs_dir": "FOLDER",
     "device": "auto|cpu|cuda[:N]",
+    "processes": "N|auto",
 }
 
 
