@@ -224,17 +224,20 @@ def _restore_optimizer(
             if missing := sorted(found.keys() - moments[name]):
                 raise CheckpointError(f"{where}: {missing[0]} is missing from the moments of {name}")
             optimizer.state.pop(parameter, None)
+            # A count of steps is read by the device's own kernel, or else by the host.
+            on_device = group.get("fused") or group.get("capturable")
+            counts_on = parameter.device if on_device else torch.device("cpu")
             if found:
                 optimizer.state[parameter] = {
-                    slot: _moment(f"{slot} of {label}/{name}", tensor, parameter)
+                    slot: _moment(f"{slot} of {label}/{name}", tensor, parameter, counts_on)
                     for slot, tensor in found.items()
                 }
 
 
-def _moment(name: str, saved: Tensor, parameter: nn.Parameter) -> Tensor:
-    """A moment in the parameter's own memory layout, which the fused step relies on."""
+def _moment(name: str, saved: Tensor, parameter: nn.Parameter, counts_on: torch.device) -> Tensor:
+    """A moment in the parameter's own memory layout, which the fused step relies on; a count where it is."""
     if saved.dim() == 0:
-        return saved.clone()
+        return saved.to(counts_on, copy=True)
     if saved.shape != parameter.shape:
         raise CheckpointError(
             f"{OPTIMIZER}: {name} has shape {tuple(saved.shape)}, not {tuple(parameter.shape)}"

@@ -1,7 +1,8 @@
 """Step 11: what a checkpoint is made of. A snapshot is taken at a step boundary and written later.
 
 Taking one copies every tensor that the next step depends on, so that training may go on while another
-thread writes. Copies are made into the same memory each time.
+thread writes. Copies are made into the same memory each time. From a GPU they come into pinned memory, one
+behind the other, and are waited for once; what never changes is fetched only where it is written.
 """
 
 from __future__ import annotations
@@ -163,12 +164,14 @@ class SnapshotTaker:
             if copy and path not in self._unchanging:
                 unique = {name: self._copy(path, name, tensor) for name, tensor in unique.items()}
             else:
-                unique = {name: tensor.detach().cpu() for name, tensor in unique.items()}
+                unique = {name: tensor.detach() for name, tensor in unique.items()}
             if path.startswith(f"{LANGUAGE_MODEL}/"):
                 metadata = {"format": "pt"}  # what transformers asks for; it knows by itself what is tied
             else:
                 metadata = {ALIASES: json.dumps(aliases)} if aliases else {}
             files[path] = Tensors(unique, metadata)
+        if any(copied.is_pinned() for copied in self._copies.values()):
+            torch.cuda.synchronize()  # once for all copies
         files |= self._texts
         files[STATE] = _state_text(moment, files, self._models)
         return Snapshot(moment.number, files, self._unchanging)
@@ -184,9 +187,9 @@ class SnapshotTaker:
     def _copy(self, path: str, name: str, tensor: Tensor) -> Tensor:
         kept = self._copies.get((path, name))
         if kept is None or kept.shape != tensor.shape or kept.dtype != tensor.dtype:
-            kept = torch.empty(tensor.shape, dtype=tensor.dtype)
+            kept = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
             self._copies[path, name] = kept
-        return kept.copy_(tensor.detach())
+        return kept.copy_(tensor.detach(), non_blocking=True)
 
 
 def _state_text(moment: Moment, files: Mapping[str, Tensors | Text], models: Stateful) -> Text:
@@ -220,17 +223,17 @@ def rng_tensors() -> dict[str, Tensor]:
 
 
 def restore_rng(tensors: Mapping[str, Tensor]) -> None:
-    """Set every random generator.
+    """Set every random generator; that of a GPU which the checkpoint was saved without stays as it is.
 
     Raises:
-        CheckpointError: If a generator's state is missing or none.
+        CheckpointError: If the state of the CPU's is missing, or one is none.
     """
-    for name in rng_tensors():
-        if name not in tensors:
-            raise CheckpointError(f"{RNG}: the state of {name} is missing")
+    if "torch_cpu" not in tensors:
+        raise CheckpointError(f"{RNG}: the state of torch_cpu is missing")
     try:
         torch.set_rng_state(tensors["torch_cpu"])
-        if torch.cuda.is_available():
-            torch.cuda.set_rng_state_all([tensors[f"cuda_{i}"] for i in range(torch.cuda.device_count())])
+        for number in range(torch.cuda.device_count()):
+            if (state := tensors.get(f"cuda_{number}")) is not None:
+                torch.cuda.set_rng_state(state, number)
     except (RuntimeError, TypeError):  # of another length or kind
         raise CheckpointError(f"{RNG} does not hold the state of this build's random generators") from None

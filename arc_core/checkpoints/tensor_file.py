@@ -62,7 +62,7 @@ def encode(
     """Write tensors as a safetensors file.
 
     Args:
-        tensors: By name, on the CPU.
+        tensors: By name; from a GPU each is fetched when its turn comes.
         metadata: Texts for the header.
 
     Yields:
@@ -84,4 +84,4 @@ def encode(
     yield struct.pack("<Q", len(text)) + text
     for _, tensor in ordered:
         if tensor.numel():
-            yield tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
+            yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

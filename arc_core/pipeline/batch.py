@@ -7,7 +7,7 @@ sides of each kind of grid.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from arc_core.data.dataset import Example, cut_by_size
 from arc_core.data.features import TaskDescription, describe
 from arc_core.data.tasks import Pair
 from arc_core.pipeline.canvas import CanvasBatch
+from arc_core.pipeline.moving import to_device
 from arc_core.pipeline.padding import ANY_SIDE, GridBatch, padded_canvas
 
 DEMONSTRATIONS_TOGETHER = 8
@@ -37,10 +38,6 @@ class Demonstrations:
     outputs: GridBatch
     owner: Tensor
 
-    def to(self, device: torch.device | str) -> Demonstrations:
-        """Move all tensors."""
-        return Demonstrations(self.inputs.to(device), self.outputs.to(device), self.owner.to(device))
-
 
 @dataclass(frozen=True)
 class PromptInputs:
@@ -60,12 +57,7 @@ class PromptInputs:
 
     def to(self, device: torch.device | str) -> PromptInputs:
         """Move all tensors."""
-        return replace(
-            self,
-            features=self.features.to(device),
-            summary=self.summary.to(device),
-            demonstrations=tuple(some.to(device) for some in self.demonstrations),
-        )
+        return to_device(self, device)
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -104,13 +96,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Move all tensors."""
-        return replace(
-            self,
-            prompt_inputs=self.prompt_inputs.to(device),
-            inputs=self.inputs.to(device),
-            targets=None if self.targets is None else self.targets.to(device),
-            canvas=None if self.canvas is None else self.canvas.to(device),
-        )
+        return to_device(self, device)
 
     def __len__(self) -> int:
         return len(self.task_ids)

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from arc_core.data.grids import Grid
 from arc_core.data.sizes import Placement
+from arc_core.pipeline.moving import to_device
 from arc_core.pipeline.padding import ANY_SIDE, GridBatch, padded_canvas
-from arc_core.pipeline.resize import size_mask
 
 WAYS = 3
 
@@ -77,7 +77,8 @@ class CanvasBatch:
         rows, columns = (
             torch.arange(side, device=device).expand(count, WAYS, side) for side in (height, width)
         )
-        zeros = torch.zeros(count, dtype=torch.int64, device=device)
+        copies = torch.zeros(count, WAYS, device=device)
+        copies[:, 0] = 1.0
         return cls(
             inputs=inputs,
             rows=rows,
@@ -85,7 +86,7 @@ class CanvasBatch:
             out_mask=inputs.mask,
             out_sizes=inputs.sizes,
             targets=torch.zeros_like(inputs.cells),
-            copies=torch.nn.functional.one_hot(zeros, WAYS).float(),
+            copies=copies,
             views=torch.zeros(count, 2, dtype=torch.int64, device=device),
             aligned=True,
         )
@@ -107,8 +108,7 @@ class CanvasBatch:
 
     def to(self, device: torch.device | str) -> CanvasBatch:
         """Move all tensors."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "aligned"}
-        return replace(self, **moved)
+        return to_device(self, device)
 
 
 def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> CanvasBatch:
@@ -129,17 +129,20 @@ def pack(items: Sequence[Item], sides: Sequence[int] = ANY_SIDE) -> CanvasBatch:
     if aligned:
         height, width = inputs.canvas
     targets = np.zeros((len(items), height, width), dtype=np.int64)
-    for row, item in zip(targets, items, strict=True):
+    mask = np.zeros((len(items), height, width), dtype=np.float32)
+    for place, item in enumerate(items):
+        rows, columns = item.placement.size
+        mask[place, :rows, :columns] = 1.0
         if item.target is not None:
-            row[: item.target.shape[0], : item.target.shape[1]] = item.target
+            targets[place, :rows, :columns] = item.target
     return CanvasBatch(
         inputs=inputs,
         rows=torch.from_numpy(np.stack([_ways(item, 0, height) for item in items])),
         columns=torch.from_numpy(np.stack([_ways(item, 1, width) for item in items])),
-        out_mask=size_mask(sizes, height, width),
+        out_mask=torch.from_numpy(mask),
         out_sizes=sizes,
         targets=torch.from_numpy(targets),
-        copies=torch.nn.functional.one_hot(torch.tensor([item.copies for item in items]), WAYS).float(),
+        copies=torch.from_numpy(np.eye(WAYS, dtype=np.float32)[[item.copies for item in items]]),
         views=torch.tensor([item.view for item in items], dtype=torch.int64),
         aligned=aligned,
     )

@@ -17,7 +17,6 @@ from torch import Tensor
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.canvas import CanvasBatch
 from arc_core.pipeline.canvas_planner import InputReading, Planned
-from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.system import FOUND_DIRECTIONS, ArcSystem
 from arc_core.pipeline.task_prompts import TaskPrompts
@@ -84,13 +83,16 @@ def learned_prompts(system: ArcSystem) -> TaskPrompts:
     return system.task_prompts
 
 
-def refine(system: ArcSystem, prompts: Prompts, *, explore: bool) -> tuple[Tensor, RefineInfo]:
+def refine(
+    system: ArcSystem, prompts: Prompts, *, explore: bool, noise: Tensor | None = None
+) -> tuple[Tensor, RefineInfo]:
     """Step 4: go along the directions as far as the policy says; the refined prompts [B, P].
 
     Args:
         system: With its policy.
         prompts: Of the pairs.
         explore: Draw the action; its mean is taken otherwise.
+        noise: As `refine_prompt` takes it.
     """
     refined, info = system.policy.refine_prompt(
         prompts.own,
@@ -98,6 +100,7 @@ def refine(system: ArcSystem, prompts: Prompts, *, explore: bool) -> tuple[Tenso
         prompts.summary,
         deterministic=not explore,
         directions=prompts.directions,
+        noise=noise,
     )
     return (refined if system.config.refine else prompts.own), info
 
@@ -105,26 +108,6 @@ def refine(system: ArcSystem, prompts: Prompts, *, explore: bool) -> tuple[Tenso
 def go_along(system: ArcSystem, prompts: Prompts, actions: Tensor) -> Tensor:
     """The prompts [B, P] that actions of the policy, [B, A] before their tanh, make of the tasks' own."""
     return prompts.own + system.policy.change(actions, prompts.directions)
-
-
-@dataclass(frozen=True)
-class CanvasPrediction:
-    """What is predicted for a batch.
-
-    Attributes:
-        planned: The plans.
-        canvas: What was planned on.
-    """
-
-    planned: Planned
-    canvas: CanvasBatch
-
-    def grids(self, inputs: GridBatch) -> list[Tensor]:
-        """The last step's grids, each [h, w] colours on the host."""
-        del inputs
-        cells = self.planned.logits[:, -1].argmax(dim=-1).cpu()
-        sizes = self.canvas.out_sizes.tolist()
-        return [grid[:height, :width] for grid, (height, width) in zip(cells, sizes, strict=True)]
 
 
 @dataclass(frozen=True)

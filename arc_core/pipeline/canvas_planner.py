@@ -106,24 +106,29 @@ class Block(nn.Module):
             nn.init.zeros_(self.film.weight)
             nn.init.zeros_(self.film.bias)
 
-    def forward(self, state: Tensor, prompt: Tensor | None, mask: Tensor) -> Tensor:
-        """Take a step: [N, H, W, D], [N, P] where it is steered, and [N, H, W, 1] to [N, H, W, D]."""
+    def forward(self, state: Tensor, prompt: Tensor | None, mask: Tensor, outside: Tensor) -> Tensor:
+        """Take a step: [N, H, W, D], [N, P] where it is steered, and [N, H, W, 1] to [N, H, W, D].
+
+        `outside` is true where the mask is 0.
+        What stands in the padding, before and after, is of no meaning.
+        """
         seen = self.norm(state) * mask
         inner = F.gelu(self.conv(seen.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        inner = torch.cat([inner, *self._context(seen, mask)], dim=-1)
-        if self.film is not None and prompt is not None:
-            scale, shift = self.film(prompt)[:, None, None, :].chunk(2, dim=-1)
-            inner = inner * (1 + scale) + shift
-        return (state + self.out(inner)) * mask
-
-    def _context(self, seen: Tensor, mask: Tensor) -> list[Tensor]:
-        """Maxima over the row, the column and the grid, each [N, H, W, c]."""
-        low = self.reduce(seen)
-        low = low.masked_fill(mask == 0, -1e4)
-        rows, columns = low.amax(dim=2, keepdim=True), low.amax(dim=1, keepdim=True)
+        low = self.reduce(seen).masked_fill(outside, -1e4)
+        # A row in the padding has no maximum; what stands there is masked by whoever reads it.
+        rows, columns = low.amax(dim=2), low.amax(dim=1)
         everything = rows.amax(dim=1, keepdim=True)
-        # A row in the padding has no maximum; what stands there is masked in the end.
-        return [F.gelu(part).expand_as(low) for part in (rows, columns, everything)]
+        # The prompt scales and shifts what `out` reads. To scale the rows of its weights instead, for each
+        # grid, and to add up what comes of cells, rows and columns, spares passes over all of the cells.
+        weight, base = self.out.weight.t().to(inner.dtype), self.out.bias
+        if self.film is not None and prompt is not None:
+            scale, shift = self.film(prompt).chunk(2, dim=-1)
+            weight, base = weight * (1 + scale)[..., None], self.out(shift)[:, None]
+        context = low.shape[-1]
+        of_cell, of_row, of_column, of_grid = weight.split([inner.shape[-1], *[context] * 3], dim=-2)
+        moved = (inner.flatten(1, 2) @ of_cell).view(state.shape)
+        along = F.gelu(rows) @ of_row + (F.gelu(everything) @ of_grid + base)
+        return state + moved + (along[:, :, None] + (F.gelu(columns) @ of_column)[:, None])
 
 
 class Transfer(nn.Module):
@@ -271,10 +276,10 @@ class CanvasPlanner(nn.Module):
         gains = self.copy_gain(prompt).float() + COPY_GAIN * batch.copies
         copied = sum(gains[:, way, None, None, None] * laid for way, laid in enumerate(under))  # [N, h, w, C]
         keep = batch.out_mask[..., None].to(read.state.dtype)
-        state = (read.state + self.enter(prompt)[:, None, None, :]) * keep
-        logits = []
+        state = read.state + self.enter(prompt)[:, None, None, :]
+        logits, outside = list[Tensor](), keep == 0
         for block, vector in zip(self.planner, self.step_vectors, strict=True):
-            state = block(state, prompt + vector, keep)
+            state = block(state, prompt + vector, keep, outside)
             logits.append(self.colors(state).float() + copied)
         return Planned(torch.stack(logits, dim=1), size_logits, prompt.float())
 
@@ -284,10 +289,11 @@ class CanvasPlanner(nn.Module):
         places = _places(mask)
         state = self.stem(torch.cat([cells, keep, places], dim=-1).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         keep = keep.to(state.dtype)
-        state = F.gelu(state) * keep
+        state = F.gelu(state)
+        outside = keep == 0
         for block in self.encoder:
-            state = block(state, None, keep)
-        return state
+            state = block(state, None, keep, outside)
+        return state * keep
 
 
 def _places(mask: Tensor) -> Tensor:

@@ -11,22 +11,25 @@ from torch import Tensor
 
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.canvas import CanvasBatch
-from arc_core.pipeline.canvas_flow import CanvasFlow, CanvasPrediction, canvas_flow, plan_again, refine
+from arc_core.pipeline.canvas_flow import CanvasFlow, canvas_flow, plan_again, refine
 from arc_core.pipeline.canvas_loss import canvas_losses
 from arc_core.pipeline.canvas_planner import Planned, input_under_output
 from arc_core.pipeline.declared import terms_of
-from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.outcome import DrawnGrids, StepOnDevice, StepResult, end_of_step
+from arc_core.pipeline.planner import color_probabilities, one_hot
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch
-from arc_core.pipeline.step import StepResult, memory_state, remember, result_of, to_host
 from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.whole import Whole
 from arc_core.training.optimizer import backward_and_step, set_rates
 
 LEAST_SPREAD = 1e-3
 """Of the rewards of a pair's actions: below it their differences are noise."""
 
 
-def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
+def canvas_step(
+    system: ArcSystem, batch: Batch, epoch: int, step: int, whole: Whole | None = None
+) -> StepResult:
     """Train on one batch.
 
     Args:
@@ -34,86 +37,81 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
         batch: With targets, laid out, on the system's device.
         epoch: 0-based, for the size warm-up.
         step: 1-based over the whole run, for the schedule.
+        whole: What the batch is this process's share of; None where it is all.
 
     Raises:
         ValueError: If the batch has no targets.
     """
     if batch.targets is None:
         raise ValueError("a training batch needs targets")
-    config, canvas, target = system.config, batch.laid, batch.targets
+    config, canvas = system.config, batch.laid
+    whole = whole or Whole.alone(batch, batch.targets)
     set_rates(system.optimizers, system.schedule.factor(step))
 
-    # Steps 2 to 5: prompts, and the plans under the refined ones.
-    kept = (torch.rand(len(batch)) >= config.vector_dropout).float().to(system.device)
-    flow = canvas_flow(system, batch, kept)
-
-    # Steps 3, 6 and 7: on some pairs, what the refinement gained over the base prompt.
-    tried = torch.arange(min(config.policy_pairs, len(batch)), device=system.device)
-    before, rewards, policy_norm = _try_actions(system, flow, canvas, tried)
-
-    # Step 9: the loss on the outputs' canvas.
+    kept = whole.cut(torch.rand(len(whole)) >= config.vector_dropout).float()
+    kept = kept.to(system.device, non_blocking=True)
+    some = whole.first(config.policy_pairs)
+    tried = torch.arange(len(some.places), device=system.device)
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
-    losses, mask_ratio = canvas_losses(
-        system.efe_loss,
-        flow.planned,
-        flow.refined,
-        canvas,
-        system.backward_planner,
-        system.precision,
-        hard_cell_gain=config.hard_cell_gain,
-        size_weight=size_weight,
-    )
+    with system.precision.shared_casts():
+        # Steps 2 to 5: prompts, and the plans under the refined ones.
+        flow = canvas_flow(system, batch, kept)
+
+        # Step 9: the loss on the outputs' canvas.
+        losses, mask_ratio = canvas_losses(
+            system.efe_loss,
+            flow.planned,
+            flow.refined,
+            canvas,
+            system.backward_planner,
+            system.precision,
+            hard_cell_gain=config.hard_cell_gain,
+            size_weight=size_weight,
+            among=whole.among,
+        )
+
+        # Steps 3, 6, 7 and 8: on some pairs, what the refinement gained over the base prompt.
+        before, rewards, policy_norm = _try_actions(system, flow, canvas, tried, some)
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * rewards["total"].mean()
 
+    told = whole.means({**losses, "combined": combined, "mask_ratio": mask_ratio})
+
     # Step 10: backward, clip, step.
     norms, applied = backward_and_step(
-        combined, system.optimizers, system.components, system.precision, config.clip_norm
+        system.spread(whole.weight * combined),
+        system.optimizers,
+        system.components,
+        system.precision,
+        config.clip_norm,
+        told["combined"],
     )
 
-    accuracy = cells_right(flow.planned, canvas)
-    exact = accuracy == 1.0
-    numbers, accuracies, exacts = to_host(
-        {
-            **{f"loss.{name}": losses[name] for name in terms_of(config.to_dict())},
-            "loss.efe_total": losses["total"],
-            "loss.combined": combined,
-            **{f"reward.{name}": value.mean() for name, value in rewards.items()},
-            "mask_ratio": mask_ratio,
-            **{f"norm.{name}": value for name, value in norms.items()},
-            "norm.policy": policy_norm,
-        },
-        accuracy,
-        exact,
-    )
-    predicted = CanvasPrediction(flow.planned, canvas)
-    memory = memory_state(system, 0)
-    if applied:
-        memory = remember(system, flow.refined, predicted, batch, target, accuracies)
-        if config.lambda_prompt:
-            system.efe_loss.remember_outcomes(target.cells, target.mask)
-        system.memory_threshold.update(sum(accuracies) / len(accuracies))
-    return result_of(
-        system,
-        numbers,
-        size_weight,
-        memory,
-        accuracies,
-        exacts,
-        applied,
-        CanvasPrediction(before, canvas.take(tried)),
-        predicted,
-    )
+    numbers = {
+        **{f"loss.{name}": told[name] for name in terms_of(config.to_dict())},
+        "loss.efe_total": told["total"],
+        "loss.combined": told["combined"],
+        **{f"reward.{name}": value.mean() for name, value in rewards.items()},
+        "mask_ratio": told["mask_ratio"],
+        **{f"norm.{name}": value for name, value in norms.items()},
+        "norm.policy": policy_norm,
+    }
+    after = drawn(flow.planned, canvas)
+    right = (after.cells == canvas.targets) * canvas.out_mask
+    accuracy = whole.every(right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2)))
+    prompts = flow.refined.detach()
+    before_grids = drawn(before, canvas.take(tried))
+    done = StepOnDevice(numbers, applied, accuracy, prompts, size_weight, before_grids, after)
+    return end_of_step(system, batch, done, whole)
 
 
-def cells_right(planned: Planned, canvas: CanvasBatch) -> Tensor:
-    """Share of each output's cells that the last step has right, [B]."""
-    right = (planned.logits[:, -1].argmax(dim=-1) == canvas.targets) * canvas.out_mask
-    return right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2))
+def drawn(planned: Planned, canvas: CanvasBatch) -> DrawnGrids:
+    """The grids of the plans' last step."""
+    return DrawnGrids(planned.logits[:, -1].argmax(dim=-1), canvas.out_sizes)
 
 
 def _try_actions(
-    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, tried: Tensor
+    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, tried: Tensor, whole: Whole
 ) -> tuple[Planned, dict[str, Tensor], Tensor]:
     """Plan some pairs under the base prompt and under drawn actions; the policy learns which did better.
 
@@ -121,15 +119,19 @@ def _try_actions(
     et al. 2024): how hard a pair is cancels out.
 
     Returns:
-        The plans under the base prompts, the reward [S] of the mean action by its parts, and the norm of the
-        policy's gradient.
+        The plans under the base prompts; and of all that the processes have tried, the reward of the mean
+        action by its parts, and the norm of the policy's gradient.
     """
     config, count = system.config, len(tried)
     some, prompts = canvas.take(tried), flow.prompts.take(tried)
     reading = flow.reading.take(tried)
     draws: list[tuple[Tensor, RefineInfo]] = []
     if config.refine:
-        draws = [refine(system, prompts, explore=True) for _ in range(config.policy_draws)]
+        width = system.policy.config.action_dim
+        draws = [
+            refine(system, prompts, explore=True, noise=whole.noise(width, system.device))
+            for _ in range(config.policy_draws)
+        ]
     under = torch.cat([prompts.base, *(refined for refined, _ in draws)])
     places = torch.arange(count, device=tried.device)
     planned = plan_again(
@@ -142,22 +144,21 @@ def _try_actions(
         some.take(places.repeat(2 + len(draws))),
         prompts.base.repeat(2 + len(draws), 1),
     )
-    after, before, *tries = (
-        Scores(*(values[start : start + count] for values in vars(every).values()))
-        for start in range(0, (2 + len(draws)) * count, count)
-    )
-    rewards = after.gain_over(before)
+    # The first row is of the mean actions, the second of none, the others of those drawn.
+    rows = Scores(*(values.view(2 + len(draws), count) for values in vars(every).values()))
+    gains = rows.gain_over(Scores(*(values[1] for values in vars(rows).values())))
+    rewards = whole.columns({name: values[0] for name, values in gains.items()})
     norm = torch.zeros((), device=system.device)
     if draws:
-        by_pair = torch.stack([one.gain_over(before)["total"] for one in tries])
+        by_pair = gains["total"][2:]
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
         info = RefineInfo(
-            torch.cat([info.state for _, info in draws]),
-            torch.cat([info.summary for _, info in draws]),
-            torch.cat([info.pre_tanh for _, info in draws]),
+            whole.draws(torch.stack([info.state for _, info in draws])),
+            whole.draws(torch.stack([info.summary for _, info in draws])),
+            whole.draws(torch.stack([info.pre_tanh for _, info in draws])),
         )
-        told = system.policy.update(info, by_pair.flatten(), advantage.flatten())
+        told = system.policy.update(info, whole.draws(by_pair), whole.draws(advantage))
         norm = torch.as_tensor(told["grad_norm"])
     return _some(planned, places), rewards, norm
 
@@ -189,6 +190,6 @@ def scores_of(system: ArcSystem, planned: Planned, canvas: CanvasBatch, prompts:
         with system.precision.autocast():
             plan = judge(shown, prompts, canvas.out_mask)
         under = input_under_output(canvas)
-        right = (under * plan[:, -1].float().softmax(dim=-1)).sum(dim=(1, 2, 3))
+        right = (under * color_probabilities(plan[:, -1].float())).sum(dim=(1, 2, 3))
         found = right / under.sum(dim=(1, 2, 3)).clamp_min(1)
     return Scores(scores.accuracy, ratio.prod(dim=1), scores.color, found)

@@ -20,7 +20,6 @@ from typing import Any, Literal, Self
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -36,6 +35,8 @@ from arc_core.base.errors import LanguageModelError
 from arc_core.base.paths import bytes_of, entries, matching
 from arc_core.base.text import first_line
 from arc_core.pipeline.language_model_files import ModelFiles, find_model, quiet
+from arc_core.pipeline.moving import to_device
+from arc_core.pipeline.seen_tokens import attention_mask
 
 TrainMode = Literal["full", "lora", "frozen"]
 Dtype = Literal["float32", "bfloat16"]
@@ -173,18 +174,15 @@ class LanguageModel(nn.Module):
         Returns:
             [B, C] float32, with gradient into whatever is trained.
         """
-        unique = list(dict.fromkeys(texts))
-        ids_UL, mask_UL = self._tokenize(unique)
+        ids_UL, mask_UL, rows_B = to_device(self._tokenize(texts), self.backbone.device)
+        seen = attention_mask(self.backbone, mask_UL)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.train_mode != "frozen"):
             with self._own_precision():
-                output = self.backbone(input_ids=ids_UL, attention_mask=mask_UL, use_cache=False)
+                output = self.backbone(input_ids=ids_UL, attention_mask=seen, use_cache=False)
             kept_UL1 = mask_UL.unsqueeze(-1)
             total_UC = output.last_hidden_state.float().masked_fill(kept_UL1 == 0, 0.0).sum(dim=1)
             mean_UC = total_UC / kept_UL1.sum(dim=1)
-            if len(unique) == len(texts):
-                return mean_UC
-            rows = {text: row for row, text in enumerate(unique)}
-            return mean_UC[torch.tensor([rows[text] for text in texts], device=mean_UC.device)]  # [B, C]
+            return mean_UC if len(ids_UL) == len(texts) else mean_UC[rows_B]
 
     def _own_precision(self) -> AbstractContextManager[object]:
         """Leave a narrow model on the CPU out of autocast: its casts cost more than they save.
@@ -195,12 +193,14 @@ class LanguageModel(nn.Module):
             return torch.autocast("cpu", enabled=False)
         return nullcontext()
 
-    def _tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Encode texts as [U, L] ids, padded on the right, and their [U, L] mask of ones and zeros."""
-        rows = [torch.tensor(self._token_ids(text)) for text in texts]
-        ids = pad_sequence(rows, batch_first=True, padding_value=self._pad_id)
-        mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-        return ids.to(self.backbone.device), mask.to(self.backbone.device)
+    def _tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode B texts, U of them different: ids and mask [U, L], padded on the right, and rows [B]."""
+        place = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        rows = [self._token_ids(text) for text in place]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[*row, *[self._pad_id] * (longest - len(row))] for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+        return ids, mask, torch.tensor([place[text] for text in texts])
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode; a frozen backbone keeps its dropout off."""

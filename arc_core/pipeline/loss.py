@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
+from arc_core.pipeline.outcome_encoder import OutcomeEncoder
 from arc_core.pipeline.padding import GridBatch
-from arc_core.pipeline.planner import one_hot
+from arc_core.pipeline.planner import color_log_probabilities, color_probabilities, one_hot
 
 TERMS: tuple[str, ...] = (
     "risk",
@@ -117,7 +118,7 @@ def kl_term(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
-def centred_outcomes(outcome: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+def centred_outcomes(outcome: Tensor, past: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Take away what all outcomes have in common, so that a cosine tells them apart.
 
     Fresh embeddings of grids have cosines of 0.7 to 0.9 among each other: a pull towards one of them
@@ -126,6 +127,7 @@ def centred_outcomes(outcome: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         outcome: [B, P] embeddings of the batch's outcomes.
         past: [N, P] embeddings of earlier ones; N may be 0.
+        known: [N], which of the earlier ones there are; None for all.
 
     Returns:
         Directions [B + N, P], the batch's first, of length 1 but for those that hardly differ from the
@@ -133,13 +135,24 @@ def centred_outcomes(outcome: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         And [B, B + N], whether two outcomes are the same.
     """
     every = torch.cat([outcome, past])
-    least = SAME_OUTCOME * every.detach().norm(dim=-1).mean()
+    counted = every.new_ones(len(every))
+    if known is not None:
+        counted[len(outcome) :] = known.to(every)
+    count = counted.sum()
+    least = SAME_OUTCOME * (every.detach().norm(dim=-1) @ counted) / count
     same = torch.cdist(outcome.detach(), every.detach()) < least
-    centred = every - every.mean(dim=0) if len(every) > 1 else every
+    centred = every - (counted @ every) / count * (count > 1)
     return centred / centred.norm(dim=-1, keepdim=True).clamp_min(least), same
 
 
-def prompt_term(prompt: Tensor, outcome: Tensor, past: Tensor, temperature: float = 0.1) -> Tensor:
+def prompt_term(
+    prompt: Tensor,
+    outcome: Tensor,
+    past: Tensor,
+    temperature: float = 0.1,
+    known: Tensor | None = None,
+    own: Tensor | None = None,
+) -> Tensor:
     """Pull each prompt towards its own outcome and away from the others (fix 6), [B].
 
     One minus the cosine, plus InfoNCE (van den Oord et al. 2018) over the batch's outcomes and the past
@@ -151,13 +164,19 @@ def prompt_term(prompt: Tensor, outcome: Tensor, past: Tensor, temperature: floa
         outcome: [B, P] embedding of each pair's outcome.
         past: [N, P] embeddings of earlier outcomes, without gradient.
         temperature: Of InfoNCE.
+        known: [N], which of the earlier outcomes there are; None for all.
+        own: [B] the place of each prompt's outcome, where there are more outcomes than prompts.
     """
-    directions, same = centred_outcomes(outcome, past)
+    directions, same = centred_outcomes(outcome, past, known)
+    if known is not None:
+        same[:, len(outcome) :] |= ~known
     cosine = F.normalize(prompt, dim=-1) @ directions.T
-    own = torch.arange(len(prompt), device=cosine.device)
-    same[own, own] = False
+    rows = torch.arange(len(prompt), device=cosine.device)
+    own = rows if own is None else own
+    same = same[own]
+    same[rows, own] = False
     scores = (cosine / temperature).masked_fill(same, -torch.inf)
-    return 1.0 - cosine.diagonal() + F.cross_entropy(scores, own, reduction="none")
+    return 1.0 - cosine[rows, own] + F.cross_entropy(scores, own, reduction="none")
 
 
 def size_term(size_logits: Tensor, target_sizes: Tensor) -> Tensor:
@@ -169,23 +188,6 @@ def step_weights(steps: int) -> list[float]:
     """Weights of the planning steps in the loss: rising to the last, which has half; sum 1."""
     raw = [2.0 ** (step - steps + 1) for step in range(steps)]
     return [weight / sum(raw) for weight in raw]
-
-
-class OutcomeEncoder(nn.Module):
-    """Embeds an outcome grid: what the prompt is held against."""
-
-    def __init__(self, colors: int, prompt_dim: int, width: int = 32) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(colors, width, 3, stride=2, padding=1)
-        self.out = nn.Linear(width + colors, prompt_dim)
-
-    def forward(self, grid: Tensor, mask: Tensor) -> Tensor:
-        """[B, H, W, C] one-hot to [B, P]."""
-        local = F.gelu(self.conv(grid.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        kept = mask[:, ::2, ::2]
-        pooled = (local * kept[..., None]).sum(dim=(1, 2)) / kept.sum(dim=(1, 2))[:, None]
-        shares = grid.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
-        return self.out(torch.cat([pooled, shares], dim=-1))
 
 
 class EFELoss(nn.Module):
@@ -263,8 +265,10 @@ class EFELoss(nn.Module):
 
     @torch.no_grad()
     def move_anchor(self, shares: Tensor) -> None:
-        """Move Ĉ a little towards the colour shares [C] of a pair that was stored."""
-        self.anchor.lerp_(shares.to(self.anchor), self.anchor_momentum)
+        """Move Ĉ a little towards the colour shares [n, C] of pairs that were stored, one after the other."""
+        past, count = 1.0 - self.anchor_momentum, len(shares)
+        weights = torch.tensor([past**later for later in reversed(range(count))], device=shares.device)
+        self.anchor.mul_(past**count).add_(weights @ shares.to(self.anchor), alpha=self.anchor_momentum)
 
     @torch.no_grad()
     def remember_outcomes(self, target: Tensor, mask: Tensor) -> None:
@@ -299,6 +303,7 @@ class EFELoss(nn.Module):
         size_logits: Tensor | None = None,
         target_sizes: Tensor | None = None,
         size_weight: float = 1.0,
+        among: tuple[GridBatch, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Compute every term on the target's grid.
 
@@ -320,6 +325,8 @@ class EFELoss(nn.Module):
             size_logits: [B, 2, S]; the size term is 0 without them.
             target_sizes: [B, 2].
             size_weight: The curriculum's weight of the size term.
+            among: All outcomes that a prompt is told apart from, and the places [B] of the own ones among
+                them; None where these are all.
 
         Returns:
             The weighted contribution of each of `TERMS`, averaged over the batch, and their `total`.
@@ -344,7 +351,7 @@ class EFELoss(nn.Module):
         weights = mask if cell_weights is None else cell_weights
         zero = mask.new_zeros(len(mask))
         truth = cache(lambda: one_hot(cells, mask, self.num_colors))
-        log_forward = cache(lambda: forward_preds.log_softmax(dim=-1))
+        log_forward = cache(lambda: color_log_probabilities(forward_preds))
         log_preference = cache(lambda: self.log_preferences(prompt_embedding, len(mask)))
 
         def risk() -> Tensor:
@@ -352,18 +359,20 @@ class EFELoss(nn.Module):
 
         def ambiguity() -> Tensor:
             given = forward_preds if state_preds is None else state_preds
-            return ambiguity_term(given.softmax(dim=-1) if obs_probs is None else obs_probs, mask)
+            return ambiguity_term(color_probabilities(given) if obs_probs is None else obs_probs, mask)
 
         def consistency() -> Tensor:
             if not self.every_step:
                 return consistency_term(final_pred, cells, mask, weights)
             told = cells[:, None, :, :, None].expand(-1, forward_preds.shape[1], -1, -1, -1)
             right = log_forward().gather(-1, told).squeeze(-1)
-            shares = right.new_tensor(step_weights(forward_preds.shape[1]))
+            shares = torch.tensor(step_weights(forward_preds.shape[1])).to(right, non_blocking=True)
             return cell_mean(-torch.einsum("bthw,t->bhw", right, shares) * weights, mask)
 
         def bidirectional() -> Tensor:
-            agreement = jensen_shannon_term(log_forward(), backward_preds.log_softmax(dim=-1), mask, weights)
+            agreement = jensen_shannon_term(
+                log_forward(), color_log_probabilities(backward_preds), mask, weights
+            )
             if reconstruction is None or inputs is None:
                 return agreement
             return agreement + consistency_term(reconstruction, inputs.cells, inputs.mask, inputs.mask)
@@ -376,8 +385,13 @@ class EFELoss(nn.Module):
         def prompt() -> Tensor:
             if prompt_embedding is None:
                 return zero
-            past = self.past[: min(int(self.past_seen), len(self.past))]
-            return prompt_term(prompt_embedding, self.outcome(truth(), mask), past)
+            # How many there are lies on the device: to cut the others off, the host would have to wait.
+            known = torch.arange(len(self.past), device=mask.device) < self.past_seen
+            if among is None:
+                return prompt_term(prompt_embedding, self.outcome(truth(), mask), self.past, known=known)
+            every, own = among
+            outcomes = self.outcome(one_hot(every.cells, every.mask, self.num_colors), every.mask)
+            return prompt_term(prompt_embedding, outcomes, self.past, known=known, own=own)
 
         def size() -> Tensor:
             if size_logits is None or target_sizes is None:

@@ -74,6 +74,7 @@ class PermanentSolver(nn.Module):
         self.register_buffer("order", torch.zeros(capacity, dtype=torch.int64))
         self.keys: list[tuple[str, int]] = []
         self._slots: dict[tuple[str, int], int] = {}
+        self._ranks: list[tuple[float, int]] = []
         self._stored_ever = 0
 
     def __len__(self) -> int:
@@ -102,6 +103,7 @@ class PermanentSolver(nn.Module):
             raise ValueError(f"memory.keys has {len(set(restored))} entries, not {filled}")
         self.keys = restored
         self._slots = {key: slot for slot, key in enumerate(self.keys)}
+        self._ranks = [*zip(self.accuracy[:filled].tolist(), self.order[:filled].tolist(), strict=True)]
         self._stored_ever = stored
 
     def recall(self, features: Tensor, task_ids: Sequence[str]) -> Recall:
@@ -128,7 +130,7 @@ class PermanentSolver(nn.Module):
         """Similarities and places of the most alike entries of other tasks, [B, n] each; -inf is none."""
         count = len(self.keys)
         own = np.array([task for task, _ in self.keys])[None, :] == np.array(task_ids)[:, None]
-        allowed = torch.from_numpy(~own).to(features.device)
+        allowed = torch.from_numpy(~own).to(features.device, non_blocking=True)
         query = F.normalize(self.key(features), dim=-1)
         stored = F.normalize(self.key(self.features[:count]), dim=-1)
         similarity = (query @ stored.T).masked_fill(~allowed, -torch.inf)
@@ -152,53 +154,72 @@ class PermanentSolver(nn.Module):
     @torch.no_grad()
     def store(
         self,
-        key: tuple[str, int],
+        keys: Sequence[tuple[str, int]],
         features: Tensor,
-        prompt: Tensor,
-        grid: Tensor,
-        accuracy: float,
-    ) -> bool:
-        """Remember a solved pair; a pair that is already there is replaced when it was solved better.
+        prompts: Tensor,
+        grids: Sequence[np.ndarray],
+        accuracies: Sequence[float],
+    ) -> list[int]:
+        """Remember solved pairs; one that is already there is replaced when it was solved better.
 
         Args:
-            key: (task id, pair index).
-            features: [feature_dim].
-            prompt: [prompt_dim], the refined one.
-            grid: [h, w] the predicted output.
-            accuracy: Its share of right cells.
+            keys: (task id, pair index) of each.
+            features: [n, feature_dim].
+            prompts: [n, prompt_dim], the refined ones.
+            grids: The predicted outputs, each [h, w].
+            accuracies: The share of right cells of each.
 
         Returns:
-            Whether it was stored.
+            The places of those that were stored.
+        """
+        stored: list[int] = []
+        of_slot: dict[int, int] = {}
+        for place, (key, accuracy) in enumerate(zip(keys, accuracies, strict=True)):
+            slot = self._slot_for(key, accuracy)
+            if slot is not None:
+                self._ranks[slot] = accuracy, self._stored_ever
+                self._stored_ever += 1
+                stored.append(place)
+                of_slot[slot] = place
+        if stored:
+            self._write(of_slot, features, prompts, grids)
+        return stored
+
+    def _write(
+        self, of_slot: dict[int, int], features: Tensor, prompts: Tensor, grids: Sequence[np.ndarray]
+    ) -> None:
+        """Fill slots with the pairs at some places."""
+        cells = np.zeros((len(of_slot), MAX_SIDE, MAX_SIDE), dtype=np.uint8)
+        for row, place in zip(cells, of_slot.values(), strict=True):
+            height, width = grids[place].shape
+            row[:height, :width] = grids[place]
+        device = self.features.device
+        slots, places = (torch.tensor([*some], device=device) for some in (of_slot, of_slot.values()))
+        accuracies, orders = zip(*(self._ranks[slot] for slot in of_slot), strict=True)
+        self.features[slots] = features[places]
+        self.prompts[slots] = prompts[places]
+        self.accuracy[slots] = torch.tensor(accuracies, device=device)
+        self.grids[slots] = torch.from_numpy(cells).to(device)
+        self.sizes[slots] = torch.tensor([grids[place].shape for place in of_slot.values()], device=device)
+        self.order[slots] = torch.tensor(orders, device=device)
+
+    def _slot_for(self, key: tuple[str, int], accuracy: float) -> int | None:
+        """A pair's own slot, a new one, or the weakest entry's, given to it; None where it deserves none.
+
+        Entries are ranked on the host, so that storing does not wait for the device.
         """
         slot = self._slots.get(key)
-        if slot is None:
-            slot = self._free_slot(accuracy)
-            if slot is None:
-                return False
-            if slot < len(self.keys):
-                del self._slots[self.keys[slot]]
-                self.keys[slot] = key
-            else:
-                self.keys.append(key)
-            self._slots[key] = slot
-        elif self.accuracy[slot] > accuracy:
-            return False
-        self.features[slot] = features
-        self.prompts[slot] = prompt
-        self.accuracy[slot] = accuracy
-        self.grids[slot] = 0
-        self.grids[slot, : grid.shape[0], : grid.shape[1]] = grid.to(torch.uint8)
-        self.sizes[slot] = torch.tensor(grid.shape)
-        self.order[slot] = self._stored_ever
-        self._stored_ever += 1
-        return True
-
-    def _free_slot(self, accuracy: float) -> int | None:
-        """A new slot, or the weakest entry's; None when every entry is better than `accuracy`."""
-        if len(self.keys) < self.capacity:
-            return len(self.keys)
-        lowest = self.accuracy.min()
-        if lowest > accuracy:
-            return None
-        oldest = torch.where(self.accuracy == lowest, self.order, torch.iinfo(torch.int64).max)
-        return int(oldest.argmin())
+        if slot is not None:
+            return slot if accuracy >= self._ranks[slot][0] else None
+        slot = len(self.keys)
+        if slot < self.capacity:
+            self.keys.append(key)
+            self._ranks.append((0.0, 0))
+        else:
+            slot = min(range(slot), key=self._ranks.__getitem__)  # of the least accurate ones the oldest
+            if self._ranks[slot][0] > accuracy:
+                return None
+            del self._slots[self.keys[slot]]
+            self.keys[slot] = key
+        self._slots[key] = slot
+        return slot

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from arc_core.data.grids import MAX_SIDE
-from arc_core.pipeline.resize import size_mask
 
 ANY_SIDE = tuple(range(1, MAX_SIDE + 1))
 """Canvases as small as their grids allow."""
@@ -50,13 +49,11 @@ class GridBatch:
         height, width = canvas
         sizes = torch.tensor([grid.shape for grid in grids], dtype=torch.int64)
         cells = np.zeros((len(grids), height, width), dtype=np.int64)
-        for row, grid in zip(cells, grids, strict=True):
-            row[: grid.shape[0], : grid.shape[1]] = grid
-        return cls(torch.from_numpy(cells), size_mask(sizes, height, width), sizes)
-
-    def to(self, device: torch.device | str) -> GridBatch:
-        """Move all tensors."""
-        return GridBatch(self.cells.to(device), self.mask.to(device), self.sizes.to(device))
+        mask = np.zeros((len(grids), height, width), dtype=np.float32)
+        for place, grid in enumerate(grids):
+            cells[place, : grid.shape[0], : grid.shape[1]] = grid
+            mask[place, : grid.shape[0], : grid.shape[1]] = 1.0
+        return cls(torch.from_numpy(cells), torch.from_numpy(mask), sizes)
 
     def take(self, places: Tensor) -> GridBatch:
         """Some of the grids, by their places [n]."""

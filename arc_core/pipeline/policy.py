@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from arc_core.pipeline import reward as metrics
+from arc_core.training.optimizer import clip, step_if
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class PolicyRefinedAgent(nn.Module):
         with torch.no_grad():  # the first refinements are noise around "leave it"
             self.actor[-1].weight.mul_(0.1)  # pyright: ignore[reportCallIssue]
         self.to(device)
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.rl_lr)
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=config.rl_lr, fused=True)
 
     def _distribution(self, state: Tensor) -> Normal:
         # Unchecked: a state that is not finite makes a step that is skipped, not an error.
@@ -123,6 +124,7 @@ class PolicyRefinedAgent(nn.Module):
         *,
         deterministic: bool = False,
         directions: Tensor | None = None,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, RefineInfo]:
         """Draw a change of the prompt.
 
@@ -135,6 +137,7 @@ class PolicyRefinedAgent(nn.Module):
             summary: [F] or [B, F].
             deterministic: Take the mean action, as validation does.
             directions: [B, A, P] that the action goes along; without them it is the change itself.
+            noise: [B, A] standard normal numbers to draw by; None takes new ones.
 
         Returns:
             The refined prompt, of the prompt's shape, and what `update` needs.
@@ -143,7 +146,12 @@ class PolicyRefinedAgent(nn.Module):
             parts = [torch.atleast_2d(part.float()) for part in (prompt, control, summary)]
             state = torch.cat(parts, dim=-1)
             distribution = self._distribution(state)
-            pre_tanh = distribution.mean if deterministic else distribution.rsample()
+            if deterministic:
+                pre_tanh = distribution.mean
+            elif noise is None:
+                pre_tanh = distribution.rsample()
+            else:
+                pre_tanh = distribution.mean + noise * distribution.stddev
         delta = self.change(pre_tanh, directions)
         return prompt + delta.view(prompt.shape), RefineInfo(state, parts[2], pre_tanh)
 
@@ -235,9 +243,8 @@ class PolicyRefinedAgent(nn.Module):
         )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters(), config.rl_clip_norm)
-        if torch.isfinite(norm):
-            self.optimizer.step()
+        norm = clip(self.parameters(), config.rl_clip_norm)
+        step_if(torch.isfinite(norm), self.optimizer)
         return {
             "reward": rewards.mean(),
             "policy_loss": policy_loss.detach(),

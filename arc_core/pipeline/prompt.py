@@ -45,7 +45,7 @@ class DemonstrationEncoder(nn.Module):
             return self.nothing.expand(batch, -1)
         owner = torch.cat([some.owner for some in inputs.demonstrations])
         each = torch.cat([self._read(some)[: len(some.owner)] for some in inputs.demonstrations])
-        count = torch.bincount(owner, minlength=batch).to(self.nothing)
+        count = self.nothing.new_zeros(batch).index_add(0, owner, self.nothing.new_ones(len(owner)))
         total = each.new_zeros(batch, each.shape[1]).index_add(0, owner, each)
         mean_of_pairs = total / count.clamp_min(1.0)[:, None]
         return torch.where((count > 0)[:, None], mean_of_pairs, self.nothing)
@@ -130,6 +130,11 @@ class QwenHybridPrompt(nn.Module):
         self.demonstrations = DemonstrationEncoder(prompt_dim)
         self.control = nn.LayerNorm(prompt_dim)
         self.mixture = nn.Linear(2 * prompt_dim, prompt_dim) if fuse == "concat" else None
+
+    def recompute_language(self) -> None:
+        """Keep no activations within the language model's layers: the backward pass computes them again."""
+        backbone = self.language_model.backbone
+        backbone.activation_checkpointing_enable({"use_reentrant": False})
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Everything that is not the language model."""

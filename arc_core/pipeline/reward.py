@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from arc_core.pipeline.padding import GridBatch
+from arc_core.pipeline.planner import color_probabilities, one_hot
 
 WEIGHTS = {"d_acc": 1.0, "d_size": 0.5, "d_color": 0.5, "d_rev": 0.5}
 
@@ -147,10 +147,10 @@ def score_batch(
     Returns:
         The same numbers as the single-grid functions, with straight-through gradients.
     """
-    soft = logits.softmax(dim=-1) * mask[..., None]
-    hard = F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).float() * mask[..., None]
+    soft = color_probabilities(logits) * mask[..., None]
+    hard = one_hot(logits.argmax(dim=-1), mask, logits.shape[-1])
     cells = sizes.prod(dim=1)[:, None].float()
-    wanted = (F.one_hot(target.cells, logits.shape[-1]) * target.mask[..., None]).sum(dim=(1, 2))
+    wanted = one_hot(target.cells, target.mask, logits.shape[-1]).sum(dim=(1, 2))
     wanted = wanted / target.sizes.prod(dim=1)[:, None]
 
     def accuracy(grid: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ def score_batch(
     if reconstruction is None:
         reversibility = logits.new_zeros(len(logits))
     else:
-        found = _cells_right(reconstruction.softmax(dim=-1), inputs)
+        found = _cells_right(color_probabilities(reconstruction), inputs)
         reversibility = _overlap_accuracy(found, inputs.sizes, inputs.sizes)
     return Scores(
         accuracy=straight_through(accuracy(hard), accuracy(soft)),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from arc_core.checkpoints.form import require_form
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL, SnapshotTaker
+from arc_core.data.grids import MAX_SIDE
 from arc_core.pipeline.agent import AgentOutput, ARCPromptGuidedAgentGPU, PlannerKind
 from arc_core.pipeline.averaged import AveragedWeights
 from arc_core.pipeline.batch import Batch
@@ -22,7 +23,7 @@ from arc_core.pipeline.declared import WEIGHTS
 from arc_core.pipeline.language_model import Dtype, LanguageModel, TrainMode
 from arc_core.pipeline.loss import EFELoss
 from arc_core.pipeline.memory import PermanentSolver
-from arc_core.pipeline.muon import MUON_DECAY, MUON_RATE, PROMPT_RATE, is_hidden_matrix
+from arc_core.pipeline.muon import MUON_DECAY, MUON_RATE, PROMPT_RATE, BatchedMuon, is_hidden_matrix
 from arc_core.pipeline.padding import FEW_SIDES, GridBatch, padded_canvas
 from arc_core.pipeline.persistence import Models
 from arc_core.pipeline.planner import Planner
@@ -32,6 +33,7 @@ from arc_core.pipeline.resize import resize_logits, size_mask
 from arc_core.pipeline.task_prompts import TaskPrompts
 from arc_core.run.checkpoint_index import STATE
 from arc_core.training.optimizer import Component, MixedPrecision, Precision, Schedule, make_optimizer
+from arc_core.training.ranks import ALONE, Ranks
 
 RATES = {
     "agent": ("agent_lr", 1.0),
@@ -44,7 +46,6 @@ RATES = {
     "prompt": ("qwen_lr", 1.0),
 }
 """The setting that each optimizer group's rate is defined by, and its factor (seed, phase 2f)."""
-
 
 FOUND_DIRECTIONS = 3
 """Prompts of the memory that an action may go towards."""
@@ -72,7 +73,8 @@ class Prediction:
     def final(self, inputs: GridBatch) -> tuple[Tensor, Tensor]:
         """The last step on the predicted sizes: logits [B, h, w, C] and mask [B, h, w]."""
         sizes = self.output.sizes
-        canvas = padded_canvas(sizes.cpu().numpy(), FEW_SIDES)
+        # On a GPU the largest canvas costs less than to wait until the sizes are known.
+        canvas = padded_canvas(sizes.numpy(), FEW_SIDES) if sizes.is_cpu else (MAX_SIDE, MAX_SIDE)
         logits = self.on(inputs, sizes, canvas, slice(-1, None))[:, 0]
         return logits, size_mask(sizes, *canvas)
 
@@ -183,6 +185,11 @@ class ArcSystem:
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
         self.components = self._components()
         self.optimizer, self.muon = self._optimizers()
+        self.spread = ALONE.spread(())  # what a loss goes through before its `backward`
+
+    def join(self, ranks: Ranks) -> None:
+        """Have the gradients averaged over the processes of a run."""
+        self.spread = ranks.spread(p for component in self.components for p in component.parameters)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]:
         """The optimizer of all but the policy, and Muon for hidden matrices where it is asked for."""
@@ -214,7 +221,7 @@ class ArcSystem:
         if not hidden:
             return main, None
         group = {"params": hidden, "name": "hidden", "lr": rates["hidden"], "base_lr": rates["hidden"]}
-        return main, torch.optim.Muon([group | {"weight_decay": MUON_DECAY}])
+        return main, BatchedMuon([group | {"weight_decay": MUON_DECAY}])
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
@@ -254,17 +261,18 @@ class ArcSystem:
         """Every module by the name of its part of a checkpoint."""
         return self.models.parts
 
-    def flow(self, batch: Batch, *, explore: bool) -> Flow:
+    def flow(self, batch: Batch, *, explore: bool, noise: Tensor | None = None) -> Flow:
         """Run steps 2 to 5.
 
         Args:
             batch: On the system's device.
             explore: Draw the policy's action; its mean is taken otherwise, as in validation.
+            noise: As `refine_prompt` takes it.
         """
         pack, base_prompt, hits = self.read_prompts(batch)
         summary = batch.prompt_inputs.summary
         prompt, info = self.policy.refine_prompt(
-            base_prompt, pack.control_vector, summary, deterministic=not explore
+            base_prompt, pack.control_vector, summary, deterministic=not explore, noise=noise
         )
         if not self.config.refine:
             prompt = base_prompt

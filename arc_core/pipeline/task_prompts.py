@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from arc_core.pipeline.moving import to_device
+
 SYMMETRIES = 8
 
 PROMPT_SCALE = 1.0
@@ -45,9 +47,13 @@ class TaskPrompts(nn.Module):
         Returns:
             [B, P].
         """
-        device = self.vectors.device
-        known = torch.tensor([task in self._places for task in tasks], device=device)
-        places = torch.tensor([self._places.get(task, 0) for task in tasks], device=device)
+        known, places = to_device(
+            (
+                torch.tensor([task in self._places for task in tasks]),
+                torch.tensor([self._places.get(task, 0) for task in tasks]),
+            ),
+            self.vectors.device,
+        )
         turned = torch.einsum("bp,bpq->bq", self.vectors[places], self.turns[symmetries])
         return (turned + self.shifts[symmetries]) * known[:, None]
 

@@ -123,11 +123,15 @@ class Adaptation:
         _, applied = backward_and_step(
             losses["total"], self._optimizers, self._components, self.precision, CLIP_NORM
         )
-        if applied and config.lambda_prompt:
+        loss, taken, scale = torch.stack(
+            [losses["consistency"].detach(), applied.float(), self.precision.scale()]
+        ).tolist()
+        self.precision.settle(bool(taken), scale)
+        if taken and config.lambda_prompt:
             self._efe_loss.remember_outcomes(batch.targets, batch.out_mask)
         self.step += 1
         self._means.move(self._net, self._prompt, self.step)
-        return losses["consistency"].item()
+        return loss
 
     @torch.inference_mode()
     def plan(self, items: Sequence[Item]) -> tuple[CanvasBatch, Planned]:

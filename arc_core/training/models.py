@@ -84,7 +84,10 @@ class TrainedModels:
         optimizers = list(self.optimizers.values())
         set_rates(optimizers, self.schedule.factor(step))
         norms, applied = backward_and_step(loss, optimizers, self.components, self.precision, self._clip_norm)
-        return {name: norm.item() for name, norm in norms.items()}, applied
+        ended = [*norms.values(), applied.float(), self.precision.scale()]
+        *numbers, taken, scale = torch.stack(ended).tolist()
+        self.precision.settle(bool(taken), scale)
+        return dict(zip(norms, numbers, strict=True)), bool(taken)
 
     def told(self, norms: Mapping[str, float]) -> dict[str, dict[str, Any]]:
         """What a step tells of the optimizers, in the groups of `trained_groups`."""

@@ -48,10 +48,18 @@ class MixedPrecision:
             device.type, enabled=self.dtype == torch.float16, init_scale=init_scale
         )
         self.skipped_steps = 0
+        self._scale = init_scale if self.scaler.is_enabled() else 1.0
 
     def autocast(self) -> torch.autocast:
         """The context of the forward pass."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    def shared_casts(self) -> torch.autocast:
+        """A context in which several of `autocast` share their copies of weights.
+
+        The first to use a weight in it must be one that trains it: a copy made without gradients has none.
+        """
+        return torch.autocast(self.device.type, enabled=False)
 
     @property
     def dtype_name(self) -> str:
@@ -62,9 +70,18 @@ class MixedPrecision:
         """What a step's event tells of it; the scale is 1 where nothing is scaled."""
         return {
             "dtype": self.dtype_name,
-            "scale": float(self.scaler.get_scale()),
+            "scale": self._scale,
             "skipped_steps": self.skipped_steps,
         }
+
+    def scale(self) -> Tensor:
+        """What losses are multiplied by, on the device; 1 where nothing is scaled."""
+        return self.scaler.scale(torch.ones((), device=self.device))
+
+    def settle(self, applied: bool, scale: float) -> None:
+        """Take in how a step ended, when the host knows it: whether it was taken, and the scale after it."""
+        self.skipped_steps += not applied
+        self._scale = scale
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
@@ -85,6 +102,7 @@ class MixedPrecision:
         self.skipped_steps = int(saved["skipped_steps"])
         if self.scaler.is_enabled() and has_scale:
             self.scaler.load_state_dict(dict(saved["scaler"]))
+            self._scale = float(self.scaler.get_scale())
 
 
 @dataclass(frozen=True)
@@ -166,18 +184,22 @@ def backward_and_step(
     components: Iterable[Component],
     precision: MixedPrecision,
     clip_norm: float,
-) -> tuple[dict[str, Tensor], bool]:
+    told: Tensor | None = None,
+) -> tuple[dict[str, Tensor], Tensor]:
     """Step 10: scaled backward, unscale, clip every component, step unless a gradient is not finite.
 
     Args:
         loss: The combined loss.
         optimizers: Over all components together.
         components: Clipped one by one.
-        precision: With its scaler, and the count of skipped steps.
+        precision: With its scaler; to be told by `settle` when the host knows how the step ended.
         clip_norm: Largest norm of a component's gradient.
+        told: The loss of all processes, the same on each, by which all of them skip a step or none; None
+            takes `loss`.
 
     Returns:
-        The norm of each component before clipping, and whether the step was taken.
+        The norm of each component before clipping, and whether the step was taken, both on the device: the
+        host does not wait for them.
     """
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
@@ -185,19 +207,36 @@ def backward_and_step(
     for optimizer in optimizers:
         precision.scaler.unscale_(optimizer)
     norms = {
-        component.name: nn.utils.clip_grad_norm_(component.parameters, clip_norm).to(loss.device)
+        # Where nothing has a gradient, the norm is a zero of the host's.
+        component.name: clip(component.parameters, clip_norm).to(loss.device, non_blocking=True)
         if component.parameters
         else loss.new_zeros(())
         for component in components
     }
-    finite = bool(torch.isfinite(torch.stack([*norms.values(), loss.detach()])).all())
-    if finite:
-        for optimizer in optimizers:
-            precision.scaler.step(optimizer)
-    else:
-        precision.skipped_steps += 1
+    whole = loss if told is None else told.to(loss.dtype)
+    finite = torch.isfinite(torch.stack([*norms.values(), whole.detach()])).all()
+    for optimizer in optimizers:
+        step_if(finite, optimizer)
     precision.scaler.update()
     return {name: norm.detach() for name, norm in norms.items()}, finite
+
+
+def clip(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
+    """Clip the gradients of some parameters together; their norm before."""
+    return nn.utils.clip_grad_norm_(parameters, most, foreach=True)
+
+
+def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Let an optimizer step where a number on the device is true, without asking it where that can be.
+
+    Torch's fused optimizers, and those that say that they do as these, read a number `found_inf`.
+    """
+    if getattr(optimizer, "_step_supports_amp_scaling", False):
+        optimizer.found_inf = 1.0 - finite.float()  # pyright: ignore[reportAttributeAccessIssue]
+        optimizer.step()
+        del optimizer.found_inf  # pyright: ignore[reportAttributeAccessIssue]
+    elif finite:
+        optimizer.step()
 
 
 class GradientMonitor:

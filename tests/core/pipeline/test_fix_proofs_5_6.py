@@ -149,7 +149,7 @@ def threshold_never_updated(patch: Patch) -> None:
 
 
 def nothing_stored(patch: Patch) -> None:
-    patch.setattr(PermanentSolver, "store", lambda self, *entry: False)
+    patch.setattr(PermanentSolver, "store", lambda self, *entries: [])
 
 
 def everything_stored(patch: Patch) -> None:
@@ -284,7 +284,7 @@ def random_outcome(patch: Patch) -> None:
     patch.setattr(
         loss_module,
         "prompt_term",
-        lambda prompt, outcome, past: term(prompt, torch.randn_like(outcome), past),
+        lambda prompt, outcome, past, known: term(prompt, torch.randn_like(outcome), past, known=known),
     )
 
 

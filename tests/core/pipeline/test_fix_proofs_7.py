@@ -133,26 +133,26 @@ def test_every_component_is_clipped():
 
 
 def no_skip(patch: Patch) -> None:
-    def step(loss, optimizers, components, precision, clip_norm):
+    def step(loss, optimizers, components, precision, clip_norm, _):
         (optimizer,) = optimizers
         optimizer.zero_grad()
         loss.backward()
         norms = {c.name: nn.utils.clip_grad_norm_(c.parameters, clip_norm) for c in components}
         optimizer.step()
-        return norms, True
+        return norms, torch.tensor(True)
 
     patch.setattr(step_module, "backward_and_step", step)
 
 
 def agent_alone_is_clipped(patch: Patch) -> None:
-    def step(loss, optimizers, components: Iterable[Component], precision, clip_norm):
+    def step(loss, optimizers, components: Iterable[Component], precision, clip_norm, _):
         (optimizer,) = optimizers
         optimizer.zero_grad()
         loss.backward()
         limits = {c.name: clip_norm if c.name == "agent" else math.inf for c in components}
         norms = {c.name: nn.utils.clip_grad_norm_(c.parameters, limits[c.name]) for c in components}
         optimizer.step()
-        return norms, True
+        return norms, torch.tensor(True)
 
     patch.setattr(step_module, "backward_and_step", step)
 

@@ -119,8 +119,13 @@ def test_the_anchor_starts_off_zero_and_moves_by_its_momentum() -> None:
     np.testing.assert_allclose(loss.anchor.numpy(), started, rtol=1e-6)
     new = torch.zeros(10)
     new[3] = 1.0
-    loss.move_anchor(new)
-    np.testing.assert_allclose(loss.anchor.numpy(), 0.75 * started + 0.25 * new.numpy(), rtol=1e-5)
+    loss.move_anchor(new[None])
+    moved = 0.75 * started + 0.25 * new.numpy()
+    np.testing.assert_allclose(loss.anchor.numpy(), moved, rtol=1e-5)
+    other = torch.full((10,), 0.1)
+    loss.move_anchor(torch.stack([new, other]))  # one after the other
+    after = 0.75 * (0.75 * moved + 0.25 * new.numpy()) + 0.25 * other.numpy()
+    np.testing.assert_allclose(loss.anchor.numpy(), after, rtol=1e-5)
     assert loss.anchor.sum().item() == pytest.approx(1.0)
     assert "anchor" in loss.state_dict()
     assert not loss.anchor.requires_grad

@@ -22,7 +22,8 @@ def put(
 ) -> bool:
     """Store random features and prompt under a key."""
     grid = torch.tensor([[1, 2], [3, 4], [5, 6]]) if grid is None else grid
-    return memory.store((task, pair), torch.randn(FEATURES), torch.randn(PROMPT), grid, accuracy)
+    features, prompt = torch.randn(1, FEATURES), torch.randn(1, PROMPT)
+    return memory.store([(task, pair)], features, prompt, [grid.numpy()], [accuracy]) == [0]
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_a_stored_pair_is_held_as_it_was_given() -> None:
     memory = memory_of()
     features, prompt, grid = torch.randn(FEATURES), torch.randn(PROMPT), torch.tensor([[7, 8, 9]])
     assert len(memory) == 0
-    assert memory.store(("a", 2), features, prompt, grid, 0.75)
+    assert memory.store([("a", 2)], features[None], prompt[None], [grid.numpy()], [0.75]) == [0]
     assert len(memory) == 1
     assert memory.keys == [("a", 2)]
     assert torch.equal(memory.features[0], features)
