@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import arc_core
+from arc_core.evaluation.supervising import SOLVING
 from arc_tui.commands.groups import COMMANDS, INSPECT
 from arc_tui.runs.engine import Program
 
@@ -268,11 +269,11 @@ def test_boundary_is_imported_without_torch(module: str):
     assert done.returncode == 0, done.stderr
 
 
-def test_modules_that_run_as_processes_exist_and_are_named_in_one_place():
+def test_modules_that_run_as_processes_exist_and_are_named_in_one_place_of_each_package():
     texts = {name: path.read_text("utf-8") for name, path in zip(NAMES, SOURCES, strict=True)}
     started = [name for name, text in texts.items() if re.search(r'"-m", (?!"pip")', text)]
-    assert started == ["arc_tui/runs/engine.py"]
-    assert all(importlib.util.find_spec(program) for program in Program)
+    assert started == ["arc_core/evaluation/supervising.py", "arc_tui/runs/engine.py"]
+    assert all(importlib.util.find_spec(program) for program in (SOLVING, *Program))
 
 
 def test_public_names_are_the_seeds_and_two_doors_and_can_be_imported():

@@ -47,3 +47,7 @@ class RecipeError(ArcError):
 
 class TrackError(ArcError):
     """Something that a loop of one's own tells, gives or asks for and that cannot be had."""
+
+
+class RankError(ArcError):
+    """A process of a run that trains in several has ended."""

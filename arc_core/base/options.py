@@ -31,6 +31,7 @@ class _Limits:
     high: float | None
     choices: tuple[str, ...]
     pattern: str | None
+    pattern_words: str
     path: bool
     names: tuple[str, ...]
     held: bool
@@ -44,6 +45,7 @@ def option(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     pattern: str | None = None,
+    pattern_words: str = "",
     path: bool = False,
     names: tuple[str, ...] = (),
     held: bool = False,
@@ -56,7 +58,8 @@ def option(
         low: Smallest number allowed.
         high: Largest number allowed.
         choices: The words allowed; empty for any text.
-        pattern: A regular expression that allows further words beside `choices`.
+        pattern: A regular expression that allows further words beside `choices`; a number may stand for one.
+        pattern_words: What these are, for the reader.
         path: Whether it is a path, which is read in the folder where the command is given, and kept absolute,
             so that it means the same from every other folder.
         names: Of a path: the words that stand for themselves and are not looked for in the file system. With
@@ -66,7 +69,7 @@ def option(
     Returns:
         A dataclass field, typed as its default so that type checkers see the value.
     """
-    limits = _Limits(help, low, high, choices, pattern, path, names, held)
+    limits = _Limits(help, low, high, choices, pattern, pattern_words, path, names, held)
     return field(default=default, metadata={"limits": limits})
 
 
@@ -83,6 +86,7 @@ class Setting:
     high: float | None = None
     choices: tuple[str, ...] = ()
     pattern: str | None = None
+    pattern_words: str = ""
     path: bool = False
     names: tuple[str, ...] = ()
     held: bool = False
@@ -91,7 +95,7 @@ class Setting:
         """Say in words what this setting may be."""
         if self.choices:
             words = _either([*self.choices, *(["none"] if self.optional else [])])
-            return f"{words}, or cuda:N" if self.pattern else words
+            return f"{words}, or {self.pattern_words}" if self.pattern else words
         noun = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[self.kind]
         if self.low is not None and self.high is not None:
             noun += f" from {_number(self.low)} to {_number(self.high)}"
@@ -109,6 +113,8 @@ class Setting:
             if self.optional:
                 return None
             raise self._refusal(value)
+        if self.pattern and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
         if self.kind is bool or self.kind is str:
             if not isinstance(value, self.kind):
                 raise self._refusal(value)

@@ -1,7 +1,8 @@
-"""Text from a run, made safe to print, and names that a user gives by their start."""
+"""Text from a run, made safe to print; names that a user gives by their start; how processes end."""
 
 from __future__ import annotations
 
+import signal
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -76,3 +77,12 @@ def first_of(names: Sequence[str]) -> str:
     """The first few names, and how many more there are, to be shown."""
     rest = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(printable(name, 80) for name in names[:MOST_NAMED]) + rest
+
+
+def cause(returncode: int) -> str:
+    """Say how a process ended: `with exit code 1`, `killed by SIGKILL, perhaps for want of memory`."""
+    if returncode >= 0:
+        return f"with exit code {returncode}"
+    known = {int(number): number.name for number in signal.Signals}
+    name = known.get(-returncode, str(-returncode))
+    return f"killed by {name}" + (", perhaps for want of memory" if -returncode == signal.SIGKILL else "")

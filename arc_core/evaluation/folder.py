@@ -4,8 +4,8 @@ evals/NAME/           0700
   eval.json           what is asked: tasks, budget, seed, settings, weights, what these have seen
   challenges.json     the tasks without test outputs, all that the solving processes read of them
   pace.json           what a step costs on this machine, measured once
-  answers/ID.json     one a task, written whole: a task that has one is done
-  claims/ID           held locked by the process that works on the task
+  answers/ID.json     one a task, written whole: a task that has one is done, or has failed for good
+  claims/             held locked while the pace is measured, and while the evaluation runs
   events.jsonl        how the adaptation goes, where a single task is watched
   worker_N.log        what the solving processes print
   submission.json, results.json     written when every task is done
@@ -28,13 +28,15 @@ from arc_core.base.files import open_regular, read_json_object, write_json_atomi
 from arc_core.base.paths import exists, expanded, is_file, matching, modified, refusal
 from arc_core.base.text import full_name, printable
 from arc_core.data.grids import Grid, from_rows, to_rows
-from arc_core.data.kaggle import Attempts
+from arc_core.data.kaggle import BLANK, Attempts
+from arc_core.data.sizes import NO_RULE
+from arc_core.data.tasks import Task
 from arc_core.run.directory import LATEST
 from arc_core.run.presets import SOLVER, SYSTEMS
 
-PACE = "measuring the pace"
-WHOLE = "the whole evaluation"
-"""Claims beside those of the tasks; hashed as every name that is no plain word."""
+PACE = "pace"
+WHOLE = "evaluation"
+"""What may be claimed."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -126,6 +128,14 @@ class TaskAnswer:
     fit: int
     """Demonstrations that the last weights answer exactly."""
     demonstrations: int
+    failure: str | None = None
+    """Why nothing was answered, in words; None where something was."""
+
+    @classmethod
+    def without_attempts(cls, task: Task, failure: str) -> Self:
+        """What stands for the answers of a task that could not be solved; it counts as not solved."""
+        blank = InputAnswer(Attempts(BLANK, BLANK), (0.0, 0.0), BLANK, NO_RULE)
+        return cls(task.id, (blank,) * len(task.test), 0, 0.0, 0, len(task.train), failure)
 
     def to_json(self) -> dict[str, Any]:
         """For answers/ID.json; grids are rows of digits."""
@@ -144,6 +154,7 @@ class TaskAnswer:
             "seconds": self.seconds,
             "fit": self.fit,
             "demonstrations": self.demonstrations,
+            **({} if self.failure is None else {"failure": self.failure}),
         }
 
     @classmethod
@@ -155,17 +166,23 @@ class TaskAnswer:
             DataError: If a grid is none.
         """
         try:
+            failure = content.get("failure")
             inputs = tuple(
                 InputAnswer(
-                    Attempts(*(from_rows(rows, where) for rows in entry["attempts"])),
+                    Attempts(*(_grid(rows, where, failure) for rows in entry["attempts"])),
                     (float(entry["confidence"][0]), float(entry["confidence"][1])),
-                    from_rows(entry["single"], where),
+                    _grid(entry["single"], where, failure),
                     str(entry["size_rule"]),
                 )
                 for entry in content["inputs"]
             )
-            numbers = [int(content[name]) for name in ("steps", "fit", "demonstrations")]
-            return cls(str(content["task"]), inputs, numbers[0], float(content["seconds"]), *numbers[1:])
+            return cls(
+                task=str(content["task"]),
+                inputs=inputs,
+                seconds=float(content["seconds"]),
+                failure=None if failure is None else str(failure),
+                **{name: int(content[name]) for name in ("steps", "fit", "demonstrations")},
+            )
         except (KeyError, TypeError, ValueError, IndexError, OverflowError):
             raise RunError(f"{printable(where)} is not as it was written.") from None
 
@@ -235,6 +252,16 @@ class EvalFolder:
         """Keep a task's answers: whole, or not at all."""
         write_json_atomic(self.answer_path(answer.task), answer.to_json())
 
+    def failures(self, tasks: Sequence[str]) -> list[str]:
+        """The tasks that have failed for good."""
+        done = set(tasks) - set(self.pending(tasks))
+        return [task for task in tasks if task in done and self.answer(task).failure is not None]
+
+    def forget_failures(self, tasks: Sequence[str]) -> None:
+        """Make the tasks pending again that have failed for good."""
+        for task in self.failures(tasks):
+            self.answer_path(task).unlink()
+
     def answer(self, task: str) -> TaskAnswer:
         """Read a task's answers.
 
@@ -250,13 +277,13 @@ class EvalFolder:
         """Hold a claim while the block runs; the system lets go of it when the process ends, however it does.
 
         Args:
-            name: A task, or `PACE` or `WHOLE`, which no task's file is named as.
+            name: `PACE` or `WHOLE`.
             wait: Wait for whoever holds it.
 
         Yields:
             Whether it is held; False only without `wait`.
         """
-        fd = open_regular(self.path / "claims" / _file_name(name), os.O_RDWR | os.O_CREAT)
+        fd = open_regular(self.path / "claims" / name, os.O_RDWR | os.O_CREAT)
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -305,6 +332,11 @@ def find_eval(reference: str, evals_dir: Path) -> EvalFolder:
     return EvalFolder(known[name].parent.absolute())
 
 
+def _grid(rows: Sequence[str], where: str, failure: str | None) -> Grid:
+    """Read a grid; where nothing was answered there is none."""
+    return BLANK if failure is not None and not rows else from_rows(rows, where)
+
+
 def _file_name(name: str) -> str:
     """A task's id as a file name; ids come from files and may hold anything."""
     return name if _PLAIN.fullmatch(name) else f"id.{hashlib.sha256(name.encode()).hexdigest()}"
@@ -313,8 +345,3 @@ def _file_name(name: str) -> str:
 def voted(answers: dict[str, TaskAnswer]) -> dict[str, tuple[Attempts, ...]]:
     """The submission of an evaluation."""
     return {task: tuple(x.attempts for x in answer.inputs) for task, answer in answers.items()}
-
-
-def single_view(answers: dict[str, TaskAnswer]) -> dict[str, tuple[Attempts, ...]]:
-    """What a submission without votes would be: the answer under the task's own view, as both attempts."""
-    return {task: tuple(Attempts(x.single, x.single) for x in a.inputs) for task, a in answers.items()}

@@ -1,10 +1,10 @@
-"""Solves the tasks of an evaluation, one after another; any number of processes may do so at once."""
+"""Solves tasks of an evaluation, one after another."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from arc_core.data.kaggle import Attempts
 from arc_core.data.seen import load_blind
 from arc_core.data.tasks import Task
 from arc_core.evaluation.folder import PACE, Assignment, EvalFolder, InputAnswer, TaskAnswer
+from arc_core.evaluation.gpus import find_gpus
 from arc_core.evaluation.pace import (
     MachinePace,
     measure_pace,
@@ -153,32 +154,41 @@ def _refuse_others(assignment: Assignment, digest: str) -> None:
 
 
 class Worker:
-    """Solves the tasks of one evaluation.
+    """Solves tasks of one evaluation.
 
     Args:
         folder: Of the evaluation.
+        device: `cpu` or `cuda:N`.
         watched: Whether to tell in events.jsonl how it goes.
+
+    Raises:
+        ConfigError: If the GPU is not here.
     """
 
-    def __init__(self, folder: EvalFolder, *, watched: bool = False) -> None:
+    def __init__(self, folder: EvalFolder, device: torch.device, *, watched: bool = False) -> None:
         self.folder = folder
         self.assignment = folder.assignment()
         torch.set_num_threads(1)
-        device = torch.device(self.assignment.device)
+        if device.type == "cuda":
+            (found,) = find_gpus(str(device))
+            torch.cuda.set_device(found)
         self.system = SYSTEMS[self.assignment.system](self.assignment, device)
         self.clock = solver_clock(device)
         self._watched = watched
 
-    def work(self) -> None:
-        """Take one task after another until none is left."""
-        tasks = {task.id: task for task in load_blind(self.folder.challenges).tasks}
+    def work(self, tasks: Iterable[str], on_done: Callable[[], None]) -> None:
+        """Solve tasks.
+
+        Args:
+            tasks: Their ids; the next is asked for when the one before it is done.
+            on_done: Called when everything is ready for the first, then whenever one is done.
+        """
+        known = {task.id: task for task in load_blind(self.folder.challenges).tasks}
         pace = None if self.assignment.steps_per_task is not None else self._pace()
-        # First what nobody holds; then wait for what others hold, and take it over if they are killed.
-        for wait in (False, True):
-            for name in self.folder.pending(self.assignment.tasks):
-                with self.folder.claim(name, wait=wait) as held:
-                    if held and self.folder.pending([name]):
-                        self.folder.write_answer(self.solve(tasks[name], pace))
+        on_done()
+        for name in tasks:
+            self.folder.write_answer(self.solve(known[name], pace))
+            on_done()
 
     def _pace(self) -> MachinePace:
         """The pace of this machine, measured by whichever process comes first."""

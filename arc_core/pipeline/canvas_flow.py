@@ -83,13 +83,16 @@ def learned_prompts(system: ArcSystem) -> TaskPrompts:
     return system.task_prompts
 
 
-def refine(system: ArcSystem, prompts: Prompts, *, explore: bool) -> tuple[Tensor, RefineInfo]:
+def refine(
+    system: ArcSystem, prompts: Prompts, *, explore: bool, noise: Tensor | None = None
+) -> tuple[Tensor, RefineInfo]:
     """Step 4: go along the directions as far as the policy says; the refined prompts [B, P].
 
     Args:
         system: With its policy.
         prompts: Of the pairs.
         explore: Draw the action; its mean is taken otherwise.
+        noise: As `refine_prompt` takes it.
     """
     refined, info = system.policy.refine_prompt(
         prompts.own,
@@ -97,6 +100,7 @@ def refine(system: ArcSystem, prompts: Prompts, *, explore: bool) -> tuple[Tenso
         prompts.summary,
         deterministic=not explore,
         directions=prompts.directions,
+        noise=noise,
     )
     return (refined if system.config.refine else prompts.own), info
 

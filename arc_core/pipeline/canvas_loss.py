@@ -25,6 +25,7 @@ def canvas_losses(
     *,
     hard_cell_gain: float,
     size_weight: float = 1.0,
+    among: tuple[GridBatch, Tensor] | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Compute every term that has a weight on the outputs' canvas, wrong cells weighed up.
 
@@ -38,6 +39,7 @@ def canvas_losses(
         precision: Of the backward planner.
         hard_cell_gain: How much more a wrong cell counts.
         size_weight: The curriculum's weight of the size term.
+        among: As `EFELoss` takes it.
 
     Returns:
         The weighted contribution of each term with their `total`, and the seed's mask ratio.
@@ -68,5 +70,6 @@ def canvas_losses(
         size_logits=planned.size_logits,
         target_sizes=target.sizes,
         size_weight=size_weight,
+        among=among,
     )
     return losses, ratio.mean()

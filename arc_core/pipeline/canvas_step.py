@@ -20,13 +20,16 @@ from arc_core.pipeline.planner import color_probabilities, one_hot
 from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.reward import Scores, score_batch
 from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.whole import Whole
 from arc_core.training.optimizer import backward_and_step, set_rates
 
 LEAST_SPREAD = 1e-3
 """Of the rewards of a pair's actions: below it their differences are noise."""
 
 
-def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
+def canvas_step(
+    system: ArcSystem, batch: Batch, epoch: int, step: int, whole: Whole | None = None
+) -> StepResult:
     """Train on one batch.
 
     Args:
@@ -34,6 +37,7 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
         batch: With targets, laid out, on the system's device.
         epoch: 0-based, for the size warm-up.
         step: 1-based over the whole run, for the schedule.
+        whole: What the batch is this process's share of; None where it is all.
 
     Raises:
         ValueError: If the batch has no targets.
@@ -41,10 +45,13 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
     if batch.targets is None:
         raise ValueError("a training batch needs targets")
     config, canvas = system.config, batch.laid
+    whole = whole or Whole.alone(batch, batch.targets)
     set_rates(system.optimizers, system.schedule.factor(step))
 
-    kept = (torch.rand(len(batch)) >= config.vector_dropout).float().to(system.device, non_blocking=True)
-    tried = torch.arange(min(config.policy_pairs, len(batch)), device=system.device)
+    kept = whole.cut(torch.rand(len(whole)) >= config.vector_dropout).float()
+    kept = kept.to(system.device, non_blocking=True)
+    some = whole.first(config.policy_pairs)
+    tried = torch.arange(len(some.places), device=system.device)
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
     with system.precision.shared_casts():
         # Steps 2 to 5: prompts, and the plans under the refined ones.
@@ -60,34 +67,42 @@ def canvas_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepR
             system.precision,
             hard_cell_gain=config.hard_cell_gain,
             size_weight=size_weight,
+            among=whole.among,
         )
 
         # Steps 3, 6, 7 and 8: on some pairs, what the refinement gained over the base prompt.
-        before, rewards, policy_norm = _try_actions(system, flow, canvas, tried)
+        before, rewards, policy_norm = _try_actions(system, flow, canvas, tried, some)
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * rewards["total"].mean()
 
+    told = whole.means({**losses, "combined": combined, "mask_ratio": mask_ratio})
+
     # Step 10: backward, clip, step.
     norms, applied = backward_and_step(
-        combined, system.optimizers, system.components, system.precision, config.clip_norm
+        system.spread(whole.weight * combined),
+        system.optimizers,
+        system.components,
+        system.precision,
+        config.clip_norm,
+        told["combined"],
     )
 
     numbers = {
-        **{f"loss.{name}": losses[name] for name in terms_of(config.to_dict())},
-        "loss.efe_total": losses["total"],
-        "loss.combined": combined,
+        **{f"loss.{name}": told[name] for name in terms_of(config.to_dict())},
+        "loss.efe_total": told["total"],
+        "loss.combined": told["combined"],
         **{f"reward.{name}": value.mean() for name, value in rewards.items()},
-        "mask_ratio": mask_ratio,
+        "mask_ratio": told["mask_ratio"],
         **{f"norm.{name}": value for name, value in norms.items()},
         "norm.policy": policy_norm,
     }
     after = drawn(flow.planned, canvas)
     right = (after.cells == canvas.targets) * canvas.out_mask
-    accuracy = right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2))
+    accuracy = whole.every(right.sum(dim=(1, 2)) / canvas.out_mask.sum(dim=(1, 2)))
     prompts = flow.refined.detach()
     before_grids = drawn(before, canvas.take(tried))
     done = StepOnDevice(numbers, applied, accuracy, prompts, size_weight, before_grids, after)
-    return end_of_step(system, batch, done)
+    return end_of_step(system, batch, done, whole)
 
 
 def drawn(planned: Planned, canvas: CanvasBatch) -> DrawnGrids:
@@ -96,7 +111,7 @@ def drawn(planned: Planned, canvas: CanvasBatch) -> DrawnGrids:
 
 
 def _try_actions(
-    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, tried: Tensor
+    system: ArcSystem, flow: CanvasFlow, canvas: CanvasBatch, tried: Tensor, whole: Whole
 ) -> tuple[Planned, dict[str, Tensor], Tensor]:
     """Plan some pairs under the base prompt and under drawn actions; the policy learns which did better.
 
@@ -104,15 +119,19 @@ def _try_actions(
     et al. 2024): how hard a pair is cancels out.
 
     Returns:
-        The plans under the base prompts, the reward [S] of the mean action by its parts, and the norm of the
-        policy's gradient.
+        The plans under the base prompts; and of all that the processes have tried, the reward of the mean
+        action by its parts, and the norm of the policy's gradient.
     """
     config, count = system.config, len(tried)
     some, prompts = canvas.take(tried), flow.prompts.take(tried)
     reading = flow.reading.take(tried)
     draws: list[tuple[Tensor, RefineInfo]] = []
     if config.refine:
-        draws = [refine(system, prompts, explore=True) for _ in range(config.policy_draws)]
+        width = system.policy.config.action_dim
+        draws = [
+            refine(system, prompts, explore=True, noise=whole.noise(width, system.device))
+            for _ in range(config.policy_draws)
+        ]
     under = torch.cat([prompts.base, *(refined for refined, _ in draws)])
     places = torch.arange(count, device=tried.device)
     planned = plan_again(
@@ -126,20 +145,20 @@ def _try_actions(
         prompts.base.repeat(2 + len(draws), 1),
     )
     # The first row is of the mean actions, the second of none, the others of those drawn.
-    rows = Scores(*(values.view(-1, count) for values in vars(every).values()))
+    rows = Scores(*(values.view(2 + len(draws), count) for values in vars(every).values()))
     gains = rows.gain_over(Scores(*(values[1] for values in vars(rows).values())))
-    rewards = {name: values[0] for name, values in gains.items()}
+    rewards = whole.columns({name: values[0] for name, values in gains.items()})
     norm = torch.zeros((), device=system.device)
     if draws:
         by_pair = gains["total"][2:]
         spread = by_pair.std(dim=0, correction=0)
         advantage = (by_pair - by_pair.mean(dim=0)) / spread.clamp_min(LEAST_SPREAD)
         info = RefineInfo(
-            torch.cat([info.state for _, info in draws]),
-            torch.cat([info.summary for _, info in draws]),
-            torch.cat([info.pre_tanh for _, info in draws]),
+            whole.draws(torch.stack([info.state for _, info in draws])),
+            whole.draws(torch.stack([info.summary for _, info in draws])),
+            whole.draws(torch.stack([info.pre_tanh for _, info in draws])),
         )
-        told = system.policy.update(info, by_pair.flatten(), advantage.flatten())
+        told = system.policy.update(info, whole.draws(by_pair), whole.draws(advantage))
         norm = torch.as_tensor(told["grad_norm"])
     return _some(planned, places), rewards, norm
 

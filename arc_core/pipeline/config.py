@@ -72,6 +72,9 @@ class PipelineConfig(TrainConfig):
         held=True,
     )
     lm_dtype: str = option("float32", "Number type of its weights.", choices=("float32", "bfloat16"))
+    lm_recompute: bool = option(
+        False, "Compute the language model's activations again in the backward pass instead of keeping them."
+    )
     control_weight: float = option(
         0.5, "Share of the numeric features beside the rule text in the prompt.", low=0, high=1
     )

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
+from arc_core.pipeline.outcome_encoder import OutcomeEncoder
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.planner import color_log_probabilities, color_probabilities, one_hot
 
@@ -150,6 +151,7 @@ def prompt_term(
     past: Tensor,
     temperature: float = 0.1,
     known: Tensor | None = None,
+    own: Tensor | None = None,
 ) -> Tensor:
     """Pull each prompt towards its own outcome and away from the others (fix 6), [B].
 
@@ -163,15 +165,18 @@ def prompt_term(
         past: [N, P] embeddings of earlier outcomes, without gradient.
         temperature: Of InfoNCE.
         known: [N], which of the earlier outcomes there are; None for all.
+        own: [B] the place of each prompt's outcome, where there are more outcomes than prompts.
     """
     directions, same = centred_outcomes(outcome, past, known)
     if known is not None:
         same[:, len(outcome) :] |= ~known
     cosine = F.normalize(prompt, dim=-1) @ directions.T
-    own = torch.arange(len(prompt), device=cosine.device)
-    same[own, own] = False
+    rows = torch.arange(len(prompt), device=cosine.device)
+    own = rows if own is None else own
+    same = same[own]
+    same[rows, own] = False
     scores = (cosine / temperature).masked_fill(same, -torch.inf)
-    return 1.0 - cosine.diagonal() + F.cross_entropy(scores, own, reduction="none")
+    return 1.0 - cosine[rows, own] + F.cross_entropy(scores, own, reduction="none")
 
 
 def size_term(size_logits: Tensor, target_sizes: Tensor) -> Tensor:
@@ -183,23 +188,6 @@ def step_weights(steps: int) -> list[float]:
     """Weights of the planning steps in the loss: rising to the last, which has half; sum 1."""
     raw = [2.0 ** (step - steps + 1) for step in range(steps)]
     return [weight / sum(raw) for weight in raw]
-
-
-class OutcomeEncoder(nn.Module):
-    """Embeds an outcome grid: what the prompt is held against."""
-
-    def __init__(self, colors: int, prompt_dim: int, width: int = 32) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(colors, width, 3, stride=2, padding=1)
-        self.out = nn.Linear(width + colors, prompt_dim)
-
-    def forward(self, grid: Tensor, mask: Tensor) -> Tensor:
-        """[B, H, W, C] one-hot to [B, P]."""
-        local = F.gelu(self.conv(grid.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        kept = mask[:, ::2, ::2]
-        pooled = (local * kept[..., None]).sum(dim=(1, 2)) / kept.sum(dim=(1, 2))[:, None]
-        shares = grid.sum(dim=(1, 2)) / mask.sum(dim=(1, 2))[:, None]
-        return self.out(torch.cat([pooled, shares], dim=-1))
 
 
 class EFELoss(nn.Module):
@@ -315,6 +303,7 @@ class EFELoss(nn.Module):
         size_logits: Tensor | None = None,
         target_sizes: Tensor | None = None,
         size_weight: float = 1.0,
+        among: tuple[GridBatch, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Compute every term on the target's grid.
 
@@ -336,6 +325,8 @@ class EFELoss(nn.Module):
             size_logits: [B, 2, S]; the size term is 0 without them.
             target_sizes: [B, 2].
             size_weight: The curriculum's weight of the size term.
+            among: All outcomes that a prompt is told apart from, and the places [B] of the own ones among
+                them; None where these are all.
 
         Returns:
             The weighted contribution of each of `TERMS`, averaged over the batch, and their `total`.
@@ -396,7 +387,11 @@ class EFELoss(nn.Module):
                 return zero
             # How many there are lies on the device: to cut the others off, the host would have to wait.
             known = torch.arange(len(self.past), device=mask.device) < self.past_seen
-            return prompt_term(prompt_embedding, self.outcome(truth(), mask), self.past, known=known)
+            if among is None:
+                return prompt_term(prompt_embedding, self.outcome(truth(), mask), self.past, known=known)
+            every, own = among
+            outcomes = self.outcome(one_hot(every.cells, every.mask, self.num_colors), every.mask)
+            return prompt_term(prompt_embedding, outcomes, self.past, known=known, own=own)
 
         def size() -> Tensor:
             if size_logits is None or target_sizes is None:

@@ -20,6 +20,7 @@ from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.declared import components_of
 from arc_core.pipeline.planner import one_hot
 from arc_core.pipeline.system import ArcSystem
+from arc_core.pipeline.whole import Whole
 from arc_core.training.optimizer import MixedPrecision
 from arc_core.training.recipe import SampledPair
 
@@ -46,7 +47,7 @@ class StepOnDevice:
     Attributes:
         numbers: Each a number: `loss.`, `reward.` and `norm.` before its name, and `mask_ratio`.
         applied: Whether the optimizer stepped.
-        accuracy: [B] share of right cells.
+        accuracy: Share of right cells of each pair of the whole batch.
         prompts: [B, P] the refined ones.
         size_weight: Of the curriculum.
         before: What was predicted under the base prompt, for the batch's first pairs.
@@ -95,13 +96,14 @@ class StepResult:
     after: list[np.ndarray]
 
 
-def end_of_step(system: ArcSystem, batch: Batch, done: StepOnDevice) -> StepResult:
+def end_of_step(system: ArcSystem, batch: Batch, done: StepOnDevice, whole: Whole) -> StepResult:
     """Bring to the host what a step did; where it was taken, the memory and its threshold learn of it.
 
     Args:
         system: Whose step it was.
         batch: With its targets, on the system's device.
         done: What it did.
+        whole: What the batch is this process's share of.
     """
     scalars = torch.stack([value.detach().float() for value in done.numbers.values()])
     told = to_host(
@@ -120,9 +122,9 @@ def end_of_step(system: ArcSystem, batch: Batch, done: StepOnDevice) -> StepResu
     system.precision.settle(applied, float(told[2]))
     memory = memory_state(system, 0)
     if applied:
-        memory = remember(system, done.prompts, batch, accuracies, after)
-        if batch.targets is not None and system.config.lambda_prompt:
-            system.efe_loss.remember_outcomes(batch.targets.cells, batch.targets.mask)
+        memory = remember(system, done.prompts, batch, accuracies, after, whole)
+        if system.config.lambda_prompt:
+            system.efe_loss.remember_outcomes(whole.outcomes.cells, whole.outcomes.mask)
         system.memory_threshold.update(sum(accuracies) / len(accuracies))
     rates = {group["name"]: float(group["lr"]) for group in system.optimizer.param_groups}
     rates["policy"] = float(system.policy.optimizer.param_groups[0]["lr"])
@@ -162,24 +164,27 @@ def remember(
     batch: Batch,
     accuracies: Sequence[float],
     grids: Sequence[np.ndarray],
+    whole: Whole,
 ) -> Numbers:
     """Store the pairs at or above the threshold (fix 5) and move the anchor Ĉ by them.
 
     Args:
         system: With the memory.
         prompts: [B, P] the refined ones.
-        batch: The pairs, with their targets.
-        accuracies: Share of right cells of each.
-        grids: What was predicted for each.
+        batch: The pairs.
+        accuracies: Share of right cells of each of the whole batch.
+        grids: What was predicted for the pairs.
+        whole: What the batch is this process's share of.
     """
-    threshold, target = system.memory_threshold.get_threshold(), batch.targets
+    threshold, target = system.memory_threshold.get_threshold(), whole.outcomes
     good = [index for index, accuracy in enumerate(accuracies) if accuracy >= threshold]
-    if not good or not system.config.memory or target is None:
+    if not good or not system.config.memory:
         return memory_state(system, 0)
+    summary, prompts, grids = whole.solutions(batch.prompt_inputs.summary, prompts, grids)
     places = torch.tensor(good, device=prompts.device)
     kept = system.memory.store(
-        [(batch.task_ids[index], batch.pair_indices[index]) for index in good],
-        batch.prompt_inputs.summary[places],
+        [whole.keys[index] for index in good],
+        summary[places],
         prompts[places],
         [grids[index] for index in good],
         [accuracies[index] for index in good],

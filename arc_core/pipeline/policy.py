@@ -124,6 +124,7 @@ class PolicyRefinedAgent(nn.Module):
         *,
         deterministic: bool = False,
         directions: Tensor | None = None,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, RefineInfo]:
         """Draw a change of the prompt.
 
@@ -136,6 +137,7 @@ class PolicyRefinedAgent(nn.Module):
             summary: [F] or [B, F].
             deterministic: Take the mean action, as validation does.
             directions: [B, A, P] that the action goes along; without them it is the change itself.
+            noise: [B, A] standard normal numbers to draw by; None takes new ones.
 
         Returns:
             The refined prompt, of the prompt's shape, and what `update` needs.
@@ -144,7 +146,12 @@ class PolicyRefinedAgent(nn.Module):
             parts = [torch.atleast_2d(part.float()) for part in (prompt, control, summary)]
             state = torch.cat(parts, dim=-1)
             distribution = self._distribution(state)
-            pre_tanh = distribution.mean if deterministic else distribution.rsample()
+            if deterministic:
+                pre_tanh = distribution.mean
+            elif noise is None:
+                pre_tanh = distribution.rsample()
+            else:
+                pre_tanh = distribution.mean + noise * distribution.stddev
         delta = self.change(pre_tanh, directions)
         return prompt + delta.view(prompt.shape), RefineInfo(state, parts[2], pre_tanh)
 

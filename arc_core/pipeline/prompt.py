@@ -131,6 +131,11 @@ class QwenHybridPrompt(nn.Module):
         self.control = nn.LayerNorm(prompt_dim)
         self.mixture = nn.Linear(2 * prompt_dim, prompt_dim) if fuse == "concat" else None
 
+    def recompute_language(self) -> None:
+        """Keep no activations within the language model's layers: the backward pass computes them again."""
+        backbone = self.language_model.backbone
+        backbone.activation_checkpointing_enable({"use_reentrant": False})
+
     def head_parameters(self) -> list[nn.Parameter]:
         """Everything that is not the language model."""
         own = {id(parameter) for parameter in self.language_model.parameters()}

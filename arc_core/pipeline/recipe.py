@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -16,12 +16,13 @@ from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.laying import Layouts
 from arc_core.pipeline.outcome import sample_of, step_numbers
-from arc_core.pipeline.padding import FEW_SIDES
+from arc_core.pipeline.padding import FEW_SIDES, GridBatch
 from arc_core.pipeline.preflight import estimate_run
 from arc_core.pipeline.startup import color_shares, load_data
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, language_model_of
 from arc_core.pipeline.validation import predict, predict_on_canvas, score
+from arc_core.pipeline.whole import Whole
 from arc_core.run.config import TrainConfig
 from arc_core.run.declared import Declared
 from arc_core.training.data_changes import describe_pairs, validation_print
@@ -38,6 +39,7 @@ class PipelineRecipe(Recipe[list[int]]):
     """Trains the whole pipeline."""
 
     Config: ClassVar[type[TrainConfig]] = PipelineConfig
+    SEVERAL: ClassVar[bool] = True
     MEMORY_ADVICE: ClassVar[str] = (
         "Take a smaller batch (--batch-size), try the first batches alone (--max-batches 100), or a smaller "
         "language model (--lm tiny, --lm-train frozen)."
@@ -80,10 +82,13 @@ class PipelineRecipe(Recipe[list[int]]):
         if checkpoint is None:
             system = ArcSystem(config, self.device, tasks=tasks)
             system.efe_loss.set_anchor(color_shares(self.dataset))
-            return system
-        language_model = language_model_of(checkpoint, config)
-        system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
-        system.models.load(checkpoint)
+        else:
+            language_model = language_model_of(checkpoint, config)
+            system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
+            system.models.load(checkpoint)
+        if config.lm_recompute:
+            system.qwen.recompute_language()
+        system.join(self.ranks)
         return system
 
     def noted(self, run_json: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -98,7 +103,7 @@ class PipelineRecipe(Recipe[list[int]]):
         self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
     ) -> list[list[int]]:
         """Which examples each batch of an epoch holds."""
-        size = batch_size or self.config.batch_size
+        size = (batch_size or self.config.batch_size) * self.ranks.count
         return plan_batches(self.dataset, size, seed=self.config.seed, epoch=epoch, left_out=left_out)
 
     def keys_of(self, batch: list[int]) -> list[PairKey]:
@@ -108,15 +113,17 @@ class PipelineRecipe(Recipe[list[int]]):
     def step(self, batch: list[int], at: Progress) -> Step:
         """Train on the examples of a batch."""
         system = self.models
-        examples = [self.dataset.example(index, at.epoch) for index in batch]
+        places = self.ranks.mine(len(batch)) or range(1)
+        examples = [self.dataset.example(batch[place], at.epoch) for place in places]
         canvas = self.layouts.lay(examples) if self.on_canvas else None
         pairs = collate(examples, FEW_SIDES, canvas)
         train = canvas_step if self.on_canvas else training_step
-        result = train(system, pairs.to(system.device), at.epoch, at.step + 1)
+        whole = self._whole(batch, at.epoch, places)
+        result = train(system, pairs.to(system.device), at.epoch, at.step + 1, whole)
         if result.applied:
             system.move_mean(at.step + 1)
         return Step(
-            len(pairs),
+            len(batch),
             step_numbers(result, system.precision),
             result.applied,
             lambda: sample_of(result, pairs),
@@ -124,14 +131,27 @@ class PipelineRecipe(Recipe[list[int]]):
             self.diagnostics.after_step(result),
         )
 
+    def _whole(self, batch: list[int], epoch: int, places: Sequence[int]) -> Whole | None:
+        """The batch that all processes have a share of; None where this one has all of it."""
+        if self.ranks.alone:
+            return None
+        # Memory and prompt term alone look at the targets of others' pairs.
+        asked = batch if self.config.memory or self.config.lambda_prompt else batch[:1]
+        targets = [self.dataset.example(index, epoch).target for index in asked]
+        outcomes = GridBatch.pad([target for target in targets if target is not None], FEW_SIDES)
+        counted = len(self.ranks.mine(len(batch)))
+        return Whole(self.keys_of(batch), outcomes.to(self.device), places, counted, self.ranks)
+
     def validate(self, go_on: Callable[[], bool]) -> Validation | None:
         """Answer the validation set, see `Recipe.validate`."""
         size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
         if self.on_canvas:
             system = self.models.averaged()
-            answers = predict_on_canvas(system, self.test_layouts, self.validation_set, size, go_on)
+            answers = predict_on_canvas(
+                system, self.test_layouts, self.validation_set, size, go_on, self.ranks
+            )
         else:
-            answers = predict(self.models, self.validation_set, size, go_on)
+            answers = predict(self.models, self.validation_set, size, go_on, self.ranks)
         return score(self.validation_set, answers) if len(answers) == len(self.validation_set) else None
 
     def advise(self, found: Validation, means: Nested, epoch: int) -> Iterable[Finding]:

@@ -14,13 +14,17 @@ from arc_core.pipeline.loss import TERMS, cell_mean, hard_cell_weights
 from arc_core.pipeline.outcome import DrawnGrids, StepOnDevice, StepResult, end_of_step
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.planner import color_probabilities, one_hot
+from arc_core.pipeline.policy import RefineInfo
 from arc_core.pipeline.resize import resize_logits
 from arc_core.pipeline.reward import Scores, score_batch, straight_through
 from arc_core.pipeline.system import ArcSystem, Flow, Prediction
+from arc_core.pipeline.whole import Whole
 from arc_core.training.optimizer import backward_and_step, set_rates
 
 
-def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> StepResult:
+def training_step(
+    system: ArcSystem, batch: Batch, epoch: int, step: int, whole: Whole | None = None
+) -> StepResult:
     """Train on one batch.
 
     Args:
@@ -28,6 +32,7 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
         batch: With targets, on the system's device.
         epoch: 0-based, for the size warm-up.
         step: 1-based over the whole run, for the schedule.
+        whole: What the batch is this process's share of; None where it is all.
 
     Raises:
         ValueError: If the batch has no targets.
@@ -36,10 +41,11 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
     if target is None:
         raise ValueError("a training batch needs targets")
     config = system.config
+    whole = whole or Whole.alone(batch, target)
     set_rates([system.optimizer], system.schedule.factor(step))
 
     # Steps 2 to 5: prompt, baseline prediction, refinement, refined prediction.
-    flow = system.flow(batch, explore=True)
+    flow = system.flow(batch, explore=True, noise=whole.noise(config.prompt_dim, system.device))
 
     # Steps 6 and 7: what the refinement gained, each prediction at the size it predicts itself.
     with torch.no_grad():
@@ -52,32 +58,46 @@ def training_step(system: ArcSystem, batch: Batch, epoch: int, step: int) -> Ste
     if config.refine:
         with torch.no_grad():
             flow.refine_info.outcome = _outcome_summary(flow, batch)
-        told = system.policy.update(flow.refine_info, reward["total"])
+        info = RefineInfo(**{name: whole.every(part) for name, part in vars(flow.refine_info).items()})
+        told = system.policy.update(info, whole.every(reward["total"]))
         policy_norm = torch.as_tensor(told["grad_norm"])
 
     # Step 9: the loss on the target's grid.
     size_weight = system.size_warmup.get_size_loss_weight(epoch)
-    losses, mask_ratio = _efe_losses(system, flow, batch, target, size_weight)
+    losses, mask_ratio = _efe_losses(system, flow, batch, target, size_weight, whole)
     share = config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * reward["total"].mean()
 
+    means = whole.means(
+        {
+            **{f"loss.{name}": losses[name] for name in TERMS},
+            "loss.efe_total": losses["total"],
+            "loss.combined": combined,
+            **{f"reward.{name}": value.mean() for name, value in reward.items()},
+            "mask_ratio": mask_ratio,
+        }
+    )
+
     # Step 10: backward, clip, step.
     norms, applied = backward_and_step(
-        combined, [system.optimizer], system.components, system.precision, config.clip_norm
+        system.spread(whole.weight * combined),
+        [system.optimizer],
+        system.components,
+        system.precision,
+        config.clip_norm,
+        means["loss.combined"],
     )
-    numbers = {
-        **{f"loss.{name}": losses[name] for name in TERMS},
-        "loss.efe_total": losses["total"],
-        "loss.combined": combined,
-        **{f"reward.{name}": value.mean() for name, value in reward.items()},
-        "mask_ratio": mask_ratio,
-        **{f"norm.{name}": value for name, value in norms.items()},
-        "norm.policy": policy_norm,
-    }
+    norms = {f"norm.{name}": value for name, value in norms.items()}
     done = StepOnDevice(
-        numbers, applied, after.accuracy, flow.prompt.detach(), size_weight, drawn_before, drawn_after
+        {**means, **norms, "norm.policy": policy_norm},
+        applied,
+        whole.every(after.accuracy),
+        flow.prompt.detach(),
+        size_weight,
+        drawn_before,
+        drawn_after,
     )
-    return end_of_step(system, batch, done)
+    return end_of_step(system, batch, done, whole)
 
 
 def _scores(
@@ -108,7 +128,7 @@ def _last_on_inputs(plan: Tensor, sizes: Tensor, inputs: GridBatch) -> Tensor:
 
 
 def _efe_losses(
-    system: ArcSystem, flow: Flow, batch: Batch, target: GridBatch, size_weight: float
+    system: ArcSystem, flow: Flow, batch: Batch, target: GridBatch, size_weight: float, whole: Whole
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Step 9: all terms on the target's grid, hard cells weighed up; and the mask ratio."""
     forward_preds = flow.after.on(batch.inputs, target.sizes, target.canvas, slice(None))
@@ -140,6 +160,7 @@ def _efe_losses(
         size_logits=flow.after.output.size_logits,
         target_sizes=target.sizes,
         size_weight=size_weight,
+        among=whole.among,
     )
     return losses, ratio.mean()
 

@@ -33,6 +33,7 @@ from arc_core.pipeline.resize import resize_logits, size_mask
 from arc_core.pipeline.task_prompts import TaskPrompts
 from arc_core.run.checkpoint_index import STATE
 from arc_core.training.optimizer import Component, MixedPrecision, Precision, Schedule, make_optimizer
+from arc_core.training.ranks import ALONE, Ranks
 
 RATES = {
     "agent": ("agent_lr", 1.0),
@@ -45,7 +46,6 @@ RATES = {
     "prompt": ("qwen_lr", 1.0),
 }
 """The setting that each optimizer group's rate is defined by, and its factor (seed, phase 2f)."""
-
 
 FOUND_DIRECTIONS = 3
 """Prompts of the memory that an action may go towards."""
@@ -185,6 +185,11 @@ class ArcSystem:
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
         self.components = self._components()
         self.optimizer, self.muon = self._optimizers()
+        self.spread = ALONE.spread(())  # what a loss goes through before its `backward`
+
+    def join(self, ranks: Ranks) -> None:
+        """Have the gradients averaged over the processes of a run."""
+        self.spread = ranks.spread(p for component in self.components for p in component.parameters)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]:
         """The optimizer of all but the policy, and Muon for hidden matrices where it is asked for."""
@@ -256,17 +261,18 @@ class ArcSystem:
         """Every module by the name of its part of a checkpoint."""
         return self.models.parts
 
-    def flow(self, batch: Batch, *, explore: bool) -> Flow:
+    def flow(self, batch: Batch, *, explore: bool, noise: Tensor | None = None) -> Flow:
         """Run steps 2 to 5.
 
         Args:
             batch: On the system's device.
             explore: Draw the policy's action; its mean is taken otherwise, as in validation.
+            noise: As `refine_prompt` takes it.
         """
         pack, base_prompt, hits = self.read_prompts(batch)
         summary = batch.prompt_inputs.summary
         prompt, info = self.policy.refine_prompt(
-            base_prompt, pack.control_vector, summary, deterministic=not explore
+            base_prompt, pack.control_vector, summary, deterministic=not explore, noise=noise
         )
         if not self.config.refine:
             prompt = base_prompt

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from arc_core.data.dataset import Example, augment_example
-from arc_core.data.grids import NUM_COLORS
+from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.data.sizes import Size
 from arc_core.data.views import View, make_views
 from arc_core.pipeline.batch import collate
@@ -22,6 +22,7 @@ from arc_core.pipeline.judging import judged_actions
 from arc_core.pipeline.laying import Layouts
 from arc_core.pipeline.padding import FEW_SIDES
 from arc_core.pipeline.system import ArcSystem
+from arc_core.training.ranks import ALONE, Ranks
 from arc_core.training.telemetry import AnsweredInput, Validation
 
 _VIEWS = make_views(1, (0,))
@@ -50,6 +51,7 @@ def predict(
     examples: Sequence[Example],
     batch_size: int,
     between_batches: Callable[[], bool] = lambda: True,
+    ranks: Ranks = ALONE,
 ) -> list[Predicted]:
     """Answer test inputs; their targets are taken off before anything is looked at.
 
@@ -58,6 +60,7 @@ def predict(
         examples: The inputs with their contexts.
         batch_size: Inputs a batch.
         between_batches: Called after each batch; predicting ends early when it returns False.
+        ranks: The processes that answer them together, each some of the batches.
 
     Returns:
         One answer for each example, in order; fewer when it ended early.
@@ -69,7 +72,7 @@ def predict(
         both = (prediction.grids(batch.inputs) for prediction in (flow.before, flow.after))
         return [Predicted(*grids) for grids in zip(*both, strict=True)]
 
-    return _in_batches(examples, batch_size, between_batches, answer)
+    return _in_batches(examples, batch_size, between_batches, answer, ranks)
 
 
 @torch.inference_mode()
@@ -79,6 +82,7 @@ def predict_on_canvas(
     examples: Sequence[Example],
     batch_size: int,
     between_batches: Callable[[], bool] = lambda: True,
+    ranks: Ranks = ALONE,
 ) -> list[Predicted]:
     """Answer test inputs as `predict` does, on canvases of the sizes that rules or else the size head give.
 
@@ -90,6 +94,7 @@ def predict_on_canvas(
         examples: The inputs with their contexts.
         batch_size: Inputs a batch.
         between_batches: As for `predict`.
+        ranks: As for `predict`.
     """
     config = system.config
 
@@ -115,7 +120,7 @@ def predict_on_canvas(
                 vote.add(planned, batch.laid, view)
         return [Predicted(*grids) for grids in zip(*(vote.grids() for vote in votes), strict=True)]
 
-    return _in_batches(examples, batch_size, between_batches, answer)
+    return _in_batches(examples, batch_size, between_batches, answer, ranks)
 
 
 class _Votes:
@@ -140,17 +145,40 @@ def _in_batches(
     batch_size: int,
     between_batches: Callable[[], bool],
     answer: Callable[[list[Example]], list[Predicted]],
+    ranks: Ranks,
 ) -> list[Predicted]:
     """Answer examples without their targets, in batches of like sizes; the answers are in their own order."""
     blind = [replace(example, target=None) for example in examples]
     order = sorted(range(len(blind)), key=lambda index: blind[index].input.size)
     answers: dict[int, Predicted] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        answers.update(zip(chosen, answer([blind[index] for index in chosen]), strict=True))
+    # All processes go through as many rounds, as they take commands together in each.
+    for start in range(0, len(order), batch_size * ranks.count):
+        own = start + batch_size * ranks.world.rank
+        chosen = order[own : own + batch_size]
+        if chosen:
+            answers.update(zip(chosen, answer([blind[index] for index in chosen]), strict=True))
         if not between_batches():
             break
+    answers = answers if ranks.alone else _of_all(answers, len(order), ranks)
     return [answers[index] for index in sorted(answers)]
+
+
+def _of_all(own: dict[int, Predicted], count: int, ranks: Ranks) -> dict[int, Predicted]:
+    """The answers of all processes, by their places among so many."""
+    # Of each grid its height and width, 0 where there is none, and its cells.
+    table = torch.zeros(count, 3, 2 + MAX_SIDE * MAX_SIDE, dtype=torch.int32)
+    for index, answer in own.items():
+        for row, grid in zip(table[index], (answer.before, answer.after, answer.without_memory), strict=True):
+            if grid is not None:
+                row[:2] = torch.tensor(grid.shape)
+                row[2:].view(MAX_SIDE, MAX_SIDE)[: grid.shape[0], : grid.shape[1]] = grid
+    answers: dict[int, Predicted] = {}
+    for index, rows in enumerate(ranks.sum(table)):
+        grids = [row[2:].view(MAX_SIDE, MAX_SIDE)[: int(row[0]), : int(row[1])] for row in rows]
+        if grids[0].numel():
+            before, after, alone = grids
+            answers[index] = Predicted(before, after, alone if alone.numel() else None)
+    return answers
 
 
 def score(examples: Sequence[Example], answers: Sequence[Predicted]) -> Validation:

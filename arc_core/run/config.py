@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from arc_core.base.options import CheckedOptions, Setting, option, settings_of
 from arc_core.run.presets import PIPELINE, PRESETS
 
-LAUNCH_OPTIONS = ("preset", "name", "runs_dir", "headless", "detach", "resume", "checkpoint", "branch")
+LAUNCH_OPTIONS = (
+    *("preset", "name", "runs_dir", "headless", "detach", "prepare"),
+    *("resume", "checkpoint", "branch"),
+)
 """Options that say how a run is started rather than what it computes."""
 
 WITH_MAX_BATCHES = 64
@@ -33,13 +36,21 @@ class TrainConfig(CheckedOptions):
         "Where to compute; auto takes a GPU when there is one.",
         choices=("auto", "cpu", "cuda"),
         pattern=r"cuda:\d{1,3}",
+        pattern_words="cuda:N",
     )
     threads: int | None = option(
         None, "Threads of torch on the CPU; none leaves it to torch.", low=1, high=1024
     )
+    processes: str = option(
+        "1",
+        "Processes that train together, each on its share of a batch; auto is one for each GPU.",
+        choices=("auto",),
+        pattern=r"[1-9]\d{0,3}",
+        pattern_words="a number from 1 to 9999",
+    )
     seed: int = option(42, "Seed of every random number.", low=0, high=2**32 - 1)
     max_batches: int | None = option(None, "Batches of each epoch; none is all of them.", low=1, high=10**9)
-    batch_size: int = option(8, "Training pairs in a batch.", low=1, high=65_536)
+    batch_size: int = option(8, "Training pairs in a batch, of each process.", low=1, high=65_536)
 
     recipe: str = option(
         PIPELINE,
@@ -108,6 +119,7 @@ class TrainConfig(CheckedOptions):
     runs_dir: str = option("runs", "The folder that holds the runs.")
     headless: bool = option(False, "Print progress lines instead of opening the console.")
     detach: bool = option(False, "Leave the run training in the background once it has begun.")
+    prepare: bool = option(False, "Make the run and start nothing: torchrun -m arc_core FOLDER trains it.")
     resume: str | None = option(None, "Go on with this run: its name, the start of its name, or latest.")
     checkpoint: int | None = option(
         None, "With resume: the checkpoint to go on from; none is the newest.", low=0, high=10**9

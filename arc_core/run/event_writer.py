@@ -177,6 +177,23 @@ class EventWriter:
         return None
 
 
+class UnwrittenEvents(EventWriter):
+    """Takes the events of a run's further processes, of which its first tells what all of them do."""
+
+    def __init__(self) -> None:
+        self._seq = 0
+
+    def emit(self, kind: str, /, **values: Any) -> dict[str, Any]:
+        """Return the event, which is written nowhere."""
+        return {"type": kind, **values}
+
+    def sync(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def _finite(value: object, name: str, nonfinite: list[str]) -> object:
     """Return `value` with every number that is not finite replaced by None and its name noted."""
     if isinstance(value, float) and not math.isfinite(value):

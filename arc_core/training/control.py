@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from arc_core.run.directory import RunDirectory
 from arc_core.run.events import EventWriter
 from arc_core.training.diagnostics import Finding
 from arc_core.training.progress import Progress
+from arc_core.training.ranks import ALONE, Ranks
 
 
 class Rated(Protocol):
@@ -51,6 +53,9 @@ def apply_settings(system: Rated, progress: Progress, values: Mapping[str, Any])
 class Control:
     """Takes commands and answers each by an event; the trainer acts on what it finds here.
 
+    Several processes of a run obey what the first of them takes, all at the same step; one that is asked to
+    stop by a signal ends them all.
+
     Attributes:
         stop_reason: Why the run is to end at the next step boundary; None while it is not.
         paused: Whether training is to stand still.
@@ -67,13 +72,16 @@ class Control:
         *,
         validates: bool,
         saves: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._events = events
         self._system = system
         self._progress = progress
         self._validates = validates
         self._saves = saves
+        self._ranks = ranks
         self._inbox = CommandInbox(run.commands, time.time())
+        self._asked: str | None = None
         self.stop_reason: str | None = None
         self.paused = False
         self.checkpoint_requested = False
@@ -81,11 +89,13 @@ class Control:
 
     def ask_to_stop(self, reason: str) -> None:
         """End the run at the next step boundary; the first reason counts."""
-        self.stop_reason = self.stop_reason or reason
+        self._asked = self._asked or reason
+        if self._ranks.alone:
+            self.stop_reason = self._asked
 
     def take(self) -> None:
         """Take the commands that have come."""
-        for command in self._inbox.poll():
+        for command in self._come():
             refusal = command.reason or self._refusal(command)
             if refusal is not None:
                 self._events.emit("command_rejected", id=command.id, reason=refusal)
@@ -95,6 +105,16 @@ class Control:
             self._events.emit("command_applied", id=command.id, command=command.command, old=old, new=new)
             if command.command == "set":
                 self._sync()  # an acknowledged setting is never lost
+
+    def _come(self) -> list[Command]:
+        """What has come to the first process, for all of them; and whether one of them is to stop."""
+        if self._ranks.alone:
+            return self._inbox.poll()
+        come = [dataclasses.asdict(command) for command in self._inbox.poll()] if self._ranks.first else []
+        told, stops = self._ranks.agree(json.dumps(come) if come else "", self._asked is not None)
+        if stops:
+            self.stop_reason = self.stop_reason or self._asked or "stopped by a signal"
+        return [Command(**command) for command in json.loads(told or "[]")]
 
     def _sync(self) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -27,7 +27,8 @@ from arc_core.training.control import Control
 from arc_core.training.data_changes import describe_tasks, require_places, seen_so_far, what_differs
 from arc_core.training.diagnostics import Finding, skipped_step
 from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
-from arc_core.training.progress import TrainedPairs
+from arc_core.training.progress import TrainedPairs, rest_of_epoch
+from arc_core.training.ranks import ALONE, Ranks
 from arc_core.training.recipe import Data, Recipe, SampledPair, Step
 from arc_core.training.resuming import (
     Start,
@@ -58,6 +59,7 @@ class TrainingLoop:
         config: As resolved.
         events: Where to tell what happens.
         recipe: What is trained.
+        ranks: The processes that train it together.
         load: What other programs take, watched from the start of the process; None begins now.
 
     Attributes:
@@ -77,23 +79,29 @@ class TrainingLoop:
         config: TrainConfig,
         events: EventWriter,
         recipe: type[Recipe[Any]],
+        ranks: Ranks = ALONE,
         load: OtherLoad | None = None,
     ) -> None:
         self.run = run
         self.config = config
         self.events = events
-        self.device = choose_device(config.device)
-        self.source = checkpoint_to_resume(run, self.warn)
+        self.ranks = ranks
+        if not (ranks.alone or recipe.SEVERAL):
+            raise RecipeError(f"The recipe {printable(config.recipe)} trains in one process: --processes 1.")
+        self.device = choose_device(config.device, ranks.world)
+        self.source = checkpoint_to_resume(run, self.warn, ranks)
         if self.source is not None:
             require_places(config, run)
         load, cores = load or OtherLoad(), os.cpu_count() or 1
         before = None if self.source is None else read_state(self.source).get("threads")
-        self.threads, fewer = choose_threads(config.threads, before, torch.get_num_threads(), load, cores)
+        most = max(1, torch.get_num_threads() // ranks.world.beside)
+        self.threads, fewer = choose_threads(config.threads, before, most, load, cores)
         if fewer is not None:
             self.warn(fewer)
         torch.set_num_threads(self.threads)
         self._watch = LoadWatch(self.threads, load, cores)
         self.recipe = recipe(config, self.device, self.warn)
+        self.recipe.ranks = ranks
         self.declared = self._declared()
         self._begin(self.recipe.load())
 
@@ -113,17 +121,16 @@ class TrainingLoop:
         batches = recipe.plan_epoch(0)[: config.max_batches]
         pairs = sum(len(list(recipe.keys_of(batch))) for batch in batches)
         estimate = recipe.estimate(self.source)
-        plan = Plan.of(estimate, pairs, len(batches), config, str(self.device), self.threads)
+        world = self.ranks.world
+        plan = Plan.of(estimate, pairs, len(batches), config, str(self.device), self.threads, world)
         refuse_what_cannot_fit(plan, self.device, run.path)
         kept = dict(data.generated)
         noted = {DECLARED: declared_to_json(self.declared)}
         if data.tasks is not None:
             kept["dataset"] = describe_tasks(data.tasks)
             noted["seen"] = seen_so_far(run, data.tasks).to_json()
-        persistence = CheckpointFolder(run.checkpoints, keep=config.keep_checkpoints)
-        persistence.clean()
         start = start_or_resume(
-            run, config, self.source, recipe.build, self.declared, self.threads, self.warn
+            run, config, self.source, recipe.build, self.declared, self.threads, self.warn, world.count
         )
         self.system, self.progress = start.system, start.progress
         recipe.models = start.system
@@ -132,12 +139,17 @@ class TrainingLoop:
         known = run.read()
         differs = {entry: what_differs(known.get(entry), now) for entry, now in kept.items()}
         whole = dataclasses.replace(plan, total_steps=steps).as_dict()
-        run.update(plan=whole, **kept, **noted, **recipe.noted(known))
-        start.tell(run, self.events)
+        self.ranks.agree()  # all have read what the first one changes now
+        persistence = CheckpointFolder(run.checkpoints, keep=config.keep_checkpoints)
+        if self.ranks.first:
+            persistence.clean()
+            run.update(plan=whole, **kept, **noted, **recipe.noted(known))
+            start.tell(run, self.events)
         held = None
         if start.checkpoint is not None:
-            persistence.link_from(start.checkpoint)
-            persistence.given_up = Timeline.of(run).given_up_checkpoints(run.checkpoints)
+            if self.ranks.first:
+                persistence.link_from(start.checkpoint)
+                persistence.given_up = Timeline.of(run).given_up_checkpoints(run.checkpoints)
             held = self.progress.position
             self._tell_what_differs(start, differs)
         self.validates = bool(data.validated_on)
@@ -145,8 +157,10 @@ class TrainingLoop:
             reset = hold_best_to(self.progress, data.validated_on, start.then, config, any(differs.values()))
             if reset is not None:
                 self.warn(reset)
-        self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held)
-        self.control = Control(run, self.events, self.system, self.progress, validates=self.validates)
+        self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held, world.count)
+        self.control = Control(
+            run, self.events, self.system, self.progress, validates=self.validates, ranks=self.ranks
+        )
         self.pace = Pace(start.elapsed_seconds)
 
     def _tell_what_differs(self, start: Start[Trainable], differs: Mapping[str, str]) -> None:
@@ -178,26 +192,11 @@ class TrainingLoop:
                 since={key for batch in planned for key in self.recipe.keys_of(batch)}
             )
         later = self.config.epochs - progress.epoch - 1
-        return progress.step + len(self._rest_of_epoch()) + later * batches_per_epoch
-
-    def _rest_of_epoch(self) -> Sequence[Any]:
-        """The batches still to train in this epoch: of its plan, or a new one where it is another now."""
-        progress, most = self.progress, self.config.max_batches
-        trained = progress.trained = progress.trained or TrainedPairs()
-        whole = plan = self.recipe.plan_epoch(progress.epoch)
-        if trained.before:
-            plan = self.recipe.plan_epoch(progress.epoch, trained.before)
-        batches = min(len(whole), most or len(whole))
-        done = trained.followed([list(self.recipe.keys_of(batch)) for batch in plan])
-        if done is not None:
-            progress.batch = progress.batch if trained.before else done
-            return plan[done:][: max(0, batches - progress.batch)]
-        trained.replan()
-        rest = self.recipe.plan_epoch(progress.epoch, trained.before)
-        if most is not None:
-            rest = rest[: max(0, most - progress.batch)]
-        progress.batch = max(0, batches - len(rest))  # so that the epoch's last batch has the last number
-        return rest
+        return (
+            progress.step
+            + len(rest_of_epoch(self.progress, self.recipe, self.config.max_batches))
+            + later * batches_per_epoch
+        )
 
     def validate(self, means: Nested | None = None) -> bool:
         """Validate if there is anything to validate on, and say whether it is the best so far.
@@ -242,7 +241,7 @@ class TrainingLoop:
 
     def _epoch(self) -> None:
         progress = self.progress
-        batches = self._rest_of_epoch()
+        batches = rest_of_epoch(self.progress, self.recipe, self.config.max_batches)
         for number, batch in enumerate(batches, 1):
             self._step(batch)
             # The last batch's checkpoint is the epoch's, which follows its validation.
@@ -328,7 +327,8 @@ class TrainingLoop:
         return self.control.stop_reason is None
 
     def _save(self, reason: str, *, best: bool = False) -> None:
-        self.saver.save(self.progress, self.pace, reason, best=best)
+        if self.ranks.first:
+            self.saver.save(self.progress, self.pace, reason, best=best)
 
     def _check_in(self) -> None:
         """Obey signals and commands at a step boundary, and stand still while paused."""

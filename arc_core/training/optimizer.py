@@ -184,6 +184,7 @@ def backward_and_step(
     components: Iterable[Component],
     precision: MixedPrecision,
     clip_norm: float,
+    told: Tensor | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Step 10: scaled backward, unscale, clip every component, step unless a gradient is not finite.
 
@@ -193,6 +194,8 @@ def backward_and_step(
         components: Clipped one by one.
         precision: With its scaler; to be told by `settle` when the host knows how the step ended.
         clip_norm: Largest norm of a component's gradient.
+        told: The loss of all processes, the same on each, by which all of them skip a step or none; None
+            takes `loss`.
 
     Returns:
         The norm of each component before clipping, and whether the step was taken, both on the device: the
@@ -210,7 +213,8 @@ def backward_and_step(
         else loss.new_zeros(())
         for component in components
     }
-    finite = torch.isfinite(torch.stack([*norms.values(), loss.detach()])).all()
+    whole = loss if told is None else told.to(loss.dtype)
+    finite = torch.isfinite(torch.stack([*norms.values(), whole.detach()])).all()
     for optimizer in optimizers:
         step_if(finite, optimizer)
     precision.scaler.update()

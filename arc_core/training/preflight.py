@@ -12,6 +12,7 @@ import torch
 
 from arc_core.base.errors import PreflightError
 from arc_core.run.config import TrainConfig
+from arc_core.training.launching import ONE, World
 
 GIGABYTE = 1e9
 RUNTIME_BYTES = 600_000_000
@@ -50,8 +51,9 @@ class Plan:
         memory_bytes: Estimate of what training takes on its device; 0 where the recipe cannot tell.
         checkpoint_bytes: Size of one checkpoint; 0 likewise.
         disk_bytes: Of all checkpoints kept at once, and the one being written.
-        threads: Of torch on the CPU.
+        threads: Of torch on the CPU, for each process.
         device: Where it runs.
+        processes: That train together.
     """
 
     pairs: int
@@ -64,6 +66,7 @@ class Plan:
     disk_bytes: int
     threads: int
     device: str
+    processes: int
 
     @classmethod
     def of(
@@ -74,6 +77,7 @@ class Plan:
         config: TrainConfig,
         device: str,
         threads: int,
+        world: World = ONE,
     ) -> Plan:
         """Make a plan of what a recipe estimates, for so many pairs and batches an epoch."""
         found = estimate or Estimate(0, 0, 0, 0)
@@ -86,11 +90,13 @@ class Plan:
             total_steps=batches * config.epochs,
             parameters=found.parameters,
             trainable_parameters=found.trainable_parameters,
-            memory_bytes=found.memory_bytes,
+            # Those on one machine share its memory, and each has a GPU of its own.
+            memory_bytes=found.memory_bytes * (world.beside if device == "cpu" else 1),
             checkpoint_bytes=found.checkpoint_bytes,
             disk_bytes=found.checkpoint_bytes * min(written, config.keep_checkpoints + 2),
             threads=threads,
             device=device,
+            processes=world.count,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -102,6 +108,8 @@ class Plan:
         work = (
             f"{self.pairs:,} pairs in {self.batches_per_epoch:,} batches an epoch, {self.total_steps:,} steps"
         )
+        if self.processes > 1:
+            work += f" of {self.processes} processes"
         if not self.parameters:
             return f"{work}; on {self.device}"
         return (
@@ -111,15 +119,26 @@ class Plan:
         )
 
 
-def choose_device(name: str) -> torch.device:
-    """Resolve `auto`, and refuse a GPU that is not there.
+def choose_device(name: str, world: World = ONE) -> torch.device:
+    """Resolve `auto`, and refuse a GPU that is not there; each of several processes takes one of its own.
 
     Raises:
-        PreflightError: If the device is not on this machine.
+        PreflightError: If the device is not on this machine, or is one for several processes.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
+    if device.type == "cuda" and world.count > 1:
+        if device.index is not None:
+            raise PreflightError(f"device {name} is one GPU for {world.count} processes: use cuda or auto.")
+        here = torch.cuda.device_count()
+        if here < world.beside:
+            raise PreflightError(
+                f"{world.beside} processes need a GPU each, and torch sees {here} here: use --processes "
+                f"{max(here, 1)}{'' if here else ' and --device cpu'}."
+            )
+        device = torch.device("cuda", world.place)
+        torch.cuda.set_device(device)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise PreflightError(
             f"device {name!r} is not here: torch sees {torch.cuda.device_count()} GPUs; use auto or cpu"
@@ -136,8 +155,14 @@ def refuse_what_cannot_fit(plan: Plan, device: torch.device, directory: Path) ->
     """Hold a plan against the machine.
 
     Raises:
-        PreflightError: If memory or disk is too small; says how much is needed and how much there is.
+        PreflightError: If memory or disk is too small; says how much is needed and how much there is. If
+            there are more processes than pairs.
     """
+    if plan.processes > plan.pairs:
+        raise PreflightError(
+            f"{plan.processes} processes are more than the {plan.pairs} training pairs of an epoch: "
+            f"take --processes {max(plan.pairs, 1)} at most."
+        )
     if device.type == "cuda":
         free_memory = torch.cuda.mem_get_info(device)[0]
     else:

@@ -6,9 +6,9 @@ place in the old one means nothing in it. What was trained means the same in bot
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from arc_core.base.errors import CheckpointError
 from arc_core.checkpoints.form import require_form
@@ -212,3 +212,40 @@ class Progress:
                 "best_validation_cell_accuracy": self.best[1],
             }
         return metrics
+
+
+class Planned(Protocol):
+    """What plans an epoch's batches, see `Recipe`."""
+
+    def plan_epoch(self, epoch: int, left_out: Collection[PairKey] = ()) -> Sequence[Any]:
+        """The batches of an epoch."""
+        ...
+
+    def keys_of(self, batch: Any) -> Iterable[PairKey]:
+        """The pairs of a batch."""
+        ...
+
+
+def rest_of_epoch(progress: Progress, recipe: Planned, most: int | None) -> Sequence[Any]:
+    """The batches still to train in an epoch: of its plan, or of a new one where it is another now.
+
+    Args:
+        progress: How far the run is; its batch is counted anew under a new plan.
+        recipe: Plans the epoch.
+        most: Batches of an epoch; None is all.
+    """
+    trained = progress.trained = progress.trained or TrainedPairs()
+    whole = plan = recipe.plan_epoch(progress.epoch)
+    if trained.before:
+        plan = recipe.plan_epoch(progress.epoch, trained.before)
+    batches = min(len(whole), most or len(whole))
+    done = trained.followed([list(recipe.keys_of(batch)) for batch in plan])
+    if done is not None:
+        progress.batch = progress.batch if trained.before else done
+        return plan[done:][: max(0, batches - progress.batch)]
+    trained.replan()
+    rest = recipe.plan_epoch(progress.epoch, trained.before)
+    if most is not None:
+        rest = rest[: max(0, most - progress.batch)]
+    progress.batch = max(0, batches - len(rest))  # so that the epoch's last batch has the last number
+    return rest

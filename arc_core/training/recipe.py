@@ -22,6 +22,7 @@ from arc_core.run.evidence import Evidence
 from arc_core.training.diagnostics import Finding
 from arc_core.training.preflight import Estimate
 from arc_core.training.progress import PairKey, Progress
+from arc_core.training.ranks import ALONE, Ranks
 from arc_core.training.resuming import Trainable, Warn
 from arc_core.training.telemetry import Nested, Validation
 
@@ -96,6 +97,7 @@ class Recipe(ABC, Generic[B]):
 
     Attributes:
         models: What `build` made.
+        ranks: The processes that train together; `batch_size` is of each, and a batch of all.
     """
 
     Config: ClassVar[type[TrainConfig]] = TrainConfig
@@ -106,7 +108,11 @@ class Recipe(ABC, Generic[B]):
     )
     """What to do where memory runs out."""
 
+    SEVERAL: ClassVar[bool] = False
+    """Whether `step` and `validate` share their work among the processes of `ranks`."""
+
     models: Any
+    ranks: Ranks = ALONE
 
     def __init__(self, config: TrainConfig, device: torch.device, warn: Warn) -> None:
         self.config: Any = config

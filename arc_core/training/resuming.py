@@ -25,6 +25,7 @@ from arc_core.training.control import Rated, apply_settings
 from arc_core.training.diagnostics import Finding
 from arc_core.training.optimizer import Schedule
 from arc_core.training.progress import Progress
+from arc_core.training.ranks import ALONE, Ranks
 from arc_core.training.saving import Saveable
 
 LOOP_FORM = {"system": {}, "elapsed_seconds": 0.0, "threads": 0, "saved_at": 0.0, "last_seq": 0}
@@ -86,12 +87,20 @@ class Start(Generic[S]):
             events.emit("resumed", step=step, checkpoint=number, supersedes=self.supersedes)
 
 
-def checkpoint_to_resume(run: RunDirectory, warn: Warn) -> Path | None:
+def checkpoint_to_resume(run: RunDirectory, warn: Warn, ranks: Ranks = ALONE) -> Path | None:
     """The checkpoint to go on from: the one asked for, else the newest that verifies; None if there is none.
+
+    Of several processes the first one chooses.
 
     Raises:
         CheckpointError: If there are checkpoints and none is intact, or not the one asked for.
     """
+    found = _checkpoint(run, warn) if ranks.first else None
+    name, _ = ranks.agree("" if found is None else found.name)
+    return run.checkpoints / name if name else None
+
+
+def _checkpoint(run: RunDirectory, warn: Warn) -> Path | None:
     timeline = Timeline.of(run)
     if timeline.go_on_from is not None:
         return find_checkpoint(run.checkpoints, timeline.go_on_from)
@@ -120,6 +129,7 @@ def start_or_resume(
     declared: Declared,
     threads: int,
     warn: Warn,
+    processes: int = 1,
 ) -> Start[S]:
     """Build the models, fresh or from a checkpoint.
 
@@ -131,6 +141,7 @@ def start_or_resume(
         declared: What steps carry.
         threads: Of torch.
         warn: Tells a warning.
+        processes: That train the run together.
 
     Raises:
         CheckpointError: If the checkpoint cannot be used.
@@ -139,7 +150,7 @@ def start_or_resume(
     torch.manual_seed(config.seed)
     if path is not None:
         try:
-            return _resume(run, config, path, build, declared, threads, warn)
+            return _resume(run, config, path, build, declared, threads, warn, processes)
         except CheckpointError as error:
             raise CheckpointError(f"{path.name} cannot be used: {error}") from None
     system = build(None)
@@ -161,10 +172,21 @@ def _resume(
     declared: Declared,
     threads: int,
     warn: Warn,
+    processes: int,
 ) -> Start[S]:
     state = read_state(path)
     require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
     check_build(run, state, threads, asked=config.threads is not None, warn=warn)
+    # Of several on one machine each has its part of the threads, so that alone is no other number.
+    if (before := state.get("processes", 1)) != processes:
+        warn(
+            Finding(
+                "other_processes",
+                f"The run goes on in {processes} processes, and its checkpoint is of {before}: "
+                f"a step takes {processes} times batch_size pairs, not {before} times.",
+                f"Its numbers are other ones from here on; --processes {before} goes on as before.",
+            )
+        )
     system = build(path)
     progress = Progress.restored(state, declared)
     require_form(state["metrics"], progress.metrics(), STATE, "metrics")
@@ -242,7 +264,7 @@ def options_changed(
         live_then: The checkpoint's `live_settings`, which its configuration does not know.
         live: The present ones.
     """
-    apart = {*LAUNCH_OPTIONS, *changeable(now.to_dict())}
+    apart = {*LAUNCH_OPTIONS, "processes", *changeable(now.to_dict())}
     pairs = {name: (getattr(then, name), getattr(now, name)) for name in then.to_dict() if name not in apart}
     pairs |= {name: (live_then[name], live[name]) for name in live}
     changed = [f"{name} {old} is now {new}" for name, (old, new) in pairs.items() if old != new]

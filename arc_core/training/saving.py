@@ -60,6 +60,7 @@ class Saver:
         threads: Of torch, recorded for an exact resume.
         warn: Tells a warning; may be called by the writing thread.
         held: Position of the checkpoint that the run was resumed from; None if it was not.
+        processes: Of the run, recorded likewise.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class Saver:
         threads: int,
         warn: Callable[[Finding], None],
         held: Mapping[str, int] | None = None,
+        processes: int = 1,
     ) -> None:
         self._persistence = persistence
         self._system = system
         self._events = events
         self._threads = threads
+        self._processes = processes
         self._warn = warn
         self._held = held
         self._taker = system.snapshot_taker()
@@ -115,6 +118,7 @@ class Saver:
             "schedule": asdict(self._system.schedule),
             "elapsed_seconds": pace.elapsed_seconds,
             "threads": self._threads,
+            "processes": self._processes,
             "build": describe_build(),
             "saved_at": time.time(),
             "last_seq": self._events.last_seq,

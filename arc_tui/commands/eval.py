@@ -61,7 +61,11 @@ def evaluate(
         typer.Option("--steps-per-task", metavar="N", min=0, help="Training steps, instead of seconds."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", min=1, max=1024, help="Processes; one a core.")
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, max=1024, help="Processes; one a core, or a GPU."),
+    ] = None,
+    workers_per_gpu: Annotated[
+        int | None, typer.Option("--workers-per-gpu", metavar="N", min=1, max=64, help="On each GPU; one.")
     ] = None,
     seed: Seed = 0,
     system: Annotated[
@@ -79,7 +83,7 @@ def evaluate(
             help="What to start from: the package's, random, a file, or what a run has learned.",
         ),
     ] = None,
-    device: Device = "cpu",
+    device: Device = None,
     assignments: SolverSettings = None,
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
@@ -89,6 +93,9 @@ def evaluate(
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="NAME|latest", help="Go on with an evaluation.")
     ] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Begin it alone, for several machines to solve it by torchrun.")
+    ] = False,
     evals_dir: EvalsDir = EVALS_DIR,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
@@ -98,11 +105,13 @@ def evaluate(
     """
     # Here, so that completion need not wait for numpy.
     from arc_core.solver.weights_file import NONE, default_weights
-    from arc_tui.commands.evaluation import Asked, begin, reopen, run
+    from arc_tui.commands.evaluation import Asked, begin, reopen, run, tell_prepared
+    from arc_tui.runs.evaluating import CPU, choose_devices
 
-    if resume is not None:
-        folder, known = reopen(resume, evals_dir)
-    else:
+    begun = None if resume is None else reopen(resume, evals_dir, device)
+    place = device or (CPU if begun is None else begun[0].assignment().device)
+    devices = [] if prepare else choose_devices(place, workers, workers_per_gpu)
+    if begun is None:
         asked = Asked(
             dataset=name_or_full_path(dataset, settings_of(TrainConfig)["dataset"].names),
             split="training" if held_out else cast("Split", split),
@@ -112,7 +121,7 @@ def evaluate(
             seconds_per_task=seconds_per_task,
             steps_per_task=steps_per_task,
             seed=seed,
-            device=device,
+            device=place,
             weights=weights or (default_weights() if system == SOLVER else NONE),
             settings=assigned(assignments),
             allow_seen=allow_seen,
@@ -122,8 +131,12 @@ def evaluate(
             runs_dir=runs_dir,
             skip_bad_tasks=skip_bad_tasks,
         )
-        folder, known = begin(asked, evals_dir)
-    raise typer.Exit(run(folder, known, workers))
+        begun = begin(asked, evals_dir)
+    folder, known = begun
+    if prepare:
+        tell_prepared(folder)
+        return
+    raise typer.Exit(run(folder, known, devices))
 
 
 def task_list(given: str) -> list[str]:

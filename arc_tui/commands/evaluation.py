@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import time
@@ -18,10 +17,12 @@ from arc_core.base.paths import exists, expanded, is_file
 from arc_core.base.text import first_of, printable
 from arc_core.data.finding import full_ids
 from arc_core.data.kaggle import with_known_outputs
-from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen, tasks_again
+from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen
 from arc_core.data.tasks import Split, Task, load_tasks
 from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer, find_eval
+from arc_core.evaluation.outcome import asked_tasks, conclude
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, identity_of, newest_usable, settle
+from arc_core.evaluation.supervising import Command, FolderDesk, Workers, follow, solving_process
 from arc_core.run.checkpoint_index import checkpoint_id
 from arc_core.run.directory import RunDirectory, check_name, open_run, trusted_run
 from arc_core.run.presets import PIPELINE, SOLVER
@@ -30,7 +31,7 @@ from arc_tui.commands.options import RUNS_DIR
 from arc_tui.commands.output import OutputLost, echo, echo_error
 from arc_tui.results.scores import score_lines
 from arc_tui.runs.engine import Program
-from arc_tui.runs.evaluating import Command, Workers, conclude, follow, hand_out, solving_process
+from arc_tui.runs.evaluating import hand_out
 from arc_tui.runs.fields import duration
 
 
@@ -90,7 +91,7 @@ def assign(asked: Asked, tasks: Sequence[Task]) -> Assignment:
         seconds_per_task=None if steps is not None else asked.seconds_per_task,
         steps_per_task=steps,
         seed=asked.seed,
-        device=asked.device,
+        device=asked.device.partition(":")[0],  # which of the GPUs does not matter to the answers
         settings=start.settings,
         weights=None if start.path is None else str(start.path),
         weights_sha256=start.digest,
@@ -213,27 +214,41 @@ def _as_now(known: Assignment) -> Assignment:
     return replace(known, settings=dict(fit_config(None, known.settings).to_dict()))
 
 
-def reopen(name: str, evals_dir: Path) -> tuple[EvalFolder, tuple[Task, ...]]:
+def reopen(name: str, evals_dir: Path, device: str | None = None) -> tuple[EvalFolder, tuple[Task, ...]]:
     """Find an evaluation that was begun, and its tasks.
 
     Args:
         name: As `find_eval` takes it.
         evals_dir: The folder of evaluations.
+        device: Where to go on with it; None is where it was.
 
     Raises:
         RunError: If there is none of that name, or several begin so.
+        ConfigError: If it computes on the other kind of device.
         DataError: If its tasks are not there any more.
     """
     folder = find_eval(name, evals_dir)
     assignment = folder.assignment()
-    split: Split = "evaluation" if assignment.split == "evaluation" else "training"
-    return folder, tasks_again(assignment.dataset, split, assignment.tasks)
+    known = assignment.device
+    if device is not None and device.partition(":")[0] != known:
+        raise ConfigError(
+            f"The evaluation {printable(folder.path.name)} was begun on {known} and goes on there: answers "
+            f"of {device} would be others."
+        )
+    return folder, asked_tasks(assignment)
+
+
+def tell_prepared(folder: EvalFolder) -> None:
+    """Say that an evaluation is begun, and how several machines solve it."""
+    place = printable(str(folder.path))
+    echo(f"Evaluation {printable(folder.path.name)}: {len(folder.assignment().tasks)} tasks, in {place}")
+    echo(f"To solve it: torchrun --nproc-per-node 2 -m arc_core.evaluation {place}")
 
 
 def run(
     folder: EvalFolder,
     tasks: Sequence[Task],
-    workers: int | None,
+    devices: Sequence[str],
     command: Command = solving_process,
 ) -> int:
     """Run an evaluation to its scores, or until it is told to stop.
@@ -241,29 +256,29 @@ def run(
     Args:
         folder: The evaluation.
         tasks: Its tasks with what is known of their outputs.
-        workers: Processes; None is one a core, or one on a GPU.
+        devices: `cpu` or `cuda:N` for each solving process.
         command: Gives the command line of a solving process.
 
     Returns:
         The exit code.
 
     Raises:
-        RunError: If another process runs it, or a solving process failed.
+        RunError: If another process runs it, or a solving process refused its input or never became ready.
     """
     assignment = folder.assignment()
-    if workers is None:
-        workers = 1 if assignment.device != "cpu" else len(os.sched_getaffinity(0))
     progress = _Progress(len(tasks))
     again = printable(f"arc-tui eval --resume {folder.path.name}")
     with folder.claim(WHOLE) as held:
         if not held:
             raise RunError(f"Another process runs the evaluation {printable(folder.path.name)}.")
+        folder.forget_failures(assignment.tasks)
         left = len(folder.pending(assignment.tasks))
         name, place = printable(folder.path.name), printable(str(folder.path))
         try:
             echo(f"Evaluation {name}: {len(tasks)} tasks, {left} to do, in {place}")
             if left:
-                with _stoppable(), Workers(folder, min(workers, left), command) as at_work:
+                desk = FolderDesk(folder)
+                with _stoppable(), Workers(folder, devices[:left], desk, command) as at_work:
                     follow(folder, at_work, progress.done)
         except KeyboardInterrupt:
             echo(f"Stopped; what is done is kept. To go on: {again}")
@@ -273,6 +288,8 @@ def run(
             raise
         report = conclude(folder, tasks)
     echo(f"Submission: {printable(str(folder.submission))}")
+    if failures := folder.failures(assignment.tasks):
+        echo(f"Failed, to be tried again by --resume: {len(failures)} tasks, {first_of(failures)}")
     if report is None:
         echo("The outputs are not known here, so it is not scored.")
         return 0
@@ -302,10 +319,16 @@ class _Progress:
         self._here += not earlier
         eta = elapsed / self._here * left if self._here else float("nan")
         confidence = " ".join(f"{x.confidence[0]:.0%}" for x in answer.inputs)
+        told = (
+            f"failed: {printable(answer.failure, 300)}"
+            if answer.failure
+            else (
+                f"{answer.seconds:6.1f} s  {answer.steps:5d} steps"
+                f"  fits {answer.fit}/{answer.demonstrations}  confidence {confidence}"
+            )
+        )
         echo(
-            f"[{self._total - left:4d}/{self._total}] {printable(answer.task, 40)}"
-            f"  {answer.seconds:6.1f} s  {answer.steps:5d} steps"
-            f"  fits {answer.fit}/{answer.demonstrations}  confidence {confidence}"
+            f"[{self._total - left:4d}/{self._total}] {printable(answer.task, 40)}  {told}"
             + ("  (done before)" if earlier else f"  eta {duration(eta)}")
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,10 +27,10 @@ from arc_tui.commands.completion import (
 )
 
 FLAGS = (
-    *("epochs", "agent_lr", "qwen_lr", "device", "seed", "max_batches", "batch_size"),
+    *("epochs", "agent_lr", "qwen_lr", "device", "processes", "seed", "max_batches", "batch_size"),
     *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
     *("validate_on", "checkpoint_every", "recipe", "preset", "name", "runs_dir", "headless", "detach"),
-    *("resume", "checkpoint", "branch"),
+    *("prepare", "resume", "checkpoint", "branch"),
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
@@ -41,6 +42,7 @@ _OWN_METAVARS = {
     "branch": "NAME",
     "runs_dir": "FOLDER",
     "device": "auto|cpu|cuda[:N]",
+    "processes": "N|auto",
 }
 
 
@@ -105,7 +107,18 @@ SkipBadTasks = Annotated[
     typer.Option("--skip-bad-tasks", help="Go on without the tasks that cannot be read, and list them."),
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")]
-Device = Annotated[str, one_of("--device", ("cpu", "cuda"), "Where to compute.")]
+
+
+def _solving_device(name: str) -> str:
+    if name not in ("cpu", "cuda") and not re.fullmatch(r"cuda:\d{1,3}", name):
+        raise ConfigError(f'--device is "{printable(name, 40)}", but must be cpu or cuda, or cuda:N.')
+    return name
+
+
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="cpu|cuda[:N]", parser=_solving_device, help="Where to compute."),
+]
 SolverSettings = Annotated[
     list[str] | None,
     typer.Option(

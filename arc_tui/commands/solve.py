@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from arc_core.data.finding import FoundTask
     from arc_core.data.tasks import Task
     from arc_core.evaluation.folder import EvalFolder, TaskAnswer
+    from arc_core.evaluation.supervising import Command, Workers
     from arc_core.run.event_forms import Event
     from arc_tui.commands.evaluation import Asked
     from arc_tui.drawing.rows import Row
-    from arc_tui.runs.evaluating import Command, Workers
     from arc_tui.solve.app import Poll
     from arc_tui.ui.settings import Settings
 
@@ -74,7 +74,7 @@ def solve(
         ),
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
-    device: Device = "cpu",
+    device: Device = None,
     assignments: SolverSettings = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in a terminal too.")] = False,
     theme: Theme = None,
@@ -86,6 +86,7 @@ def solve(
     from arc_core.data.finding import find_task
     from arc_core.solver.weights_file import default_weights
     from arc_tui.commands.evaluation import Asked
+    from arc_tui.runs.evaluating import CPU
 
     found = find_task(task, dataset, skip_bad_tasks=skip_bad_tasks, show=echo_error)
     asked = Asked(
@@ -95,7 +96,7 @@ def solve(
         seconds_per_task=seconds,
         steps_per_task=steps,
         seed=seed,
-        device=device,
+        device=device or CPU,
         weights=weights or default_weights(),
         settings=assigned(assignments),
         runs_dir=runs_dir,
@@ -128,8 +129,9 @@ def solve_task(
         ArcError: If anything about the input is refused.
     """
     from arc_core.evaluation.folder import EvalFolder
+    from arc_core.evaluation.supervising import FolderDesk, Workers, follow, watched_process
     from arc_tui.commands.evaluation import assign
-    from arc_tui.runs.evaluating import Workers, follow, hand_out, watched_process
+    from arc_tui.runs.evaluating import hand_out
     from arc_tui.ui.settings import load_settings
 
     settings = load_settings() if has_terminal() and not as_json else None
@@ -137,12 +139,14 @@ def solve_task(
     with _scratch() as path:
         folder = EvalFolder(path / "solve")
         hand_out(folder, assignment, [found.task])
-        with Workers(folder, 1, command or watched_process) as workers:
+        device = "cuda:0" if asked.device == "cuda" else asked.device
+        desk = FolderDesk(folder, most_deaths=1)
+        with Workers(folder, [device], desk, command or watched_process) as workers:
             if settings is not None:
                 own = replace(settings, theme=theme or settings.theme)
                 return _on_screen(found, folder, workers, own, seen=bool(assignment.seen))
             follow(folder, workers, lambda answer, left: None)
-        answer = folder.answer(found.task.id)
+        answer = _answer(folder, found.task)
     place = {"dataset": found.dataset, "split": found.split, "seen": bool(assignment.seen)}
     sys.stdout.write(json.dumps(answer_json(found.task, answer) | place) + "\n")
     return 0
@@ -179,17 +183,21 @@ def _poll(task: Task, folder: EvalFolder, workers: Workers) -> Poll:
     reader = EventReader(folder.events)
 
     def poll() -> tuple[list[Event], TaskAnswer | None]:
-        alive = workers.alive  # before looking, so that the last answers are seen
-        answered = not folder.pending([task.id])
+        answered = not folder.pending([task.id])  # before looking, so that the last events are seen
         events: list[Event] = list(reader)
         if answered:
-            return events, folder.answer(task.id)
-        workers.raise_failure()
-        if not alive:
-            raise RunError("The solving process ended and left the task undone.")
+            return events, _answer(folder, task)
+        workers.step(0.0)
         return events, None
 
     return poll
+
+
+def _answer(folder: EvalFolder, task: Task) -> TaskAnswer:
+    answer = folder.answer(task.id)
+    if answer.failure is not None:
+        raise RunError(f"{printable(task.id, 40)} could not be solved: {answer.failure}.")
+    return answer
 
 
 @contextmanager

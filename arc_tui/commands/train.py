@@ -5,9 +5,12 @@ What does so is imported where it is done: a shell that completes an option need
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 import typer
 
-from arc_core.run.resolving import to_toml
+from arc_core.run.resolving import launch_options, to_toml
 from arc_tui.commands.options import Given, takes_options
 from arc_tui.commands.output import echo, has_terminal
 
@@ -16,11 +19,16 @@ from arc_tui.commands.output import echo, has_terminal
 def train(given: Given) -> None:
     """Make a run, start its training and open the console on it.
 
-    Without a terminal, or with --headless or --detach, it prints lines instead.
+    Without a terminal, or with --headless or --detach, it prints lines instead. With --prepare it starts
+    nothing, and prints how to train the run by torchrun.
     """
-    from arc_tui.runs.starting import configuration
+    from arc_tui.runs.starting import configuration, prepare
 
     options = configuration(given.flags, given.file)
+    if launch_options(given.flags, given.file).prepare:  # a resumed run's own configuration does not say
+        made = prepare(given.flags, given.file, sys.argv)
+        echo(f"torchrun --nproc-per-node N -m arc_core {shlex.quote(str(made.run.path))}")
+        return
     if not has_terminal() or options.headless or options.detach:
         from arc_tui.commands.training import train_here
 

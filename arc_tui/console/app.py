@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
 from arc_core.base.errors import ArcError
+from arc_core.base.text import cause
 from arc_core.run.directory import RunDirectory, lock_holder
 from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.machine import Machine, MachineSample
@@ -22,7 +23,7 @@ from arc_tui.console.navigation import OpensScreens
 from arc_tui.console.options import Options
 from arc_tui.console.palette import ActionProvider
 from arc_tui.console.steering import MESSAGE_SECONDS
-from arc_tui.runs.engine import REFUSED_INPUT, Supervisor, cause, last_lines
+from arc_tui.runs.engine import REFUSED_INPUT, Supervisor, last_lines
 from arc_tui.runs.feed import Arrival, EventSource
 from arc_tui.runs.session import News, Session
 from arc_tui.runs.starting import Begin, command_line, prepare

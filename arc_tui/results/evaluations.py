@@ -18,9 +18,10 @@ from arc_core.base.text import printable
 from arc_core.data.grids import Grid
 from arc_core.data.kaggle import known_outputs
 from arc_core.data.scoring import Report, cell_accuracy, same_grid, score
-from arc_core.data.seen import choose_tasks, tasks_again
-from arc_core.data.tasks import Split, Task, load_tasks
+from arc_core.data.seen import choose_tasks
+from arc_core.data.tasks import Task, load_tasks
 from arc_core.evaluation.folder import Assignment, EvalFolder, InputAnswer, TaskAnswer, voted
+from arc_core.evaluation.outcome import asked_tasks
 
 MOST_REMEMBERED = 4096
 """Summaries of evaluations that are not read again while nothing of them changes."""
@@ -55,6 +56,11 @@ class TaskResult:
     def id(self) -> str:
         """The task's id."""
         return self.task.id
+
+    @property
+    def failure(self) -> str | None:
+        """Why there are no attempts to show, in words; None where there are, or may still be."""
+        return self.problem if self.answer is None else self.answer.failure
 
     @functools.cached_property
     def solved_by(self) -> tuple[int | None, ...]:
@@ -192,10 +198,9 @@ def open_results(folder: EvalFolder) -> EvalResults:
         ArcError: If it is none, or its files are damaged.
     """
     assignment = folder.assignment()
-    split: Split = "evaluation" if assignment.split == "evaluation" else "training"
     notes: list[str] = []
     try:
-        tasks = tasks_again(assignment.dataset, split, assignment.tasks)
+        tasks = asked_tasks(assignment)
     except ArcError as error:
         notes.append(f"The outputs are not known: {error}")
         tasks = choose_tasks(load_tasks(folder.challenges).tasks, ids=assignment.tasks)

@@ -63,7 +63,7 @@ def task_facts(found: TaskResult) -> Facts:
         "fit": None if answer is None else [answer.fit, answer.demonstrations],
         "steps": None if answer is None else answer.steps,
         "seconds": None if answer is None else _number(answer.seconds),
-        "problem": found.problem,
+        "problem": found.failure,
     }
 
 

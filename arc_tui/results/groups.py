@@ -59,7 +59,7 @@ def brief_groups(found: TaskResult) -> list[Group]:
     for number, group in enumerate(input_groups(found)):
         truth = found.truths[number]
         pictures = group.pictures
-        if found.answer is not None and truth is not None:
+        if found.answer is not None and found.failure is None and truth is not None:
             first, second = (cell_accuracy(grid, truth) for grid in both(_answer(found, number)))
             pictures = (pictures[2 if second > first else 1], pictures[3])
         groups.append(Group(group.title, pictures))
@@ -92,8 +92,8 @@ def paired_groups(found: PairedTask, names: tuple[str, str]) -> list[Sequence[Gr
             shown.append(picture("output", pair.output))
         groups.append(Group(((f"test {number}", "title"),), tuple(shown)))
         for name, one in zip(names, (found.first, found.second), strict=True):
-            if one.answer is None:
-                groups.append(Group(((name, "title"), (f"  {one.problem or 'no answer yet'}", "muted"))))
+            if one.answer is None or one.failure is not None:
+                groups.append(Group(((name, "title"), (f"  {_why_none(one)}", "muted"))))
                 continue
             whole = _input_group(one, number)
             title = ((name, "title"), *whole.title[1:])
@@ -120,6 +120,10 @@ def judged(solved_by: int | None) -> Run:
     return (f"✓ solved by attempt {solved_by}", "good") if solved_by else ("✗ not solved", "error")
 
 
+def _why_none(found: TaskResult) -> str:
+    return printable(found.failure or "no answer yet", 200)
+
+
 def _answer(found: TaskResult, number: int) -> InputAnswer:
     assert found.answer is not None
     return found.answer.inputs[number]
@@ -129,8 +133,8 @@ def _input_group(found: TaskResult, number: int) -> Group:
     pair, truth = found.task.test[number], found.truths[number]
     title: list[Run] = [(f"test {number}", "title")]
     pictures = [picture("input", pair.input)]
-    if found.answer is None:
-        title.append((f"  {printable(found.problem or 'no answer yet', 200)}", STYLES[found.state]))
+    if found.answer is None or found.failure is not None:
+        title.append((f"  {_why_none(found)}", STYLES[found.state]))
     else:
         answer = _answer(found, number)
         sign, style = judged(found.solved_by[number])

@@ -76,10 +76,12 @@ def task_heading(cells: int, wide: int, order: str, *, reverse: bool) -> Row:
 def task_row(found: TaskResult, cells: int, wide: int) -> Row:
     """Write a task of an evaluation."""
     row: Row = [(f" {GLYPHS[found.state]} ", STYLES[found.state])]
-    quiet = found.state in (State.PENDING, State.DAMAGED)
+    quiet = found.state is State.PENDING or found.failure is not None
     row.append((sized(printable(found.id, wide), wide, left=True), "muted" if quiet else "text"))
     if quiet:
-        return fill([*row, (f" {found.problem or found.state.value}", STYLES[found.state])], cells)
+        return fill(
+            [*row, (f" {printable(found.failure or found.state.value, 300)}", STYLES[found.state])], cells
+        )
     for column in _fitting(cells, wide):
         row.append((" " + sized(column.text(found), column.cells, left=column.left), "text"))
     return fill(row, cells)

@@ -51,7 +51,7 @@ def results_lines(results: EvalResults, shown: Sequence[TaskResult]) -> list[str
     lines += scored_lines(results)
     head = ("TASK", "RESULT", "INPUTS", "SIZE", "CELLS", "VOTES", "FITS", "STEPS", "SECONDS")
     lines += ["", *aligned([head, *map(_task_row, shown)], left=(0, 1, 3))]
-    lines += [f"{printable(found.id, LONGEST_ID)}: {found.problem}" for found in shown if found.problem]
+    lines += [f"{printable(found.id, LONGEST_ID)}: {found.failure}" for found in shown if found.failure]
     if len(shown) != len(results.tasks):
         lines.append(f"{len(shown):,} of {len(results.tasks):,} tasks")
     return [printable(line) for line in lines]
@@ -143,6 +143,8 @@ def told(found: TaskResult) -> str:
     answer = found.answer
     if answer is None:
         return ""
+    if answer.failure is not None:
+        return printable(answer.failure, 300)
     return (
         f"size rule {rules(found)}, fits {answer.fit} of {answer.demonstrations} demonstrations, "
         f"{answer.steps:,} steps in {answer.seconds:.1f} s"

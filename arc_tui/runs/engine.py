@@ -60,7 +60,7 @@ class Program(StrEnum):
     """A module that runs as a process of its own."""
 
     TRAINING = "arc_core"
-    SOLVING = "arc_core.evaluation.worker"
+    GPUS = "arc_core.evaluation.gpus"
     FETCHING = "arc_core.pipeline.fetch_lm"
     EXPORTING = "arc_core.evaluation.export"
     COMMANDS = "arc_tui.cli"
@@ -222,15 +222,6 @@ class Supervisor:
             else:
                 self.outcome.returncode = self.process.wait()
         return self.outcome
-
-
-def cause(returncode: int) -> str:
-    """Say how a process ended: `with exit code 1`, `killed by SIGKILL, perhaps for want of memory`."""
-    if returncode >= 0:
-        return f"with exit code {returncode}"
-    known = {int(number): number.name for number in signal.Signals}
-    name = known.get(-returncode, str(-returncode))
-    return f"killed by {name}" + (", perhaps for want of memory" if -returncode == signal.SIGKILL else "")
 
 
 def last_lines(run: RunDirectory, count: int = 15) -> list[str]:

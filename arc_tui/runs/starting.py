@@ -13,7 +13,7 @@ from typing import Any, cast
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.options import Value, settings_of
 from arc_core.base.paths import full_path
-from arc_core.base.text import printable
+from arc_core.base.text import cause, printable
 from arc_core.run.branch import find_source, make_branch
 from arc_core.run.checkpoint_index import checkpoint_id, find_checkpoint, list_checkpoints
 from arc_core.run.commands import changeable
@@ -32,7 +32,7 @@ from arc_core.run.events import next_seq
 from arc_core.run.provenance import describe_run
 from arc_core.run.recipes import declaration_of
 from arc_core.run.resolving import explicit_values, launch_options, resolve
-from arc_tui.runs.engine import Outcome, cause, last_lines
+from arc_tui.runs.engine import Outcome, last_lines
 
 DYING_HOLDER_SECONDS = 10.0
 

@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from arc_core.data.dataset import ARCDataset, Example
 from arc_core.pipeline.batch import Batch, collate
@@ -54,8 +55,8 @@ def step_and_flow(
     flows: list[Flow] = []
     run = system.flow
 
-    def kept(batch: Batch, *, explore: bool) -> Flow:
-        flow = run(batch, explore=explore)
+    def kept(batch: Batch, *, explore: bool, noise: Tensor | None = None) -> Flow:
+        flow = run(batch, explore=explore, noise=noise)
         for tensor in (flow.prompt, flow.after.logits, flow.after.output.size_logits):
             tensor.retain_grad()
         flows.append(flow)

@@ -133,3 +133,92 @@ def test_killed_in_the_middle_and_resumed_it_gives_the_same_submission(system, u
     assert "(done before)" in done.stdout
     assert 0 < len(left) < len(tasks)
     assert folder.submission.read_bytes() == (uninterrupted[0] / "submission.json").read_bytes()
+
+
+def prepared(folder: Path, name: str) -> EvalFolder:
+    """An evaluation that is begun and not solved."""
+    write_tasks(folder)
+    options = [*arguments("solver", name), "--prepare"]
+    subprocess.run(options, cwd=folder, env=environment(folder), check=True, stdout=subprocess.DEVNULL)
+    return EvalFolder(folder / "evals" / name)
+
+
+def torchrun(folder: Path, name: str, *options: str) -> subprocess.Popen[str]:
+    command = [ARC_TUI.with_name("torchrun"), "--standalone", "--nproc-per-node", "2"]
+    return subprocess.Popen(
+        [*command, *options, "-m", "arc_core.evaluation", name], cwd=folder, env=environment(folder),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def processes_of(folder: EvalFolder, module: str) -> list[int]:
+    """The processes that run a module for an evaluation."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (place / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if module.encode() in words and {str(folder.path).encode(), folder.path.name.encode()} & {*words}:
+            found.append(int(place.name))
+    return found
+
+
+@pytest.mark.parametrize("system", ["solver"], indirect=True)
+def test_two_processes_of_torchrun_give_the_submission_of_one_worker(uninterrupted, tmp_path):
+    folder = prepared(tmp_path, "both")
+    process = torchrun(tmp_path, "both")
+    printed, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, printed
+    assert folder.submission.read_bytes() == (uninterrupted[0] / "submission.json").read_bytes()
+    results = [json.loads((path / "results.json").read_text()) for path in (folder.path, uninterrupted[0])]
+    assert results[0]["scores"] == results[1]["scores"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["solver"], indirect=True)
+@pytest.mark.parametrize("restarts", ["0", "1"])
+def test_torchrun_whose_processes_are_killed_goes_on_by_itself_or_by_the_same_command(
+    uninterrupted, tmp_path, restarts
+):
+    folder = prepared(tmp_path, "both")
+    tasks = folder.assignment().tasks
+    process = torchrun(tmp_path, "both", "--max-restarts", restarts)
+    deadline = time.monotonic() + 200
+    while len(folder.pending(tasks)) == len(tasks):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for pid in processes_of(folder, "arc_core.evaluation"):
+        if b"torchrun" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    printed, _ = process.communicate(timeout=240)
+    assert (process.returncode == 0) == (restarts == "1"), printed
+    if restarts == "0":
+        again = torchrun(tmp_path, "both")
+        printed, _ = again.communicate(timeout=240)
+        assert again.returncode == 0, printed
+    assert folder.submission.read_bytes() == (uninterrupted[0] / "submission.json").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("system", ["solver"], indirect=True)
+def test_solving_processes_that_are_killed_change_nothing_of_the_submission(uninterrupted, tmp_path):
+    write_tasks(tmp_path)
+    folder = EvalFolder(tmp_path / "evals" / "killed")
+    process = subprocess.Popen(
+        arguments("solver", "killed"), cwd=tmp_path, env=environment(tmp_path),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    killed: set[int] = set()
+    while len(killed) < 2 and process.poll() is None:
+        started = folder.path.exists() and len(list((folder.path / "answers").iterdir())) >= len(killed)
+        for pid in set(processes_of(folder, "arc_core.evaluation.worker")) - killed if started else ():
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        time.sleep(0.01)
+    printed, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, printed
+    assert len(killed) == 2
+    assert "failed" not in printed
+    assert folder.submission.read_bytes() == (uninterrupted[0] / "submission.json").read_bytes()

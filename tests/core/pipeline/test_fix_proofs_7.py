@@ -133,7 +133,7 @@ def test_every_component_is_clipped():
 
 
 def no_skip(patch: Patch) -> None:
-    def step(loss, optimizers, components, precision, clip_norm):
+    def step(loss, optimizers, components, precision, clip_norm, _):
         (optimizer,) = optimizers
         optimizer.zero_grad()
         loss.backward()
@@ -145,7 +145,7 @@ def no_skip(patch: Patch) -> None:
 
 
 def agent_alone_is_clipped(patch: Patch) -> None:
-    def step(loss, optimizers, components: Iterable[Component], precision, clip_norm):
+    def step(loss, optimizers, components: Iterable[Component], precision, clip_norm, _):
         (optimizer,) = optimizers
         optimizer.zero_grad()
         loss.backward()

@@ -207,3 +207,30 @@ def test_a_demonstration_without_output_is_refused() -> None:
     grid = np.zeros((2, 2), dtype=np.int8)
     with pytest.raises(ValueError, match="output"):
         prompt_inputs([[Pair(grid, None)]], [grid])
+
+
+@pytest.mark.parametrize("train", ["full", "lora"])
+def test_activations_that_are_computed_again_give_the_same_gradient_and_are_not_kept(train):
+    found = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        prompt = QwenHybridPrompt("tiny", prompt_dim=8, lm_train=train)
+        if again:
+            prompt.recompute_language()
+        model = prompt.language_model
+        kept: list[int] = []
+
+        def keep(tensor, kept=kept):
+            kept.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            out = model(["rotate by ninety degrees", "keep"])
+        out.square().sum().backward()
+        gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        found.append((out.detach(), gradients, sum(kept)))
+    (out, gradients, whole), (out_again, gradients_again, less) = found
+    assert torch.equal(out, out_again)
+    assert gradients
+    assert all(torch.equal(a, b) for a, b in zip(gradients, gradients_again, strict=True))
+    assert less < whole / 4

@@ -12,11 +12,11 @@ from arc_core.data.finding import find_task
 from arc_core.data.kaggle import challenges, solutions
 from arc_core.data.seen import choose_tasks
 from arc_core.data.tasks import load_tasks
+from arc_core.evaluation.outcome import conclude
 from arc_tui import cli
 from arc_tui.commands import evaluation as eval_command
 from arc_tui.commands.eval import task_list
 from arc_tui.results.evaluations import list_evals
-from arc_tui.runs import evaluating
 
 GOOD = {"train": [{"input": [[1, 2]], "output": [[2], [1]]}], "test": [{"input": [[3]], "output": [[4]]}]}
 HIDDEN = {"train": GOOD["train"], "test": [{"input": [[3]], "output": None}]}
@@ -130,13 +130,13 @@ def test_an_evaluation_with_a_hidden_output_is_scored_without_it(monkeypatch, ca
     folder, _ = eval_command.begin(asked(dataset="some", split="training", limit=None), Path("evals"))
     for task in tasks:
         folder.write_answer(answer(task.id))
-    report = evaluating.conclude(folder, tasks)
+    report = conclude(folder, tasks)
     assert [x.task for x in report.inputs] == ["a"]
     content = json.loads(folder.results.read_text())
     assert content["not_scored"] == ["b"]
     assert [content["tasks"][name]["solved"] for name in "ab"] == [False, None]
     assert set(json.loads(folder.submission.read_text())) == {"a", "b"}
-    assert eval_command.run(folder, tasks, 1) == 0
+    assert eval_command.run(folder, tasks, ["cpu"]) == 0
     assert "Not scored, as their outputs are not known: 1 tasks, b" in capsys.readouterr().out.splitlines()
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from arc_core.data.kaggle import Attempts, challenges
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import InputAnswer, TaskAnswer
 from arc_core.evaluation.solving import AgentSystem
+from arc_core.evaluation.supervising import FolderDesk, Workers
 from arc_core.solver.config import SolverConfig
 from arc_tui import cli
 from arc_tui.commands import evaluation as eval_command
@@ -150,7 +153,7 @@ def test_a_finished_evaluation_is_scored_with_votes_and_without(tmp_path, capsys
     right = [task.test[0].output for task in tasks]
     folder.write_answer(answer(tasks[0].id, grids=(GRID, right[0])))
     folder.write_answer(answer(tasks[1].id, grids=(right[1], GRID)))
-    assert eval_command.run(folder, tasks, 1) == 0
+    assert eval_command.run(folder, tasks, ["cpu"]) == 0
     assert capsys.readouterr().out.startswith("Evaluation a: 2 tasks, 0 to do")
     results = json.loads(folder.results.read_text())
     assert results["scores"]["inputs_solved"]["pass_2"]["count"] == 2
@@ -164,25 +167,24 @@ def test_a_finished_evaluation_is_scored_with_votes_and_without(tmp_path, capsys
     [
         ("import sys; sys.stderr.write('Error: No such thing.'); sys.exit(2)", "No such thing."),
         ("raise ValueError('broken')", "ended unexpectedly: ValueError: broken"),
-        ("pass", "left 2 tasks undone"),
+        ("pass", "ended unexpectedly: with exit code 0"),
     ],
 )
 def test_a_solving_process_that_fails_is_told_in_its_own_words(tmp_path, script, sentence):
-    import sys
-
     folder, tasks = eval_command.begin(asked(), tmp_path)
     with pytest.raises(RunError, match=sentence):
-        eval_command.run(folder, tasks, 1, lambda folder: [sys.executable, "-c", script])
+        eval_command.run(folder, tasks, ["cpu"], lambda folder, device: [sys.executable, "-c", script])
 
 
 def test_solving_processes_end_when_the_evaluation_does(tmp_path):
-    import sys
-
     folder, _ = eval_command.begin(asked(), tmp_path)
-    script = "import sys; sys.stdin.read()"
-    with evaluating.Workers(folder, 2, lambda folder: [sys.executable, "-c", script]) as workers:
-        assert workers.alive
-    assert not workers.alive
+    ended = tmp_path / "ended"
+    ended.mkdir()
+    script = f"import os, sys; sys.stdin.read(); open(f'{ended}/{{os.getpid()}}', 'w')"
+    command = lambda folder, device: [sys.executable, "-c", script]  # noqa: E731
+    with Workers(folder, ["cpu", "cpu"], FolderDesk(folder), command):
+        assert not list(ended.iterdir())
+    assert len(list(ended.iterdir())) == 2
 
 
 @pytest.mark.parametrize(
@@ -193,19 +195,83 @@ def test_solving_processes_end_when_the_evaluation_does(tmp_path):
         ("--weights nowhere", "There are no weights"),
         ("--set widht=3", "There is no setting widht; did you mean width?"),
         ("--set width", "--set takes key=value, not width."),
-        ("--device tpu", '--device is "tpu", but must be cpu or cuda.'),
+        ("--device tpu", '--device is "tpu", but must be cpu or cuda, or cuda:N.'),
+        ("--device cuda:x", '--device is "cuda:x", but must be cpu or cuda, or cuda:N.'),
+        (
+            "--workers-per-gpu 2",
+            "--workers-per-gpu goes with --device cuda; on the CPU --workers says how many.",
+        ),
+        ("--device cuda --workers 2 --workers-per-gpu 1", "both say how many processes there are: give one."),
+        ("--device cuda", "device cuda is not here: torch sees no GPU; use --device cpu."),
         ("--resume nothing", "There is no evaluation nothing in evals."),
         ("--resume latest", "There is no evaluation in evals."),
         ("--name ../x --limit 1", "path separators are not allowed"),
         ("--split test", '--split is "test"'),
     ],
 )
-def test_bad_input_is_one_sentence_and_leaves_nothing(arguments, sentence, capsys, tmp_path):
+def test_bad_input_is_one_sentence_and_leaves_nothing(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert main(*arguments.split(), *([] if "--weights" in arguments else ["--weights", "none"])) == 2
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("evals/*"))
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "workers", "per_gpu", "devices"),
+    [
+        ("cuda", None, None, ["cuda:0", "cuda:1"]),
+        ("cuda", None, 2, ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]),
+        ("cuda", 3, None, ["cuda:0", "cuda:1", "cuda:0"]),
+        ("cpu", 2, None, ["cpu", "cpu"]),
+    ],
+)
+def test_solving_processes_are_spread_over_the_gpus(monkeypatch, asked_for, workers, per_gpu, devices):
+    asked_of = []
+
+    def two_gpus(command, **_):
+        asked_of.append(command[-1])
+        return subprocess.CompletedProcess(command, 0, "cuda:0\ncuda:1\n", "")
+
+    monkeypatch.setattr(evaluating.subprocess, "run", two_gpus)
+    assert evaluating.choose_devices(asked_for, workers, per_gpu) == devices
+    assert asked_of == ([] if asked_for == "cpu" else [asked_for])
+
+
+def test_which_gpu_is_not_part_of_what_is_asked_but_the_kind_of_device_is(tmp_path):
+    folder, _ = eval_command.begin(asked(device="cuda:1"), tmp_path)
+    assert folder.assignment().device == "cuda"
+    assert eval_command.begin(asked(device="cuda"), tmp_path)[0] == folder
+    assert eval_command.reopen("a", tmp_path, "cuda:0")[0] == folder
+    with pytest.raises(ConfigError, match="a was begun on cuda and goes on there: answers of cpu would be"):
+        eval_command.reopen("a", tmp_path, "cpu")
+
+
+def test_a_prepared_evaluation_is_begun_and_not_solved(tmp_path, capsys):
+    assert main("--prepare", "--limit", "2", "--weights", "none", "--name", "p", "--device", "cuda") == 0
+    folder = tmp_path / "evals" / "p"
+    assert capsys.readouterr().out.splitlines()[1].endswith(f"-m arc_core.evaluation {folder}")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "answers", "challenges.json", "claims", "eval.json",
+    ]  # fmt: skip
+    assert not list((folder / "answers").iterdir())
+
+
+def test_a_task_that_has_failed_is_told_and_tried_again_on_resuming(tmp_path, capsys):
+    folder, tasks = eval_command.begin(asked(), tmp_path)
+    folder.write_answer(answer(tasks[1].id))
+    script = "import os, sys; os.write(1, b'.'); sys.stdin.readline(); os.kill(os.getpid(), 9)"
+    command = lambda folder, device: [sys.executable, "-c", script]  # noqa: E731
+    for _ in range(2):
+        assert eval_command.run(folder, tasks, ["cpu"], command) == 0
+        printed = capsys.readouterr().out
+        assert printed.startswith("Evaluation a: 2 tasks, 1 to do")
+        assert (
+            f"{tasks[0].id}  failed: its solving process ended 3 times: killed by SIGKILL, perhaps" in printed
+        )
+        assert f"Failed, to be tried again by --resume: 1 tasks, {tasks[0].id}" in printed
+        assert "Test inputs solved   0/2" in printed
 
 
 def test_the_start_of_several_runs_names_is_told_as_such(tmp_path, capsys):

@@ -68,7 +68,7 @@ def test_a_checkpoint_that_saw_a_task_by_id_or_by_content_is_refused_unless_told
     one = InputAnswer(Attempts(GRID, GRID), (0.75, 0.25), GRID, "none")
     for task in tasks:
         folder.write_answer(TaskAnswer(task.id, (one,) * len(task.test), 10, 1.5, 2, 3))
-    assert eval_command.run(folder, tasks, 1) == 0
+    assert eval_command.run(folder, tasks, ["cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     results = json.loads(folder.results.read_text())
     assert results["protocol"]["seen"] == sorted(seen)

@@ -12,12 +12,13 @@ from piloting import text_of, until
 from recordings import console_run_json, killed_events, make_run
 
 from arc_core.base.errors import ConfigError
+from arc_core.base.text import cause
 from arc_core.run.directory import RunDirectory, create_run, is_alive, lock_holder
 from arc_tui.commands import attach
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.options import Options
-from arc_tui.runs.engine import Supervisor, cause
+from arc_tui.runs.engine import Supervisor
 from arc_tui.runs.state import Phase
 from arc_tui.ui.dialog import ConfirmScreen
 

@@ -31,12 +31,14 @@ from arc_core.base.errors import ArcError, RunError
 from arc_core.data.grids import to_rows
 from arc_core.data.scoring import mcnemar
 from arc_core.data.tasks import Pair, Task
-from arc_core.evaluation.folder import EvalFolder, find_eval
+from arc_core.evaluation.folder import EvalFolder, TaskAnswer, find_eval
 from arc_tui.drawing.rows import plain
 from arc_tui.results.choice import Chosen, chosen_tasks, size_rules
 from arc_tui.results.evaluations import State, TaskResult, list_evals, newer, open_results
 from arc_tui.results.groups import brief_groups, input_groups, paired_groups, result_groups
 from arc_tui.results.pair import PairOutcome, ResultsPair
+from arc_tui.results.rows import task_row
+from arc_tui.results.text import results_lines, told
 
 GRID = np.array([[1, 2], [3, 4]], np.int8)
 INPUT = {"attempts": [["1"], ["2"]], "confidence": [1, 0], "single": ["1"], "size_rule": "same"}
@@ -66,6 +68,30 @@ def test_every_task_is_told_what_became_of_it(evals: Path):
     assert found[PARTLY].solved_by == (1, 0, 0)
     assert (results.done, results.finished) == (6, False)
     assert "not as it was written" in (found[DAMAGED].problem or "")
+
+
+def test_a_task_that_could_not_be_solved_is_a_failed_one_with_the_reason_in_place_of_its_grids(evals: Path):
+    folder = make_finished(evals, "first", {SOLVED})
+    other = open_results(make_finished(evals, "other", {SOLVED}))
+    known = {found.id: found.task for found in other.tasks}
+    why = "its solving process ended 3 times: killed by SIGKILL, perhaps for want of memory"
+    folder.write_answer(TaskAnswer.without_attempts(known[FAILED], why))
+    results = open_results(folder)
+    found = by_id(results)[FAILED]
+    assert (found.state, found.failure, found.solved_by) == (State.FAILED, why, (0,))
+    assert results.report is not None
+    assert (results.finished, results.report.tasks().count, results.report.blank) == (True, 1, 2)
+    (group,) = input_groups(found)
+    assert why in plain(group.title)
+    assert [picture.name for picture in group.pictures] == ["input", "output"]
+    (brief,) = brief_groups(found)
+    assert [picture.name for picture in brief.pictures] == ["input", "output"]
+    (paired,) = (one for one in ResultsPair(results, other).tasks if one.id == FAILED)
+    assert any(why in plain(group.title) for group in paired_groups(paired, ("a", "b"))[0])
+    lines = results_lines(results, results.tasks)
+    assert f"{FAILED}: {why}" in lines
+    assert why in plain(task_row(found, 120, 8))
+    assert why in told(found)
 
 
 def test_confidence_and_right_cells_are_means_over_the_test_inputs(evals: Path):

@@ -1,0 +1,54 @@
+"""One of two processes that train runs together, one after another: `python rank_worker.py FOLDER RUNS`.
+
+RUNS is JSON: of each run its name, and the step after which one rank asks to stop, or null. What this process
+ends with is written to FOLDER/NAME.RANK.json.
+"""
+
+import contextlib
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+from small_run import stop_after
+
+from arc_core.run.directory import RunDirectory, RunLock, config_of
+from arc_core.run.event_writer import UnwrittenEvents
+from arc_core.run.events import EventWriter, next_seq
+from arc_core.run.recipes import recipe_class
+from arc_core.training.launching import World
+from arc_core.training.loop import TrainingLoop
+from arc_core.training.ranks import Ranks, joined
+
+
+def main(folder: Path, runs: list[tuple[str, int | None, int]]) -> None:
+    world = World.of_environment()
+    assert world is not None
+    with joined(world) as ranks:
+        for name, step, asking in runs:
+            said = train(RunDirectory(folder / "runs" / name), ranks, step if asking == world.rank else None)
+            (folder / f"{name}.{world.rank}.json").write_text(json.dumps(said))
+
+
+def train(run: RunDirectory, ranks: Ranks, step: int | None) -> dict[str, object]:
+    config = config_of(run)
+    with contextlib.ExitStack() as stack:
+        events: EventWriter = UnwrittenEvents()
+        if ranks.first:
+            stack.enter_context(RunLock(run))
+            events = stack.enter_context(EventWriter(run.events, next_seq(run.events)))
+        loop = TrainingLoop(run, config, events, recipe_class(config.recipe), ranks)
+        if step is not None:
+            stop_after(loop, step)
+        reason = loop.train()
+    content = hashlib.sha256()
+    for file, tensors in sorted(loop.system.snapshot_taker()._live().items()):
+        for name, tensor in sorted(tensors.items()):
+            content.update(f"{file} {name}".encode() + tensor.detach().float().numpy().tobytes())
+    state = json.dumps(loop.system.state(), sort_keys=True)
+    return {"reason": reason, "step": loop.progress.step, "tensors": content.hexdigest(), "state": state}
+
+
+main(Path(sys.argv[1]), json.loads(sys.argv[2]))

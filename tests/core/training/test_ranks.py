@@ -1,0 +1,215 @@
+"""Two processes that train one run: what they compute, and what they refuse."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from raw_events import read_lines
+from safetensors.torch import load_file
+from small_run import measured, new_run, small_config, told, train, warned
+
+from arc_core.base.errors import ArcError, ConfigError, PreflightError
+from arc_core.run.checkpoint_index import list_checkpoints
+from arc_core.run.directory import RunDirectory
+from arc_core.training import ranks
+from arc_core.training.launching import World
+from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
+from arc_core.training.ranks import joined
+
+WORKER = Path(__file__).parents[1] / "rank_worker.py"
+
+SLOW: dict[str, Any] = {
+    **{"agent_lr": 1e-5, "qwen_lr": 1e-5, "policy_lr": 1e-5, "max_pairs": 11},
+    **{"validate_on": "training", "validation_inputs": 3},
+}
+"""Adam makes whole steps of gradients that are rounding alone: small rates keep these below the tolerance."""
+
+PLANNERS: dict[str, dict[str, Any]] = {
+    "canvas": {
+        **{"planner": "canvas", "policy_pairs": 3, "vector_dropout": 0.5, "ema": 0.9, "judged_draws": 1},
+        **{"optimizer": "muon", "answer_views": 2},
+    },
+    "seed": {"planner": "seed"},
+}
+"""Every part that couples the pairs of a batch is on: prompt term, memory, policy, averages."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs that two processes have trained; eleven pairs make batches of four, four and three."""
+    folder = tmp_path_factory.mktemp("ranks")
+    runs: list[tuple[str, int | None, int]] = []
+    for planner, settings in PLANNERS.items():
+        for name in ("whole", "parts"):
+            new_run(folder, f"{name}-{planner}", processes="2", epochs=2, **SLOW, **settings)
+        runs += [(f"whole-{planner}", None, 0), (f"parts-{planner}", 2, 0), (f"parts-{planner}", None, 0)]
+    new_run(folder, "asked", processes="2", epochs=2, **SLOW, **PLANNERS["canvas"])
+    new_run(folder, "single", processes="2", batch_size=1, max_batches=6, **SLOW | {"max_pairs": 3})
+    two(folder, [*runs, ("asked", 1, 1), ("single", None, 0)])
+    return folder
+
+
+def two(folder: Path, runs: list[tuple[str, int | None, int]]) -> None:
+    """Train runs in two processes."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, WORKER, folder, json.dumps(runs)],
+            env=shared | {"RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=240)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+
+
+NOT_COMPARED = {"seq": 0, "time": 0}
+
+
+def steps_of(folder: Path, name: str) -> dict[int, dict[str, Any]]:
+    return measured(read_lines(folder / "runs" / name / "events.jsonl"))
+
+
+def close(one: Any, other: Any, where: str = "") -> None:
+    """Hold numbers against each other, wherever they are."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            close(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, float):
+        # A norm sums up the rounding of all gradients, and is what the small rates do not damp.
+        assert one == pytest.approx(other, rel=1e-4 if ".grad_norm." in where else 1e-5, abs=1e-5), where
+    else:
+        assert one == other, where
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_two_processes_with_batches_of_two_are_one_with_batches_of_four(folder: Path, planner: str):
+    alone = new_run(folder, f"one-{planner}", batch_size=4, epochs=2, **SLOW, **PLANNERS[planner])
+    train(alone)
+    together = RunDirectory(folder / "runs" / f"whole-{planner}")
+    steps = measured(read_lines(alone.events))
+    assert sorted(step["pairs"] for step in steps.values()) == [3, 3, 4, 4, 4, 4]
+    close(steps_of(folder, together.name), steps)
+    for one, other in zip(told(together, "validation"), told(alone, "validation"), strict=True):
+        close(one | NOT_COMPARED, other | NOT_COMPARED)
+    last, expected = (list_checkpoints(run.checkpoints)[-1] for run in (together, alone))
+    apart: dict[str, float] = {}
+    for file in expected.rglob("*.safetensors"):
+        found = load_file(last / file.relative_to(expected))
+        for name, tensor in load_file(file).items():
+            most = (found[name].double() - tensor.double()).abs().max().item()
+            least = 1e-5
+            if file.name == "optimizer.safetensors":  # the gradients of all steps, which are small
+                least = 5e-5 * max(1e-3, tensor.abs().max().item())
+            if most > least:
+                apart[f"{file.name} {name}"] = most
+    assert apart == {}
+
+
+@pytest.mark.parametrize("name", [*(f"whole-{planner}" for planner in PLANNERS), "asked", "single"])
+def test_both_processes_end_with_the_same_bits(folder: Path, name: str):
+    first, second = (json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in (0, 1))
+    assert first["tensors"] == second["tensors"]
+    assert (first["step"], first["state"]) == (second["step"], second["state"])
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_a_resume_in_as_many_processes_is_exact_to_the_bit(folder: Path, planner: str):
+    whole, parts = (
+        json.loads((folder / f"{name}-{planner}.0.json").read_text()) for name in ("whole", "parts")
+    )
+    assert parts["tensors"] == whole["tensors"]
+    assert steps_of(folder, f"parts-{planner}") == steps_of(folder, f"whole-{planner}")
+    assert warned(RunDirectory(folder / "runs" / f"parts-{planner}"), "other_processes") == []
+
+
+def test_any_process_that_is_asked_to_stop_ends_all_at_the_same_step(folder: Path):
+    for rank in (0, 1):
+        said = json.loads((folder / f"asked.{rank}.json").read_text())
+        assert said["step"] == 1
+        assert said["reason"].startswith("stopped ")
+
+
+def test_a_process_without_a_pair_in_a_batch_takes_part_in_it(folder: Path):
+    assert sorted(step["pairs"] for step in steps_of(folder, "single").values()) == [1, 2]
+
+
+def test_another_number_of_processes_is_told_and_goes_on_with_what_is_left(folder: Path):
+    run = RunDirectory(folder / "runs" / "asked")
+    train(run)
+    assert warned(run, "other_processes") == [
+        "The run goes on in 1 processes, and its checkpoint is of 2: a step takes 1 times batch_size pairs, "
+        "not 2 times."
+    ]
+    first_epoch = [step for step in steps_of(folder, "asked").values() if step["epoch"] == 0]
+    assert sum(step["pairs"] for step in first_epoch) == 11
+
+
+def test_more_processes_than_pairs_are_refused(tmp_path: Path):
+    plan = Plan.of(None, 3, 1, small_config(tmp_path), "cpu", 1, World(0, 4, 0, 4))
+    with pytest.raises(PreflightError) as refusal:
+        refuse_what_cannot_fit(plan, torch.device("cpu"), tmp_path)
+    assert str(refusal.value) == (
+        "4 processes are more than the 3 training pairs of an epoch: take --processes 3 at most."
+    )
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "two", "1.5", ""])
+def test_a_number_of_processes_that_is_none_is_refused(tmp_path: Path, given: str):
+    with pytest.raises(ConfigError, match="must be auto, or a number from 1 to 9999"):
+        small_config(tmp_path, processes=given)
+
+
+def test_a_number_of_processes_may_be_given_as_a_number(tmp_path: Path):
+    assert small_config(tmp_path, processes=2).processes == "2"
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("cuda", "2 processes need a GPU each, and torch sees 0 here: use --processes 1 and --device cpu."),
+        ("cuda:1", "device cuda:1 is one GPU for 2 processes: use cuda or auto."),
+    ],
+)
+def test_processes_without_a_gpu_each_are_refused(device: str, said: str):
+    with pytest.raises(ArcError) as refusal:
+        choose_device(device, World(1, 2, 1, 2))
+    assert str(refusal.value) == said
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK is 'x' in the environment, not a number: use torchrun."),
+        ({"RANK": "0"}, "WORLD_SIZE is '' in the environment, not a number: use torchrun."),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK 2 of WORLD_SIZE 2"),
+        ({"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "here"}, "MASTER_PORT is not: use torchrun."),
+    ],
+)
+def test_an_environment_that_makes_no_sense_is_refused(environment: dict[str, str], said: str):
+    with pytest.raises(ArcError) as refusal:
+        World.of_environment(environment)
+    assert said in str(refusal.value)
+
+
+def test_a_process_that_cannot_reach_the_first_says_so_in_time(monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(port))
+    monkeypatch.setattr(ranks, "JOIN_SECONDS", 1.0)
+    said = f"Process 1 of 2 did not meet the others at 127.0.0.1:{port} within 1 s."
+    with pytest.raises(ArcError) as refusal, joined(World(1, 2, 1, 2)):
+        pass
+    assert str(refusal.value) == said
