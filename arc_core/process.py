@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import stat
@@ -139,11 +140,16 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal, world
     config = config_of(run)
     load = OtherLoad()  # from here on, as importing torch takes seconds
 
-    from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
-    from arc_core.training.loop import TrainingLoop
-    from arc_core.training.ranks import is_lost, joined
+    gc.disable()  # or it would look through the libraries again and again while they are loaded
+    try:
+        from arc_core.training.diagnostics import is_out_of_memory, out_of_memory
+        from arc_core.training.loop import TrainingLoop
+        from arc_core.training.ranks import is_lost, joined
 
-    recipe = recipe_class(config.recipe)
+        recipe = recipe_class(config.recipe)
+    finally:
+        gc.freeze()  # what they hold stays to the end, and taking it apart there would take a second
+        gc.enable()
     with joined(world) as ranks:
         loop = None
         try:

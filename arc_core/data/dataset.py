@@ -117,6 +117,7 @@ class ARCDataset:
             for number, pair in enumerate(self._pairs_of(task))
             if max_cells is None or largest_grid(pair) <= max_cells
         ][:max_pairs]  # index -> task and pair
+        self._turns: tuple[int | None, npt.NDArray[np.int8]] = None, np.zeros(0, dtype=np.int8)
 
     def key(self, index: int) -> tuple[str, int]:
         """The task of an example, and its place among the task's pairs."""
@@ -188,13 +189,26 @@ class ARCDataset:
 
     def _draw(self, index: int, epoch: int) -> tuple[int, npt.NDArray[np.int64], np.random.Generator]:
         """The example's symmetry 0..7, its colour permutation [10], and the generator to go on with."""
-        if epoch < 0:
-            raise ValueError(f"epoch must be at least 0, not {epoch}")
-        rng = np.random.default_rng([_EXAMPLE_STREAM, self.seed, epoch, index % len(self)])
-        symmetry = int(rng.integers(8))
+        symmetry, rng = self._symmetry(index, epoch)
         permutation = np.arange(NUM_COLORS)
         permutation[1:] = 1 + rng.permutation(NUM_COLORS - 1)
         return symmetry, permutation, rng
+
+    def _symmetry(self, index: int, epoch: int) -> tuple[int, np.random.Generator]:
+        """Its symmetry alone, and the generator that the rest is drawn from."""
+        if epoch < 0:
+            raise ValueError(f"epoch must be at least 0, not {epoch}")
+        rng = np.random.default_rng([_EXAMPLE_STREAM, self.seed, epoch, index % len(self)])
+        return int(rng.integers(8)), rng
+
+    def _turned(self, indices: npt.NDArray[np.int64], epoch: int) -> npt.NDArray[np.bool_]:
+        """Whether examples are shown with their sides swapped; kept, as an epoch is planned several times."""
+        if self._turns[0] != epoch:
+            self._turns = epoch, np.full(len(self), -1, dtype=np.int8)
+        turns = self._turns[1]
+        for index in indices[turns[indices] < 0].tolist():
+            turns[index] = self._symmetry(index, epoch)[0] % 2
+        return turns[indices] == 1
 
     def shapes(self, epoch: int = 0, among: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.int64]:
         """The sides of examples without making them.
@@ -209,16 +223,16 @@ class ARCDataset:
         Raises:
             ValueError: If `epoch` is negative.
         """
-        indices = range(len(self)) if among is None else among.tolist()
+        indices = np.arange(len(self)) if among is None else among
         shapes = np.array(
             [
                 pair.input.shape + ((0, 0) if pair.output is None else pair.output.shape)
-                for pair in map(self._pair, indices)
+                for pair in map(self._pair, indices.tolist())
             ],
             dtype=np.int64,
         ).reshape(-1, 4)
         if self.augment:
-            turned = [place for place, index in enumerate(indices) if self._draw(index, epoch)[0] % 2]
+            turned = self._turned(indices, epoch)
             shapes[turned] = shapes[turned][:, [1, 0, 3, 2]]
         return shapes
 

@@ -14,6 +14,7 @@ from arc_core.base.errors import DataError, GridSizeError
 
 MAX_SIDE = 30
 NUM_COLORS = 10
+_COLORS = bytes(range(NUM_COLORS))
 
 Grid = npt.NDArray[np.int8]
 """Colours 0..9 as int8 [H, W]."""
@@ -63,11 +64,15 @@ def parse_grid(rows: object, where: str) -> Grid:
         raise GridSizeError(
             f"{where} is {height}x{width} (rows x columns), but both sides must be 1 to {MAX_SIDE}."
         )
-    # bool is an int to Python, so compare exact types
-    if not all(set(map(type, row)) == {int} and min(row) >= 0 and max(row) < NUM_COLORS for row in rows):
+    cells = list(chain.from_iterable(rows))
+    try:
+        # bool is an int to Python, so compare exact types
+        packed = bytes(cells) if set(map(type, cells)) == {int} else None
+    except ValueError:  # a number outside 0..255
+        packed = None
+    if packed is None or packed.translate(None, _COLORS):
         raise DataError(_bad_cell(rows, where))
-    grid = np.frombuffer(bytes(chain.from_iterable(rows)), dtype=np.int8)  # over bytes: read-only
-    return grid.reshape(height, width)
+    return np.frombuffer(packed, dtype=np.int8).reshape(height, width)  # over bytes: read-only
 
 
 def _bad_cell(rows: list[list[object]], where: str) -> str:

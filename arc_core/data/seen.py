@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
-import numpy as np
-
 from arc_core.base.errors import DataError
 from arc_core.base.files import write_json_atomic
 from arc_core.base.text import first_of, printable
@@ -24,6 +22,8 @@ from arc_core.data.tasks import Pair, Split, Task, TaskSet, load_tasks
 
 SMALLEST_TELLING_PAIR = 16
 """Cells of input and output together. Smaller pairs coincide between unrelated tasks (3x3 to one cell)."""
+
+_NAMED = bytes(range(1, NUM_COLORS))
 
 HELD_OUT = 100
 """Tasks of ARC-AGI-1's training split that the default weights have not seen."""
@@ -129,24 +129,31 @@ def fingerprint(pair: Pair) -> str | None:
     """
     if pair.output is None or pair.input.size + pair.output.size < SMALLEST_TELLING_PAIR:
         return None
-    canonical = min(_encoded(pair.input, pair.output, k) for k in range(8))
-    return hashlib.sha256(canonical).hexdigest()[:16]
+    # The least of eight encodings, each of the input and then of the output: of one length, so that only
+    # those whose input's is the least need their outputs encoded. Most pairs have one.
+    inputs = [_encoded(dihedral_view(pair.input, k), b"") for k in range(8)]
+    least, _ = min(inputs)
+    outputs = (
+        _encoded(dihedral_view(pair.output, k), names)[0]
+        for k, (encoded, names) in enumerate(inputs)
+        if encoded == least
+    )
+    return hashlib.sha256(least + min(outputs)).hexdigest()[:16]
 
 
-def _encoded(before: Grid, after: Grid, k: int) -> bytes:
-    """Both grids under a symmetry, colours numbered in the order in which they first occur."""
-    names = np.zeros(NUM_COLORS, dtype=np.int8)
-    used, parts = 0, list[bytes]()
-    for grid in (before, after):
-        view = dihedral_view(grid, k)
-        flat = view.ravel()
-        colors, first = np.unique(flat, return_index=True)
-        for color in colors[np.argsort(first)].tolist():
-            if color and not names[color]:
-                used += 1
-                names[color] = used
-        parts.append(b"%d %d " % view.shape + names[flat].tobytes())
-    return b"".join(parts)
+def _encoded(grid: Grid, names: bytes) -> tuple[bytes, bytes]:
+    """A grid with its sides, colours numbered in the order in which they first occur.
+
+    Args:
+        grid: Any view of it.
+        names: The colours that have occurred before, in their order; black needs no name.
+
+    Returns:
+        The encoding, and the colours that have occurred by now.
+    """
+    flat = grid.tobytes()
+    names += bytes(sorted((color for color in _NAMED if color in flat and color not in names), key=flat.find))
+    return b"%d %d " % grid.shape + flat.translate(bytes.maketrans(names, _NAMED[: len(names)])), names
 
 
 @dataclass(frozen=True)

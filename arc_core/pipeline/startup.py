@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from arc_core.base.errors import DataError
@@ -151,9 +152,7 @@ def _nothing_to_validate(config: PipelineConfig) -> Finding:
 
 def color_shares(dataset: ARCDataset) -> torch.Tensor:
     """Share of each colour in the demonstrations' outputs, [10]: where the anchor Ĉ starts."""
-    counts = torch.zeros(10)
-    for task in dataset.tasks.tasks:
-        for pair in task.train:
-            if pair.output is not None:
-                counts += torch.bincount(torch.tensor(pair.output).flatten().long(), minlength=10)
+    outputs = [pair.output for task in dataset.tasks.tasks for pair in task.train if pair.output is not None]
+    cells = np.concatenate([output.ravel() for output in outputs])
+    counts = torch.from_numpy(np.bincount(cells, minlength=10)).float()
     return counts / counts.sum()

@@ -312,6 +312,9 @@ EVENT_TYPES: dict[str, type[Event]] = {
     "adaptation": AdaptationEvent,
 }
 
+NOTED = (RunStartedEvent, ResumedEvent, DeclaredEvent)
+"""Events before which the training process notes something in run.json."""
+
 KINDS = {form: kind for kind, form in EVENT_TYPES.items()}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -44,10 +45,9 @@ __all__ = [
     "read_events",
     "read_tail",
     "validate_event",
-    "without_passing_steps",
 ]
 
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
 """Most that one poll reads, unless a single line is longer."""
 
 TAIL_BYTES = 1 << 20
@@ -75,8 +75,7 @@ class EventReader:
         """Lines skipped so far because they were torn or damaged."""
         self._offset = 0
         if from_end:
-            while self._next_lines():
-                pass
+            self._offset = _end_of_last_line(path)
 
     @property
     def offset(self) -> int:
@@ -93,10 +92,10 @@ class EventReader:
         """
         events: list[Event] = []
         while not events:
-            lines = self._next_lines()
-            if not lines:
+            block = self._next_block()
+            if not block:
                 break
-            events += self._parsed(lines)
+            events += self._parsed(block)
         return events
 
     def __iter__(self) -> Iterator[Event]:
@@ -107,19 +106,22 @@ class EventReader:
         Raises:
             RunError: If the log is a symbolic link or no regular file.
         """
-        for lines in self.blocks():
-            yield from self._parsed(lines)
+        for block in self.blocks():
+            yield from self._parsed(block)
 
-    def blocks(self) -> Iterator[list[bytes]]:
-        """Yield the lines up to the present end of the log, not read, a few thousand at a time."""
-        while lines := self._next_lines():
-            yield lines
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the whole lines up to the present end of the log, not parsed, about a megabyte at a time.
+
+        Raises:
+            RunError: If the log is a symbolic link or no regular file, or is closed to this user.
+        """
+        while block := self._next_block():
+            yield block
 
     def skip_to_tail(self, limit: int) -> None:
         """Leave out all but the whole lines in the last `limit` bytes."""
-        try:
-            fd = open_regular(self.path, os.O_RDONLY)
-        except FileNotFoundError:
+        fd = _opened(self.path, self._offset)
+        if fd is None:
             return
         with os.fdopen(fd, "rb") as file:
             start = os.fstat(fd).st_size - limit
@@ -128,23 +130,18 @@ class EventReader:
                 file.readline()
                 self._offset = file.tell()
 
-    def _parsed(self, lines: list[bytes]) -> Iterator[Event]:
-        for line in lines:
+    def _parsed(self, block: bytes) -> Iterator[Event]:
+        for line in block.split(b"\n")[:-1]:
             event = parse_event(line)
             if event is None:
                 self.damaged += 1
             else:
                 yield event
 
-    def _next_lines(self) -> list[bytes]:
-        try:
-            if self.path.lstat().st_size <= self._offset:
-                return []
-            fd = open_regular(self.path, os.O_RDONLY)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise RunError(f"Cannot read {printable(str(self.path))}: {error.strerror}.") from None
+    def _next_block(self) -> bytes:
+        fd = _opened(self.path, self._offset)
+        if fd is None:
+            return b""
         with os.fdopen(fd, "rb", buffering=0) as file:
             file.seek(self._offset)
             data = file.read(CHUNK_BYTES) or b""
@@ -152,7 +149,7 @@ class EventReader:
                 data += more
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
-        return whole.split(b"\n")[:-1]
+        return whole
 
 
 def read_events(path: Path) -> list[Event]:
@@ -213,58 +210,55 @@ def drop_superseded(events: Iterable[Event]) -> list[Event]:
 def counting_events(reader: EventReader) -> Iterator[Event]:
     """Yield what `drop_superseded` keeps of a log as it stands, without ever holding the log.
 
-    It is read twice, first for its resumes: most of its lines are steps, which that passes over.
+    It is read twice, first for its resumes alone, without parsing any other line.
 
     Args:
         reader: Of the log, from its start; stands at the end afterwards.
     """
-    ahead = [event for event in without_passing_steps(reader.path) if isinstance(event, ResumedEvent)]
+    ahead = [*_resumes(reader.path)]
     for event in reader:
         if ahead and event.seq == ahead[0].seq:
             del ahead[0]
-        if not any(_is_superseded(event, resumed) for resumed in ahead):
+        if not ahead or not any(_is_superseded(event, resumed) for resumed in ahead):
             yield event
 
 
-def without_passing_steps(path: Path) -> Iterator[Event]:
-    """Yield the events of a log as it stands, of the steps only those that no other step follows at once.
-
-    What a run's state adds up to hangs on no more than these. A step that another one follows is not even
-    read, so that a million steps take seconds.
-
-    Raises:
-        RunError: If the log is a symbolic link or no regular file.
-    """
-    last: Event | None = None
-    for lines in EventReader(path).blocks():
-        passing: list[bytes] = []
-        for line in lines:
-            if line.startswith(_STEP):
-                passing.append(line)
-                continue
-            event = parse_event(line)
-            if event is None:
-                continue
-            last, passing = _last_step(passing) or last, []
-            if isinstance(event, StepEvent):
-                last = event
-                continue
-            if last is not None:
-                yield last
-                last = None
-            yield event
-        last = _last_step(passing) or last
-    if last is not None:
-        yield last
+def _resumes(path: Path) -> Iterator[ResumedEvent]:
+    for block in EventReader(path).blocks():
+        if b"resumed" in block:
+            for line in block.split(b"\n"):
+                if b"resumed" in line and isinstance(event := parse_event(line), ResumedEvent):
+                    yield event
 
 
-_STEP = b'{"type":"step",'
-"""What the writer begins a step's line with."""
+def _opened(path: Path, beyond: int) -> int | None:
+    """Open a log that has more than so many bytes; None for one that has not, or that is not there."""
+    try:
+        found = path.lstat()
+        if stat.S_ISREG(found.st_mode) and found.st_size <= beyond:
+            return None
+        return open_regular(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"Cannot read {printable(str(path))}: {error.strerror}.") from None
 
 
-def _last_step(lines: list[bytes]) -> Event | None:
-    """Return the last of these steps that is whole."""
-    return next((event for line in reversed(lines) if (event := parse_event(line)) is not None), None)
+def _end_of_last_line(path: Path) -> int:
+    """Return where in a log the next line will begin."""
+    fd = _opened(path, 0)
+    if fd is None:
+        return 0
+    try:
+        end = os.fstat(fd).st_size
+        while end > 0:
+            begin = max(end - CHUNK_BYTES, 0)
+            if found := os.pread(fd, end - begin, begin).rfind(b"\n") + 1:
+                return begin + found
+            end = begin
+        return 0
+    finally:
+        os.close(fd)
 
 
 def _is_superseded(event: Event, resumed: ResumedEvent) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import csv
 import importlib
+import itertools
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TextIO, TypeGuard, cast
 
 import typer
 
@@ -23,6 +24,9 @@ from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
 from arc_tui.commands.output import echo
+
+FIRST_STEPS = 1000
+"""The steps that a table's columns are taken from; hardly any run has others later."""
 
 
 def export(
@@ -67,18 +71,45 @@ def export_csv(log: Path, target: Path) -> int:
     Raises:
         RunError: If the file cannot be written.
     """
-    # Read once for the columns and once for the rows: a long log does not fit into memory.
-    columns = list(dict.fromkeys(name for row in _numbers_of(log, StepEvent) for name in row.values))
-    count = 0
+    # A long log does not fit into memory and takes long to parse: it is parsed once more only where a later
+    # step has a number that the first ones have not, or where nothing that is written can be taken back.
     try:
         with target.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow([printable(name) for name in columns])
-            for row in _numbers_of(log, StepEvent):
-                table.writerow([row.values.get(name, "") for name in columns])
-                count += 1
+            first = FIRST_STEPS if file.seekable() else None
+            try:
+                return _write_table(file, _columns(log, first), log, complete=first is None)
+            except _ColumnMissing:
+                file.seek(0)
+                file.truncate()
+                return _write_table(file, _columns(log, None), log, complete=True)
     except OSError as error:
         raise RunError(f"Cannot write {printable(str(target))}: {error.strerror}.") from None
+
+
+class _ColumnMissing(Exception):
+    """A step has a number that the table has no column for."""
+
+
+def _columns(log: Path, first: int | None) -> dict[str, None]:
+    """Return the names of all numbers of the first steps, or of all steps, as they first come."""
+    rows = itertools.islice(_numbers_of(log, StepEvent), first)
+    return dict.fromkeys(name for row in rows for name in row.values)
+
+
+def _write_table(file: TextIO, columns: Mapping[str, None], log: Path, *, complete: bool = False) -> int:
+    """Write the steps that count as rows, and return how many.
+
+    Raises:
+        _ColumnMissing: At a number of no column, unless the columns are all that the log had.
+    """
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow([printable(name) for name in columns])
+    count = 0
+    for row in _numbers_of(log, StepEvent):
+        if not complete and not row.values.keys() <= columns.keys():
+            raise _ColumnMissing
+        table.writerow([row.values.get(name, "") for name in columns])
+        count += 1
     return count
 
 
@@ -127,13 +158,18 @@ def _flat(content: dict[str, object]) -> dict[str, int | float]:
     """Return the numbers of an event and of the groups in it by dotted name; `seq` is only the log's."""
     found: dict[str, int | float] = {}
     for name, value in content.items():
-        group = cast("dict[str, object]", value) if isinstance(value, dict) else {"": value}
-        for part, part_value in group.items():
-            if not isinstance(part_value, int | float) or isinstance(part_value, bool) or name == "seq":
-                continue
-            if part_value == part_value:  # a validation's number that was null reads as NaN
-                found[f"{name}.{part}" if part else name] = part_value
+        if isinstance(value, dict):
+            for part, number in cast("dict[str, object]", value).items():
+                if _is_number(number):
+                    found[f"{name}.{part}"] = number
+        elif _is_number(value) and name != "seq":
+            found[name] = value
     return found
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number, and not NaN: as that a validation's number reads that was null."""
+    return (type(value) is float and value == value) or type(value) is int
 
 
 def _tensorboard_library() -> ModuleType:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TextIO
 from arc_core.run import event_forms as forms
 from arc_core.run.config import TrainConfig
 from arc_core.run.declared import Declared
-from arc_tui.runs.feed import NOTED
 from arc_tui.runs.fields import duration
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.sentences import (
@@ -37,6 +36,8 @@ FEW_BATCHES = 100
 class PlainOutput:
     """Where lines go: a stream without colour or progress, on which each is written at once."""
 
+    shows_progress = False
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
@@ -55,6 +56,8 @@ class PlainOutput:
 
 class TerminalOutput(PlainOutput):
     """Coloured lines above a progress bar with the time that is left."""
+
+    shows_progress = True
 
     def __init__(self, console: Console, colours: Status) -> None:
         # Here, as most commands need none of it.
@@ -101,6 +104,7 @@ class SurvivingOutput(PlainOutput):
     """
 
     def __init__(self, output: PlainOutput, on_lost: Callable[[OSError], None]) -> None:
+        self.shows_progress = output.shows_progress
         self._output: PlainOutput | None = output
         self._on_lost = on_lost
 
@@ -152,6 +156,7 @@ class HeadlessReporter:
         self._declares = declared
         self._known: Declared | None = None
         self._total: int | None = None
+        self._asked = False
         self._pace = TimeLeft()
         self._epoch: forms.EpochEvent | None = None
         self._validation: forms.ValidationEvent | None = None
@@ -160,8 +165,8 @@ class HeadlessReporter:
     def handle(self, events: list[forms.Event]) -> None:
         """Report what is new."""
         for event in events:
-            if isinstance(event, NOTED):
-                self._known = None
+            if isinstance(event, forms.NOTED):
+                self._known, self._asked = None, False
             match event:
                 case forms.StepEvent():
                     self._on_step(event)
@@ -196,11 +201,12 @@ class HeadlessReporter:
 
     def _on_step(self, step: forms.StepEvent) -> None:
         self._settle()
-        if self._total is None:
-            self._total = self._planned() or self._config.max_batches
+        if self._total is None and not self._asked:
+            self._total, self._asked = self._planned() or self._config.max_batches, True
         done = step.batch + 1
-        self._pace.update(step)
-        self._output.progress(step, done, self._total, self._time_left(step, done))
+        if self._output.shows_progress:
+            self._pace.update(step)
+            self._output.progress(step, done, self._total, self._time_left(step, done))
         few = self._total is not None and self._total < FEW_BATCHES
         if done % (10 if few else BATCHES_BETWEEN_LINES) == 0:
             self._output.line(batch_line(step, self._declared))

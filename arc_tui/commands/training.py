@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from arc_tui.runs.starting import (
     planned_batches,
     prepare,
 )
+
+QUIET_SECONDS = 5.0
+"""A run that takes longer to begin is said to be loading."""
 
 
 def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | None = None) -> int:
@@ -62,10 +66,16 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
     reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(run), lambda: declared_by(run))
     ending: list[Event] = []
 
-    told_gone = False
+    told_gone = told_start = False
+    began = time.monotonic()
 
     def on_events(events: list[Event]) -> None:
-        nonlocal told_gone
+        nonlocal told_gone, told_start
+        if not told_start and (events or time.monotonic() - began > QUIET_SECONDS):
+            told_start = True
+            if not events:
+                data = printable(launch.config.dataset, 200)
+                reporter.notice(f"Still loading libraries, the data ({data}) and the models; steps follow.")
         if not told_gone and is_gone(launch.run):
             told_gone = True
             reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")

@@ -22,12 +22,7 @@ from arc_core.base.files import open_regular
 from arc_core.base.loose import number
 from arc_core.run.declared import Declared
 from arc_core.run.directory import RunDirectory, is_alive, is_gone
-from arc_core.run.event_forms import (
-    DeclaredEvent,
-    Event,
-    ResumedEvent,
-    RunStartedEvent,
-)
+from arc_core.run.event_forms import NOTED, Event
 from arc_core.run.events import EventReader, parse_event
 from arc_core.run.recipes import declaration_of
 from arc_tui.runs.digest import Digest, DigestBuilder, digested
@@ -55,9 +50,6 @@ LEAVING_SECONDS = 5.0
 
 GONE = "deleted or moved"
 """Why a run has stopped whose folder is gone."""
-
-NOTED = (RunStartedEvent, ResumedEvent, DeclaredEvent)
-"""Events before which the training process notes something in run.json."""
 
 PIECE_EVENTS = 128
 REST_SECONDS = 0.0005

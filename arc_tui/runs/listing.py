@@ -17,7 +17,8 @@ from arc_core.base.paths import Stamp, entries, is_taken, modified, refusal, sta
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import list_checkpoints, read_state
 from arc_core.run.directory import RunDirectory, is_alive
-from arc_core.run.events import read_tail, without_passing_steps
+from arc_core.run.events import EventReader
+from arc_core.run.outlined import outlined
 from arc_tui.runs.sentences import validation_words
 from arc_tui.runs.state import Phase, RunState, ValidationResult, initial, observed, reduce
 
@@ -71,8 +72,10 @@ def read_run(run: RunDirectory, run_json: dict[str, Any], *, whole_log: bool, no
         now: Seconds since the epoch.
     """
     alive = is_alive(run)  # before the log, so that the end of a run that just ended is in it
-    events = without_passing_steps(run.events) if whole_log else read_tail(run.events, TAIL_BYTES)
-    state = reduce(events, initial(run_json))
+    reader = EventReader(run.events)
+    if not whole_log:
+        reader.skip_to_tail(TAIL_BYTES)
+    state = reduce(outlined(reader), initial(run_json))
     if not state.seq and not alive and now - number(run_json, "created") < STARTING_SECONDS:
         return state
     return observed(state, alive=alive)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from arc_core.base.errors import RunError
 from arc_core.run.commands import send
 from arc_core.run.directory import RunDirectory, gone_sentence
-from arc_core.run.event_forms import Event, StepEvent
-from arc_tui.runs.feed import NOTED, Arrival
+from arc_core.run.event_forms import NOTED, Event, StepEvent
+from arc_tui.runs.feed import Arrival
 from arc_tui.runs.history import History
 from arc_tui.runs.pace import TimeLeft
 from arc_tui.runs.state import Phase, RunState, Warned, initial, observed, reduce

@@ -124,6 +124,16 @@ def test_whole_run_is_followed_and_printed(tmp_path: Path, capsys: pytest.Captur
     assert run.engine_log.stat().st_mode & 0o777 == 0o600
 
 
+def test_run_that_takes_long_to_begin_says_once_what_it_is_loading(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("arc_tui.commands.training.QUIET_SECONDS", 0.0)
+    assert _train("run", dataset="arcagi1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "Still loading libraries, the data (arcagi1) and the models; steps follow."
+    assert lines.count(lines[1]) == 1
+
+
 def test_refusal_of_the_engine_is_the_same_sentence_and_leaves_no_run(tmp_path: Path):
     with pytest.raises(ArcError, match=r"^The dataset nowhere is neither a name"):
         _train("refuse", dataset="nowhere")

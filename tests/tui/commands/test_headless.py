@@ -117,6 +117,15 @@ def test_max_batches_stands_for_the_plan_until_it_is_known():
     assert len(_report([_step(n) for n in range(1, 61)], None, max_batches=60)) == 6
 
 
+def test_plan_is_looked_for_once_a_start_and_not_at_every_step():
+    asked: list[None] = []
+    output, settings = PlainOutput(io.StringIO()), PipelineConfig.from_mapping({})
+    reporter = HeadlessReporter(settings, output, lambda: asked.append(None), lambda: PIPELINE)
+    begun = {"type": "run_started", "seq": 1, "time": 0.0, "step": 0}
+    reporter.handle(typed([begun, *(_step(n) for n in range(1, 20)), begun, _step(20), _step(21)]))
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("events", [[EPOCH, VALIDATION], [VALIDATION, EPOCH]])
 def test_summary_holds_the_validation_on_whichever_side_it_comes(events: list[dict]):
     lines = epoch_lines(*typed([EPOCH, VALIDATION]), PIPELINE)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from raw_events import read_lines, typed
 
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.directory import RunDirectory, RunLock, create_run
-from arc_core.run.events import EventWriter, read_tail
+from arc_core.run.events import EventReader, EventWriter, read_tail
 from arc_tui import cli
+from arc_tui.commands.export import export_csv
 from arc_tui.commands.runs import table
-from arc_tui.runs import listing
 from arc_tui.runs.listing import age, disk_usage, list_rows
 
 RECORDED = Path(__file__).parents[2] / "recorded" / "short_run.jsonl"
@@ -110,12 +111,12 @@ def test_only_the_end_of_a_long_log_is_read(tmp_path: Path, monkeypatch: pytest.
         for number in range(3000):
             writer.emit("command_rejected", id=str(number), reason="x" * 100)
     read: list[int] = []
+    next_block = EventReader._next_block
     monkeypatch.setattr(
-        listing, "read_tail", lambda path, limit: read.append(limit) or read_tail(path, limit)
+        EventReader, "_next_block", lambda self: read.append(len(found := next_block(self))) or found
     )
-    monkeypatch.setattr(listing, "without_passing_steps", None)
     assert list_rows(Path("runs"))[0].name == "long"
-    assert read == [256 << 10]
+    assert (256 << 10) - 200 <= sum(read) <= 256 << 10
 
 
 def test_best_validation_before_the_tail_is_taken_from_the_newest_checkpoint():
@@ -240,7 +241,11 @@ def test_notes_are_kept_with_their_times(capsys: pytest.CaptureFixture[str]):
     assert "its notes are no list" in capsys.readouterr().err
 
 
-def test_csv_has_every_number_of_every_step_that_counts(capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("first", [1000, 4], ids=["columns at once", "a column that comes late"])
+def test_csv_has_every_number_of_every_step_that_counts(
+    first: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("arc_tui.commands.export.FIRST_STEPS", first)
     run = _recorded()
     with EventWriter(run.events, 1000) as writer:
         writer.emit("step", step=10, loss={"risk": float("inf"), "new": 2})
@@ -254,6 +259,19 @@ def test_csv_has_every_number_of_every_step_that_counts(capsys: pytest.CaptureFi
     assert float(rows[8]["grad_norm.lm"]) == last["grad_norm"]["lm"]
     assert (rows[9]["loss.risk"], rows[9]["loss.new"], rows[8]["loss.new"]) == ("", "2", "")
     assert not {"rule", "seq", "amp.dtype"} & rows[0].keys()
+
+
+def test_csv_into_a_pipe_is_that_of_a_file(monkeypatch: pytest.MonkeyPatch):
+    run = _recorded()
+    with EventWriter(run.events, 1000) as writer:
+        writer.emit("step", step=10, loss={"new": 2})
+    export_csv(run.events, Path("out.csv"))
+    monkeypatch.setattr("arc_tui.commands.export.FIRST_STEPS", 4)
+    os.mkfifo("pipe")
+    with ThreadPoolExecutor() as threads:
+        text = threads.submit(Path("pipe").read_text)
+        assert export_csv(run.events, Path("pipe")) == 10
+    assert text.result() == Path("out.csv").read_text()
 
 
 def test_export_needs_a_target_that_can_be_written(capsys: pytest.CaptureFixture[str]):

@@ -7,7 +7,8 @@ from raw_events import PIPELINE, read_lines
 from arc_core.run.directory import create_run
 from arc_core.run.event_lines import validate_event
 from arc_tui.runs.marks import MarkKind
-from benchmarks.console_data import CHECKPOINT_EVERY, NOT_FINITE_EVERY, attach, filled_history, write_log
+from benchmarks.console_data import NOT_FINITE_EVERY, attach, filled_history
+from benchmarks.long_log import CHECKPOINT_EVERY, write_log
 
 
 def test_generated_log_is_one_of_a_real_run_and_is_read_whole(tmp_path: Path):
