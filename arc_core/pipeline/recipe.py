@@ -15,6 +15,7 @@ from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.diagnostics import Diagnostics
 from arc_core.pipeline.laying import Layouts
+from arc_core.pipeline.moving import to_device
 from arc_core.pipeline.outcome import sample_of, step_numbers
 from arc_core.pipeline.padding import FEW_SIDES, GridBatch
 from arc_core.pipeline.preflight import estimate_run
@@ -140,7 +141,7 @@ class PipelineRecipe(Recipe[list[int]]):
         targets = [self.dataset.example(index, epoch).target for index in asked]
         outcomes = GridBatch.pad([target for target in targets if target is not None], FEW_SIDES)
         counted = len(self.ranks.mine(len(batch)))
-        return Whole(self.keys_of(batch), outcomes.to(self.device), places, counted, self.ranks)
+        return Whole(self.keys_of(batch), to_device(outcomes, self.device), places, counted, self.ranks)
 
     def validate(self, go_on: Callable[[], bool]) -> Validation | None:
         """Answer the validation set, see `Recipe.validate`."""

@@ -24,7 +24,7 @@ QUIET = {"TORCH_CPP_LOG_LEVEL": "ERROR"}
 STARTED_BY_US = "ARC_CORE_STARTED_BY"
 """Set for a process that the first one started: its standard input ends when the first one does."""
 
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 5.0
 """How long a process may take to notice by itself that another has ended."""
 
 
@@ -183,7 +183,7 @@ def end_with_the_first() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 1024):
                 pass
-        time.sleep(GRACE_SECONDS / 2)  # where all goes well, this process ends by itself
+        time.sleep(GRACE_SECONDS)  # where all goes well, this process ends by itself
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Mapping
 from typing import Any
-
-import torch
 
 from arc_core.base.errors import ConfigError, DataError, RecipeError
 from arc_core.base.other_load import OtherLoad
 from arc_core.base.text import first_of, printable
 from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.data.grids import rows_of
-from arc_core.run.checkpoint_index import read_state
 from arc_core.run.config import TrainConfig
 from arc_core.run.course import Timeline
 from arc_core.run.declared import Declared
@@ -42,7 +38,7 @@ from arc_core.training.resuming import (
 )
 from arc_core.training.saving import Saver
 from arc_core.training.telemetry import Nested, Pace
-from arc_core.training.threads import LoadWatch, choose_threads
+from arc_core.training.threads import take_threads
 
 PAUSE_POLL_SECONDS = 0.05
 
@@ -92,14 +88,7 @@ class TrainingLoop:
         self.source = checkpoint_to_resume(run, self.warn, ranks)
         if self.source is not None:
             require_places(config, run)
-        load, cores = load or OtherLoad(), os.cpu_count() or 1
-        before = None if self.source is None else read_state(self.source).get("threads")
-        most = max(1, torch.get_num_threads() // ranks.world.beside)
-        self.threads, fewer = choose_threads(config.threads, before, most, load, cores)
-        if fewer is not None:
-            self.warn(fewer)
-        torch.set_num_threads(self.threads)
-        self._watch = LoadWatch(self.threads, load, cores)
+        self.threads, self._watch = take_threads(config.threads, self.source, ranks, load, self.warn)
         self.recipe = recipe(config, self.device, self.warn)
         self.recipe.ranks = ranks
         self.declared = self._declared()
@@ -299,7 +288,7 @@ class TrainingLoop:
             self.events.emit("evidence", step=progress.step, lines=lines)
         if not step.applied:
             self.warn(skipped_step(progress.step, step.numbers))
-        held_up = self._watch.after_step(step.pairs)
+        held_up = self._watch and self._watch.after_step(step.pairs)
         for finding in (*step.findings, *([] if held_up is None else [held_up])):
             self.warn(finding)
 

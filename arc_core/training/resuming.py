@@ -176,9 +176,11 @@ def _resume(
 ) -> Start[S]:
     state = read_state(path)
     require_form(state, LOOP_FORM | {"build": describe_build()}, STATE)
-    check_build(run, state, threads, asked=config.threads is not None, warn=warn)
-    # Of several on one machine each has its part of the threads, so that alone is no other number.
-    if (before := state.get("processes", 1)) != processes:
+    before = state.get("processes", 1)
+    # Processes on one machine share its threads: another number of them is told, and this follows from it.
+    asked = config.threads is not None or before != processes
+    check_build(run, state, threads, asked=asked, warn=warn)
+    if before != processes:
         warn(
             Finding(
                 "other_processes",

@@ -10,9 +10,15 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
 
 from arc_core.base.other_load import OtherLoad
+from arc_core.run.checkpoint_index import read_state
 from arc_core.training.diagnostics import Finding
+from arc_core.training.ranks import Ranks
 
 BREAK_EVEN = 0.28
 """Share of a core that may be taken from a thread before it is better left out."""
@@ -66,6 +72,43 @@ def choose_threads(
         return most, None
     threads = threads_beside(busy, most, cores)
     return threads, None if threads == most else fewer_threads(threads, most, busy, cores)
+
+
+def take_threads(
+    asked: int | None,
+    source: Path | None,
+    ranks: Ranks,
+    load: OtherLoad | None,
+    warn: Callable[[Finding], None],
+) -> tuple[int, LoadWatch | None]:
+    """Have torch compute with as many threads as a run is to train with.
+
+    Several processes must have as many each, as rounding would take them apart: the first one's number.
+    It is its part of the machine, as to each of them the others look like other programs.
+
+    Args:
+        asked: As the user has set; None leaves it open.
+        source: The checkpoint that the run goes on from.
+        ranks: Its processes.
+        load: Of other programs, watched from the start of the process; None begins now.
+        warn: Tells a warning.
+
+    Returns:
+        The number, and what tells during the run when other programs hold it up; None in several processes.
+    """
+    state = {} if source is None else read_state(source)
+    if not ranks.alone:
+        before = state.get("threads") if state.get("processes", 1) == ranks.count else None
+        most = max(1, torch.get_num_threads() // ranks.world.beside)
+        threads = int(ranks.agree(str(asked or before or most))[0])
+        torch.set_num_threads(threads)
+        return threads, None
+    load, cores = load or OtherLoad(), os.cpu_count() or 1
+    threads, fewer = choose_threads(asked, state.get("threads"), torch.get_num_threads(), load, cores)
+    if fewer is not None:
+        warn(fewer)
+    torch.set_num_threads(threads)
+    return threads, LoadWatch(threads, load, cores)
 
 
 class LoadWatch:

@@ -26,7 +26,7 @@ SETTINGS = {
     "keep_checkpoints": 2,
     "planner": "canvas",
 }
-SOON = 15.0
+SOON = 30.0
 """Seconds within which the other process must have ended, and the run be free to be resumed."""
 
 

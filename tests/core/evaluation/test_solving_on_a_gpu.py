@@ -57,7 +57,7 @@ def answer_of(folder: Path, device: str, system: str, settings: dict[str, Any]) 
         )
     )
     write_blind(made.challenges, [task])
-    Worker(made, watched=True).work()
+    Worker(made, torch.device(device), watched=True).work([task.id], lambda: None)
     return made.answer(task.id)
 
 
