@@ -214,7 +214,7 @@ class Progress:
         return metrics
 
 
-class Planned(Protocol):
+class PlansEpochs(Protocol):
     """What plans an epoch's batches, see `Recipe`."""
 
     def plan_epoch(self, epoch: int, left_out: Collection[PairKey] = ()) -> Sequence[Any]:
@@ -226,7 +226,7 @@ class Planned(Protocol):
         ...
 
 
-def rest_of_epoch(progress: Progress, recipe: Planned, most: int | None) -> Sequence[Any]:
+def rest_of_epoch(progress: Progress, recipe: PlansEpochs, most: int | None) -> Sequence[Any]:
     """The batches still to train in an epoch: of its plan, or of a new one where it is another now.
 
     Args:
