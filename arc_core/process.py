@@ -147,8 +147,8 @@ def _run_trainer(run: RunDirectory, events: EventWriter, stop: StopSignal, world
         from arc_core.training.ranks import is_lost, joined
 
         recipe = recipe_class(config.recipe)
-    finally:
         gc.freeze()  # what they hold stays to the end, and taking it apart there would take a second
+    finally:
         gc.enable()
     with joined(world) as ranks:
         loop = None

@@ -236,6 +236,8 @@ def main() -> None:
         print(f"first frame {painted:.2f} s after the command, beside training")
         time.sleep(SETTLE_SECONDS)
         print(f"console beside training: {cpu_share(console.process.pid, given.seconds):.1%} of a core")
+        held = psutil.Process(console.process.pid).memory_full_info()
+        print(f"  {held.rss / 1e6:.0f} MB of memory, {held.uss / 1e6:.0f} MB of it its own alone")
         frames, acknowledged = answers(console, run, given.presses)
         print(
             f"key to the frame that answers it: median {1e3 * statistics.median(frames):.0f} ms, "

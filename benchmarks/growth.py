@@ -3,8 +3,8 @@
     python -m benchmarks.growth [--steps 10000 100000 1000000] [--runs 1000] [--beside FOLDER]
 
 Each command is a process of its own. Its memory is the most that the process ever held (its peak resident
-set), told beside that of `python -c pass`. The runs of a folder share one log, by hard links: what a command
-reads of it is the same, and a thousand logs need no room.
+set): bare Python 3.11 takes 11 MB of that, and 20 MB is the least that can be seen here. The runs of a folder
+share one log, by hard links: what a command reads of it is the same, and a thousand logs need no room.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks.long_log import write_log
 
 HERE = Path(__file__).parents[1]
 PROGRAM = ["-m", "arc_tui.cli"]
+COMMANDS = {"status": [], "logs": [], "export": ["--csv", "steps.csv"], "report": ["--output", "report.html"]}
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,15 @@ def cost_of(arguments: list[str], folder: Path, source: Path = HERE) -> Cost:
     return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
-def long_runs(folder: Path, lengths: list[int], sources: list[Path]) -> None:
+def long_runs(folder: Path, lengths: list[int], commands: list[str], sources: list[Path]) -> None:
     """Print a line for each command and length of a log."""
     for steps in lengths:
         run = create_run(folder / "runs", f"of-{steps}", {"created": 0.0})
         megabytes = write_log(run.events, steps) / 1e6
         print(f"log of {steps:,} steps: {megabytes:,.0f} MB")
-        for name, words in (
-            ("status", ["status", run.name]),
-            ("logs", ["logs", run.name]),
-            ("export --csv", ["export", run.name, "--csv", "steps.csv"]),
-            ("report", ["report", run.name, "--output", "report.html"]),
-        ):
-            _tell(name, [cost_of([*PROGRAM, *words], folder, source) for source in sources])
+        for command in commands:
+            words = [*PROGRAM, command, run.name, *COMMANDS[command]]
+            _tell(command, [cost_of(words, folder, source) for source in sources])
         run.remove()
 
 
@@ -92,15 +89,15 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--commands", nargs="*", default=[*COMMANDS], choices=[*COMMANDS])
     parser.add_argument("--runs", type=int, default=1000, help="0 leaves the folder of runs out")
     parser.add_argument("--run-steps", type=int, default=10_000)
     parser.add_argument("--beside", type=Path, help="another checkout, measured in turns with this one")
     given = parser.parse_args()
     sources = [HERE, *([given.beside.absolute()] if given.beside else [])]
     with tempfile.TemporaryDirectory() as name:
-        _tell("python -c pass", [cost_of(["-c", "pass"], Path(name))])
         _tell("arc-tui --help", [cost_of([*PROGRAM, "--help"], Path(name))])
-        long_runs(Path(name), given.steps, sources)
+        long_runs(Path(name), given.steps, given.commands, sources)
         if given.runs:
             many_runs(Path(name), given.runs, given.run_steps, sources)
 

@@ -273,7 +273,8 @@ def test_modules_that_run_as_processes_exist_and_are_named_in_one_place_of_each_
     texts = {name: path.read_text("utf-8") for name, path in zip(NAMES, SOURCES, strict=True)}
     started = [name for name, text in texts.items() if re.search(r'"-m", (?!"pip")', text)]
     assert started == [
-        *("arc_core/evaluation/supervising.py", "arc_core/training/launching.py"),
+        "arc_core/evaluation/supervising.py",
+        "arc_core/training/launching.py",
         "arc_tui/runs/engine.py",
     ]
     assert all(importlib.util.find_spec(program) for program in (SOLVING, *Program))

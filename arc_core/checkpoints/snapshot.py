@@ -158,8 +158,8 @@ class SnapshotTaker:
         Raises:
             CheckpointError: If the loop's state holds a number that is not finite.
         """
-        files = dict[str, Tensors | Text]()
-        for path, tensors in self._live().items():
+        files, live = dict[str, Tensors | Text](), self._live()
+        for path, tensors in live.items():
             unique, aliases = split_aliases(tensors)
             if copy and path not in self._unchanging:
                 unique = {name: self._copy(path, name, tensor) for name, tensor in unique.items()}
@@ -170,8 +170,8 @@ class SnapshotTaker:
             else:
                 metadata = {ALIASES: json.dumps(aliases)} if aliases else {}
             files[path] = Tensors(unique, metadata)
-        if any(copied.is_pinned() for copied in self._copies.values()):
-            torch.cuda.synchronize()  # once for all copies
+        for gpu in {one.device for tensors in live.values() for one in tensors.values() if one.is_cuda}:
+            torch.cuda.synchronize(gpu)  # once for all copies
         files |= self._texts
         files[STATE] = _state_text(moment, files, self._models)
         return Snapshot(moment.number, files, self._unchanging)

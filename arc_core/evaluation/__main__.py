@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
             _own(find_eval(arguments[0], EVALS_DIR), Host(store, world))
         else:
             _help(enter(store, rank), rank)
-    except ArcError as error:
+    except (ArcError, OSError) as error:
         sys.stderr.write(f"Error: {printable(str(error))}\n")
         return REFUSED
     except DistError as error:

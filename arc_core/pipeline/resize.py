@@ -61,8 +61,10 @@ def resize_logits(
         [batch, steps, *canvas, colours] float32; padding is 0.
     """
     batch, steps, height, width, colors = logits.shape
-    by_row = resample_matrix(source_sizes[:, 0], target_sizes[:, 0], height, canvas[0])
-    by_column = resample_matrix(source_sizes[:, 1], target_sizes[:, 1], width, canvas[1])
+    # Both axes at once, each of the longer one's length.
+    both = resample_matrix(source_sizes.flatten(), target_sizes.flatten(), max(height, width), max(canvas))
+    by_axis = both.view(batch, 2, *both.shape[1:])
+    by_row, by_column = by_axis[:, 0, : canvas[0], :height], by_axis[:, 1, : canvas[1], :width]
     rows = logits.float().transpose(1, 2).reshape(batch, height, steps * width * colors)
     resized = torch.bmm(by_row, rows).view(batch, canvas[0] * steps, width, colors)
     columns = resized.transpose(1, 2).reshape(batch, width, canvas[0] * steps * colors)

@@ -126,6 +126,7 @@ def pretended_gpu() -> Iterator[Gpu]:
         "_is_in_bad_fork": lambda: False,
         "device_count": lambda: 1,
         "current_device": lambda: 0,
+        "set_device": lambda *_: None,
         "is_bf16_supported": lambda *_: True,
         "mem_get_info": lambda *_: (MEMORY, MEMORY),
         "synchronize": lambda *_: gpu.brought("synchronize"),

@@ -45,10 +45,12 @@ STUCK = "sys.stdin.read(); sys.exit()"
 """Never done, until whoever started it is gone."""
 
 RANK = """
-import functools, sys
+import functools, os, sys
+from datetime import timedelta
 from arc_core.evaluation import __main__ as rank, store
 store.SILENT_SECONDS = 3.0
 store.PATIENCE_SECONDS = 2.0
+rank.MEETING_PATIENCE = timedelta(seconds=float(os.environ["MEETING_SECONDS"]))
 script, held = sys.argv[2:]
 command = lambda folder, device: [sys.executable, "-c", script, str(folder.path), held]
 rank.Workers = functools.partial(rank.Workers, command=command)
@@ -82,14 +84,14 @@ class Ranks:
             self.port = free.getsockname()[1]
         self.processes: list[subprocess.Popen[str]] = []
 
-    def start(self, rank: int, planted: str = TOGETHER) -> subprocess.Popen[str]:
+    def start(self, rank: int, planted: str = TOGETHER, meeting: float = 100.0) -> subprocess.Popen[str]:
         folder = self.elsewhere if rank else self.here
         process = subprocess.Popen(
             [sys.executable, "-c", RANK, "both", SOLVING.replace("PLANTED", planted), str(self.held)],
             cwd=folder,
             env=environment(folder)
             | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "TMPDIR": str(folder)}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(self.port)},
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(self.port), "MEETING_SECONDS": str(meeting)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -162,17 +164,23 @@ def test_a_task_that_kills_every_process_fails_and_is_told_by_the_first(ranks):
     assert ranks.eval.failures(ranks.tasks) == [deadly]
 
 
+def assert_says_that_the_first_is_not_reached(process: subprocess.Popen[str]) -> None:
+    _, error = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
+    told = [line for line in error.splitlines() if line.startswith("Error: ")]
+    assert len(told) == 1
+    assert told[0].startswith("Error: The evaluation's first process is not reached at 127.0.0.1, port ")
+    assert "Traceback" not in error
+
+
 def test_a_process_whose_first_one_is_killed_says_so_in_one_sentence(ranks):
     first = ranks.start(0, STUCK)
     second = ranks.start(1, STUCK)
     ranks.until(1)
     first.send_signal(signal.SIGKILL)
-    _, error = second.communicate(timeout=PATIENCE_SECONDS)
-    assert second.returncode == 2
-    told = [line for line in error.splitlines() if line.startswith("Error: ")]
-    assert len(told) == 1
-    assert told[0].startswith(
-        f"Error: The evaluation's first process is not reached at 127.0.0.1, port {ranks.port}"
-    )
-    assert "Traceback" not in error
+    assert_says_that_the_first_is_not_reached(second)
     assert not list(ranks.elsewhere.iterdir())
+
+
+def test_a_process_that_finds_no_first_one_says_so_in_one_sentence(ranks):
+    assert_says_that_the_first_is_not_reached(ranks.start(1, meeting=1.0))

@@ -57,7 +57,8 @@ def answer_of(folder: Path, device: str, system: str, settings: dict[str, Any]) 
         )
     )
     write_blind(made.challenges, [task])
-    Worker(made, watched=True).work()
+    place = torch.device("cuda", 0) if device == "cuda" else torch.device(device)
+    Worker(made, place, watched=True).work([task.id], lambda: None)
     return made.answer(task.id)
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_loop
 import torch
 from device_tensor import Gpu
 from pretended_gpu import pretended_gpu
 from raw_events import read_lines
 from safetensors.torch import load_file
+from small_loop import Loop
 from small_run import measured, new_run, opened, stop_after, told, train
 
 from arc_core.checkpoints.snapshot import Moment, Tensors
@@ -88,3 +90,25 @@ def test_a_snapshot_is_fetched_together_and_waited_for_once(tmp_path: Path, gpu:
             assert len(copies) == len(fetched) > 100
             left = {path for path, file in held.items() if any(one.is_cuda for one in file.values())}
             assert left == {"lm/model.safetensors"}, "what never changes is fetched where it is written"
+
+
+class LoopOnAGpu(Loop):
+    """A loop of one's own whose model is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model.to("cuda")
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-2, fused=True)
+
+    def train(self, batch: tuple[torch.Tensor, torch.Tensor]) -> dict[str, Any]:
+        """Do a step on a batch of the host's."""
+        return super().train((batch[0].to("cuda"), batch[1].to("cuda")))
+
+
+def test_a_loop_of_ones_own_is_tracked_and_goes_on_after_a_kill(tmp_path: Path, gpu: Gpu):
+    expected = small_loop.train(tmp_path, LoopOnAGpu(), "whole")
+    with contextlib.suppress(small_loop.Killed):
+        small_loop.train(tmp_path, LoopOnAGpu(), "parts", at=small_loop.killing(9))
+    found = small_loop.train(tmp_path, LoopOnAGpu(), "parts")
+    assert all(torch.equal(*both) for both in zip(found, expected, strict=True))
+    assert small_loop.course(tmp_path, "parts") == small_loop.course(tmp_path, "whole")

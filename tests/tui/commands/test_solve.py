@@ -60,6 +60,7 @@ answer = {"task": task, "inputs": [one], "steps": 1, "seconds": 1.0, "fit": 0, "
 """
 
 
+KILLED = "import os, sys; os.write(1, b'.'); sys.stdin.readline(); os.kill(os.getpid(), 9)"
 FAILING = "import sys; sys.stderr.write('Error: No such thing.'); sys.exit(2)"
 
 
@@ -130,7 +131,12 @@ def test_leaving_before_there_are_answers_ends_the_process_and_says_so(found, tm
 
 
 @pytest.mark.parametrize(
-    ("script", "sentence"), [(FAILING, "No such thing."), ("pass", "ended unexpectedly: with exit code 0")]
+    ("script", "sentence"),
+    [
+        (FAILING, "No such thing."),
+        ("pass", "ended unexpectedly: with exit code 0"),
+        (KILLED, "mine could not be solved: its solving process ended unexpectedly: killed by SIGKILL"),
+    ],
 )
 def test_a_solving_process_that_fails_ends_the_screen_with_its_sentence(found, screen, script, sentence):
     screen["until"] = lambda app: False
