@@ -360,3 +360,15 @@ def test_a_branch_notes_what_differs_from_its_checkpoint_not_from_the_run_of_now
         ("epochs", 20, 7, 13),
     ]
     assert made["config"]["agent_lr"] == 1e-3, "the rate is the checkpoint's"
+
+
+def test_prepare_makes_a_run_starts_nothing_and_is_not_kept_for_a_resume(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    assert _main("train", "--prepare", "--processes", "2", "--name", "my run") == 0
+    folder = tmp_path / "runs" / "my run"
+    assert capsys.readouterr().out == f"torchrun --nproc-per-node N -m arc_core '{folder}'\n"
+    assert sorted(path.name for path in folder.iterdir() if path.is_file()) == ["run.json"]
+    assert open_run(tmp_path / "runs", "my run").read()["config"]["processes"] == "2"
+    monkeypatch.setattr("arc_tui.commands.training.train_here", lambda flags, file: 7)
+    assert _main("train", "--resume", "my run", "--headless") == 7
