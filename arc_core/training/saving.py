@@ -118,7 +118,8 @@ class Saver:
             "schedule": asdict(self._system.schedule),
             "elapsed_seconds": pace.elapsed_seconds,
             "threads": self._threads,
-            "processes": self._processes,
+            # A checkpoint that names none, as those of earlier versions, is of one process.
+            **({"processes": self._processes} if self._processes > 1 else {}),
             "build": describe_build(),
             "saved_at": time.time(),
             "last_seq": self._events.last_seq,

@@ -81,8 +81,8 @@ def lm_norm_over_the_whole_prompt(patch: Patch) -> None:
 
 
 def baseline_with_gradient(patch: Patch) -> None:
-    def flow(system: ArcSystem, batch: Batch, *, explore: bool) -> Flow:
-        flow = run(system, batch, explore=explore)
+    def flow(system: ArcSystem, batch: Batch, **options: Any) -> Flow:
+        flow = run(system, batch, **options)
         inputs = batch.inputs
         again = system.agent.plan(flow.after.output.features, flow.base_prompt, inputs.mask, inputs.sizes)
         return replace(flow, before=Prediction(*again))
