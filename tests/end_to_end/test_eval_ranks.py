@@ -140,6 +140,7 @@ def test_both_processes_solve_and_the_first_has_all_answers_without_a_shared_dis
     assert not list(ranks.elsewhere.iterdir()), "what it was handed is gone again"
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_loses_its_task_to_the_other(ranks):
     first = ranks.start(0)
     second = ranks.start(1, STUCK)
@@ -151,6 +152,7 @@ def test_a_process_that_is_killed_loses_its_task_to_the_other(ranks):
     assert ranks.eval.answer(lost).failure is None
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_process_fails_and_is_told_by_the_first(ranks):
     deadly = ranks.tasks[1]
     planted = f"{TOGETHER}\n    if task == {deadly!r}: os.kill(os.getpid(), signal.SIGKILL)"

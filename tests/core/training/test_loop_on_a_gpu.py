@@ -46,8 +46,8 @@ def validated(run: RunDirectory) -> dict[str, Any]:
     "settings",
     [
         EVERYTHING,
-        EVERYTHING | {"amp": "float16", "lm_train": "frozen"},
-        {"planner": "seed", "amp": "float16", "lm_train": "lora"},
+        pytest.param(EVERYTHING | {"amp": "float16", "lm_train": "frozen"}, marks=pytest.mark.slow),
+        pytest.param({"planner": "seed", "amp": "float16", "lm_train": "lora"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_stopped_run_goes_on_bit_for_bit(tmp_path: Path, gpu: Gpu, settings: dict[str, Any]):
