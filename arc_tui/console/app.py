@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.screen import ModalScreen, Screen
 
 from arc_core.base.errors import ArcError
-from arc_core.base.text import cause
+from arc_core.base.text import cause, printable
 from arc_core.run.directory import RunDirectory, lock_holder
 from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.machine import Machine, MachineSample
@@ -276,6 +276,9 @@ class ConsoleApp(OpensScreens):
             if self.supervisor.outcome.steps == state.step:
                 self.refused = True
                 self.exit()
+            else:
+                self._terminal.tell(wanted=self.options.settings.on_crash)
+                self.main.tell(f"✗ {printable(state.reason, 300)}", "error", None)
         elif code not in (0, REFUSED_INPUT):
             self.session.process_ended()
             self._crashed()

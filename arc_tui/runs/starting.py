@@ -28,7 +28,9 @@ from arc_core.run.directory import (
     refuse_if_alive,
     refuse_if_gone,
 )
-from arc_core.run.events import next_seq
+from arc_core.run.event_forms import StepEvent
+from arc_core.run.events import EventReader, next_seq
+from arc_core.run.outlined import outlined
 from arc_core.run.provenance import describe_run
 from arc_core.run.recipes import declaration_of
 from arc_core.run.resolving import explicit_values, launch_options, resolve
@@ -59,12 +61,20 @@ class Begin:
 
 @dataclasses.dataclass
 class Launch:
-    """A run that is ready to be started, and how to undo that if its input is refused."""
+    """A run that is ready to be started, and how to put back what was before if its input is refused."""
 
     run: RunDirectory
     config: TrainConfig
     resumed: bool
-    undo: Callable[[], None]
+    put_back: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self._since = EventReader(self.run.events, from_end=True)
+
+    def undo(self) -> None:
+        """Put back what was before, unless the run has been trained since: of that nothing may be lost."""
+        if not any(isinstance(event, StepEvent) for event in outlined(self._since)):
+            self.put_back()
 
 
 def configuration(flags: Mapping[str, object], file: Path | None) -> TrainConfig:
@@ -129,7 +139,7 @@ def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str])
 
 def _create(config: TrainConfig, argv: Sequence[str]) -> Launch:
     run = create_run(Path(config.runs_dir), config.name, describe_run(_placed(config), argv))
-    return Launch(run, config, resumed=False, undo=run.remove)
+    return Launch(run, config, resumed=False, put_back=run.remove)
 
 
 def _placed(config: TrainConfig) -> TrainConfig:
@@ -149,7 +159,7 @@ def _reopen(asked: TrainConfig, flags: Mapping[str, object], file: Path | None) 
         after |= {"config": _placed(config).to_dict(), "changes": [*before.get("changes", []), *numbered]}
     if after != before:
         run.write(after)
-    return Launch(run, config, resumed=True, undo=lambda: run.write(before))
+    return Launch(run, config, resumed=True, put_back=lambda: run.write(before))
 
 
 def _branch(
@@ -168,7 +178,7 @@ def _branch(
     changes = _changes(then, config, sorted(differ - set(LAUNCH_OPTIONS)))
     made = describe_run(_placed(config), argv) | {"changes": _numbered(changes, source.last_seq + 1)}
     run = make_branch(old, source, Path(config.runs_dir), cast(str, asked.branch), made)
-    return Launch(run, config, resumed=True, undo=run.remove)
+    return Launch(run, config, resumed=True, put_back=run.remove)
 
 
 def _numbered(changes: list[dict[str, Any]], seq: int) -> list[dict[str, Any]]:
@@ -225,12 +235,11 @@ def conclude(launch: Launch, outcome: Outcome, show_error: Callable[[str], None]
     """Tell how a training process has ended, and return the exit code for it.
 
     Raises:
-        RunError: If the process refused its input; a new run directory is gone again then.
+        RunError: If the process refused its input, or to go on; a new run without a step is gone again then.
     """
     refuse_if_gone(launch.run)
     if outcome.refusal is not None:
-        if outcome.steps == 0:
-            launch.undo()
+        launch.undo()
         raise RunError(outcome.refusal)
     if not outcome.crashed:
         return 0

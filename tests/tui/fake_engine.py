@@ -124,6 +124,11 @@ def main() -> int:
             )
             return obey(writer)
         writer.emit("run_started", step=0)
+        if BEHAVIOUR == "give-up":
+            for number in (1, 2):
+                step(writer, number, 20)
+            writer.emit("run_finished", reason="Process 1 of 2 was killed by SIGKILL.")
+            return 2
         if BEHAVIOUR == "crash":
             sys.stderr.write("Traceback: boom\n")
             return 3

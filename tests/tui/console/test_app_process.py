@@ -11,7 +11,7 @@ import pytest
 from piloting import text_of, until
 from recordings import console_run_json, killed_events, make_run
 
-from arc_core.base.errors import ConfigError
+from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.text import cause
 from arc_core.run.directory import RunDirectory, create_run, is_alive, lock_holder
 from arc_tui.commands import attach
@@ -19,6 +19,7 @@ from arc_tui.console.app import ConsoleApp
 from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.options import Options
 from arc_tui.runs.engine import Supervisor
+from arc_tui.runs.starting import conclude, prepare
 from arc_tui.runs.state import Phase
 from arc_tui.ui.dialog import ConfirmScreen
 
@@ -75,6 +76,21 @@ async def test_refused_input_closes_the_console_with_the_sentence(new_run: RunDi
             await until(pilot, lambda: not app.is_running)
         assert app.refused
         assert supervisor.finish().refusal == "The dataset nowhere is neither a name\\x1b[2J nor a folder."
+
+
+async def test_a_process_that_gives_up_after_a_step_says_why_and_its_run_stays(tmp_path: Path):
+    folder = tmp_path / "runs"
+    launch = prepare({"runs_dir": str(folder), "name": "demo", "dataset": "arcagi1"}, None, ["arc-tui"])
+    with supervised(launch.run, "give-up") as (app, supervisor):
+        supervisor.start(launch.run)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await until(pilot, lambda: "Process 1 of 2 was killed by SIGKILL." in text_of(app))
+            assert not app.refused
+            await pilot.press("q")
+            await until(pilot, lambda: not app.is_running)
+        with pytest.raises(RunError, match="was killed by SIGKILL"):
+            conclude(launch, supervisor.finish(), lambda _: None)
+    assert launch.run.events.exists()
 
 
 @pytest.mark.parametrize(
