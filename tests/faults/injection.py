@@ -240,7 +240,7 @@ class Injector:
         if isinstance(path, int):
             place = str(Path(f"/proc/self/fd/{path}").readlink())
         else:
-            place = os.fspath(path)
+            place = os.fsdecode(path)
             if dir_fd is not None:
                 place = f"{Path(f'/proc/self/fd/{dir_fd}').readlink()}/{place}"
         if place == self._run:
