@@ -57,7 +57,8 @@ class MixedPrecision:
     def shared_casts(self) -> torch.autocast:
         """A context in which several of `autocast` share their copies of weights.
 
-        The first to use a weight in it must be one that trains it: a copy made without gradients has none.
+        Let the first to use a weight in it be one that trains it. Torch 2.13 tells a copy that was made
+        without gradients apart, as trying the other order has shown; another version may not.
         """
         return torch.autocast(self.device.type, enabled=False)
 

@@ -66,7 +66,7 @@ def choose_threads(
     if asked is not None:
         return asked, None
     if before is not None:  # more than there can be are for `check_build` to refuse
-        return (before if before <= most else most), None
+        return min(before, most), None
     busy = load.cores()
     if busy is None or "OMP_NUM_THREADS" in os.environ:
         return most, None

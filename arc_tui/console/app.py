@@ -273,7 +273,7 @@ class ConsoleApp(OpensScreens):
         if code == REFUSED_INPUT and state.reason is not None:
             self._told_end = True
             self.supervisor.outcome.reason = state.reason
-            if self.supervisor.outcome.steps == state.step:
+            if state.step == 0:
                 self.refused = True
                 self.exit()
             else:

@@ -16,7 +16,7 @@ from types import FrameType
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory
-from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunStartedEvent, StepEvent
+from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunStartedEvent
 from arc_core.run.events import EventReader
 
 REFUSED_INPUT = 2
@@ -38,8 +38,6 @@ class Outcome:
     returncode: int = 0
     reason: str | None = None
     """What its `run_finished` event says; None if it wrote none."""
-    steps: int = 0
-    """Steps that it took."""
     stop_requests: int = 0
     """How often the user asked it to stop."""
     left_running: bool = False
@@ -122,7 +120,6 @@ def supervise(
         process = start_engine(run, engine)
         for events in follow(reader, lambda: process.poll() is not None):
             for event in events:
-                outcome.steps += isinstance(event, StepEvent)
                 if isinstance(event, RunFinishedEvent):
                     outcome.reason = event.reason
             on_events(events)
