@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from arc_core.base.errors import DataError
+from arc_core.base.extras import require
 from arc_core.base.options import settings_of
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
@@ -108,6 +109,8 @@ def evaluate(
     from arc_tui.commands.evaluation import Asked, begin, reopen, run, tell_prepared
     from arc_tui.runs.evaluating import CPU, choose_devices
 
+    if not prepare:  # which other machines may solve
+        require("Evaluating", "train")
     begun = None if resume is None else reopen(resume, evals_dir, device)
     place = device or (CPU if begun is None else begun[0].assignment().device)
     devices = [] if prepare else choose_devices(place, workers, workers_per_gpu)
