@@ -54,6 +54,13 @@ class PipelineConfig(TrainConfig):
     )
     qwen_lr: float = option(1e-4, "Learning rate of the language model.", low=0, high=1)
     policy_lr: float = option(5e-5, "Learning rate of the RL policy, which has its own Adam.", low=0, high=1)
+    accumulate: int = option(
+        1,
+        "Parts of batch_size pairs that a step is computed in, one after the other, in the memory of one: "
+        "4 parts of 8 learn what a batch of 32 does.",
+        low=1,
+        high=65_536,
+    )
     max_context: int = option(6, "Most demonstration pairs shown to the prompt.", low=1, high=100)
     max_pairs: int | None = option(None, "Train only on the first so many pairs.", low=1, high=10**9)
 

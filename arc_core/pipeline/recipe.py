@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
-from arc_core.pipeline.batch import collate
+from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.canvas_step import canvas_step
 from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.declared import declared_by
@@ -104,7 +104,7 @@ class PipelineRecipe(Recipe[list[int]]):
         self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
     ) -> list[list[int]]:
         """Which examples each batch of an epoch holds."""
-        size = (batch_size or self.config.batch_size) * self.ranks.count
+        size = (batch_size or self.config.batch_size) * self.config.accumulate * self.ranks.count
         return plan_batches(self.dataset, size, seed=self.config.seed, epoch=epoch, left_out=left_out)
 
     def keys_of(self, batch: list[int]) -> list[PairKey]:
@@ -115,12 +115,16 @@ class PipelineRecipe(Recipe[list[int]]):
         """Train on the examples of a batch."""
         system = self.models
         places = self.ranks.mine(len(batch)) or range(1)
-        examples = [self.dataset.example(batch[place], at.epoch) for place in places]
-        canvas = self.layouts.lay(examples) if self.on_canvas else None
-        pairs = collate(examples, FEW_SIDES, canvas)
+        size = self.config.batch_size
+        parts = [places[start : start + size] for start in range(0, len(places), size)]
+        whole = None
+        if len(parts) > 1 or not self.ranks.alone:
+            whole = self._whole(batch, at.epoch, places)
+        batches = (self._pairs([batch[place] for place in part], at.epoch) for part in parts)
+        pairs = next(batches)
         train = canvas_step if self.on_canvas else training_step
-        whole = self._whole(batch, at.epoch, places)
-        result = train(system, pairs.to(system.device), at.epoch, at.step + 1, whole)
+        later = (some.to(system.device) for some in batches)
+        result = train(system, pairs.to(system.device), at.epoch, at.step + 1, whole, later)
         if result.applied:
             system.move_mean(at.step + 1)
         return Step(
@@ -132,11 +136,14 @@ class PipelineRecipe(Recipe[list[int]]):
             self.diagnostics.after_step(result),
         )
 
-    def _whole(self, batch: list[int], epoch: int, places: Sequence[int]) -> Whole | None:
-        """The batch that all processes have a share of; None where this one has all of it."""
-        if self.ranks.alone:
-            return None
-        # Memory and prompt term alone look at the targets of others' pairs.
+    def _pairs(self, indices: Sequence[int], epoch: int) -> Batch:
+        """Some examples, padded, on the host."""
+        examples = [self.dataset.example(index, epoch) for index in indices]
+        return collate(examples, FEW_SIDES, self.layouts.lay(examples) if self.on_canvas else None)
+
+    def _whole(self, batch: list[int], epoch: int, places: range) -> Whole:
+        """The batch, of which this process has a share."""
+        # Memory and prompt term alone look at the targets of pairs that are computed elsewhere.
         asked = batch if self.config.memory or self.config.lambda_prompt else batch[:1]
         targets = [self.dataset.example(index, epoch).target for index in asked]
         outcomes = GridBatch.pad([target for target in targets if target is not None], FEW_SIDES)

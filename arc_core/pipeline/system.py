@@ -185,10 +185,10 @@ class ArcSystem:
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
         self.components = self._components()
         self.optimizer, self.muon = self._optimizers()
-        self.spread = ALONE.spread(())  # what a loss goes through before its `backward`
+        self.spread = ALONE.spread(())
 
     def join(self, ranks: Ranks) -> None:
-        """Have the gradients averaged over the processes of a run."""
+        """Have the gradients averaged over the processes of a run; `spread` is as `Ranks.spread` gives it."""
         self.spread = ranks.spread(p for component in self.components for p in component.parameters)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]:

@@ -80,16 +80,23 @@ class Ranks:
         dist.broadcast(content, 0)
         return bytes(content.tolist()).decode(), anyone > 0
 
-    def spread(self, parameters: Iterable[nn.Parameter]) -> Callable[[Tensor], Tensor]:
+    def spread(self, parameters: Iterable[nn.Parameter]) -> Callable[[Tensor, bool], Tensor]:
         """Have the gradients of parameters averaged over the processes, all of which now take the first's.
 
         Returns:
-            What each loss goes through before its `backward`.
+            What each loss goes through before its `backward`. Told that more losses of the step follow, it
+            has their gradients added up here; with those of the last one they are averaged.
         """
         if self.alone:
-            return lambda loss: loss
+            return lambda loss, more: loss
         # Not every step's loss reaches every parameter: such as those of an empty memory.
-        return DistributedDataParallel(_Trained(parameters), find_unused_parameters=True)
+        trained = DistributedDataParallel(_Trained(parameters), find_unused_parameters=True)
+
+        def through(loss: Tensor, more: bool) -> Tensor:
+            with trained.no_sync() if more else contextlib.nullcontext():
+                return trained(loss)
+
+        return through
 
 
 class _Trained(nn.Module):
