@@ -82,6 +82,12 @@ class PipelineConfig(TrainConfig):
     lm_recompute: bool = option(
         False, "Compute the language model's activations again in the backward pass instead of keeping them."
     )
+    lm_sharding: str = option(
+        "none",
+        "Whether each of several processes holds all of the language model, or with full a part of its "
+        "weights, gradients and moments; then batches come in one part.",
+        choices=("none", "full"),
+    )
     control_weight: float = option(
         0.5, "Share of the numeric features beside the rule text in the prompt.", low=0, high=1
     )
@@ -162,6 +168,8 @@ class PipelineConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.accumulate > 1 and self.lm_sharding == "full":
+            raise ConfigError(f"accumulate is {self.accumulate}, but must be 1 with lm_sharding full.")
         if self.keep_away and self.validate_on not in (FRESH, "none"):
             raise ConfigError(
                 f"validate_on is {self.validate_on}, but must be fresh or none with keep_away: test pairs of "

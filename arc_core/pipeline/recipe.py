@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from arc_core.base.errors import ConfigError
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
@@ -19,6 +20,7 @@ from arc_core.pipeline.moving import to_device
 from arc_core.pipeline.outcome import sample_of, step_numbers
 from arc_core.pipeline.padding import FEW_SIDES, GridBatch
 from arc_core.pipeline.preflight import estimate_run
+from arc_core.pipeline.sharding import shard
 from arc_core.pipeline.startup import color_shares, load_data
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, language_model_of
@@ -30,6 +32,7 @@ from arc_core.training.data_changes import describe_pairs, validation_print
 from arc_core.training.diagnostics import Finding
 from arc_core.training.preflight import Estimate
 from arc_core.training.progress import PairKey, Progress
+from arc_core.training.ranks import ALONE
 from arc_core.training.recipe import Data, Recipe, Step
 from arc_core.training.telemetry import Nested, Validation
 
@@ -74,23 +77,32 @@ class PipelineRecipe(Recipe[list[int]]):
     def estimate(self, checkpoint: Path | None) -> Estimate:
         """What it will need; a checkpoint holds its language model, so the run's first need not be there."""
         lm = None if checkpoint is None else str(checkpoint / LANGUAGE_MODEL)
-        return estimate_run(self.config, len(self.dataset), self.device, lm, len(self.dataset.task_ids))
+        tasks, processes = len(self.dataset.task_ids), self.ranks.count
+        return estimate_run(self.config, len(self.dataset), self.device, lm, tasks, processes)
 
     def build(self, checkpoint: Path | None) -> ArcSystem:
         """Make the models; from a checkpoint everything, its language model and tokenizer included."""
         config = self.config
         tasks = self.dataset.task_ids if self.on_canvas else []
+        language_model = language_model_of(checkpoint, config)
+        if self.sharded:
+            shard(language_model, self.ranks, self.device)
+        system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
+        if self.sharded and system.precision.scaler.is_enabled():
+            raise ConfigError("amp is float16, but must be bfloat16 or off with lm_sharding full.")
         if checkpoint is None:
-            system = ArcSystem(config, self.device, tasks=tasks)
             system.efe_loss.set_anchor(color_shares(self.dataset))
         else:
-            language_model = language_model_of(checkpoint, config)
-            system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
             system.models.load(checkpoint)
         if config.lm_recompute:
             system.qwen.recompute_language()
         system.join(self.ranks)
         return system
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of the language model."""
+        return self.config.lm_sharding == "full" and not self.ranks.alone
 
     def noted(self, run_json: Mapping[str, Any]) -> Mapping[str, Any]:
         """What run.json says of the language model; a checkpoint does not know the hub's commit."""
@@ -153,13 +165,13 @@ class PipelineRecipe(Recipe[list[int]]):
     def validate(self, go_on: Callable[[], bool]) -> Validation | None:
         """Answer the validation set, see `Recipe.validate`."""
         size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
+        # All hold the language model together, so all go through it as often.
+        ranks = ALONE if self.sharded else self.ranks
         if self.on_canvas:
             system = self.models.averaged()
-            answers = predict_on_canvas(
-                system, self.test_layouts, self.validation_set, size, go_on, self.ranks
-            )
+            answers = predict_on_canvas(system, self.test_layouts, self.validation_set, size, go_on, ranks)
         else:
-            answers = predict(self.models, self.validation_set, size, go_on, self.ranks)
+            answers = predict(self.models, self.validation_set, size, go_on, ranks)
         return score(self.validation_set, answers) if len(answers) == len(self.validation_set) else None
 
     def advise(self, found: Validation, means: Nested, epoch: int) -> Iterable[Finding]:

@@ -109,14 +109,14 @@ class Flow:
     memory_hits: Tensor
 
 
-def language_model_of(checkpoint: Path, config: PipelineConfig) -> LanguageModel:
-    """Load the language model that a checkpoint holds.
+def language_model_of(checkpoint: Path | None, config: PipelineConfig) -> LanguageModel:
+    """Load the language model that a checkpoint holds, or the one that a run begins with.
 
     Raises:
         LanguageModelError: If it cannot be loaded.
     """
     found = LanguageModel.load(
-        str(checkpoint / LANGUAGE_MODEL),
+        config.lm if checkpoint is None else str(checkpoint / LANGUAGE_MODEL),
         train=cast(TrainMode, config.lm_train),
         dtype=cast(Dtype, config.lm_dtype),
     )
@@ -188,7 +188,7 @@ class ArcSystem:
         self.spread = ALONE.spread(())
 
     def join(self, ranks: Ranks) -> None:
-        """Have the gradients averaged over the processes of a run; `spread` is as `Ranks.spread` gives it."""
+        """Have the gradients averaged over the processes of a run, as `Ranks.spread` does."""
         self.spread = ranks.spread(p for component in self.components for p in component.parameters)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]:

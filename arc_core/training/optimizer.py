@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from arc_core.base.errors import ConfigError
 from arc_core.checkpoints.form import require_form
+from arc_core.checkpoints.sharded import gathered
 from arc_core.run.checkpoint_index import STATE
 
 Precision = Literal["auto", "off", "bfloat16", "float16"]
@@ -243,7 +244,7 @@ def clip_and_step(
 
 def clip(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
     """Clip the gradients of some parameters together; their norm before."""
-    return nn.utils.clip_grad_norm_(parameters, most, foreach=True)
+    return gathered(nn.utils.clip_grad_norm_(parameters, most, foreach=True))
 
 
 def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from same_training import PLANNERS, SLOW, path_of, same_training, steps_of
 from small_run import new_run, small_config, train, warned
 
 from arc_core.base.errors import ArcError, ConfigError, PreflightError
+from arc_core.run.checkpoint_index import list_checkpoints
 from arc_core.run.directory import RunDirectory
 from arc_core.training import ranks
 from arc_core.training.launching import World
@@ -22,25 +24,36 @@ from arc_core.training.ranks import joined
 WORKER = Path(__file__).parents[1] / "rank_worker.py"
 
 
+Asked = tuple[str, int | None, int, dict[str, Any]]
+"""A run, after which step which of the processes asks to stop, and settings that are other ones now."""
+
+SHARDED = {"lm_sharding": "full"}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs that two processes have trained; eleven pairs make batches of four, four and three."""
     folder = tmp_path_factory.mktemp("ranks")
-    runs: list[tuple[str, int | None, int]] = []
+    runs: list[Asked] = []
     for planner, settings in PLANNERS.items():
-        for name in ("whole", "parts"):
-            new_run(folder, f"{name}-{planner}", processes="2", epochs=2, **SLOW, **settings)
-        runs += [(f"whole-{planner}", None, 0), (f"parts-{planner}", 2, 0), (f"parts-{planner}", None, 0)]
-        accumulated = SLOW | settings | {"batch_size": 1, "accumulate": 2}
-        new_run(folder, f"accumulated-{planner}", processes="2", epochs=2, **accumulated)
-        runs.append((f"accumulated-{planner}", None, 0))
+        kinds: dict[str, dict[str, Any]] = {
+            **{"whole": {}, "parts": {}, "accumulated": {"batch_size": 1, "accumulate": 2}},
+            **dict.fromkeys(("sharded", "resharded", "changing"), SHARDED),
+        }
+        for name, own in kinds.items():
+            new_run(folder, f"{name}-{planner}", processes="2", epochs=2, **SLOW | settings | own)
+        runs += [(f"{name}-{planner}", None, 0, {}) for name in ("whole", "accumulated", "sharded")]
+        for name in ("parts", "resharded"):
+            runs += [(f"{name}-{planner}", 2, 0, {"validated": True}), (f"{name}-{planner}", None, 0, {})]
+        changes = [(2, {}), (4, {"lm_sharding": "none"}), (None, {})]
+        runs += [(f"changing-{planner}", step, 0, now) for step, now in changes]
     new_run(folder, "asked", processes="2", epochs=2, **SLOW, **PLANNERS["canvas"])
     new_run(folder, "single", processes="2", batch_size=1, max_batches=6, **SLOW | {"max_pairs": 3})
-    two(folder, [*runs, ("asked", 1, 1), ("single", None, 0)])
+    two(folder, [*runs, ("asked", 1, 1, {}), ("single", None, 0, {})])
     return folder
 
 
-def two(folder: Path, runs: list[tuple[str, int | None, int]]) -> None:
+def two(folder: Path, runs: list[Asked]) -> None:
     """Train runs in two processes."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -88,7 +101,11 @@ def test_two_processes_with_two_parts_of_one_are_one_with_batches_of_four(
 
 @pytest.mark.parametrize(
     "name",
-    [*(f"{how}-{planner}" for planner in PLANNERS for how in ("whole", "accumulated")), "asked", "single"],
+    [
+        *(f"{how}-{planner}" for planner in PLANNERS for how in ("whole", "accumulated", "sharded")),
+        "asked",
+        "single",
+    ],
 )
 def test_both_processes_end_with_the_same_bits(folder: Path, name: str):
     first, second = (json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in (0, 1))
@@ -97,13 +114,45 @@ def test_both_processes_end_with_the_same_bits(folder: Path, name: str):
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
-def test_a_resume_in_as_many_processes_is_exact_to_the_bit(folder: Path, planner: str):
-    whole, parts = (
-        json.loads((folder / f"{name}-{planner}.0.json").read_text()) for name in ("whole", "parts")
-    )
+@pytest.mark.parametrize("names", [("whole", "parts"), ("sharded", "resharded")])
+def test_a_resume_in_as_many_processes_is_exact_to_the_bit(
+    folder: Path, planner: str, names: tuple[str, str]
+):
+    whole, parts = (json.loads((folder / f"{name}-{planner}.0.json").read_text()) for name in names)
     assert parts["tensors"] == whole["tensors"]
-    assert steps_of(path_of(folder, f"parts-{planner}")) == steps_of(path_of(folder, f"whole-{planner}"))
-    assert warned(path_of(folder, f"parts-{planner}"), "other_processes") == []
+    one, two = (path_of(folder, f"{name}-{planner}") for name in names)
+    assert steps_of(two) == steps_of(one)
+    assert warned(two, "other_processes") == []
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("how", ["sharded", "changing"])
+def test_a_language_model_that_two_processes_hold_together_learns_as_a_whole_one(
+    folder: Path, alone: dict[str, RunDirectory], planner: str, how: str
+):
+    """The second run is stopped twice: it goes on with the whole model, and then in parts again."""
+    same_training(path_of(folder, f"{how}-{planner}"), alone[planner])
+    ends = [json.loads((folder / f"{how}-{planner}.{rank}.json").read_text()) for rank in (0, 1)]
+    total = alone[planner].read()["language_model"]["parameters"]
+    assert sum(end["held"] for end in ends) == total
+    assert max(end["held"] for end in ends) < 0.52 * total
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_a_checkpoint_of_a_sharded_language_model_is_laid_out_as_any(
+    folder: Path, alone: dict[str, RunDirectory], planner: str
+):
+    found, expected = (
+        list_checkpoints(run.checkpoints)[-1] / "lm"
+        for run in (path_of(folder, f"sharded-{planner}"), alone[planner])
+    )
+    texts = {path.name: path.read_bytes() for path in expected.iterdir() if path.suffix != ".safetensors"}
+    assert {name: (found / name).read_bytes() for name in texts} == texts
+
+
+def test_a_sharded_language_model_is_refused_what_it_cannot_have(tmp_path: Path):
+    with pytest.raises(ConfigError, match="accumulate is 2, but must be 1 with lm_sharding full"):
+        small_config(tmp_path, accumulate=2, **SHARDED)
 
 
 def test_any_process_that_is_asked_to_stop_ends_all_at_the_same_step(folder: Path):
