@@ -168,8 +168,6 @@ class PipelineConfig(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.accumulate > 1 and self.lm_sharding == "full":
-            raise ConfigError(f"accumulate is {self.accumulate}, but must be 1 with lm_sharding full.")
         if self.keep_away and self.validate_on not in (FRESH, "none"):
             raise ConfigError(
                 f"validate_on is {self.validate_on}, but must be fresh or none with keep_away: test pairs of "

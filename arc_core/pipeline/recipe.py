@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from arc_core.base.errors import ConfigError
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
@@ -20,7 +19,7 @@ from arc_core.pipeline.moving import to_device
 from arc_core.pipeline.outcome import sample_of, step_numbers
 from arc_core.pipeline.padding import FEW_SIDES, GridBatch
 from arc_core.pipeline.preflight import estimate_run
-from arc_core.pipeline.sharding import shard
+from arc_core.pipeline.sharding import refuse_what_shards_cannot, shard
 from arc_core.pipeline.startup import color_shares, load_data
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, language_model_of
@@ -88,8 +87,8 @@ class PipelineRecipe(Recipe[list[int]]):
         if self.sharded:
             shard(language_model, self.ranks, self.device)
         system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
-        if self.sharded and system.precision.scaler.is_enabled():
-            raise ConfigError("amp is float16, but must be bfloat16 or off with lm_sharding full.")
+        if self.sharded:
+            refuse_what_shards_cannot(config, system.precision)
         if checkpoint is None:
             system.efe_loss.set_anchor(color_shares(self.dataset))
         else:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from arc_core.base.errors import ConfigError
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.language_model import LanguageModel
+from arc_core.training.optimizer import MixedPrecision
 from arc_core.training.ranks import Ranks
 
 
@@ -20,3 +23,15 @@ def shard(language_model: LanguageModel, ranks: Ranks, device: torch.device) -> 
         if type(module).__name__ in layers:
             fully_shard(module, mesh=mesh)
     fully_shard(backbone, mesh=mesh)
+
+
+def refuse_what_shards_cannot(config: PipelineConfig, precision: MixedPrecision) -> None:
+    """Refuse settings under which the processes would not go through the model alike.
+
+    Raises:
+        ConfigError: If a batch has several parts, as one process may have fewer; or if a scale is looked for.
+    """
+    if config.accumulate > 1:
+        raise ConfigError(f"accumulate is {config.accumulate}, but must be 1 with lm_sharding full.")
+    if precision.scaler.is_enabled():
+        raise ConfigError("amp is float16, but must be bfloat16 or off with lm_sharding full.")

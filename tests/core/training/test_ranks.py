@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -14,10 +14,12 @@ from same_training import PLANNERS, SLOW, path_of, same_training, steps_of
 from small_run import new_run, small_config, train, warned
 
 from arc_core.base.errors import ArcError, ConfigError, PreflightError
+from arc_core.pipeline.sharding import refuse_what_shards_cannot
 from arc_core.run.checkpoint_index import list_checkpoints
 from arc_core.run.directory import RunDirectory
 from arc_core.training import ranks
 from arc_core.training.launching import World
+from arc_core.training.optimizer import MixedPrecision, Precision
 from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
 from arc_core.training.ranks import joined
 
@@ -150,9 +152,20 @@ def test_a_checkpoint_of_a_sharded_language_model_is_laid_out_as_any(
     assert {name: (found / name).read_bytes() for name in texts} == texts
 
 
-def test_a_sharded_language_model_is_refused_what_it_cannot_have(tmp_path: Path):
-    with pytest.raises(ConfigError, match="accumulate is 2, but must be 1 with lm_sharding full"):
-        small_config(tmp_path, accumulate=2, **SHARDED)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"accumulate": 2}, "accumulate is 2, but must be 1 with lm_sharding full."),
+        ({"amp": "float16"}, "amp is float16, but must be bfloat16 or off with lm_sharding full."),
+    ],
+)
+def test_a_sharded_language_model_is_refused_what_it_cannot_have(
+    tmp_path: Path, settings: dict[str, Any], said: str
+):
+    config = small_config(tmp_path, **settings, **SHARDED)
+    with pytest.raises(ConfigError) as refusal:
+        refuse_what_shards_cannot(config, MixedPrecision(torch.device("cpu"), cast(Precision, config.amp)))
+    assert str(refusal.value) == said
 
 
 def test_any_process_that_is_asked_to_stop_ends_all_at_the_same_step(folder: Path):
