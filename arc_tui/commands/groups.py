@@ -43,7 +43,7 @@ COMMANDS: Table = {
     "Solve and score": {
         "solve": ("solve:solve", "Solve one task by training on its demonstrations."),
         "eval": ("eval:evaluate", "Solve the tasks of a split and score the submission."),
-        "score": ("score:score", "Score a submission as ARC Prize does."),
+        "score": ("score:score", "Score submissions as ARC Prize does."),
         "export-weights": (
             "models:export_weights",
             "Write what a run has learned as weights for solve and eval.",
