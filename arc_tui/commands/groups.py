@@ -62,7 +62,7 @@ INSPECT: Table = {
         "checkpoint": ("inspect:checkpoint", "Browse a run's checkpoint, or any safetensors."),
         "dataset": ("tasks:dataset", "List a dataset's tasks with sizes, colours and rule sentences."),
         "task": ("tasks:task", "Show a task as grids, with features and rule sentence."),
-        "results": ("results:results", "Browse what one evaluation has solved, or two side by side."),
+        "results": ("results:results", "Browse what one evaluation has solved, or several side by side."),
     }
 }
 """The commands of `arc-tui inspect`."""

@@ -49,7 +49,15 @@ def score(
     """Score submissions as ARC Prize does. It takes two attempts a test input, every cell right."""
     # Here, so that completion need not wait for numpy.
     from arc_core.data.answers import read_answers
-    from arc_tui.results.scores import beside_json, beside_lines, load_solutions, names_of, scored
+    from arc_tui.results.scores import (
+        Contender,
+        beside_lines,
+        load_solutions,
+        names_of,
+        pairs_json,
+        score_lines,
+        scored,
+    )
 
     read = [read_answers(path) for path in submissions]
     truth = load_solutions(solutions, cast("Split", split), challenges, skip_bad_tasks=skip_bad_tasks)
@@ -57,10 +65,15 @@ def score(
         scored(name, answers, truth, partial=partial)
         for name, answers in zip(names_of(submissions), read, strict=True)
     ]
+    beside = [Contender(one.name, one.answers.layout, one.report) for one in found]
+    if len(found) == 1:
+        facts, lines = found[0].to_json(), [*score_lines(found[0].report), *found[0].notes()]
+    else:
+        told = [{"name": one.name} | one.to_json() for one in found]
+        facts = {"submissions": told, "pairs": pairs_json(beside)}
+        lines = [*beside_lines(beside), *(f"{one.name}: {note}" for one in found for note in one.notes())]
     if as_json:
-        facts = found[0].to_json() if len(found) == 1 else beside_json(found)
         echo_json(facts | {"skipped": list(truth.skipped)})
         return
-    lines = found[0].lines() if len(found) == 1 else beside_lines(found)
     for line in (*(f"Skipped: {reason}" for reason in truth.skipped), *lines):
         echo(printable(line))

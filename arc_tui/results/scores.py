@@ -102,17 +102,15 @@ class Scored:
         told = {"layout": self.answers.layout, "unusable": list(self.answers.unusable)}
         return self.report.to_json() | told | {"not_scored": list(self.not_scored)}
 
-    def lines(self) -> list[str]:
-        """The scores, and what the reader should know of the answers."""
-        lines = score_lines(self.report)
-        if unusable := self.answers.told():
-            lines.append(unusable)
+    def notes(self) -> list[str]:
+        """What the reader should know of the answers."""
+        notes = [self.answers.told()] if self.answers.unusable else []
         if self.not_scored:
-            lines.append(
+            notes.append(
                 f"Not scored, as their outputs are not known: {len(self.not_scored)} tasks, "
                 f"{first_of(self.not_scored)}"
             )
-        return lines
+        return notes
 
 
 def scored(name: str, answers: Answers, truth: Truth, *, partial: bool) -> Scored:
@@ -130,19 +128,36 @@ def scored(name: str, answers: Answers, truth: Truth, *, partial: bool) -> Score
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """Name submissions as their files or folders, a submission.json as its folder, alike ones by paths."""
-    short = [
-        (path.absolute().parent if path.name == "submission.json" else path).name.removesuffix(".json")
-        for path in paths
-    ]
-    return [
-        printable(name if name and short.count(name) == 1 else str(path), 60)
-        for name, path in zip(short, paths, strict=True)
-    ]
+    """Name submissions by the ends of their paths, each as short as tells it from the others."""
+    places = [(path.parent if path.name == "submission.json" else path).absolute().parts for path in paths]
+
+    def end(parts: Sequence[str], count: int) -> str:
+        return "/".join(parts[-count:]).removesuffix(".json")
+
+    def is_clear(parts: Sequence[str], count: int) -> bool:
+        return sum(end(other, count) == end(parts, count) for other in places) == 1
+
+    counts = [next((n for n in range(1, len(parts)) if is_clear(parts, n)), 1) for parts in places]
+    return [printable(end(parts, count), 60) for parts, count in zip(places, counts, strict=True)]
 
 
-def beside_lines(submissions: Sequence[Scored]) -> list[str]:
-    """Write several submissions beside each other, and McNemar's test of each two."""
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """Scores that are set beside others.
+
+    Attributes:
+        name: Whose, safe to print.
+        layout: Of the answers.
+        report: The scores.
+    """
+
+    name: str
+    layout: str
+    report: Report
+
+
+def beside_lines(contenders: Sequence[Contender]) -> list[str]:
+    """Write several scores beside each other, and McNemar's test of each two."""
     head = (
         "SUBMISSION",
         "LAYOUT",
@@ -156,7 +171,7 @@ def beside_lines(submissions: Sequence[Scored]) -> list[str]:
     rows = [
         (
             one.name,
-            one.answers.layout,
+            one.layout,
             _share(one.report.share("either")),
             _share(one.report.tasks()),
             f"{one.report.mean_over_tasks():.1%}",
@@ -164,9 +179,9 @@ def beside_lines(submissions: Sequence[Scored]) -> list[str]:
             f"{one.report.mean('cells_best'):.1%}",
             f"{one.report.blank:,}",
         )
-        for one in submissions
+        for one in contenders
     ]
-    pairs = [(a, b, Paired.of(a.report, b.report)) for a, b in combinations(submissions, 2)]
+    pairs = [(a, b, Paired.of(a.report, b.report)) for a, b in combinations(contenders, 2)]
     paired = [
         (
             a.name,
@@ -183,19 +198,15 @@ def beside_lines(submissions: Sequence[Scored]) -> list[str]:
         *aligned([("A", "B", "TASKS", "BOTH", "A ALONE", "B ALONE", "NEITHER", "P"), *paired], left=(0, 1)),
         f"P is McNemar's exact test over the tasks, two-sided{more}. "
         "The mean over tasks is ARC Prize's; FIRST is that of the first attempt.",
-        *(f"{one.name}: {told}" for one in submissions if (told := one.answers.told())),
     ]
 
 
-def beside_json(submissions: Sequence[Scored]) -> dict[str, Any]:
-    """Several submissions and each two of them held against each other, for `--json`."""
-    return {
-        "submissions": [{"name": one.name} | one.to_json() for one in submissions],
-        "pairs": [
-            {"first": a.name, "second": b.name} | Paired.of(a.report, b.report).to_json()
-            for a, b in combinations(submissions, 2)
-        ],
-    }
+def pairs_json(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
+    """Each two of several scores held against each other, for `--json`."""
+    return [
+        {"first": a.name, "second": b.name} | Paired.of(a.report, b.report).to_json()
+        for a, b in combinations(contenders, 2)
+    ]
 
 
 def score_lines(report: Report) -> list[str]:
