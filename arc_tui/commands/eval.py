@@ -19,6 +19,7 @@ from arc_tui.commands.options import (
     SECONDS_PER_TASK,
     Device,
     EvalsDir,
+    Groups,
     RunsDir,
     Seed,
     SkipBadTasks,
@@ -88,6 +89,7 @@ def evaluate(
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
     ] = False,
+    groups: Groups = None,
     skip_bad_tasks: SkipBadTasks = False,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of the evaluation.")] = None,
     resume: Annotated[
@@ -130,6 +132,7 @@ def evaluate(
             preset=preset,
             runs_dir=runs_dir,
             skip_bad_tasks=skip_bad_tasks,
+            groups=groups,
         )
         begun = begin(asked, evals_dir)
     folder, known = begun
