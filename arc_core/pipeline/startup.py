@@ -16,7 +16,6 @@ from arc_core.data.task_folder import parts_of
 from arc_core.data.tasks import Pair, Split, Task, TaskSet, load_tasks
 from arc_core.pipeline.config import CANVAS, FRESH, PipelineConfig
 from arc_core.pipeline.validation import choose_inputs
-from arc_core.run.config import TrainConfig
 from arc_core.training.diagnostics import Finding
 from arc_core.training.resuming import Warn
 
@@ -30,7 +29,7 @@ ENOUGH = 6
 """Generated pairs of which so many are kept."""
 
 
-def load_split(config: TrainConfig, split: Split, warn: Warn) -> TaskSet:
+def load_split(config: PipelineConfig, split: Split, warn: Warn) -> TaskSet:
     """Load the tasks of a split as the configuration says, and tell which bad ones were left out.
 
     Raises:

@@ -66,10 +66,6 @@ class TrainConfig(CheckedOptions):
         path=True,
         names=("arcagi1", "arcagi2", "kaggle2019", "kaggle2024", "kaggle2025"),
     )
-    groups: str | None = option(
-        None,
-        "Only the tasks in these folders of the dataset, such as ConceptARC's concepts: AboveBelow,Center.",
-    )
     solutions: str | None = option(
         None, "The Kaggle solutions file that belongs to the challenges file.", path=True
     )

@@ -23,7 +23,7 @@ def results(
     evaluations: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[EVAL...]",
+            metavar="[EVAL]",
             help="A name or the start of it, a folder, latest, or answers of others as score takes them; "
             "several are compared, two in the browser. Lists all if left out.",
         ),
@@ -67,6 +67,10 @@ def results(
     checked("--only", only, [EVERYTHING, *(PairOutcome if len(names) == 2 else State)])
     checked("--sort", order, [*SORTS])
     choice = Chosen(only=only, size=size, order=order, reverse=reverse)
+    if len(names) > 2 and choice != Chosen():
+        raise ConfigError(
+            "--only, --size, --sort and --reverse choose among tasks, which one evaluation or two have."
+        )
     opened = [open_any(name, evals_dir, dataset, cast("Split", split)) for name in names]
     titles = names_of([one.folder.path for one in opened])
     opened = [replace(one, title=title) for one, title in zip(opened, titles, strict=True)]

@@ -20,7 +20,7 @@ def score(
     submissions: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SUBMISSION...",
+            metavar="SUBMISSION",
             parser=expanded,
             help="A submission.json, a folder of arc-agi-benchmarking (ID.json) or VARC "
             "(ID_predictions.json), or an evaluation; several are set beside each other.",

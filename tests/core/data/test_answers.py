@@ -5,6 +5,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from published_answers import attempt, write_benchmarking, write_varc
 
 from arc_core.base.errors import DataError
@@ -185,3 +187,37 @@ def test_two_reports_are_counted_over_the_tasks_that_both_score():
     found = Paired.of(*reports)
     assert (found.both, found.only_first, found.only_second, found.neither) == (1, 4, 0, 1)
     assert (found.tasks, found.p_value) == (6, mcnemar(4, 0))
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 12) | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["0", "1", "answer", "attempt_1", "attempt_2", "metadata", "pair_index", "x"]),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def outcome(source):
+    """The answers, or the sentence that refuses them."""
+    try:
+        return read_answers(source)
+    except DataError as error:
+        return str(error)
+
+
+@given(content=JSON_VALUES, name=st.sampled_from(["a.json", "a_predictions.json", "submission.json"]))
+def test_whatever_json_a_file_holds_it_is_answers_or_one_sentence(tmp_path_factory, content, name):
+    folder = tmp_path_factory.mktemp("answers")
+    (folder / name).write_text(json.dumps(content))
+    for source in (folder, folder / name):
+        found = outcome(source)
+        if isinstance(found, str):
+            assert "\n" not in found
+        else:
+            assert all(isinstance(x, Attempts) for inputs in found.submission.values() for x in inputs)

@@ -6,8 +6,8 @@ import published_sets as sets
 import pytest
 from rich.cells import cell_len
 
+from arc_core.pipeline.config import PipelineConfig
 from arc_core.pipeline.startup import load_split
-from arc_core.run.config import TrainConfig
 from arc_tui import cli
 from arc_tui.commands.evaluation import Asked, chosen_tasks
 
@@ -83,5 +83,5 @@ def test_an_evaluation_asks_the_tasks_of_the_groups(tmp_path):
 
 
 def test_a_run_is_trained_on_the_tasks_of_the_groups(tmp_path):
-    config = TrainConfig(dataset=str(sets.concept_arc(tmp_path)), groups="Copy,Center")
+    config = PipelineConfig(dataset=str(sets.concept_arc(tmp_path)), groups="Copy,Center")
     assert len(load_split(config, "training", lambda finding: None)) == 6

@@ -111,6 +111,7 @@ def test_three_and_more_are_a_table_with_a_test_of_each_two(capsys, tasks: str):
         ("bad.json", "bad.json is not JSON"),
         ("o3 --dataset nowhere", "There is no dataset 'nowhere'"),
         ("o3 --split test", '--split is "test"'),
+        ("o3 varc ours --only solved", "choose among tasks, which one evaluation or two have"),
     ],
 )
 def test_bad_input_is_one_sentence(capsys, arguments: str, sentence: str):

@@ -125,3 +125,19 @@ def test_a_damaged_submission_beside_others_is_one_sentence(folder, capsys, cont
     assert error.startswith("Error: bad.json")
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_names_that_would_steer_a_terminal_are_escaped(folder, capsys):
+    evil = "x\x1b]0;owned\x07"
+    truths = solutions(load_tasks("arcagi1", "evaluation").tasks[:2])
+    for place in (evil, "other"):
+        write_benchmarking(
+            folder / place, {task: [[["\x1b[2J"], None] for _ in truths[task]] for task in truths}
+        )
+    assert run(evil, "other", "x_solutions.json") == 0
+    out = capsys.readouterr().out
+    assert all(line.isprintable() for line in out.splitlines())
+    assert "owned" in out
+    (folder / evil / "bad.json").write_text("{")
+    assert run(evil, "x_solutions.json") == 2
+    assert "\x1b" not in capsys.readouterr().err
