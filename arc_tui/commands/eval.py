@@ -11,6 +11,7 @@ from arc_core.base.errors import DataError
 from arc_core.base.options import settings_of
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
+from arc_core.data.task_folder import parts_of
 from arc_core.run.config import TrainConfig
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_tui.commands.options import (
@@ -132,7 +133,7 @@ def evaluate(
             preset=preset,
             runs_dir=runs_dir,
             skip_bad_tasks=skip_bad_tasks,
-            groups=groups,
+            groups=parts_of(groups),
         )
         begun = begin(asked, evals_dir)
     folder, known = begun

@@ -18,7 +18,6 @@ from arc_core.base.text import first_of, printable
 from arc_core.data.finding import full_ids
 from arc_core.data.kaggle import with_known_outputs
 from arc_core.data.seen import SeenTasks, choose_tasks, held_out, refuse_seen
-from arc_core.data.task_folder import parts_of
 from arc_core.data.tasks import Split, Task, load_tasks
 from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer, find_eval
 from arc_core.evaluation.outcome import asked_tasks, conclude
@@ -57,7 +56,7 @@ class Asked:
     preset: str | None = None
     runs_dir: Path = RUNS_DIR
     skip_bad_tasks: bool = False
-    groups: str | None = None
+    groups: tuple[str, ...] = ()
 
 
 def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
@@ -66,9 +65,7 @@ def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
     Raises:
         DataError: If the data is bad, or a listed task is not there.
     """
-    found = load_tasks(
-        asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks, groups=parts_of(asked.groups)
-    )
+    found = load_tasks(asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks, groups=asked.groups)
     if found.skipped:
         echo(printable(found.told_skipped()))
     tasks = held_out(found.tasks) if asked.held_out else found.tasks

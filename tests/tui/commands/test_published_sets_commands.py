@@ -78,7 +78,7 @@ def test_a_bad_file_of_pairs_is_one_sentence(capsys, tmp_path, content, sentence
 
 def test_an_evaluation_asks_the_tasks_of_the_groups(tmp_path):
     folder = str(sets.concept_arc(tmp_path))
-    asked = Asked(folder, "training", 1.0, None, 0, "cpu", "none", {}, groups="Copy")
+    asked = Asked(folder, "training", 1.0, None, 0, "cpu", "none", {}, groups=("Copy",))
     assert [task.id for task in chosen_tasks(asked)] == ["Copy1", "Copy10", "Copy2"]
 
 
