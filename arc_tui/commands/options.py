@@ -28,6 +28,7 @@ from arc_tui.commands.completion import (
 
 FLAGS = (
     *("epochs", "agent_lr", "qwen_lr", "device", "processes", "seed", "max_batches", "batch_size"),
+    *("max_minutes", "patience"),
     *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
     *("validate_on", "checkpoint_every", "recipe", "preset", "name", "runs_dir", "headless", "detach"),
     *("prepare", "resume", "checkpoint", "branch"),
@@ -36,6 +37,7 @@ FLAGS = (
 
 _METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
 _OWN_METAVARS = {
+    "max_minutes": "MINUTES",
     "recipe": "NAME",
     "resume": "RUN|latest",
     "checkpoint": "ID",
