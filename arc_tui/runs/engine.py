@@ -63,6 +63,7 @@ class Program(StrEnum):
     FETCHING = "arc_core.pipeline.fetch_lm"
     EXPORTING = "arc_core.evaluation.export"
     COMMANDS = "arc_tui.cli"
+    WATCHING = "arc_tui.alerts.watcher"
 
     def command(self, *arguments: str) -> list[str]:
         """Return its command line."""

@@ -371,5 +371,5 @@ def test_prepare_makes_a_run_starts_nothing_and_is_not_kept_for_a_resume(
     assert capsys.readouterr().out == f"torchrun --nproc-per-node N -m arc_core '{folder}'\n"
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == ["run.json"]
     assert open_run(tmp_path / "runs", "my run").read()["config"]["processes"] == "2"
-    monkeypatch.setattr("arc_tui.commands.training.train_here", lambda flags, file: 7)
+    monkeypatch.setattr("arc_tui.commands.training.train_here", lambda *given, **more: 7)
     assert _main("train", "--resume", "my run", "--headless") == 7
