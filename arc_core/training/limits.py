@@ -27,5 +27,6 @@ def limit_reached(config: TrainConfig, progress: Progress, elapsed_seconds: floa
     if config.max_minutes is not None and elapsed_seconds >= 60 * config.max_minutes:
         return f"stopped after {config.max_minutes:g} minutes of training (max_minutes)"
     if config.patience is not None and progress.without_best >= config.patience:
-        return f"stopped after {progress.without_best} validations without a new best (patience)"
+        what = "a validation" if config.patience == 1 else f"{progress.without_best} validations"
+        return f"stopped after {what} without a new best (patience)"
     return None

@@ -115,6 +115,8 @@ class Sender:
             self._closing = True
             self._changed.notify()
         self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._tell(f"{self._target.shown} took too long: its last alerts are left unsent.")
 
     def _work(self) -> None:
         while True:
@@ -133,7 +135,7 @@ class Sender:
             except Undelivered as error:
                 if wait is None or not error.again:
                     told = f"{self._target.shown} did not take the alert of a {alert.occasion}"
-                    self._tell(f"{told}, tried {tries} times: {error}.")
+                    self._tell(f"{told} in {tries} {'try' if tries == 1 else 'tries'}: {error}.")
                     return
                 time.sleep(wait)
             else:

@@ -106,4 +106,4 @@ def test_a_checkpoint_of_before_patience_begins_to_count(tmp_path: Path):
     del state["without_best"]
     (checkpoint / STATE).write_text(json.dumps(state))
     seal(checkpoint)
-    assert train(run, never_better) == "stopped after 1 validations without a new best (patience)"
+    assert train(run, never_better) == "stopped after a validation without a new best (patience)"

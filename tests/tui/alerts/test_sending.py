@@ -54,8 +54,9 @@ def test_what_is_refused_for_good_is_given_up_and_told_without_the_address(code:
         sending.close(10)
         assert len(server.posted) == 2 * tries, "the next one is tried too, and no redirection is followed"
     assert len(told) == 2
+    told_tries = "1 try" if tries == 1 else f"{tries} tries"
     assert told[0] == (
-        f"http://127.0.0.1 did not take the alert of a crash, tried {tries} times: it answers {code}."
+        f"http://127.0.0.1 did not take the alert of a crash in {told_tries}: it answers {code}."
     )
     assert SECRET not in "".join(told)
 
@@ -73,7 +74,8 @@ def test_a_server_that_hangs_is_left_after_its_time_and_holds_nobody_up():
         sending.close(0.01)
         assert len(sending._waiting) < MOST_WAITING
         assert sending._thread.is_alive(), "close waits no longer than it is told"
-        assert told[0].endswith("tried 3 times: it does not answer.")
+        assert told[0].endswith("in 3 tries: it does not answer.")
+        assert told[-1] == "http://127.0.0.1 took too long: its last alerts are left unsent."
 
 
 def test_a_server_that_is_not_there_or_speaks_something_else_is_told():
@@ -83,4 +85,4 @@ def test_a_server_that_is_not_there_or_speaks_something_else_is_told():
     sending = sender(f"http://127.0.0.1:{port}", told, waits=())
     sending.send(alert())
     sending.close(10)
-    assert told == ["http://127.0.0.1 did not take the alert of a crash, tried 1 times: Connection refused."]
+    assert told == ["http://127.0.0.1 did not take the alert of a crash in 1 try: Connection refused."]

@@ -134,7 +134,7 @@ def test_the_address_stands_on_no_command_line_and_in_no_file(
             end(live)
             watcher.wait(30)
     told = (live.run.path / LOG).read_text()
-    assert "http://127.0.0.1 did not take the alert of a finish, tried 1 times: it answers 404." in told
+    assert "http://127.0.0.1 did not take the alert of a finish in 1 try: it answers 404." in told
     for path in live.run.path.rglob("*"):
         assert path.is_dir() or b"s3cr3t" not in path.read_bytes()
 
