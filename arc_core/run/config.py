@@ -73,9 +73,10 @@ class TrainConfig(CheckedOptions):
     # Data
     dataset: str = option(
         "arcagi2",
-        "arcagi1, arcagi2, a folder of task files, or a Kaggle challenges file.",
+        "arcagi1, arcagi2, kaggle2019, kaggle2024, kaggle2025, a folder of task files, a Kaggle challenges "
+        "file, or JSON lines with a task in each.",
         path=True,
-        names=("arcagi1", "arcagi2"),
+        names=("arcagi1", "arcagi2", "kaggle2019", "kaggle2024", "kaggle2025"),
     )
     solutions: str | None = option(
         None, "The Kaggle solutions file that belongs to the challenges file.", path=True

@@ -11,6 +11,7 @@ from arc_core.base.errors import ConfigError, DataError
 from arc_core.base.options import settings_of
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
+from arc_core.data.task_folder import parts_of
 from arc_core.run.config import TrainConfig
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_tui.commands.options import (
@@ -19,6 +20,7 @@ from arc_tui.commands.options import (
     SECONDS_PER_TASK,
     Device,
     EvalsDir,
+    Groups,
     RunsDir,
     Seed,
     SkipBadTasks,
@@ -97,6 +99,7 @@ def evaluate(
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
     ] = False,
+    groups: Groups = None,
     skip_bad_tasks: SkipBadTasks = False,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of the evaluation.")] = None,
     resume: Annotated[
@@ -141,6 +144,7 @@ def evaluate(
             preset=preset,
             runs_dir=runs_dir,
             skip_bad_tasks=skip_bad_tasks,
+            groups=parts_of(groups),
         )
         begun = begin(asked, evals_dir)
     folder, known = begun

@@ -53,6 +53,7 @@ class Asked:
     preset: str | None = None
     runs_dir: Path = RUNS_DIR
     skip_bad_tasks: bool = False
+    groups: tuple[str, ...] = ()
 
 
 def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
@@ -61,7 +62,7 @@ def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
     Raises:
         DataError: If the data is bad, or a listed task is not there.
     """
-    found = load_tasks(asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks)
+    found = load_tasks(asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks, groups=asked.groups)
     if found.skipped:
         echo(printable(found.told_skipped()))
     tasks = held_out(found.tasks) if asked.held_out else found.tasks

@@ -116,6 +116,15 @@ SkipBadTasks = Annotated[
     bool,
     typer.Option("--skip-bad-tasks", help="Go on without the tasks that cannot be read, and list them."),
 ]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        "--groups", metavar="NAMES", help="Only what lies in folders of these names, with commas between."
+    ),
+]
+Pairs = Annotated[
+    int, typer.Option("--pairs", metavar="N", min=2, max=10_000, help="Of a task's generated pairs so many.")
+]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")]
 
 
