@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from arc_core.base.errors import DataError
+from arc_core.base.errors import ConfigError, DataError
 from arc_core.base.options import settings_of
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
@@ -62,6 +62,15 @@ def evaluate(
         int | None,
         typer.Option("--steps-per-task", metavar="N", min=0, help="Training steps, instead of seconds."),
     ] = None,
+    total_minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--total-minutes",
+            metavar="M",
+            min=0.0,
+            help="Score after so many minutes, whatever is left unsolved then.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", min=1, max=1024, help="Processes; one a core, or a GPU."),
@@ -111,6 +120,8 @@ def evaluate(
     from arc_tui.commands.evaluation import Asked, begin, reopen, run, tell_prepared
     from arc_tui.runs.evaluating import CPU, choose_devices
 
+    if prepare and total_minutes is not None:
+        raise ConfigError("--total-minutes does not go with --prepare: torchrun solves all tasks.")
     begun = None if resume is None else reopen(resume, evals_dir, device)
     place = device or (CPU if begun is None else begun[0].assignment().device)
     devices = [] if prepare else choose_devices(place, workers, workers_per_gpu)
@@ -140,7 +151,7 @@ def evaluate(
     if prepare:
         tell_prepared(folder)
         return
-    raise typer.Exit(run(folder, known, devices))
+    raise typer.Exit(run(folder, known, devices, total_minutes=total_minutes))
 
 
 def task_list(given: str) -> list[str]:
