@@ -30,6 +30,10 @@ class PipelineConfig(TrainConfig):
     retired = RETIRED
 
     # On what, how fast
+    groups: str | None = option(
+        None,
+        "Only the tasks in these folders of the dataset, such as ConceptARC's concepts: AboveBelow,Center.",
+    )
     extra_data: str | None = option(
         None,
         "Generated pairs of the training tasks, a zip or folder laid out as RE-ARC's.",
