@@ -279,3 +279,9 @@ def command_line(runs_dir: str, *words: str) -> str:
     at_home = full_path(runs_dir) == full_path(TrainConfig().runs_dir)
     place = [] if at_home else ["--runs-dir", runs_dir]
     return printable(shlex.join(["arc-tui", *words, *place]))
+
+
+def resuming(run: RunDirectory, checkpoint: int) -> str:
+    """Return the command that goes on with a run from one of its checkpoints, safe to print."""
+    words = ("train", "--resume", run.name, "--checkpoint", str(checkpoint))
+    return command_line(str(run.path.parent), *words)
