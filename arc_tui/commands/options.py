@@ -30,7 +30,7 @@ FLAGS = (
     *("epochs", "agent_lr", "qwen_lr", "device", "processes", "seed", "max_batches", "batch_size"),
     *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
     *("validate_on", "checkpoint_every", "recipe", "preset", "name", "runs_dir", "headless", "detach"),
-    *("prepare", "resume", "checkpoint", "branch"),
+    *("prepare", "mirror", "resume", "checkpoint", "branch"),
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
@@ -38,6 +38,7 @@ _METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
 _OWN_METAVARS = {
     "recipe": "NAME",
     "resume": "RUN|latest",
+    "mirror": "TRACKER",
     "checkpoint": "ID",
     "branch": "NAME",
     "runs_dir": "FOLDER",

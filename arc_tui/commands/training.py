@@ -15,6 +15,7 @@ from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunS
 from arc_core.run.resolving import launch_options
 from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
 from arc_tui.commands.output import LOST, abandon, cannot_write, echo_error
+from arc_tui.mirror.beside import start_mirror
 from arc_tui.runs.engine import Engine, Outcome, engine_command, supervise
 from arc_tui.runs.starting import (
     Launch,
@@ -49,7 +50,7 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
     from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
 
     colours = load_theme().status
-    detach = launch_options(flags, file).detach  # a resumed run's own configuration does not say
+    asked = launch_options(flags, file)  # a resumed run's own configuration does not say
     launch = prepare(flags, file, sys.argv)
     lost = _Loss(launch)
     try:
@@ -81,6 +82,8 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
             reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
         ending.extend(event for event in events if isinstance(event, RunFinishedEvent))
         if any(isinstance(event, RunStartedEvent | ResumedEvent) for event in events):
+            if asked.mirror is not None:
+                start_mirror(run, asked.mirror)
             reporter.notice(printable(str(plan_of(launch.run).get("summary", "The plan is not known."))))
         reporter.handle([event for event in events if not isinstance(event, RunFinishedEvent)])
 
@@ -90,7 +93,9 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
         reporter.notice(line) if lost.error is None else echo_error(line)
 
     try:
-        outcome = supervise(launch.run, on_events, on_stop_request, engine or engine_command, detach=detach)
+        outcome = supervise(
+            launch.run, on_events, on_stop_request, engine or engine_command, detach=asked.detach
+        )
         if outcome.refusal is None:
             reporter.handle(ending)
         if outcome.left_running:
