@@ -42,7 +42,7 @@ bench: $(DEV)
 
 # Editable, so that what is trained is what stands here. The stamps keep a set-up from being repeated.
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train]'
 	@touch $@
 
 $(DEV): pyproject.toml constraints.txt | $(BIN)/python

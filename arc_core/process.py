@@ -10,9 +10,11 @@ import sys
 from pathlib import Path
 
 from arc_core.base.errors import ArcError, PreflightError, RankError
+from arc_core.base.extras import require
 from arc_core.base.files import remove_unfinished
 from arc_core.base.other_load import OtherLoad
 from arc_core.base.paths import exists
+from arc_core.base.signals import ENDING
 from arc_core.base.text import printable
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import RunDirectory, RunLock, config_of, trusted_run
@@ -38,7 +40,7 @@ class StopSignal:
     def __init__(self) -> None:
         self.received = False
         self.tell = lambda: None
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             signal.signal(number, self._receive)
 
     def _receive(self, *_: object) -> None:
@@ -65,6 +67,7 @@ def main(path: Path | None) -> int:
     stop = StopSignal()
     world = ONE
     try:
+        require("Training", "train")
         given = World.of_environment()
         world = given or ONE
         run = trusted_run(path)

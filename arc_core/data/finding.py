@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from arc_core.base.errors import DataError
 from arc_core.base.text import first_of, full_name, printable
+from arc_core.data.arckit_sets import ARC_AGI
+from arc_core.data.generated import is_generated, load_generated
 from arc_core.data.task_folder import look_at
-from arc_core.data.tasks import DATASET_NAMES, Split, Task, TaskSet, load_splits, load_tasks
+from arc_core.data.tasks import Split, Task, TaskSet, load_splits, load_tasks
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +26,12 @@ class FoundTask:
     """Dataset and split, safe to print."""
 
 
-def load_file(name: str, *, skip_bad_tasks: bool = False) -> TaskSet | None:
-    """Load the tasks of a file; None if what is given is no file, but an id.
+FEW_PAIRS = 10
+"""Generated pairs of a task that are shown unless told otherwise."""
+
+
+def load_file(name: str, *, skip_bad_tasks: bool = False, pairs: int = FEW_PAIRS) -> TaskSet | None:
+    """Load the tasks of a file, or so many generated pairs; None if what is given is no file, but an id.
 
     Raises:
         DataError: If the file cannot be read.
@@ -33,6 +39,8 @@ def load_file(name: str, *, skip_bad_tasks: bool = False) -> TaskSet | None:
     path, mode = look_at(name)
     if not mode or stat.S_ISDIR(mode):
         return None
+    if is_generated(path):
+        return load_generated(path, pairs)
     return load_tasks(path, skip_bad_tasks=skip_bad_tasks)
 
 
@@ -41,6 +49,7 @@ def find_task(
     dataset: str | None = None,
     *,
     skip_bad_tasks: bool = False,
+    pairs: int = FEW_PAIRS,
     show: Callable[[str], None] = lambda line: None,
 ) -> FoundTask:
     """Find a task.
@@ -50,12 +59,14 @@ def find_task(
         dataset: Where to look for an id, as `load_tasks` takes it. None looks in ARC-AGI-1, then -2: a task
             that both hold is ARC-AGI-1's.
         skip_bad_tasks: Look among the tasks that can be read.
+        pairs: So many of a task's generated pairs are taken, where the dataset holds such.
         show: Shows a line about those that cannot.
 
     Raises:
         DataError: If there is no such task, several begin so, or the file holds several.
     """
-    if dataset is None and (file := load_file(name, skip_bad_tasks=skip_bad_tasks)) is not None:
+    file = None if dataset is not None else load_file(name, skip_bad_tasks=skip_bad_tasks, pairs=pairs)
+    if file is not None:
         _tell_skipped(file, show)
         if len(file) != 1:
             ids = first_of([task.id for task in file.tasks])
@@ -63,10 +74,14 @@ def find_task(
                 f"{printable(name)} holds {len(file)} tasks: name one of {ids}, and the file as --dataset."
             )
         return FoundTask(file.tasks[0], str(look_at(name)[0].absolute()), file.split, file.name)
-    places = DATASET_NAMES if dataset is None else (dataset,)
+    places = ARC_AGI if dataset is None else (dataset,)
     found = dict[str, FoundTask]()
     for place in places:
-        for tasks in load_splits(place, skip_bad_tasks=skip_bad_tasks):
+        if is_generated(place):
+            splits = iter([load_generated(place, pairs, name)])
+        else:
+            splits = load_splits(place, skip_bad_tasks=skip_bad_tasks)
+        for tasks in splits:
             _tell_skipped(tasks, show)
             for task in tasks.tasks:
                 if task.id.startswith(name):

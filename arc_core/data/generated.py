@@ -7,19 +7,22 @@ those count. Generators make pairs that are no ARC pairs (RE-ARC's archive has s
 are left out and counted.
 """
 
+import codecs
 import stat
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from arc_core.base.errors import DataError
 from arc_core.base.text import printable
+from arc_core.data.arckit_sets import DATASET_NAMES
 from arc_core.data.grids import parse_grid
+from arc_core.data.parsing import Pair, Task
 from arc_core.data.task_folder import find_json, is_junk, look_at, parse_json, read_json
-from arc_core.data.tasks import Pair
+from arc_core.data.tasks import TaskSet
 
 T = TypeVar("T")
 
@@ -93,7 +96,7 @@ def load_extra(source: str | Path, wanted: Collection[str]) -> ExtraData:
         raise DataError(f"{place} does not exist: extra data is a zip or a folder laid out as RE-ARC's.")
     pairs: dict[str, list[Pair]] = {}
     left_out: list[LeftOut] = []
-    for task, file, content in _folder(path, wanted) if stat.S_ISDIR(mode) else _archive(path, wanted):
+    for task, file, content in _contents(path, mode, wanted.__contains__):
         where = f"{place}: task {printable(task)}"
         if isinstance(content, DataError):
             left_out.append(LeftOut(file, 0, str(content)))
@@ -113,6 +116,63 @@ def load_extra(source: str | Path, wanted: Collection[str]) -> ExtraData:
     return ExtraData(pairs, tuple(left_out))
 
 
+def is_generated(source: str | Path) -> bool:
+    """Whether something holds generated pairs: a zip, a list of pairs, or a folder of such."""
+    path, mode = look_at(source)
+    if not mode or str(source) in DATASET_NAMES:
+        return False
+    if stat.S_ISDIR(mode):
+        readable = [one for one in find_json(path) if one.fault is None]
+        found = _in_tasks((PurePosixPath(path.name, *one.folders, one.path.name), one) for one in readable)
+        return bool(found) and _begins_list(found[0][1].path)
+    return zipfile.is_zipfile(path) or (path.suffix.lower() == ".json" and _begins_list(path))
+
+
+def _begins_list(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+    except OSError:
+        return False
+
+
+def load_generated(source: str | Path, most: int, start: str = "") -> TaskSet:
+    """Read the first generated pairs of each task to look at; the last of them stands as the test pair.
+
+    Args:
+        source: A zip, a folder, or the file of one task.
+        most: Pairs of a task, at least two.
+        start: How the ids of the tasks begin.
+
+    Returns:
+        The tasks of which there are two good pairs at least; what is bad is told as skipped.
+
+    Raises:
+        DataError: If the source cannot be read, or nothing of it can be used.
+    """
+    path, mode = look_at(source)
+    place = printable(str(path))
+    tasks: dict[str, Task] = {}
+    bad: list[str] = []
+    for task, file, content in _contents(path, mode, lambda name: name.startswith(start)):
+        if isinstance(content, DataError):
+            bad.append(str(content))
+            continue
+        where = f"{place}: task {printable(task)}"
+        pairs, faults = _pairs(content[:most], where) if isinstance(content, list) else ([], [])
+        bad += faults
+        if len(pairs) < 2:
+            bad.append(f"{where} has no two pairs among the first {most} of {file} that can be used.")
+        elif task in tasks:
+            bad.append(f"{where} is there twice; that in {file} is left out.")
+        else:
+            tasks[task] = Task(task, tuple(pairs[:-1]), tuple(pairs[-1:]))
+    if not tasks:
+        raise DataError(bad[0] if bad else f"{place} holds no generated pairs (re_arc/tasks/ID.json).")
+    name = f"{printable(str(source))}, the first {most} generated pairs of each"
+    return TaskSet(tuple(tasks.values()), tuple(bad), name)
+
+
 def _in_tasks(places: Iterable[tuple[PurePosixPath, T]]) -> list[tuple[PurePosixPath, T]]:
     """Those that lie in a folder `tasks`, or all where none does."""
     everything = list(places)
@@ -123,8 +183,18 @@ _Content = tuple[str, str, object]
 """A task, its file's name, and what the file holds, or why it cannot be read."""
 
 
-def _folder(path: Path, wanted: Collection[str]) -> Iterator[_Content]:
-    found = [one for one in find_json(path) if one.path.stem in wanted or one.fault is not None]
+def _contents(path: Path, mode: int, is_wanted: Callable[[str], bool]) -> Iterator[_Content]:
+    """Read the files of the tasks that are wanted."""
+    if stat.S_ISDIR(mode):
+        yield from _folder(path, is_wanted)
+    elif path.suffix.lower() == ".json":
+        yield path.stem, printable(path.name), read_json(path)
+    else:
+        yield from _archive(path, is_wanted)
+
+
+def _folder(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[_Content]:
+    found = [one for one in find_json(path) if one.fault is not None or is_wanted(one.path.stem)]
     for name, one in _in_tasks((PurePosixPath(path.name, *one.folders, one.path.name), one) for one in found):
         file = printable(str(PurePosixPath(*name.parts[1:])))
         try:
@@ -135,7 +205,7 @@ def _folder(path: Path, wanted: Collection[str]) -> Iterator[_Content]:
             yield name.stem, file, error
 
 
-def _archive(path: Path, wanted: Collection[str]) -> Iterator[_Content]:
+def _archive(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[_Content]:
     place = printable(str(path))
     try:
         with zipfile.ZipFile(path) as archive:
@@ -147,7 +217,7 @@ def _archive(path: Path, wanted: Collection[str]) -> Iterator[_Content]:
             chosen = [
                 (name, member)
                 for name, member in named
-                if name.suffix == ".json" and name.stem in wanted and not any(map(is_junk, name.parts))
+                if name.suffix == ".json" and is_wanted(name.stem) and not any(map(is_junk, name.parts))
             ]
             for name, member in _in_tasks(chosen):
                 file = printable(member.filename)

@@ -89,11 +89,15 @@ def read_submission(path: Path) -> dict[str, tuple[Attempts, ...]]:
     Raises:
         DataError: For anything else that Kaggle's form does not allow; names file, task, input and cell.
     """
-    place = printable(str(path))
-    content = read_json(path)
+    return parse_submission(read_json(path), printable(str(path)))
+
+
+def parse_submission(content: object, place: str) -> dict[str, tuple[Attempts, ...]]:
+    """Check a submission as `read_submission` does, which has been read already from `place`."""
     if not isinstance(content, dict):
         raise DataError(f"{place} is no submission: it must be an object of task ids.")
-    return {task: _attempts(raw, f"{place}: task {printable(task)}") for task, raw in content.items()}
+    entries = cast("dict[str, object]", content)
+    return {task: _attempts(raw, f"{place}: task {printable(task)}") for task, raw in entries.items()}
 
 
 def _attempts(raw: object, where: str) -> tuple[Attempts, ...]:

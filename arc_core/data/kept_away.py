@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from arc_core.data.arckit_sets import ARC_AGI
 from arc_core.data.seen import SeenTasks, fingerprint, held_out
-from arc_core.data.tasks import DATASET_NAMES, Pair, Task, load_tasks
+from arc_core.data.tasks import Pair, Task, load_tasks
 
 
 def without_kept_away(tasks: Sequence[Task]) -> tuple[Task, ...]:
@@ -42,7 +43,7 @@ def _kept_away_as_seen() -> SeenTasks:
 
 def _kept_away() -> list[Task]:
     """The tasks that no weights may have seen: the held-out list, and every evaluation split."""
-    evaluated = [task for name in DATASET_NAMES for task in load_tasks(name, "evaluation").tasks]
+    evaluated = [task for name in ARC_AGI for task in load_tasks(name, "evaluation").tasks]
     return [*held_out(load_tasks("arcagi1").tasks), *evaluated]
 
 

@@ -1,13 +1,15 @@
 """Scores a submission against its solutions, and says how sure the figures are. No torch.
 
 What Kaggle counts is `inputs_solved`: a test input is solved if either attempt equals its output in size
-and every cell. A task is solved if all of its test inputs are.
+and every cell. A task is solved if all of its test inputs are. ARC Prize's own figure is a third one: the
+mean over tasks of each one's share of test inputs solved, so that every task weighs the same.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -134,6 +136,13 @@ class Report:
         solved = self.by_task(name)
         return Share(sum(solved.values()), len(solved))
 
+    def mean_over_tasks(self, name: str = "either") -> float:
+        """Of each task the share of its test inputs where a field is true, as a mean over the tasks."""
+        inputs: dict[str, list[bool]] = {}
+        for x in self.inputs:
+            inputs.setdefault(x.task, []).append(bool(getattr(x, name)))
+        return sum(sum(found) / len(found) for found in inputs.values()) / max(len(inputs), 1)
+
     def by_task(self, name: str = "either") -> dict[str, bool]:
         """For each task whether a field is true for every test input."""
         solved: dict[str, bool] = {}
@@ -164,12 +173,47 @@ class Report:
         return {
             "inputs_solved": passes(self.share, "first", "either"),
             "tasks_solved": passes(self.tasks, "first", "either"),
+            "mean_over_tasks": {
+                "pass_1": self.mean_over_tasks("first"),
+                "pass_2": self.mean_over_tasks("either"),
+            },
             "size_accuracy": passes(self.share, "size_first", "size_either"),
             "cell_accuracy": {"first": self.mean("cells_first"), "best": self.mean("cells_best")},
             "blank_attempts": self.blank,
             "by_size_rule": {rule: self.share("either", rule).to_json() for rule in self.rules},
             "inputs": [asdict(x) for x in self.inputs],
         }
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Two reports held against each other, over the tasks that both score."""
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+    @classmethod
+    def of(cls, first: Report, second: Report) -> Self:
+        """Count who has solved what."""
+        one, other = first.by_task(), second.by_task()
+        counts = Counter((one[task], other[task]) for task in one.keys() & other.keys())
+        return cls(*(counts[key] for key in ((True, True), (True, False), (False, True), (False, False))))
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks both score."""
+        return self.both + self.only_first + self.only_second + self.neither
+
+    @property
+    def p_value(self) -> float:
+        """Of McNemar's exact test, two-sided."""
+        return mcnemar(self.only_first, self.only_second)
+
+    def to_json(self) -> dict[str, Any]:
+        """For a report."""
+        return asdict(self) | {"tasks": self.tasks, "mcnemar_p": self.p_value}
 
 
 def score(

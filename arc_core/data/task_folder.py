@@ -11,7 +11,7 @@ from typing import Any
 
 from arc_core.base.errors import DataError
 from arc_core.base.paths import expanded, refusal
-from arc_core.data.grids import printable
+from arc_core.base.text import printable
 
 MOST_FOLDERS = 10_000
 """Folders looked into: somebody who names a home or `/` should not wait for all of it."""
@@ -147,6 +147,11 @@ def of_split(found: Iterable[TaskFile], split: str, other: str) -> list[TaskFile
     everything = list(found)
     named = [one for one in everything if split in one.folders]
     return named or [one for one in everything if other not in one.folders]
+
+
+def parts_of(groups: str | None) -> tuple[str, ...]:
+    """Read names of groups as a user types them, with commas between; none if left out."""
+    return tuple(name for part in (groups or "").split(",") if (name := part.strip()))
 
 
 def task_ids(found: Sequence[TaskFile]) -> list[str]:

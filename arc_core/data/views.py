@@ -5,7 +5,7 @@ before it is compared with others.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -49,16 +49,14 @@ class View:
 
     def of(self, task: Task) -> Task:
         """The task under this view."""
-        return Task(
-            task.id,
-            *(
-                tuple(
-                    Pair(self.apply(pair.input), None if pair.output is None else self.apply(pair.output))
-                    for pair in part
-                )
-                for part in (task.train, task.test)
-            ),
+        train, test = (
+            tuple(
+                Pair(self.apply(pair.input), None if pair.output is None else self.apply(pair.output))
+                for pair in part
+            )
+            for part in (task.train, task.test)
         )
+        return replace(task, train=train, test=test)
 
 
 def make_views(color_maps: int, seed: Sequence[int], *, symmetries: bool = True) -> list[View]:

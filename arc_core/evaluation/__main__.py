@@ -22,6 +22,7 @@ from torch.distributed import (
 from torch.distributed.rendezvous import rendezvous
 
 from arc_core.base.errors import ArcError, ConfigError, RunError
+from arc_core.base.signals import ENDING
 from arc_core.base.text import first_line, printable
 from arc_core.evaluation.folder import WHOLE, EvalFolder, TaskAnswer, find_eval
 from arc_core.evaluation.gpus import find_gpus
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: torchrun ... -m arc_core.evaluation EVAL\n")
         return REFUSED
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING:
         signal.signal(number, _leave)
     try:
         store, rank, world = _meet()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import subprocess
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -95,6 +97,14 @@ class FolderDesk:
             give_up(self._folder, task, self._deaths[task], how)
         else:
             self._waiting.append(task)
+
+
+def leave_out(folder: EvalFolder, why: str) -> None:
+    """Let the tasks fail that have no answers yet."""
+    waiting = set(folder.pending(folder.assignment().tasks))
+    for task in load_blind(folder.challenges).tasks:
+        if task.id in waiting:
+            folder.write_answer(TaskAnswer.without_attempts(task, why))
 
 
 def give_up(folder: EvalFolder, name: str, deaths: int, how: str) -> None:
@@ -254,6 +264,7 @@ def follow(
     workers: Workers,
     on_done: Callable[[TaskAnswer, int], None],
     on_step: Callable[[], None] = lambda: None,
+    seconds: float | None = None,
 ) -> None:
     """Have an evaluation's tasks done.
 
@@ -262,19 +273,21 @@ def follow(
         workers: At work on it.
         on_done: Told each task that is done, those of earlier processes first, and how many are left.
         on_step: Called a few times a second.
+        seconds: After so many it ends, whatever is left; None waits for all.
 
     Raises:
         RunError: If a process refused its input, or never became ready.
     """
     tasks = folder.assignment().tasks
     told: set[str] = set()
+    end = math.inf if seconds is None else time.monotonic() + seconds
     while True:
         waiting = set(folder.pending(tasks))
         for task in tasks:
             if task not in waiting and task not in told:
                 told.add(task)
                 on_done(folder.answer(task), len(tasks) - len(told))
-        if not waiting:
+        if not waiting or time.monotonic() >= end:
             return
         workers.step()
         on_step()

@@ -12,10 +12,10 @@ from arc_core.base.errors import DataError
 from arc_core.data.dataset import ARCDataset, Example, largest_grid
 from arc_core.data.generated import load_extra
 from arc_core.data.kept_away import without_evaluated, without_kept_away
+from arc_core.data.task_folder import parts_of
 from arc_core.data.tasks import Pair, Split, Task, TaskSet, load_tasks
 from arc_core.pipeline.config import CANVAS, FRESH, PipelineConfig
 from arc_core.pipeline.validation import choose_inputs
-from arc_core.run.config import TrainConfig
 from arc_core.training.diagnostics import Finding
 from arc_core.training.resuming import Warn
 
@@ -29,14 +29,18 @@ ENOUGH = 6
 """Generated pairs of which so many are kept."""
 
 
-def load_split(config: TrainConfig, split: Split, warn: Warn) -> TaskSet:
+def load_split(config: PipelineConfig, split: Split, warn: Warn) -> TaskSet:
     """Load the tasks of a split as the configuration says, and tell which bad ones were left out.
 
     Raises:
         DataError: If the data is bad.
     """
     tasks = load_tasks(
-        config.dataset, split, solutions=config.solutions, skip_bad_tasks=config.skip_bad_tasks
+        config.dataset,
+        split,
+        solutions=config.solutions,
+        skip_bad_tasks=config.skip_bad_tasks,
+        groups=parts_of(config.groups),
     )
     if told := tasks.told_skipped():
         warn(Finding("tasks_skipped", told, "Mend the files; the run goes on without these tasks."))

@@ -17,6 +17,9 @@ LAUNCH_OPTIONS = (
 )
 """Options that say how a run is started rather than what it computes."""
 
+LIMITS = ("max_minutes", "patience")
+"""Options that say when a run ends and change nothing of what it computes until then."""
+
 WITH_MAX_BATCHES = 64
 """Validation inputs of a run whose batches are limited."""
 
@@ -30,6 +33,15 @@ class TrainConfig(CheckedOptions):
 
     # How long, how fast, on what
     epochs: int = option(20, "Passes over the training pairs.", low=1, high=1_000_000)
+    max_minutes: float | None = option(
+        None,
+        "Minutes of training after which the run is saved and ends, those before a resume included.",
+        low=1e-3,
+        high=1e6,
+    )
+    patience: int | None = option(
+        None, "Validations in a row without a new best after which it does so.", low=1, high=10**6
+    )
     agent_lr: float = option(1e-4, "Learning rate of the model.", low=0, high=1)
     device: str = option(
         "auto",
@@ -61,9 +73,10 @@ class TrainConfig(CheckedOptions):
     # Data
     dataset: str = option(
         "arcagi2",
-        "arcagi1, arcagi2, a folder of task files, or a Kaggle challenges file.",
+        "arcagi1, arcagi2, kaggle2019, kaggle2024, kaggle2025, a folder of task files, a Kaggle challenges "
+        "file, or JSON lines with a task in each.",
         path=True,
-        names=("arcagi1", "arcagi2"),
+        names=("arcagi1", "arcagi2", "kaggle2019", "kaggle2024", "kaggle2025"),
     )
     solutions: str | None = option(
         None, "The Kaggle solutions file that belongs to the challenges file.", path=True

@@ -40,7 +40,8 @@ def track(
         checkpoint_every: Steps between checkpoints.
         checkpoint_minutes: Minutes between them, instead of steps.
         keep_checkpoints: Newest ones kept, beside the best.
-        signals: Whether SIGTERM and SIGINT end the run at a step boundary; your own handlers stay otherwise.
+        signals: Whether SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 end the run at a step boundary; your own
+            handlers stay otherwise.
 
     Returns:
         The run, its lock held: use it as a context.

@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any, TypeVar, cast
 
 from arc_core.base.errors import TrackError
+from arc_core.base.signals import ENDING
 from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.checkpoints.snapshot import restore_rng
 from arc_core.run.checkpoint_index import list_checkpoints
@@ -35,13 +36,13 @@ class TrackedRun(ToldRun):
     """Whether the loop left its last pass before its end."""
 
     def stop_on_signals(self) -> None:
-        """Let SIGTERM and SIGINT end the run at the next step boundary.
+        """Let SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 end the run at the next step boundary.
 
         Raises:
             TrackError: Outside the main thread, where Python takes no handlers.
         """
         try:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in ENDING:
                 before = signal.signal(number, self._on_signal)
                 self._opened.held.callback(signal.signal, number, before)
         except ValueError:

@@ -9,8 +9,9 @@ from typing import Any, cast
 from arc_core.base.errors import DataError
 from arc_core.base.paths import exists, expanded
 from arc_core.base.text import first_of, printable
+from arc_core.data.arckit_sets import DATASET_NAMES
 from arc_core.data.seen import SeenTasks
-from arc_core.data.tasks import DATASET_NAMES, Pair, TaskSet
+from arc_core.data.tasks import Pair, TaskSet
 from arc_core.run.config import TrainConfig
 from arc_core.run.directory import SEEN, RunDirectory
 

@@ -22,6 +22,7 @@ from arc_core.run.events import EventWriter
 from arc_core.training.control import Control
 from arc_core.training.data_changes import describe_tasks, require_places, seen_so_far, what_differs
 from arc_core.training.diagnostics import Finding, skipped_step
+from arc_core.training.limits import limit_reached, refuse_unmeasured
 from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
 from arc_core.training.progress import TrainedPairs, rest_of_epoch
 from arc_core.training.ranks import ALONE, Ranks
@@ -142,11 +143,12 @@ class TrainingLoop:
             held = self.progress.position
             self._tell_what_differs(start, differs)
         self.validates = bool(data.validated_on)
+        refuse_unmeasured(config, validates=self.validates)
         if self.validates:
             reset = hold_best_to(self.progress, data.validated_on, start.then, config, any(differs.values()))
             if reset is not None:
                 self.warn(reset)
-        self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held, world.count)
+        self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held, self.ranks)
         self.control = Control(
             run, self.events, self.system, self.progress, validates=self.validates, ranks=self.ranks
         )
@@ -201,13 +203,10 @@ class TrainingLoop:
             raise StopRequested
         split = "evaluation" if self.config.validate_on == "evaluation" else "training"
         self.events.emit("validation", step=progress.step, split=split, **found.told())
-        progress.validated_at = progress.step
         for finding in () if means is None else self.recipe.advise(found, means, progress.epoch):
             self.warn(finding)
         self.pace.leave_out(time.monotonic() - began)
-        improved = found.mark > progress.best
-        progress.best = max(found.mark, progress.best)
-        return improved
+        return progress.validated(found.mark)
 
     def train(self) -> str:
         """Train to the end, or to where it is told to stop; returns the reason for `run_finished`."""
@@ -316,11 +315,13 @@ class TrainingLoop:
         return self.control.stop_reason is None
 
     def _save(self, reason: str, *, best: bool = False) -> None:
-        if self.ranks.first:
-            self.saver.save(self.progress, self.pace, reason, best=best)
+        self.saver.save(self.progress, self.pace, reason, best=best)
 
     def _check_in(self) -> None:
-        """Obey signals and commands at a step boundary, and stand still while paused."""
+        """Obey limits, signals and commands at a step boundary, and stand still while paused."""
+        reached = limit_reached(self.config, self.progress, self.pace.elapsed_seconds)
+        if reached is not None and self.ranks.first:
+            self.control.ask_to_stop(reached)
         self._obey()
         if self.control.paused and self.control.stop_reason is None:
             self.events.emit("paused", step=self.progress.step)

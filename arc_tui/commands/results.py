@@ -1,19 +1,21 @@
-"""`arc-tui inspect results`: an evaluation, or two, in a browser or as text and JSON."""
+"""`arc-tui inspect results`: an evaluation, or several, in a browser or as text and JSON."""
 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.paths import refusal
 from arc_core.base.text import full_name, printable
-from arc_tui.commands.options import EVALS_DIR, AsJson, EvalsDir, Plain, Theme
+from arc_tui.commands.options import EVALS_DIR, AsJson, EvalsDir, Plain, SplitName, Theme
 from arc_tui.commands.output import echo_error, echo_facts, echo_json, has_terminal, print_rows
 
 if TYPE_CHECKING:
+    from arc_core.data.tasks import Split
     from arc_tui.results.evaluations import EvalResults
 
 
@@ -21,10 +23,15 @@ def results(
     evaluations: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[EVAL [OTHER]]",
-            help="A name or the start of it, a folder, or latest; two are compared. Lists all if left out.",
+            metavar="[EVAL]",
+            help="A name or the start of it, a folder, latest, or answers of others as score takes them; "
+            "several are compared, two in the browser. Lists all if left out.",
         ),
     ] = None,
+    dataset: Annotated[
+        str, typer.Option("--dataset", metavar="NAME|PATH", help="What answers of others are held against.")
+    ] = "arcagi1",
+    split: SplitName = "evaluation",
     only: Annotated[
         str,
         typer.Option(
@@ -46,25 +53,32 @@ def results(
     theme: Theme = None,
     evals_dir: EvalsDir = EVALS_DIR,
 ) -> None:
-    """Browse what one evaluation has solved, or two side by side."""
+    """Browse what one evaluation has solved, or several side by side."""
     # Here, so that completion need not wait for numpy.
-    from arc_core.evaluation.folder import find_eval
     from arc_tui.results import facts, text
     from arc_tui.results.choice import EVERYTHING, SORTS, Chosen, checked, chosen_tasks, size_rules
-    from arc_tui.results.evaluations import State, list_evals, open_results
+    from arc_tui.results.evaluations import State, list_evals, open_any
     from arc_tui.results.pair import PairOutcome, ResultsPair
+    from arc_tui.results.scores import names_of
 
     names = evaluations or []
-    if len(names) > 2:
-        raise ConfigError("Name one evaluation, or two to compare them.")
     if task is not None and len(names) != 1:
         raise ConfigError("--task goes with one evaluation.")
     checked("--only", only, [EVERYTHING, *(PairOutcome if len(names) == 2 else State)])
     checked("--sort", order, [*SORTS])
     choice = Chosen(only=only, size=size, order=order, reverse=reverse)
-    opened = [open_results(find_eval(name, evals_dir)) for name in names]
+    if len(names) > 2 and choice != Chosen():
+        raise ConfigError(
+            "--only, --size, --sort and --reverse choose among tasks, which one evaluation or two have."
+        )
+    opened = [open_any(name, evals_dir, dataset, cast("Split", split)) for name in names]
+    titles = names_of([one.folder.path for one in opened])
+    opened = [replace(one, title=title) for one, title in zip(opened, titles, strict=True)]
     if task is not None:
         _show_task(opened[0], task, json=json)
+        return
+    if len(opened) > 2:
+        echo_facts(json, lambda: facts.several_facts(opened), lambda: text.several_lines(opened))
         return
     if not (json or plain) and has_terminal():
         from arc_tui.results.app import browse

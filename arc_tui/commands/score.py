@@ -1,4 +1,4 @@
-"""`arc-tui score`: holds a submission against what the outputs are."""
+"""`arc-tui score`: holds submissions against what the outputs are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from arc_core.base.paths import expanded
-from arc_core.base.text import first_of, printable
+from arc_core.base.text import printable
 from arc_tui.commands.options import AsJson, SkipBadTasks, SplitName
 from arc_tui.commands.output import echo, echo_json
 
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 
 def score(
-    submission: Annotated[
-        Path, typer.Argument(metavar="SUBMISSION", parser=expanded, help="A submission.json.")
+    submissions: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SUBMISSION",
+            parser=expanded,
+            help="A submission.json, a folder of arc-agi-benchmarking (ID.json) or VARC "
+            "(ID_predictions.json), or an evaluation; several are set beside each other.",
+        ),
     ],
     solutions: Annotated[
         str,
@@ -40,22 +46,34 @@ def score(
     skip_bad_tasks: SkipBadTasks = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a submission as ARC Prize does. It takes two attempts a test input, every cell right."""
+    """Score submissions as ARC Prize does. It takes two attempts a test input, every cell right."""
     # Here, so that completion need not wait for numpy.
-    from arc_core.data.kaggle import read_submission
-    from arc_core.data.scoring import score as scores_of
-    from arc_tui.results.scores import load_solutions, score_lines
+    from arc_core.data.answers import read_answers
+    from arc_tui.results.scores import (
+        Contender,
+        beside_lines,
+        load_solutions,
+        names_of,
+        pairs_json,
+        score_lines,
+        scored,
+    )
 
-    answers = read_submission(submission)
+    read = [read_answers(path) for path in submissions]
     truth = load_solutions(solutions, cast("Split", split), challenges, skip_bad_tasks=skip_bad_tasks)
-    scored = truth.of(answers)
-    report = scores_of(scored, truth.outputs, truth.tasks, partial=partial)
-    not_scored = sorted(answers.keys() - scored.keys())
+    found = [
+        scored(name, answers, truth, partial=partial)
+        for name, answers in zip(names_of(submissions), read, strict=True)
+    ]
+    beside = [Contender(one.name, one.answers.layout, one.report) for one in found]
+    if len(found) == 1:
+        facts, lines = found[0].to_json(), [*score_lines(found[0].report), *found[0].notes()]
+    else:
+        told = [{"name": one.name} | one.to_json() for one in found]
+        facts = {"submissions": told, "pairs": pairs_json(beside)}
+        lines = [*beside_lines(beside), *(f"{one.name}: {note}" for one in found for note in one.notes())]
     if as_json:
-        more = {"not_scored": not_scored, "skipped": list(truth.skipped)}
-        echo_json(report.to_json() | more)
+        echo_json(facts | {"skipped": list(truth.skipped)})
         return
-    for line in (*(f"Skipped: {printable(reason)}" for reason in truth.skipped), *score_lines(report)):
-        echo(line)
-    if not_scored:
-        echo(f"Not scored, as their outputs are not known: {len(not_scored)} tasks, {first_of(not_scored)}")
+    for line in (*(f"Skipped: {reason}" for reason in truth.skipped), *lines):
+        echo(printable(line))

@@ -16,7 +16,7 @@ from arc_core.base.options import unknown_key
 from arc_core.run.commands import changeable
 from arc_core.run.directory import LATEST, RunDirectory, is_alive, open_run, stored_config
 from arc_tui.commands.completion import changeable_settings
-from arc_tui.commands.options import RUNS_DIR, Run, RunsDir, assigned
+from arc_tui.commands.options import RUNS_DIR, AlertTo, Run, RunsDir, assigned
 from arc_tui.commands.output import echo
 
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send the command and do not wait for its effect.")]
@@ -41,19 +41,25 @@ def pause(
         echo(f"The run {found.name} is saved and its process has ended. To go on: {again}")
 
 
-def resume(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:
+def resume(
+    run: Run = LATEST, no_wait: NoWait = False, alert: AlertTo = None, runs_dir: RunsDir = RUNS_DIR
+) -> None:
     """Go on with a paused run, or start an ended one again.
 
     One without a process is started again in the background.
     """
     found = open_run(runs_dir, run)
     if is_alive(found):
+        if alert is not None:
+            from arc_tui.commands.alerts import Alerts
+
+            Alerts.of(alert).start(found)
         _steer(found, runs_dir, "resume", no_wait)
     else:
         from arc_tui.commands.training import train_here
 
         flags = {"resume": found.name, "runs_dir": str(runs_dir), "detach": True}
-        raise typer.Exit(train_here(flags, None))
+        raise typer.Exit(train_here(flags, None, alert=alert))
 
 
 def checkpoint(run: Run = LATEST, no_wait: NoWait = False, runs_dir: RunsDir = RUNS_DIR) -> None:

@@ -13,6 +13,8 @@ from arc_core.base.text import printable
 from arc_core.run.directory import gone_sentence, is_gone
 from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunStartedEvent
 from arc_core.run.resolving import launch_options
+from arc_tui.alerts.target import without_address
+from arc_tui.commands.alerts import Alerts
 from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
 from arc_tui.commands.output import LOST, abandon, cannot_write, echo_error
 from arc_tui.mirror.beside import start_mirror
@@ -32,13 +34,20 @@ QUIET_SECONDS = 5.0
 """A run that takes longer to begin is said to be loading."""
 
 
-def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | None = None) -> int:
+def train_here(
+    flags: Mapping[str, object],
+    file: Path | None,
+    engine: Engine | None = None,
+    *,
+    alert: str | None = None,
+) -> int:
     """Train a run to its end without the console, or with `detach` until it has begun.
 
     Args:
         flags: The options given on the command line.
         file: The config file, if one was given.
         engine: Gives the command line of the training process; None is that of the package.
+        alert: Where alerts are sent; None takes what the user's settings say.
 
     Returns:
         The exit code: 0 if the run ended as it should, 1 if its process crashed.
@@ -50,8 +59,9 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
     from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
 
     colours = load_theme().status
+    alerts = Alerts.of(alert)
     asked = launch_options(flags, file)  # a resumed run's own configuration does not say
-    launch = prepare(flags, file, sys.argv)
+    launch = prepare(flags, file, without_address(sys.argv))
     lost = _Loss(launch)
     try:
         output = SurvivingOutput(open_output(colours), lost.tell)
@@ -64,6 +74,7 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
         raise
     lost.begun = True
     run = launch.run
+    alerts.start(run)
     reporter = HeadlessReporter(launch.config, output, lambda: planned_batches(run), lambda: declared_by(run))
     ending: list[Event] = []
 
@@ -103,6 +114,8 @@ def train_here(flags: Mapping[str, object], file: Path | None, engine: Engine | 
                 reporter.notice(line)
     finally:
         reporter.close()
+    if not outcome.left_running and outcome.refusal is None:
+        alerts.wait()
     return lost.settle(conclude(launch, outcome, echo_error), outcome)
 
 

@@ -16,6 +16,7 @@ from textual.screen import ModalScreen, Screen
 from arc_core.base.errors import ArcError
 from arc_core.base.text import cause, printable
 from arc_core.run.directory import RunDirectory, lock_holder
+from arc_tui.alerts.starting import start_watcher
 from arc_tui.console.dialogs import CrashScreen
 from arc_tui.console.machine import Machine, MachineSample
 from arc_tui.console.main import MainScreen
@@ -154,6 +155,8 @@ class ConsoleApp(OpensScreens):
         asked = {"resume": run.name} if begin is None else begin.flags()
         launch = prepare({**asked, "runs_dir": self.options.runs_dir}, None, [])
         self.supervisor.start(launch.run)
+        if self.options.alert is not None:
+            start_watcher(launch.run, self.options.alert, self.options.settings)
         self.attach(launch.run)
 
     def _session_of(self, run: RunDirectory) -> Session:
@@ -203,7 +206,7 @@ class ConsoleApp(OpensScreens):
         """Tell what is news at once."""
         settings = self.options.settings
         if news.best:
-            self._terminal.tell(wanted=settings.on_best)
+            self._notify("has a new best validation", wanted=settings.on_best)
             self.main.tell("✓ Best validation so far", "good")
         for request in news.requests:
             self.main.tell_request(request)
@@ -215,16 +218,20 @@ class ConsoleApp(OpensScreens):
         if news.problem is not None:
             self.main.tell(f"✗ {news.problem}", "error", None)
         if news.ended in (Phase.FINISHED, Phase.STOPPED):
-            self._terminal.tell(wanted=settings.on_finish)
+            word = "has finished" if news.ended is Phase.FINISHED else "has ended"
+            self._notify(word, wanted=settings.on_finish)
         elif news.ended is Phase.CRASHED:
             self._crashed()
+
+    def _notify(self, what: str, *, wanted: bool) -> None:
+        self._terminal.tell(self.session.run.name, what, wanted=wanted)
 
     def _crashed(self) -> None:
         """Show how the training process ended, once."""
         if self._told_end or self.options.replay:
             return
         self._told_end = True
-        self._terminal.tell(wanted=self.options.settings.on_crash)
+        self._notify("has crashed", wanted=self.options.settings.on_crash)
         run = self.session.run
         own = self.supervisor.run == run and self.supervisor.returncode is not None
         told = cause(self.supervisor.returncode or 0) if own else ""
@@ -277,7 +284,7 @@ class ConsoleApp(OpensScreens):
                 self.refused = True
                 self.exit()
             else:
-                self._terminal.tell(wanted=self.options.settings.on_crash)
+                self._notify("has given up", wanted=self.options.settings.on_crash)
                 self.main.tell(f"✗ {printable(state.reason, 300)}", "error", None)
         elif code not in (0, REFUSED_INPUT):
             self.session.process_ended()

@@ -26,6 +26,7 @@ class Options:
         replay: Whether the source plays a finished run again.
         source: Makes the source of events.
         clock: Seconds since the epoch.
+        alert: Where the alerts of a run go whose process the console starts; None sends none.
     """
 
     runs_dir: str = "runs"
@@ -35,3 +36,4 @@ class Options:
     replay: bool = False
     source: SourceOf = Feed
     clock: Callable[[], float] = time.time
+    alert: str | None = None

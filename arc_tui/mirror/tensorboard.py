@@ -11,7 +11,7 @@ from collections.abc import Generator
 from types import ModuleType
 from typing import Any, cast
 
-from arc_core.base.errors import RunError
+from arc_core.base.extras import require
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory
 from arc_tui.mirror.trackers import Description, TrackedRow
@@ -79,18 +79,10 @@ class TensorBoard:
 
 
 def tensorboard_library() -> ModuleType:
-    """Import tensorboardX without torch.
-
-    Raises:
-        RunError: If it is not installed.
-    """
-    try:
-        with _without_torch():
-            return importlib.import_module("tensorboardX")
-    except ImportError:
-        raise RunError(
-            "Exporting for TensorBoard needs the package tensorboardX: pip install 'arc-tui[tensorboard]'."
-        ) from None
+    """Import tensorboardX without torch."""
+    require("Writing for TensorBoard", "tensorboard", ["tensorboardX"])
+    with _without_torch():
+        return importlib.import_module("tensorboardX")
 
 
 @contextlib.contextmanager

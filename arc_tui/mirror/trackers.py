@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from arc_core.base.errors import ConfigError
+from arc_core.base.extras import require
 from arc_core.base.text import printable
 
 if TYPE_CHECKING:
@@ -88,20 +88,8 @@ def names_in(text: str) -> tuple[str, ...]:
                 f'"{printable(name, 40)}" is no tracker that a run can be mirrored to; there are '
                 f"{', '.join(PACKAGES)}, several parted by commas."
             )
-        for package in (PACKAGES[name], "PIL"):
-            if _is_missing(package):
-                raise ConfigError(
-                    f"Mirroring to {name} needs the package {'pillow' if package == 'PIL' else package}: "
-                    f"pip install 'arc-tui[{name}]'."
-                )
+        require(f"Mirroring to {name}", name, [PACKAGES[name], "PIL"])
     return names
-
-
-def _is_missing(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is None
-    except ValueError:  # in `sys.modules` without a specification, as None
-        return True
 
 
 def open_tracker(name: str, run: RunDirectory) -> Tracker:

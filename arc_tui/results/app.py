@@ -9,12 +9,12 @@ from textual import on
 from textual.screen import Screen
 
 from arc_core.base.errors import ArcError
-from arc_core.evaluation.folder import EvalFolder, find_eval
+from arc_core.evaluation.folder import EvalFolder
 from arc_tui.looks.themes import DEFAULT_THEME
 from arc_tui.results.choice import Chosen
 from arc_tui.results.evals_screen import EvalsScreen
 from arc_tui.results.evaluation_screen import PairScreen, ResultsScreen
-from arc_tui.results.evaluations import EvalResults, open_results
+from arc_tui.results.evaluations import EvalResults, open_any, open_results
 from arc_tui.results.pair import ResultsPair
 from arc_tui.ui.actions import RESULTS
 from arc_tui.ui.app import BaseApp, ended
@@ -85,10 +85,14 @@ class ResultsApp(BaseApp[None]):
         found: list[ResultsPair] = []
 
         def check(name: str) -> None:
-            found[:] = [ResultsPair(here, open_results(find_eval(name, self._evals_dir)))]
+            asked = here.assignment
+            split = "evaluation" if asked.split == "evaluation" else "training"
+            found[:] = [ResultsPair(here, open_any(name, self._evals_dir, asked.dataset, split))]
 
         dialog = Prompt(
-            "Compare with", ["The name of another evaluation or the start of it, or its folder."], check=check
+            "Compare with",
+            ["The name of another evaluation or the start of it, or a folder, of others' answers too."],
+            check=check,
         )
 
         def compare(name: str | None) -> None:

@@ -16,6 +16,9 @@ from arc_tui.drawing.rows import Row
 from arc_tui.drawing.text import aligned, grids_beside
 from arc_tui.results.size_rules import SIZE_RULES
 
+LONGEST_ID = 200
+"""Characters of a name in a list: MiniARC's are sentences, and whoever reads one wants to type it."""
+
 
 @dataclass(frozen=True)
 class TaskFacts:
@@ -31,6 +34,7 @@ class TaskFacts:
         largest: Cells of its largest grid.
         rule: The rule sentence for its first test input.
         features: Its 15 numbers, by name.
+        groups: The folders that it lies in.
     """
 
     id: str
@@ -42,6 +46,7 @@ class TaskFacts:
     largest: int
     rule: str
     features: dict[str, float]
+    groups: tuple[str, ...]
 
 
 def size_rule(task: Task) -> str:
@@ -76,6 +81,7 @@ def task_facts(task: Task) -> TaskFacts:
         max(grid.size for grid in shown),
         described.rule,
         dict(zip(FEATURE_NAMES, described.features.tolist(), strict=True)),
+        task.groups,
     )
 
 
@@ -123,9 +129,15 @@ def dataset_facts(tasks: TaskSet, shown: Sequence[TaskFacts]) -> dict[str, Any]:
         "demonstrations": sum(facts.pairs for facts in shown),
         "test_inputs": sum(facts.inputs for facts in shown),
         "size_rules": {rule: rules[rule] for rule in SIZE_RULES if rules[rule]},
+        "groups": _groups(shown),
         "skipped": list(tasks.skipped),
         "list": [vars(facts) for facts in shown],
     }
+
+
+def _groups(shown: Sequence[TaskFacts]) -> dict[str, int]:
+    """How many tasks lie in each of the folders, in order of their names."""
+    return dict(sorted(Counter(group for facts in shown for group in facts.groups).items()))
 
 
 def task_json(task: Task, name: str) -> dict[str, Any]:
@@ -144,7 +156,7 @@ def dataset_lines(tasks: TaskSet, shown: Sequence[TaskFacts]) -> list[str]:
     """Write the tasks of a dataset that are to be shown, one a line."""
     rows = [
         (
-            printable(found.id, 60),
+            printable(found.id, LONGEST_ID),
             str(found.pairs),
             str(found.inputs),
             found.size_rule,
@@ -155,10 +167,12 @@ def dataset_lines(tasks: TaskSet, shown: Sequence[TaskFacts]) -> list[str]:
         for found in shown
     ]
     head = ("TASK", "PAIRS", "TESTS", "SIZE", "COLOURS", "CELLS", "RULE")
+    groups = [f"{printable(name, LONGEST_ID)} {count}" for name, count in _groups(shown).items()]
     of_all = "" if len(shown) == len(tasks) else f" of {len(tasks):,}"
     return [
         *(f"Skipped: {printable(reason, 300)}" for reason in tasks.skipped),
         *aligned([head, *rows], left=(0, 3, 4, 6)),
+        *([f"Groups: {', '.join(groups)}"] if groups else []),
         f"{len(shown):,}{of_all} tasks of {printable(tasks.name, 200)}",
     ]
 

@@ -11,17 +11,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
-from arc_core.base.errors import ArcError
+from arc_core.base.errors import ArcError, DataError
 from arc_core.base.files import read_json_object
-from arc_core.base.paths import Stamp, exists, is_dir, matching, modified, stamp
-from arc_core.base.text import printable
+from arc_core.base.paths import Stamp, exists, expanded, is_dir, is_file, matching, modified, stamp
+from arc_core.base.text import first_of, printable
+from arc_core.data.answers import read_answers
 from arc_core.data.grids import Grid
 from arc_core.data.kaggle import known_outputs
 from arc_core.data.scoring import Report, cell_accuracy, same_grid, score
 from arc_core.data.seen import choose_tasks
-from arc_core.data.tasks import Task, load_tasks
-from arc_core.evaluation.folder import Assignment, EvalFolder, InputAnswer, TaskAnswer, voted
+from arc_core.data.tasks import Split, Task, load_tasks
+from arc_core.evaluation.folder import Assignment, EvalFolder, InputAnswer, TaskAnswer, find_eval
 from arc_core.evaluation.outcome import asked_tasks
+from arc_tui.results.others import Published, PublishedAnswer, published_answer
 
 MOST_REMEMBERED = 4096
 """Summaries of evaluations that are not read again while nothing of them changes."""
@@ -49,7 +51,7 @@ class TaskResult:
     """
 
     task: Task
-    answer: TaskAnswer | None = None
+    answer: TaskAnswer | PublishedAnswer | None = None
     problem: str | None = None
 
     @property
@@ -61,6 +63,11 @@ class TaskResult:
     def failure(self) -> str | None:
         """Why there are no attempts to show, in words; None where there are, or may still be."""
         return self.problem if self.answer is None else self.answer.failure
+
+    @property
+    def effort(self) -> TaskAnswer | None:
+        """What the answers cost and how they fit; None where that is not known."""
+        return self.answer if isinstance(self.answer, TaskAnswer) else None
 
     @functools.cached_property
     def solved_by(self) -> tuple[int | None, ...]:
@@ -107,21 +114,23 @@ class EvalResults:
     """An evaluation, finished or not.
 
     Attributes:
-        folder: Where it is.
+        folder: Where it is; of answers of others that folder or file.
         assignment: What was asked.
         tasks: In the order of their ids.
         notes: What the reader should know, one sentence each.
+        title: What it is called beside others; empty for the name of its folder.
     """
 
     folder: EvalFolder
-    assignment: Assignment
+    assignment: Assignment | Published
     tasks: tuple[TaskResult, ...]
     notes: tuple[str, ...] = ()
+    title: str = ""
 
     @property
     def name(self) -> str:
-        """Name of its folder, safe to print."""
-        return printable(self.folder.path.name, 60)
+        """What it is called, safe to print."""
+        return self.title or printable(self.folder.path.name, 60)
 
     @property
     def done(self) -> int:
@@ -144,7 +153,8 @@ class EvalResults:
         answers = {found.id: found.answer for found in scored if found.answer is not None}
         if not answers:
             return None
-        report = score(voted(answers), known_outputs(found.task for found in scored))
+        voted = {task: tuple(x.attempts for x in answer.inputs) for task, answer in answers.items()}
+        report = score(voted, known_outputs(found.task for found in scored))
         # The rule is the one that the solver says it went by, which costs nothing to look up.
         return Report(
             tuple(
@@ -208,6 +218,48 @@ def open_results(folder: EvalFolder) -> EvalResults:
         notes.append(f"The weights were trained on {len(assignment.seen)} of these tasks.")
     found = EvalResults(folder, assignment, tuple(TaskResult(task) for task in tasks), tuple(notes))
     return newer(found)
+
+
+def open_any(name: str, evals_dir: Path, dataset: str, split: Split) -> EvalResults:
+    """Read an evaluation, or answers that others have published.
+
+    Args:
+        name: An evaluation as `find_eval` takes it, or the file or folder of answers as `read_answers` does.
+        evals_dir: The folder of evaluations.
+        dataset: What answers of others are held against, as `load_tasks` takes it.
+        split: Which split of it.
+
+    Raises:
+        ArcError: If it is neither, files are damaged, or the dataset has none of the answered tasks.
+    """
+    path = expanded(name)
+    if not name or not exists(path) or is_file(path / "eval.json") or is_file(evals_dir / name / "eval.json"):
+        return open_results(find_eval(name, evals_dir))
+    answers = read_answers(path)
+    asked = load_tasks(dataset, split, skip_bad_tasks=True)
+    submission = answers.of_inputs({task.id: len(task.test) for task in asked.tasks})
+    tasks = [task for task in asked.tasks if task.id in submission]
+    foreign = sorted(submission.keys() - {task.id for task in tasks})
+    if not tasks:
+        answered = f"of {len(foreign):,} answered tasks none ({first_of(foreign)})" if foreign else "no task"
+        raise DataError(
+            f"{printable(name)}: {answered} is in {asked.name}; --dataset and --split name another."
+        )
+    found: list[TaskResult] = []
+    for task in tasks:
+        attempts = submission[task.id]
+        if len(attempts) == len(task.test):
+            found.append(TaskResult(task, published_answer(task, answers, attempts)))
+        else:
+            told = f"It has {len(attempts)} answers to {len(task.test)} test inputs."
+            found.append(TaskResult(task, None, told))
+    notes = [answers.told()] if answers.unusable else []
+    if foreign:
+        notes.append(f"{len(foreign):,} answered tasks are not in {asked.name}: {first_of(foreign)}.")
+    if missing := len(asked) - len(tasks):
+        notes.append(f"{missing:,} of {len(asked):,} tasks of {asked.name} are not answered.")
+    published = Published(answers.layout, dataset, split, tuple(task.id for task in tasks))
+    return EvalResults(EvalFolder(path.absolute()), published, tuple(found), tuple(notes))
 
 
 def newer(results: EvalResults) -> EvalResults:

@@ -10,7 +10,10 @@ from arc_core.data.grids import Grid, to_rows
 from arc_core.data.scoring import cell_accuracy
 from arc_core.evaluation.folder import InputAnswer
 from arc_tui.results.evaluations import EvalResults, EvalSummary, State, TaskResult, both
+from arc_tui.results.others import Published
 from arc_tui.results.pair import PairedTask, PairOutcome, ResultsPair
+from arc_tui.results.scores import pairs_json
+from arc_tui.results.text import contenders
 
 Facts = dict[str, Any]
 ASKED = (
@@ -41,8 +44,9 @@ def _asked(results: EvalResults) -> Facts:
     return {
         "name": results.folder.path.name,
         "path": str(results.folder.path),
-        **{name: getattr(assignment, name) for name in ASKED},
-        "seen": list(assignment.seen),
+        "layout": assignment.layout if isinstance(assignment, Published) else None,
+        **{name: getattr(assignment, name, None) for name in ASKED},
+        "seen": [] if isinstance(assignment, Published) else list(assignment.seen),
         "tasks": len(results.tasks),
         "done": results.done,
         "states": {state.value: results.count(state) for state in State},
@@ -52,7 +56,7 @@ def _asked(results: EvalResults) -> Facts:
 
 def task_facts(found: TaskResult) -> Facts:
     """Return what became of a task."""
-    answer = found.answer
+    answer, effort = found.answer, found.effort
     return {
         "task": found.id,
         "state": found.state.value,
@@ -60,9 +64,9 @@ def task_facts(found: TaskResult) -> Facts:
         "size_rules": list(found.size_rules),
         "confidence": [] if answer is None else [list(map(_number, x.confidence)) for x in answer.inputs],
         "cells": _number(found.cells),
-        "fit": None if answer is None else [answer.fit, answer.demonstrations],
-        "steps": None if answer is None else answer.steps,
-        "seconds": None if answer is None else _number(answer.seconds),
+        "fit": None if effort is None else [effort.fit, effort.demonstrations],
+        "steps": None if effort is None else effort.steps,
+        "seconds": None if effort is None else _number(effort.seconds),
         "problem": found.failure,
     }
 
@@ -114,6 +118,18 @@ def pair_facts(pair: ResultsPair, shown: Sequence[PairedTask]) -> Facts:
             }
             for found in shown
         ],
+    }
+
+
+def several_facts(several: Sequence[EvalResults]) -> Facts:
+    """Return three evaluations and more, each with its scores, and each two held against each other."""
+    beside = contenders(several)
+    return {
+        "evaluations": [
+            _asked(one) | {"scores": scored.report.to_json()}
+            for one, scored in zip(several, beside, strict=True)
+        ],
+        "pairs": pairs_json(beside),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -139,7 +140,9 @@ def _input_group(found: TaskResult, number: int) -> Group:
         answer = _answer(found, number)
         sign, style = judged(found.solved_by[number])
         first, second = answer.confidence
-        title += [(f"  {sign}", style), (f"  votes {first:.0%} and {second:.0%}", "muted")]
+        title.append((f"  {sign}", style))
+        if not math.isnan(first):
+            title.append((f"  votes {first:.0%} and {second:.0%}", "muted"))
         pictures += [picture(f"attempt {place}", grid, truth) for place, grid in enumerate(both(answer), 1)]
     if truth is not None:
         pictures.append(picture("output", truth))

@@ -11,6 +11,7 @@ from arc_core.base.errors import RunError
 from arc_core.base.text import printable
 from arc_core.data.scoring import mcnemar
 from arc_tui.results.evaluations import EvalResults, State, TaskResult
+from arc_tui.results.others import Published
 
 LONGEST_VALUE = 60
 
@@ -84,7 +85,12 @@ class ResultsPair:
     def differences(self) -> list[str]:
         """What was asked otherwise, `seed 0 and 1`."""
         found: list[str] = []
-        before, after = self.first.assignment.to_json(), self.second.assignment.to_json()
+        one, other = self.first.assignment, self.second.assignment
+        if isinstance(one, Published) or isinstance(
+            other, Published
+        ):  # nobody knows what was asked of others
+            return found
+        before, after = one.to_json(), other.to_json()
         for name, value in before.items():
             if name in ("tasks", "seen", "weights"):  # told by what is in common, by a note, and by the hash
                 continue

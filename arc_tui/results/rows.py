@@ -147,4 +147,4 @@ def _fitting(cells: int, wide: int) -> list[_Column]:
 
 
 def _of_answer(found: TaskResult, form: str) -> str:
-    return "-" if found.answer is None else form.format(found.answer)
+    return "-" if found.effort is None else form.format(found.effort)

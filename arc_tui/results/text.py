@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from arc_core.base.errors import RunError
 from arc_core.base.text import printable
-from arc_core.evaluation.folder import Assignment
+from arc_core.evaluation.folder import Assignment, TaskAnswer
 from arc_tui.drawing.groups import scrolled_rows
 from arc_tui.drawing.rows import Row
 from arc_tui.drawing.text import aligned, when
 from arc_tui.results.evaluations import EvalResults, EvalSummary, State, TaskResult
 from arc_tui.results.groups import demonstration_groups, input_groups
+from arc_tui.results.others import Published
 from arc_tui.results.pair import PairedTask, PairOutcome, ResultsPair
-from arc_tui.results.scores import score_lines
+from arc_tui.results.scores import Contender, beside_lines, score_lines
 
 LONGEST_ID = 60
 
@@ -57,13 +59,15 @@ def results_lines(results: EvalResults, shown: Sequence[TaskResult]) -> list[str
     return [printable(line) for line in lines]
 
 
-def asked(assignment: Assignment) -> str:
-    """Write what was asked of an evaluation."""
+def asked(assignment: Assignment | Published) -> str:
+    """Write what was asked of an evaluation, or whose answers these are."""
+    of = f"{len(assignment.tasks)} tasks of {printable(assignment.dataset, 100)} {assignment.split}"
+    if isinstance(assignment, Published):
+        return f"{of}, answers in the layout of {assignment.layout}"
     seconds = assignment.seconds_per_task
     budget = f"{assignment.steps_per_task} steps" if seconds is None else f"{seconds:g} s"
     return (
-        f"{len(assignment.tasks)} tasks of {printable(assignment.dataset, 100)} {assignment.split}, "
-        f"{budget} a task on {assignment.device}, seed {assignment.seed}, "
+        f"{of}, {budget} a task on {assignment.device}, seed {assignment.seed}, "
         f"{'random' if assignment.weights is None else 'pretrained'} start"
     )
 
@@ -81,14 +85,16 @@ def progress(results: EvalResults) -> str:
 
 def scored_lines(results: EvalResults) -> list[str]:
     """Write the scores of the tasks that are done, and what was learned from them."""
-    report = results.report
-    learned = f"Learned from the evaluated tasks: {results.assignment.transductive}."
-    return [learned] if report is None else [learned, *score_lines(report)]
+    report, asked_for = results.report, results.assignment
+    learned: list[str] = []
+    if isinstance(asked_for, Assignment):
+        learned.append(f"Learned from the evaluated tasks: {asked_for.transductive}.")
+    return learned if report is None else [*learned, *score_lines(report)]
 
 
 def _task_row(found: TaskResult) -> tuple[str, ...]:
-    name, answer = printable(found.id, LONGEST_ID), found.answer
-    if answer is None:
+    name, effort = printable(found.id, LONGEST_ID), found.effort
+    if found.answer is None:
         return (name, found.state.value, f"-/{len(found.task.test)}", *("-" * 6))
     return (
         name,
@@ -97,9 +103,11 @@ def _task_row(found: TaskResult) -> tuple[str, ...]:
         rules(found),
         share(found.cells),
         votes(found.confidence),
-        f"{answer.fit}/{answer.demonstrations}",
-        f"{answer.steps:,}",
-        f"{answer.seconds:.1f}",
+        *(
+            "---"
+            if effort is None
+            else (f"{effort.fit}/{effort.demonstrations}", f"{effort.steps:,}", f"{effort.seconds:.1f}")
+        ),
     )
 
 
@@ -145,6 +153,8 @@ def told(found: TaskResult) -> str:
         return ""
     if answer.failure is not None:
         return printable(answer.failure, 300)
+    if not isinstance(answer, TaskAnswer):
+        return f"size rule {rules(found)}"
     return (
         f"size rule {rules(found)}, fits {answer.fit} of {answer.demonstrations} demonstrations, "
         f"{answer.steps:,} steps in {answer.seconds:.1f} s"
@@ -171,6 +181,28 @@ def pair_lines(pair: ResultsPair, shown: Sequence[PairedTask]) -> list[str]:
     if len(shown) != len(pair.tasks):
         lines.append(f"{len(shown):,} of {len(pair.tasks):,} tasks")
     return [printable(line) for line in lines]
+
+
+def several_lines(several: Sequence[EvalResults]) -> list[str]:
+    """Write three evaluations and more: each one's scores, and McNemar's test of each two."""
+    lines = [f"{one.name}: {asked(one.assignment)}" for one in several]
+    lines += [f"{one.name}: {note}" for one in several for note in one.notes]
+    return [printable(line) for line in (*lines, "", *beside_lines(contenders(several)))]
+
+
+def contenders(several: Sequence[EvalResults]) -> list[Contender]:
+    """Return the scores to set beside each other.
+
+    Raises:
+        RunError: If one cannot be scored.
+    """
+    found: list[Contender] = []
+    for one in several:
+        if one.report is None:
+            raise RunError(f"{one.name} has no task that can be scored.")
+        layout = one.assignment.layout if isinstance(one.assignment, Published) else "arc-tui"
+        found.append(Contender(one.name, layout, one.report))
+    return found
 
 
 def counted_lines(pair: ResultsPair) -> list[str]:

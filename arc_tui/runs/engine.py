@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import FrameType
 
 from arc_core.base.files import open_regular
+from arc_core.base.signals import ENDING
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory
 from arc_core.run.event_forms import Event, ResumedEvent, RunFinishedEvent, RunStartedEvent
@@ -62,6 +63,7 @@ class Program(StrEnum):
     FETCHING = "arc_core.pipeline.fetch_lm"
     EXPORTING = "arc_core.evaluation.export"
     COMMANDS = "arc_tui.cli"
+    WATCHING = "arc_tui.alerts.watcher"
 
     def command(self, *arguments: str) -> list[str]:
         """Return its command line."""
@@ -103,8 +105,8 @@ def supervise(
 ) -> Outcome:
     """Start the training process and follow its events until it has ended.
 
-    Ctrl+C and SIGTERM are handed on as SIGTERM: the process checkpoints and ends, and is followed
-    until then.
+    Ctrl+C, SIGTERM, SIGUSR1 and SIGUSR2 are handed on as SIGTERM: the process checkpoints and ends, and is
+    followed until then.
 
     Args:
         run: The run to train. Events that it has already are not shown again.
@@ -235,14 +237,14 @@ def last_lines(run: RunDirectory, count: int = 15) -> list[str]:
 
 @contextlib.contextmanager
 def _stop_signals() -> Generator[list[int]]:
-    """Collect SIGINT and SIGTERM in a list instead of ending this process."""
+    """Collect the signals that ask for an end in a list instead of ending this process."""
     requests: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame
         requests.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in ENDING}
     try:
         yield requests
     finally:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
 from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.signals import ENDING
 from arc_core.base.text import printable
 from arc_core.data.seen import write_blind
 from arc_core.data.tasks import Task
@@ -67,3 +71,18 @@ def choose_devices(device: str, workers: int | None, workers_per_gpu: int | None
     gpus = done.stdout.split()
     count = workers or len(gpus) * (workers_per_gpu or 1)
     return list(itertools.islice(itertools.cycle(gpus), count))
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM, SIGUSR1, SIGUSR2 and a hang-up stop an evaluation as Ctrl+C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (*ENDING, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

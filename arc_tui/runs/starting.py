@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.extras import require
 from arc_core.base.options import Value, settings_of
 from arc_core.base.paths import full_path
 from arc_core.base.text import cause, printable
@@ -127,6 +128,8 @@ def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str])
         ArcError: If anything about the input is refused; nothing has changed then.
     """
     asked = launch_options(flags, file)
+    if not asked.prepare:  # which another machine may train
+        require("Training", "train")
     if asked.resume is None:
         for name in ("checkpoint", "branch"):
             if getattr(asked, name) is not None:

@@ -14,6 +14,7 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.options import Setting, Value, canonical, option, settings_of, unknown_key
 from arc_core.base.paths import exists, own_folder
 from arc_core.base.text import printable
+from arc_tui.alerts.target import check_typed
 from arc_tui.looks.themes import DEFAULT_THEME, load_theme
 from arc_tui.ui.actions import ACTIONS
 
@@ -27,9 +28,30 @@ class Values:
     theme: str = option(DEFAULT_THEME, "The theme: the name of a TOML file, without its ending.")
     bell: bool = option(True, "Ring the terminal's bell when something happens.")
     title: bool = option(True, "Show the run and its state in the terminal's title.")
-    on_finish: bool = option(True, "Tell by bell and title that a run has ended.")
-    on_crash: bool = option(True, "Tell by bell and title that a training process has crashed.")
-    on_best: bool = option(True, "Tell by bell and title that a validation is the best so far.")
+    notification: str = option(
+        "auto",
+        "The terminal's own notification beside the bell: the OSC sequence that it understands.",
+        choices=("auto", "9", "99", "777", "off"),
+    )
+    progress: str = option(
+        "auto",
+        "Show a run's progress in the terminal's tab or taskbar (OSC 9;4).",
+        choices=("auto", "on", "off"),
+    )
+    alert: str | None = option(
+        None, "Where alerts of every run are sent: an address, env:NAME or file:PATH; see docs/alerts.md."
+    )
+    on_finish: bool = option(True, "Tell by bell, notification and alert that a run has ended.")
+    on_crash: bool = option(True, "Tell so that a training process has crashed.")
+    on_best: bool = option(True, "Tell so that a validation is the best so far.")
+    on_stall: bool = option(True, "Tell by alert that a run has said nothing for stall_minutes.")
+    on_warning: bool = option(True, "Tell by alert that a run keeps giving a warning.")
+    stall_minutes: float = option(
+        15.0,
+        "Minutes without a word after which a run that is not paused has stalled.",
+        low=0.01,
+        high=10_000,
+    )
     refresh: float = option(2.0, "Times a second that panels are drawn anew.", low=0.1, high=10)
     refresh_unfocused: float = option(
         0.5, "The same while the terminal does not have the focus.", low=0.1, high=10
@@ -89,6 +111,8 @@ def load_settings(path: Path | None = None) -> Settings:
                 raise unknown_key(key, [*known_settings(), KEYS], "console setting")
             if name in values:
                 raise ConfigError(f"{name} is given twice.")
+            if name == "alert" and isinstance(value, str) and value != "none":
+                check_typed(value)  # first, as other refusals repeat the value
             values[name] = known_settings()[name].check(value)
             if name == "theme":
                 load_theme(cast(str, value))
@@ -102,7 +126,7 @@ def example() -> str:
     lines = ["# The console's settings; leave out what is to stay as it is."]
     for setting in known_settings().values():
         default = setting.default
-        shown = f'"{default}"' if isinstance(default, str) else str(default).lower()
+        shown = f'"{default or "none"}"' if isinstance(default, str | None) else str(default).lower()
         lines += ["", f"# {setting.help}", f"# May be {setting.allowed()}.", f"{setting.name} = {shown}"]
     lines += ["", "# The keys of each action: one, or a list; an empty list leaves it without.", f"[{KEYS}]"]
     for action in ACTIONS:

@@ -8,7 +8,9 @@ import signal
 import threading
 from collections.abc import Callable
 
-ANSWERED = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+from arc_core.base.signals import ENDING
+
+ANSWERED = (signal.SIGHUP, *ENDING)
 
 FORCED_EXIT_SECONDS = 3.0
 """So long a console may take to leave. A terminal that has gone may never take its last words."""

@@ -171,7 +171,7 @@ class TestBadData:
     def test_an_unknown_dataset_is_answered_with_names_and_the_nearest(self, asked, nearest):
         message = sentence_of(asked)
         assert f"did you mean {nearest}" in message
-        assert "use arcagi1, arcagi2, a folder" in message
+        assert "use arcagi1, arcagi2, kaggle2019, kaggle2024, kaggle2025, a folder" in message
 
     def test_a_name_like_no_dataset_gets_no_suggestion(self):
         assert "did you mean" not in sentence_of("mnist")

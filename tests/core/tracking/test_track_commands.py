@@ -15,6 +15,7 @@ from small_loop import Loop, lines, run_of, told, tracked, train
 from torch.optim.lr_scheduler import LambdaLR
 
 from arc_core.base.errors import ConfigError, TrackError
+from arc_core.base.signals import ENDING
 from arc_core.checkpoints import persistence, tensor_file
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of
 from arc_core.run.commands import send
@@ -140,19 +141,22 @@ def test_rate_that_was_set_holds_after_a_resume(tmp_path: Path):
             assert run.settings["agent_lr"] == 2e-2
 
 
-def test_signals_end_the_run_where_it_is_asked_for_and_handlers_come_back(tmp_path: Path):
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", ENDING)
+def test_signals_end_the_run_where_it_is_asked_for_and_handlers_come_back(
+    tmp_path: Path, number: signal.Signals
+):
+    before = signal.getsignal(number)
     with tracked(tmp_path) as run:
-        assert signal.getsignal(signal.SIGTERM) is before
+        assert signal.getsignal(number) is before
         run.log(1, loss=0.0)
     with tracked(tmp_path, "b", signals=True) as run:
         for step, _ in run.steps(range(5)):
             run.log(step, loss=0.0)
             if step == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), number)
     assert len(told(tmp_path, "step", "b")) == 2
     assert told(tmp_path, "run_finished", "b")[0]["reason"] == "stopped by a signal"
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 def test_signals_outside_the_main_thread_are_refused(tmp_path: Path):

@@ -111,7 +111,7 @@ def test_a_task_of_an_evaluation_that_has_become_bad_is_named_with_what_is_wrong
         "a",
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(eval_command, "run", lambda *_: 0)
+        patch.setattr(eval_command, "run", lambda *_, **__: 0)
         run(capsys, "eval", *arguments)
     Path("mixed/good.json").write_text("[]")
     _, error = run(capsys, "eval", "--resume", "a", code=2)

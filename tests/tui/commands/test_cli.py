@@ -14,6 +14,7 @@ import pytest
 from raw_events import read_lines
 
 from arc_core.base.errors import ArcError
+from arc_core.base.signals import ENDING
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.branch import BranchSource
 from arc_core.run.directory import RunDirectory, RunLock, create_run, open_run
@@ -179,7 +180,7 @@ def _when_events_reach(tmp_path: Path, *counts: int, send: signal.Signals) -> th
     return thread
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", ENDING)
 def test_stop_signal_is_handed_on_and_followed_to_the_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ):
@@ -370,5 +371,5 @@ def test_prepare_makes_a_run_starts_nothing_and_is_not_kept_for_a_resume(
     assert capsys.readouterr().out == f"torchrun --nproc-per-node N -m arc_core '{folder}'\n"
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == ["run.json"]
     assert open_run(tmp_path / "runs", "my run").read()["config"]["processes"] == "2"
-    monkeypatch.setattr("arc_tui.commands.training.train_here", lambda flags, file: 7)
+    monkeypatch.setattr("arc_tui.commands.training.train_here", lambda *given, **more: 7)
     assert _main("train", "--resume", "my run", "--headless") == 7

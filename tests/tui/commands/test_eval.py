@@ -274,6 +274,21 @@ def test_a_task_that_has_failed_is_told_and_tried_again_on_resuming(tmp_path, ca
         assert "Test inputs solved   0/2" in printed
 
 
+def test_an_evaluation_whose_minutes_are_over_is_scored_and_goes_on_with_the_rest(tmp_path, capsys):
+    folder, tasks = eval_command.begin(asked(), tmp_path)
+    folder.write_answer(answer(tasks[1].id))
+    script = "import os, sys; os.write(1, b'.'); sys.stdin.read()"
+    command = lambda folder, device: [sys.executable, "-c", script]  # noqa: E731
+    assert eval_command.run(folder, tasks, ["cpu"], command, total_minutes=0.001) == 0
+    printed = capsys.readouterr().out
+    assert f"Failed, to be tried again by --resume: 1 tasks, {tasks[0].id}" in printed
+    assert "Test inputs solved   0/2" in printed
+    assert folder.answer(tasks[0].id).failure == "not reached in 0.001 minutes (--total-minutes)"
+    assert folder.submission.is_file()
+    assert main("--evals-dir", str(tmp_path), "--name", "b", "--prepare", "--total-minutes", "1") == 2
+    assert "--total-minutes does not go with --prepare" in capsys.readouterr().err
+
+
 def test_the_start_of_several_runs_names_is_told_as_such(tmp_path, capsys):
     for name in ("mine_a", "mine_b"):
         (tmp_path / "runs" / name).mkdir(parents=True)

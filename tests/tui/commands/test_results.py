@@ -111,7 +111,7 @@ def test_without_a_name_all_evaluations_are_listed(capsys):
         ("first --task 0", "0 is the start of "),
         ("first --task nope", "first does not ask task nope."),
         ("--task nope", "--task goes with one evaluation."),
-        ("first first first", "Name one evaluation, or two to compare them."),
+        ("first first --task 0", "--task goes with one evaluation."),
     ],
 )
 def test_bad_input_is_one_sentence(capsys, arguments: str, sentence: str):

@@ -21,7 +21,7 @@ class Recorder:
     def __init__(self, settings: Settings) -> None:
         self.written = ""
         self.rings = 0
-        self.terminal = Terminal(settings, self._write, self._ring)
+        self.terminal = Terminal(settings, self._write, self._ring, {})
 
     def _write(self, text: str) -> None:
         self.written += text
@@ -49,15 +49,15 @@ def test_title_and_bell_can_be_turned_off():
     recorder = Recorder(Settings(title=False, bell=False))
     recorder.terminal.open()
     recorder.terminal.show("demo", Phase.RUNNING, None)
-    recorder.terminal.tell(wanted=True)
+    recorder.terminal.tell("demo", "has crashed", wanted=True)
     recorder.terminal.close()
     assert (recorder.written, recorder.rings) == ("", 0)
 
 
 def test_bell_rings_only_for_what_is_wanted():
     recorder = Recorder(Settings())
-    recorder.terminal.tell(wanted=False)
-    recorder.terminal.tell(wanted=True)
+    recorder.terminal.tell("demo", "has crashed", wanted=False)
+    recorder.terminal.tell("demo", "has crashed", wanted=True)
     assert recorder.rings == 1
 
 

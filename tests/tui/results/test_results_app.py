@@ -20,6 +20,7 @@ from eval_files import (
     make_finished,
     truths,
 )  # fmt: skip
+from published_answers import write_benchmarking
 from test_inspect_app import chosen, press, seen
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -266,6 +267,20 @@ async def test_another_evaluation_is_asked_for_and_compared(evals: Path):
         await press(pilot, "ctrl+a", "ctrl+k", *"th", "enter")
         assert isinstance(app.screen, PairScreen)
         assert app.screen.pair.second.name == "third"
+
+
+async def test_answers_of_others_are_asked_for_and_compared(evals: Path):
+    answered = {name: [[grid.tolist(), None] for grid in truths(name)] for name in (SOLVED, FAILED)}
+    write_benchmarking(evals.parent / "o3", answered)
+    async with browsing(evals, "third") as (app, pilot):
+        await press(pilot, "c")
+        app.screen.query_one(Input).value = str(evals.parent / "o3")
+        await press(pilot, "enter")
+        assert isinstance(app.screen, PairScreen)
+        assert "A third" in seen(app)
+        assert "B o3" in seen(app)
+        await choose(app, pilot, SOLVED)
+        assert "attempt 2 0x0" in seen(app)
 
 
 async def test_ids_and_rules_are_text_and_never_markup(tmp_path: Path):
