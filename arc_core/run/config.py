@@ -12,7 +12,7 @@ from arc_core.base.options import CheckedOptions, Setting, option, settings_of
 from arc_core.run.presets import PIPELINE, PRESETS
 
 LAUNCH_OPTIONS = (
-    *("preset", "name", "runs_dir", "headless", "detach", "prepare"),
+    *("preset", "name", "runs_dir", "headless", "detach", "prepare", "mirror"),
     *("resume", "checkpoint", "branch"),
 )
 """Options that say how a run is started rather than what it computes."""
@@ -133,6 +133,9 @@ class TrainConfig(CheckedOptions):
     headless: bool = option(False, "Print progress lines instead of opening the console.")
     detach: bool = option(False, "Leave the run training in the background once it has begun.")
     prepare: bool = option(False, "Make the run and start nothing: torchrun -m arc_core FOLDER trains it.")
+    mirror: str | None = option(
+        None, "Mirror the run to tensorboard, trackio or wandb; several parted by commas."
+    )
     resume: str | None = option(None, "Go on with this run: its name, the start of its name, or latest.")
     checkpoint: int | None = option(
         None, "With resume: the checkpoint to go on from; none is the newest.", low=0, high=10**9

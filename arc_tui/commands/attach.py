@@ -14,6 +14,7 @@ import typer
 from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, is_alive, open_run
+from arc_core.run.resolving import launch_options
 from arc_tui.commands.options import RUNS_DIR, AlertTo, Run, RunsDir, Theme
 from arc_tui.commands.output import echo, echo_error, has_terminal
 
@@ -96,11 +97,13 @@ def train_in_console(
     from arc_tui.commands.alerts import Alerts
     from arc_tui.console.app import ConsoleApp
     from arc_tui.console.options import Options
+    from arc_tui.mirror.beside import start_mirror
     from arc_tui.runs.engine import Supervisor, engine_command
     from arc_tui.runs.starting import conclude, prepare
     from arc_tui.ui.settings import load_settings
 
     settings = load_settings()
+    asked = launch_options(flags, file)
     alerts = Alerts.of(alert, settings)
     launch = prepare(flags, file, without_address(sys.argv))
     supervisor = Supervisor(engine or engine_command)
@@ -109,6 +112,8 @@ def train_in_console(
         app = ConsoleApp(launch.run, options, supervisor)
         alerts.start(launch.run)
         supervisor.start(launch.run)
+        if asked.mirror is not None:
+            start_mirror(launch.run, asked.mirror)
     except BaseException:
         launch.undo()
         raise

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import importlib
 import itertools
-import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, TextIO, TypeGuard, cast
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
 from arc_core.base.errors import ConfigError, RunError
-from arc_core.base.extras import require
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, open_run
@@ -25,6 +20,8 @@ from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
 from arc_tui.commands.output import echo
+from arc_tui.mirror.tensorboard import tensorboard_library
+from arc_tui.runs.numbers import flat
 
 FIRST_STEPS = 1000
 """The steps that a table's columns are taken from; hardly any run has others later."""
@@ -127,7 +124,7 @@ def export_tensorboard(log: Path, target: Path) -> int:
     Raises:
         RunError: If the library is not installed or the folder cannot be written.
     """
-    library = _tensorboard_library()
+    library = tensorboard_library()
     steps = 0
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -152,41 +149,4 @@ def _numbers_of(log: Path, *kinds: type[Event]) -> Iterator[Numbers]:
     """Read the numbers of these events; what a later resume took back is left out."""
     for event in counting_events(EventReader(log)):
         if isinstance(event, kinds):
-            yield Numbers(kind_of(event), _flat(content_of(event)))
-
-
-def _flat(content: dict[str, object]) -> dict[str, int | float]:
-    """Return the numbers of an event and of the groups in it by dotted name; `seq` is only the log's."""
-    found: dict[str, int | float] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            for part, number in cast("dict[str, object]", value).items():
-                if _is_number(number):
-                    found[f"{name}.{part}"] = number
-        elif _is_number(value) and name != "seq":
-            found[name] = value
-    return found
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is a number, and not NaN: as that a validation's number reads that was null."""
-    return (type(value) is float and value == value) or type(value) is int
-
-
-def _tensorboard_library() -> ModuleType:
-    require("Exporting for TensorBoard", "tensorboard", ["tensorboardX"])
-    with _without_torch():
-        return importlib.import_module("tensorboardX")
-
-
-@contextlib.contextmanager
-def _without_torch() -> Generator[None]:
-    """Let an import that would take torch along where it finds it find none."""
-    if "torch" in sys.modules:
-        yield
-        return
-    sys.modules["torch"] = cast(ModuleType, None)
-    try:
-        yield
-    finally:
-        sys.modules.pop("torch", None)
+            yield Numbers(kind_of(event), flat(content_of(event)))

@@ -31,7 +31,7 @@ FLAGS = (
     *("max_minutes", "patience"),
     *("dataset", "solutions", "extra_data", "skip_bad_tasks", "augment", "lm", "lm_train"),
     *("validate_on", "checkpoint_every", "recipe", "preset", "name", "runs_dir", "headless", "detach"),
-    *("prepare", "resume", "checkpoint", "branch"),
+    *("prepare", "mirror", "resume", "checkpoint", "branch"),
 )
 """Options with a flag of their own; every other is given by --set key=value or in the config file."""
 
@@ -40,6 +40,7 @@ _OWN_METAVARS = {
     "max_minutes": "MINUTES",
     "recipe": "NAME",
     "resume": "RUN|latest",
+    "mirror": "TRACKER",
     "checkpoint": "ID",
     "branch": "NAME",
     "runs_dir": "FOLDER",

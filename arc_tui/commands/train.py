@@ -26,7 +26,12 @@ def train(given: Given) -> None:
     from arc_tui.runs.starting import configuration, prepare
 
     options = configuration(given.flags, given.file)
-    if launch_options(given.flags, given.file).prepare:  # a resumed run's own configuration does not say
+    asked = launch_options(given.flags, given.file)  # a resumed run's own configuration does not say
+    if asked.mirror is not None:
+        from arc_tui.mirror.trackers import names_in
+
+        names_in(asked.mirror)
+    if asked.prepare:
         made = prepare(given.flags, given.file, without_address(sys.argv))
         echo(f"torchrun --nproc-per-node N -m arc_core {shlex.quote(str(made.run.path))}")
         return

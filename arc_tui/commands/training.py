@@ -17,6 +17,7 @@ from arc_tui.alerts.target import without_address
 from arc_tui.commands.alerts import Alerts
 from arc_tui.commands.headless import HeadlessReporter, SurvivingOutput, open_output
 from arc_tui.commands.output import LOST, abandon, cannot_write, echo_error
+from arc_tui.mirror.beside import start_mirror
 from arc_tui.runs.engine import Engine, Outcome, engine_command, supervise
 from arc_tui.runs.starting import (
     Launch,
@@ -59,7 +60,7 @@ def train_here(
 
     colours = load_theme().status
     alerts = Alerts.of(alert)
-    detach = launch_options(flags, file).detach  # a resumed run's own configuration does not say
+    asked = launch_options(flags, file)  # a resumed run's own configuration does not say
     launch = prepare(flags, file, without_address(sys.argv))
     lost = _Loss(launch)
     try:
@@ -92,6 +93,8 @@ def train_here(
             reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
         ending.extend(event for event in events if isinstance(event, RunFinishedEvent))
         if any(isinstance(event, RunStartedEvent | ResumedEvent) for event in events):
+            if asked.mirror is not None:
+                start_mirror(run, asked.mirror)
             reporter.notice(printable(str(plan_of(launch.run).get("summary", "The plan is not known."))))
         reporter.handle([event for event in events if not isinstance(event, RunFinishedEvent)])
 
@@ -101,7 +104,9 @@ def train_here(
         reporter.notice(line) if lost.error is None else echo_error(line)
 
     try:
-        outcome = supervise(launch.run, on_events, on_stop_request, engine or engine_command, detach=detach)
+        outcome = supervise(
+            launch.run, on_events, on_stop_request, engine or engine_command, detach=asked.detach
+        )
         if outcome.refusal is None:
             reporter.handle(ending)
         if outcome.left_running:

@@ -29,7 +29,7 @@ DRAWS_A_SECOND = 2
 STYLES = (("loss", "raw"), ("efe", "raw.efe"))
 """Line and envelope of the first run and of the second."""
 
-NOT_COMPARED = ("name", "runs_dir", "headless", "detach", "prepare", "resume")
+NOT_COMPARED = ("name", "runs_dir", "headless", "detach", "prepare", "mirror", "resume")
 """Options that say how a run was started."""
 
 DETAIL_LINES = 12
