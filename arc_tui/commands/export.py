@@ -24,7 +24,7 @@ from arc_core.run.event_forms import Event, StepEvent, ValidationEvent, kind_of
 from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
-from arc_tui.commands.output import echo
+from arc_tui.commands.output import echo, path_told
 
 FIRST_STEPS = 1000
 """The steps that a table's columns are taken from; hardly any run has others later."""
@@ -48,7 +48,7 @@ def export(
     found = open_run(runs_dir, run)
     for target, write in ((csv, export_csv), (tensorboard, export_tensorboard)):
         if target is not None:
-            echo(f"{write(found.events, target)} steps written to {printable(str(target))}")
+            echo(f"{write(found.events, target)} steps written to {path_told(target)}")
 
 
 @dataclass(frozen=True)
