@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from rich.cells import cell_len
 
-from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.errors import ArcError, ConfigError, RunError
+from arc_core.base.options import unknown_key
 from arc_core.base.text import printable
-from arc_core.run.directory import RunLock, open_run
-from arc_tui.commands.options import RUNS_DIR, AsJson, NamedRun, RunsDir
+from arc_core.run.directory import RunDirectory, RunLock, open_run, stored_config
+from arc_core.run.recipes import built_in_settings
+from arc_tui.commands.options import RUNS_DIR, AsJson, NamedRun, RunsDir, assigned, one_of
 from arc_tui.commands.output import echo, echo_json
 from arc_tui.drawing.rows import padded
 from arc_tui.drawing.signs import shown
@@ -21,15 +26,84 @@ from arc_tui.runs.listing import Row, age, as_json, best_text, disk_usage, list_
 LONGEST_NOTE = 10_000
 
 
-def runs(json: AsJson = False, runs_dir: RunsDir = RUNS_DIR) -> None:
+ORDERS: dict[str, Callable[[Row], Any]] = {
+    "newest": lambda row: -(row.created or 0.0),
+    "best": lambda row: (row.best is None, *(-part for part in row.best.mark)) if row.best else (True,),
+    "name": lambda row: row.name,
+    "step": lambda row: -(row.step or 0),
+    "size": lambda row: -(row.bytes or 0),
+}
+"""What runs can be listed by; what is no run stays last."""
+
+STATE = "state"
+"""What `--filter` takes beside options: what a run is doing."""
+
+
+def runs(
+    sort: Annotated[str, one_of("--sort", ORDERS, "What stands first.")] = "newest",
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="KEY=VALUE",
+            help="Only runs with this option, or state; may be repeated.",
+        ),
+    ] = None,
+    json: AsJson = False,
+    runs_dir: RunsDir = RUNS_DIR,
+) -> None:
     """List the runs of a folder, the newest first."""
+    wanted = assigned(filters, "--filter")
     rows = list_rows(runs_dir)
+    if wanted:
+        rows = _with_options(rows, wanted, runs_dir)
+    rows.sort(key=lambda row: (row.problem is not None, ORDERS[sort](row)))
     if json:
         echo_json(as_json(rows))
     elif not rows:
-        echo(f"There is no run in {printable(str(runs_dir))}.")
+        such = " with " + ", ".join(f"{key}={value}" for key, value in wanted.items()) if wanted else ""
+        echo(f"There is no run{printable(such, 200)} in {printable(str(runs_dir))}.")
     else:
         echo("\n".join(table(rows)))
+
+
+def _with_options(rows: Iterable[Row], wanted: dict[str, str], runs_dir: Path) -> list[Row]:
+    """Return the runs that were begun, or resumed, with these options.
+
+    Raises:
+        ConfigError: If no run of the folder has an option of that name, nor any recipe that is built in.
+    """
+    options: dict[str, dict[str, object]] = {}
+    for row in rows:
+        if row.problem is None:
+            try:
+                options[row.name] = stored_config(RunDirectory(runs_dir / row.name).read())
+            except ArcError:  # deleted meanwhile
+                continue
+    known = {STATE, *built_in_settings(), *(key for own in options.values() for key in own)}
+    if unknown := [key for key in wanted if key not in known]:
+        raise unknown_key(unknown[0], known)
+    return [
+        row
+        for row in rows
+        if (own := options.get(row.name)) is not None
+        and all(
+            _is(row.state, value) if key == STATE else key in own and _is(own[key], value)
+            for key, value in wanted.items()
+        )
+    ]
+
+
+def _is(stored: object, typed: str) -> bool:
+    """Whether an option's value is the one that was typed, however that spells it: 3e-4 is 0.0003."""
+    if stored is None or isinstance(stored, bool):
+        return typed.lower() == str(stored).lower()
+    if isinstance(stored, int | float):
+        try:
+            return math.isclose(stored, float(typed), rel_tol=1e-9)
+        except ValueError:
+            return False
+    return typed == stored
 
 
 def table(rows: list[Row]) -> list[str]:

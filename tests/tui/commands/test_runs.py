@@ -60,6 +60,61 @@ def test_runs_are_listed_newest_first_with_what_they_are_doing(capsys: pytest.Ca
     assert rows[2]["bytes"] == disk_usage(Path("runs/old"))
 
 
+def _with_config(name: str, **options: object) -> RunDirectory:
+    run = _recorded(name)
+    run.update(config=run.read()["config"] | options)
+    return run
+
+
+def _listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert _main("runs", "--json", *arguments) == 0
+    return [row["name"] for row in json.loads(capsys.readouterr().out)]
+
+
+def test_runs_are_filtered_by_options_however_a_value_is_spelled(capsys: pytest.CaptureFixture[str]):
+    _with_config("a", agent_lr=3e-4, seed=42)
+    _with_config("b", agent_lr=3e-4, seed=43, validation_inputs=6)
+    _with_config("c", agent_lr=1e-4, depth="deep")
+    (Path("runs") / "stray").mkdir()
+    assert _listed(capsys, "--filter", "agent_lr=3e-4") == ["a", "b"]
+    assert _listed(capsys, "--filter", "agent-lr=0.0003", "--filter", "seed=43") == ["b"]
+    assert _listed(capsys, "--filter", "validation_inputs=none") == ["a", "c"]
+    assert _listed(capsys, "--filter", "skip_bad_tasks=False", "--filter", "depth=deep") == ["c"]
+    assert _listed(capsys, "--filter", "state=stopped") == ["a", "b", "c"]
+    assert _listed(capsys, "--filter", "agent_lr=fast") == []
+    assert _main("runs", "--filter", "agent_lr=fast") == 0
+    assert capsys.readouterr().out == "There is no run with agent_lr=fast in runs.\n"
+
+
+def test_best_run_is_listed_first_and_what_is_no_run_last(capsys: pytest.CaptureFixture[str]):
+    for name, best in (("low", [1.0, 0.9]), ("high", [5.0, 0.3]), ("higher", [5.0, 0.4])):
+        run = _recorded(name)
+        run.events.unlink()
+        folder = run.checkpoints / "checkpoint_00001"
+        folder.mkdir()
+        (folder / "state.json").write_text(json.dumps({"best": best}))
+    _recorded("none").events.unlink()
+    (Path("runs") / "a stray").mkdir()
+    assert _listed(capsys, "--sort", "best") == ["higher", "high", "low", "none", "a stray"]
+    assert _listed(capsys, "--sort", "name") == ["high", "higher", "low", "none", "a stray"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--sort", "worst"], '--sort is "worst", but must be newest or best or name or step or size.'),
+        (["--filter", "agent_lr"], "--filter takes key=value, not agent_lr."),
+        (["--filter", "agent_rl=1"], "There is no setting agent_rl; did you mean agent_lr?"),
+    ],
+)
+def test_orders_and_filters_that_are_none_are_refused(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+):
+    _recorded()
+    assert _main("runs", *arguments) == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_table_is_aligned_and_shows_no_control_character(capsys: pytest.CaptureFixture[str]):
     _recorded()
     (Path("runs") / "odd\x1b[2J").mkdir()
