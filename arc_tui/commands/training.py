@@ -68,6 +68,7 @@ def train_here(
         output.line(
             f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}",
             "muted",
+            launch.run.path,
         )
     except OSError:
         launch.undo()
