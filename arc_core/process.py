@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from arc_core.base.errors import ArcError, PreflightError, RankError
+from arc_core.base.extras import require
 from arc_core.base.files import remove_unfinished
 from arc_core.base.other_load import OtherLoad
 from arc_core.base.paths import exists
@@ -66,6 +67,7 @@ def main(path: Path | None) -> int:
     stop = StopSignal()
     world = ONE
     try:
+        require("Training", "train")
         given = World.of_environment()
         world = given or ONE
         run = trusted_run(path)

@@ -9,6 +9,10 @@ class ArcError(Exception):
     """
 
 
+class MissingPackageError(ArcError):
+    """A package of an extra that is not installed."""
+
+
 class ConfigError(ArcError):
     """A setting that is unknown, of the wrong type or outside its range."""
 

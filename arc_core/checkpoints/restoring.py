@@ -17,6 +17,7 @@ from arc_core.base.files import open_regular
 from arc_core.base.paths import is_file
 from arc_core.base.text import first_line, printable
 from arc_core.checkpoints.form import require_form
+from arc_core.checkpoints.sharded import sharded_like
 from arc_core.checkpoints.tensor_file import ALIASES
 from arc_core.run.checkpoint_index import FORMAT, STATE, read_manifest, read_state
 
@@ -120,7 +121,7 @@ def restore_tensors(path: Path, live: Mapping[str, Tensor]) -> None:
             )
         if saved[name].dtype != tensor.dtype:
             raise CheckpointError(f"{path}: {name} holds {saved[name].dtype}, not {tensor.dtype}")
-        tensor.copy_(saved[name])
+        tensor.copy_(sharded_like(saved[name], tensor))
 
 
 def restore_optimizers(
@@ -242,4 +243,4 @@ def _moment(name: str, saved: Tensor, parameter: nn.Parameter, counts_on: torch.
         raise CheckpointError(
             f"{OPTIMIZER}: {name} has shape {tuple(saved.shape)}, not {tuple(parameter.shape)}"
         )
-    return torch.empty_like(parameter).copy_(saved)
+    return torch.empty_like(parameter).copy_(sharded_like(saved, parameter))

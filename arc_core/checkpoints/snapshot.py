@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from arc_core.base.errors import CheckpointError
 from arc_core.checkpoints.restoring import OPTIMIZER, optimizer_groups, optimizer_tensors
+from arc_core.checkpoints.sharded import gathered, is_sharded
 from arc_core.checkpoints.tensor_file import ALIASES, encode, size_in_bytes, split_aliases
 from arc_core.run.checkpoint_index import FORMAT, STATE
 
@@ -148,6 +149,17 @@ class SnapshotTaker:
             size_in_bytes(tensors) for path, tensors in self._live().items() if path not in self._unchanging
         )
 
+    @property
+    def sharded(self) -> bool:
+        """Whether other processes must give their parts of the tensors."""
+        return any(is_sharded(tensor) for tensors in self._live().values() for tensor in tensors.values())
+
+    def give_parts(self) -> None:
+        """Give this process's parts of sharded tensors to the one that takes a snapshot."""
+        for tensors in self._live().values():
+            for tensor in split_aliases(tensors)[0].values():
+                gathered(tensor.detach())
+
     def take(self, moment: Moment, *, copy: bool = True) -> Snapshot:
         """Take a snapshot; the one before it must have been written.
 
@@ -164,7 +176,7 @@ class SnapshotTaker:
             if copy and path not in self._unchanging:
                 unique = {name: self._copy(path, name, tensor) for name, tensor in unique.items()}
             else:
-                unique = {name: tensor.detach() for name, tensor in unique.items()}
+                unique = {name: _at_rest(tensor.detach()) for name, tensor in unique.items()}
             if path.startswith(f"{LANGUAGE_MODEL}/"):
                 metadata = {"format": "pt"}  # what transformers asks for; it knows by itself what is tied
             else:
@@ -189,7 +201,12 @@ class SnapshotTaker:
         if kept is None or kept.shape != tensor.shape or kept.dtype != tensor.dtype:
             kept = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
             self._copies[path, name] = kept
-        return kept.copy_(tensor.detach(), non_blocking=True)
+        return kept.copy_(gathered(tensor.detach()), non_blocking=True)
+
+
+def _at_rest(tensor: Tensor) -> Tensor:
+    """A tensor itself, or all of a sharded one on the host, where it takes nothing from the training."""
+    return gathered(tensor).cpu() if is_sharded(tensor) else tensor
 
 
 def _state_text(moment: Moment, files: Mapping[str, Tensors | Text], models: Stateful) -> Text:

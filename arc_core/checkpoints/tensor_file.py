@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from arc_core.checkpoints.sharded import is_sharded
+
 ALIASES = "aliases"
 """Header entry of a file with tied tensors: JSON from each further name to the one that is written."""
 
@@ -42,11 +44,14 @@ def split_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dic
     aliases: dict[str, str] = {}
     first: dict[tuple[object, ...], str] = {}
     for name, tensor in tensors.items():
-        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
-        if tensor.numel() and place in first:
+        place = None
+        if tensor.numel() and not is_sharded(tensor):  # what is sharded has no memory of its own
+            place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
+        if place is not None and place in first:
             aliases[name] = first[place]
         else:
-            first[place] = name
+            if place is not None:
+                first[place] = name
             kept[name] = tensor
     return kept, aliases
 

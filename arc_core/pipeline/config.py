@@ -58,6 +58,13 @@ class PipelineConfig(TrainConfig):
     )
     qwen_lr: float = option(1e-4, "Learning rate of the language model.", low=0, high=1)
     policy_lr: float = option(5e-5, "Learning rate of the RL policy, which has its own Adam.", low=0, high=1)
+    accumulate: int = option(
+        1,
+        "Parts of batch_size pairs that a step is computed in, one after the other, in the memory of one: "
+        "4 parts of 8 learn what a batch of 32 does.",
+        low=1,
+        high=65_536,
+    )
     max_context: int = option(6, "Most demonstration pairs shown to the prompt.", low=1, high=100)
     max_pairs: int | None = option(None, "Train only on the first so many pairs.", low=1, high=10**9)
 
@@ -78,6 +85,12 @@ class PipelineConfig(TrainConfig):
     lm_dtype: str = option("float32", "Number type of its weights.", choices=("float32", "bfloat16"))
     lm_recompute: bool = option(
         False, "Compute the language model's activations again in the backward pass instead of keeping them."
+    )
+    lm_sharding: str = option(
+        "none",
+        "Whether each of several processes holds all of the language model, or with full a part of its "
+        "weights, gradients and moments; then batches come in one part.",
+        choices=("none", "full"),
     )
     control_weight: float = option(
         0.5, "Share of the numeric features beside the rule text in the prompt.", low=0, high=1

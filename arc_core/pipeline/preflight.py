@@ -31,7 +31,12 @@ class _Unloaded(nn.Module):
 
 
 def estimate_run(
-    config: PipelineConfig, pairs: int, device: torch.device, lm: str | None = None, tasks: int = 0
+    config: PipelineConfig,
+    pairs: int,
+    device: torch.device,
+    lm: str | None = None,
+    tasks: int = 0,
+    processes: int = 1,
 ) -> Estimate:
     """Estimate from the configuration alone; nothing is loaded.
 
@@ -42,6 +47,7 @@ def estimate_run(
         lm: Where the language model's configuration is read: the folder in the checkpoint that a run goes
             on from; None takes the one that the configuration names.
         tasks: That a prompt is learned for, with the planner `canvas`.
+        processes: That hold the language model together where it is sharded; the memory is of each.
 
     Raises:
         LanguageModelError: If the language model's configuration cannot be read.
@@ -81,7 +87,10 @@ def estimate_run(
     trained = own + (language if config.lm_train == "full" else 0)
     weight = 2 if config.lm_dtype == "bfloat16" else 4
     # Weight, gradient and two moments of each trained parameter; the weight alone of a frozen one.
-    states = 16 * own + language * (4 * weight if config.lm_train == "full" else weight) + buffers
+    of_language = language * (4 * weight if config.lm_train == "full" else weight)
+    if config.lm_sharding == "full":
+        of_language //= processes
+    states = 16 * own + of_language + buffers
     # Per cell: what the backward pass keeps of encoder and heads, in float32.
     per_cell = 4 * config.hidden_dim * (4 + 5 * config.max_steps)
     if on_canvas:  # 2.0 GB were measured at batches of 32, width 64

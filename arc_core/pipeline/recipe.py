@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 from arc_core.checkpoints.snapshot import LANGUAGE_MODEL
 from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
-from arc_core.pipeline.batch import collate
+from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.canvas_step import canvas_step
 from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.declared import declared_by
@@ -19,6 +19,7 @@ from arc_core.pipeline.moving import to_device
 from arc_core.pipeline.outcome import sample_of, step_numbers
 from arc_core.pipeline.padding import FEW_SIDES, GridBatch
 from arc_core.pipeline.preflight import estimate_run
+from arc_core.pipeline.sharding import refuse_what_shards_cannot, shard
 from arc_core.pipeline.startup import color_shares, load_data
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem, language_model_of
@@ -30,6 +31,7 @@ from arc_core.training.data_changes import describe_pairs, validation_print
 from arc_core.training.diagnostics import Finding
 from arc_core.training.preflight import Estimate
 from arc_core.training.progress import PairKey, Progress
+from arc_core.training.ranks import ALONE
 from arc_core.training.recipe import Data, Recipe, Step
 from arc_core.training.telemetry import Nested, Validation
 
@@ -74,23 +76,32 @@ class PipelineRecipe(Recipe[list[int]]):
     def estimate(self, checkpoint: Path | None) -> Estimate:
         """What it will need; a checkpoint holds its language model, so the run's first need not be there."""
         lm = None if checkpoint is None else str(checkpoint / LANGUAGE_MODEL)
-        return estimate_run(self.config, len(self.dataset), self.device, lm, len(self.dataset.task_ids))
+        tasks, processes = len(self.dataset.task_ids), self.ranks.count
+        return estimate_run(self.config, len(self.dataset), self.device, lm, tasks, processes)
 
     def build(self, checkpoint: Path | None) -> ArcSystem:
         """Make the models; from a checkpoint everything, its language model and tokenizer included."""
         config = self.config
         tasks = self.dataset.task_ids if self.on_canvas else []
+        language_model = language_model_of(checkpoint, config)
+        if self.sharded:
+            shard(language_model, self.ranks, self.device)
+        system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
+        if self.sharded:
+            refuse_what_shards_cannot(config, system.precision)
         if checkpoint is None:
-            system = ArcSystem(config, self.device, tasks=tasks)
             system.efe_loss.set_anchor(color_shares(self.dataset))
         else:
-            language_model = language_model_of(checkpoint, config)
-            system = ArcSystem(config, self.device, language_model=language_model, tasks=tasks)
             system.models.load(checkpoint)
         if config.lm_recompute:
             system.qwen.recompute_language()
         system.join(self.ranks)
         return system
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of the language model."""
+        return self.config.lm_sharding == "full" and not self.ranks.alone
 
     def noted(self, run_json: Mapping[str, Any]) -> Mapping[str, Any]:
         """What run.json says of the language model; a checkpoint does not know the hub's commit."""
@@ -104,7 +115,7 @@ class PipelineRecipe(Recipe[list[int]]):
         self, epoch: int, left_out: Collection[PairKey] = (), batch_size: int | None = None
     ) -> list[list[int]]:
         """Which examples each batch of an epoch holds."""
-        size = (batch_size or self.config.batch_size) * self.ranks.count
+        size = (batch_size or self.config.batch_size) * self.config.accumulate * self.ranks.count
         return plan_batches(self.dataset, size, seed=self.config.seed, epoch=epoch, left_out=left_out)
 
     def keys_of(self, batch: list[int]) -> list[PairKey]:
@@ -115,12 +126,16 @@ class PipelineRecipe(Recipe[list[int]]):
         """Train on the examples of a batch."""
         system = self.models
         places = self.ranks.mine(len(batch)) or range(1)
-        examples = [self.dataset.example(batch[place], at.epoch) for place in places]
-        canvas = self.layouts.lay(examples) if self.on_canvas else None
-        pairs = collate(examples, FEW_SIDES, canvas)
+        size = self.config.batch_size
+        parts = [places[start : start + size] for start in range(0, len(places), size)]
+        whole = None
+        if len(parts) > 1 or not self.ranks.alone:
+            whole = self._whole(batch, at.epoch, places)
+        batches = (self._pairs([batch[place] for place in part], at.epoch) for part in parts)
+        pairs = next(batches)
         train = canvas_step if self.on_canvas else training_step
-        whole = self._whole(batch, at.epoch, places)
-        result = train(system, pairs.to(system.device), at.epoch, at.step + 1, whole)
+        later = (some.to(system.device) for some in batches)
+        result = train(system, pairs.to(system.device), at.epoch, at.step + 1, whole, later)
         if result.applied:
             system.move_mean(at.step + 1)
         return Step(
@@ -132,11 +147,14 @@ class PipelineRecipe(Recipe[list[int]]):
             self.diagnostics.after_step(result),
         )
 
-    def _whole(self, batch: list[int], epoch: int, places: Sequence[int]) -> Whole | None:
-        """The batch that all processes have a share of; None where this one has all of it."""
-        if self.ranks.alone:
-            return None
-        # Memory and prompt term alone look at the targets of others' pairs.
+    def _pairs(self, indices: Sequence[int], epoch: int) -> Batch:
+        """Some examples, padded, on the host."""
+        examples = [self.dataset.example(index, epoch) for index in indices]
+        return collate(examples, FEW_SIDES, self.layouts.lay(examples) if self.on_canvas else None)
+
+    def _whole(self, batch: list[int], epoch: int, places: range) -> Whole:
+        """The batch, of which this process has a share."""
+        # Memory and prompt term alone look at the targets of pairs that are computed elsewhere.
         asked = batch if self.config.memory or self.config.lambda_prompt else batch[:1]
         targets = [self.dataset.example(index, epoch).target for index in asked]
         outcomes = GridBatch.pad([target for target in targets if target is not None], FEW_SIDES)
@@ -146,13 +164,13 @@ class PipelineRecipe(Recipe[list[int]]):
     def validate(self, go_on: Callable[[], bool]) -> Validation | None:
         """Answer the validation set, see `Recipe.validate`."""
         size = max(self.config.batch_size, SMALLEST_VALIDATION_BATCH)
+        # All hold the language model together, so all go through it as often.
+        ranks = ALONE if self.sharded else self.ranks
         if self.on_canvas:
             system = self.models.averaged()
-            answers = predict_on_canvas(
-                system, self.test_layouts, self.validation_set, size, go_on, self.ranks
-            )
+            answers = predict_on_canvas(system, self.test_layouts, self.validation_set, size, go_on, ranks)
         else:
-            answers = predict(self.models, self.validation_set, size, go_on, self.ranks)
+            answers = predict(self.models, self.validation_set, size, go_on, ranks)
         return score(self.validation_set, answers) if len(answers) == len(self.validation_set) else None
 
     def advise(self, found: Validation, means: Nested, epoch: int) -> Iterable[Finding]:

@@ -1,9 +1,12 @@
 """Phase 3b: one training step, in the order of the seed's steps 1 to 10.
 
-Shape legend: B pairs, T planning steps, H and W padded sides, C colours, S sides 1..30.
+Shape legend: B pairs of a part of the batch, T planning steps, H and W padded sides, C colours, S sides.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -11,7 +14,14 @@ from torch.func import functional_call
 
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.loss import TERMS, cell_mean, hard_cell_weights
-from arc_core.pipeline.outcome import DrawnGrids, StepOnDevice, StepResult, end_of_step
+from arc_core.pipeline.outcome import (
+    DrawnGrids,
+    PartOnDevice,
+    StepOnDevice,
+    StepResult,
+    end_of_step,
+    joined,
+)
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.planner import color_probabilities, one_hot
 from arc_core.pipeline.policy import RefineInfo
@@ -19,11 +29,16 @@ from arc_core.pipeline.resize import resize_logits
 from arc_core.pipeline.reward import Scores, score_batch, straight_through
 from arc_core.pipeline.system import ArcSystem, Flow, Prediction
 from arc_core.pipeline.whole import Whole
-from arc_core.training.optimizer import backward_and_step, set_rates
+from arc_core.training.optimizer import clear_gradients, clip_and_step, set_rates
 
 
 def training_step(
-    system: ArcSystem, batch: Batch, epoch: int, step: int, whole: Whole | None = None
+    system: ArcSystem,
+    batch: Batch,
+    epoch: int,
+    step: int,
+    whole: Whole | None = None,
+    later: Iterable[Batch] = (),
 ) -> StepResult:
     """Train on one batch.
 
@@ -32,72 +47,91 @@ def training_step(
         batch: With targets, on the system's device.
         epoch: 0-based, for the size warm-up.
         step: 1-based over the whole run, for the schedule.
-        whole: What the batch is this process's share of; None where it is all.
+        whole: What `batch`, with those that come later, is this process's share of; None where it is all.
+        later: Further parts of the share, each asked for when the one before has been learned from.
 
     Raises:
         ValueError: If the batch has no targets.
     """
-    target = batch.targets
-    if target is None:
+    if batch.targets is None:
         raise ValueError("a training batch needs targets")
     config = system.config
-    whole = whole or Whole.alone(batch, target)
+    whole = whole or Whole.alone(batch, batch.targets)
     set_rates([system.optimizer], system.schedule.factor(step))
+    clear_gradients([system.optimizer])
+    noise = whole.noise(config.prompt_dim, system.device)
+    size_weight = system.size_warmup.get_size_loss_weight(epoch)
+    parts: list[PartOnDevice] = []
+    infos: list[RefineInfo] = []
+    rewards: list[Tensor] = []
+    for rows, pairs in whole.rows_of(chain([batch], later)):
+        part, info, reward = _learn_from(system, pairs, noise[rows], size_weight, whole, rows)
+        parts.append(part)
+        infos.append(info)
+        rewards.append(reward)
+
+    # Step 8: the policy learns from each pair's reward.
+    policy_norm = torch.zeros((), device=system.device)
+    if config.refine:
+        info = RefineInfo(
+            **{name: whole.every(joined([vars(one)[name] for one in infos])) for name in vars(infos[0])}
+        )
+        told = system.policy.update(info, whole.every(joined(rewards)))
+        policy_norm = torch.as_tensor(told["grad_norm"])
+    means = whole.means([(part.whole, part.means) for part in parts])
+
+    # Step 10: clip, step.
+    norms, applied = clip_and_step(
+        means["loss.combined"], [system.optimizer], system.components, system.precision, config.clip_norm
+    )
+    norms = {f"norm.{name}": value for name, value in norms.items()}
+    numbers = {**means, **norms, "norm.policy": policy_norm}
+    return end_of_step(system, StepOnDevice(numbers, applied, size_weight, parts), whole)
+
+
+def _learn_from(
+    system: ArcSystem, batch: Batch, noise: Tensor, size_weight: float, whole: Whole, rows: slice
+) -> tuple[PartOnDevice, RefineInfo, Tensor]:
+    """Steps 2 to 7, 9 and the backward pass on some rows of a share; with what the policy did and brought."""
+    target, part = batch.targets, whole.part(rows)
+    assert target is not None
 
     # Steps 2 to 5: prompt, baseline prediction, refinement, refined prediction.
-    flow = system.flow(batch, explore=True, noise=whole.noise(config.prompt_dim, system.device))
+    flow = system.flow(batch, explore=True, noise=noise)
 
     # Steps 6 and 7: what the refinement gained, each prediction at the size it predicts itself.
     with torch.no_grad():
         before, drawn_before = _scores(system, flow.before, flow.base_prompt, batch, target)
     after, drawn_after = _scores(system, flow.after, flow.base_prompt, batch, target)
     reward = after.gain_over(before)
-
-    # Step 8: the policy learns from each pair's reward.
-    policy_norm = torch.zeros((), device=system.device)
-    if config.refine:
+    if system.config.refine:
         with torch.no_grad():
             flow.refine_info.outcome = _outcome_summary(flow, batch)
-        info = RefineInfo(**{name: whole.every(part) for name, part in vars(flow.refine_info).items()})
-        told = system.policy.update(info, whole.every(reward["total"]))
-        policy_norm = torch.as_tensor(told["grad_norm"])
 
     # Step 9: the loss on the target's grid.
-    size_weight = system.size_warmup.get_size_loss_weight(epoch)
-    losses, mask_ratio = _efe_losses(system, flow, batch, target, size_weight, whole)
-    share = config.reward_weight
+    losses, mask_ratio = _efe_losses(system, flow, batch, target, size_weight, part)
+    share = system.config.reward_weight
     combined = (1.0 - share) * losses["total"] - share * reward["total"].mean()
 
-    means = whole.means(
-        {
-            **{f"loss.{name}": losses[name] for name in TERMS},
-            "loss.efe_total": losses["total"],
-            "loss.combined": combined,
-            **{f"reward.{name}": value.mean() for name, value in reward.items()},
-            "mask_ratio": mask_ratio,
-        }
-    )
-
-    # Step 10: backward, clip, step.
-    norms, applied = backward_and_step(
-        system.spread(whole.weight * combined),
-        [system.optimizer],
-        system.components,
-        system.precision,
-        config.clip_norm,
-        means["loss.combined"],
-    )
-    norms = {f"norm.{name}": value for name, value in norms.items()}
-    done = StepOnDevice(
-        {**means, **norms, "norm.policy": policy_norm},
-        applied,
-        whole.every(after.accuracy),
+    # Step 10, its first half.
+    system.precision.backward(system.spread(part.weight * combined, rows.stop < len(whole.places)))
+    means = {
+        **{f"loss.{name}": losses[name] for name in TERMS},
+        "loss.efe_total": losses["total"],
+        "loss.combined": combined,
+        **{f"reward.{name}": value.mean() for name, value in reward.items()},
+        "mask_ratio": mask_ratio,
+    }
+    done = PartOnDevice(
+        part,
+        {name: value.detach() for name, value in means.items()},
+        after.accuracy.detach(),
+        batch.prompt_inputs.summary,
         flow.prompt.detach(),
-        size_weight,
         drawn_before,
         drawn_after,
     )
-    return end_of_step(system, batch, done, whole)
+    return done, flow.refine_info, reward["total"].detach()
 
 
 def _scores(

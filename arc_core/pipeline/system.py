@@ -109,14 +109,14 @@ class Flow:
     memory_hits: Tensor
 
 
-def language_model_of(checkpoint: Path, config: PipelineConfig) -> LanguageModel:
-    """Load the language model that a checkpoint holds.
+def language_model_of(checkpoint: Path | None, config: PipelineConfig) -> LanguageModel:
+    """Load the language model that a checkpoint holds, or the one that a run begins with.
 
     Raises:
         LanguageModelError: If it cannot be loaded.
     """
     found = LanguageModel.load(
-        str(checkpoint / LANGUAGE_MODEL),
+        config.lm if checkpoint is None else str(checkpoint / LANGUAGE_MODEL),
         train=cast(TrainMode, config.lm_train),
         dtype=cast(Dtype, config.lm_dtype),
     )
@@ -185,10 +185,10 @@ class ArcSystem:
         self.schedule = Schedule(config.schedule, config.warmup_steps, total_steps)
         self.components = self._components()
         self.optimizer, self.muon = self._optimizers()
-        self.spread = ALONE.spread(())  # what a loss goes through before its `backward`
+        self.spread = ALONE.spread(())
 
     def join(self, ranks: Ranks) -> None:
-        """Have the gradients averaged over the processes of a run."""
+        """Have the gradients averaged over the processes of a run, as `Ranks.spread` does."""
         self.spread = ranks.spread(p for component in self.components for p in component.parameters)
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]:

@@ -45,7 +45,7 @@ class Predicted:
     without_memory: Tensor | None = None
 
 
-@torch.inference_mode()
+@torch.no_grad()  # what inference mode makes, a sharded model could not train with later
 def predict(
     system: ArcSystem,
     examples: Sequence[Example],
@@ -75,7 +75,7 @@ def predict(
     return _in_batches(examples, batch_size, between_batches, answer, ranks)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # as in `predict`
 def predict_on_canvas(
     system: ArcSystem,
     layouts: Layouts,

@@ -148,7 +148,7 @@ class TrainingLoop:
             reset = hold_best_to(self.progress, data.validated_on, start.then, config, any(differs.values()))
             if reset is not None:
                 self.warn(reset)
-        self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held, world.count)
+        self.saver = Saver(persistence, self.system, self.events, self.threads, self.warn, held, self.ranks)
         self.control = Control(
             run, self.events, self.system, self.progress, validates=self.validates, ranks=self.ranks
         )
@@ -315,8 +315,7 @@ class TrainingLoop:
         return self.control.stop_reason is None
 
     def _save(self, reason: str, *, best: bool = False) -> None:
-        if self.ranks.first:
-            self.saver.save(self.progress, self.pace, reason, best=best)
+        self.saver.save(self.progress, self.pace, reason, best=best)
 
     def _check_in(self) -> None:
         """Obey limits, signals and commands at a step boundary, and stand still while paused."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from arc_core.base.errors import ConfigError
 from arc_core.checkpoints.form import require_form
+from arc_core.checkpoints.sharded import gathered
 from arc_core.run.checkpoint_index import STATE
 
 Precision = Literal["auto", "off", "bfloat16", "float16"]
@@ -74,6 +75,10 @@ class MixedPrecision:
             "scale": self._scale,
             "skipped_steps": self.skipped_steps,
         }
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss, scaled, to those that are there."""
+        self.scaler.scale(loss).backward()
 
     def scale(self) -> Tensor:
         """What losses are multiplied by, on the device; 1 where nothing is scaled."""
@@ -185,7 +190,6 @@ def backward_and_step(
     components: Iterable[Component],
     precision: MixedPrecision,
     clip_norm: float,
-    told: Tensor | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Step 10: scaled backward, unscale, clip every component, step unless a gradient is not finite.
 
@@ -195,16 +199,33 @@ def backward_and_step(
         components: Clipped one by one.
         precision: With its scaler; to be told by `settle` when the host knows how the step ended.
         clip_norm: Largest norm of a component's gradient.
-        told: The loss of all processes, the same on each, by which all of them skip a step or none; None
-            takes `loss`.
 
     Returns:
         The norm of each component before clipping, and whether the step was taken, both on the device: the
         host does not wait for them.
     """
+    clear_gradients(optimizers)
+    precision.backward(loss)
+    return clip_and_step(loss, optimizers, components, precision, clip_norm)
+
+
+def clear_gradients(optimizers: Iterable[torch.optim.Optimizer]) -> None:
+    """Forget the gradients of the step before."""
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
-    precision.scaler.scale(loss).backward()
+
+
+def clip_and_step(
+    loss: Tensor,
+    optimizers: Sequence[torch.optim.Optimizer],
+    components: Iterable[Component],
+    precision: MixedPrecision,
+    clip_norm: float,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Step 10 once all gradients are there: as `backward_and_step`, with the loss as a number.
+
+    Of several processes that is the loss of all, the same on each: all of them skip a step or none.
+    """
     for optimizer in optimizers:
         precision.scaler.unscale_(optimizer)
     norms = {
@@ -214,8 +235,7 @@ def backward_and_step(
         else loss.new_zeros(())
         for component in components
     }
-    whole = loss if told is None else told.to(loss.dtype)
-    finite = torch.isfinite(torch.stack([*norms.values(), whole.detach()])).all()
+    finite = torch.isfinite(torch.stack([*norms.values(), loss.detach()])).all()
     for optimizer in optimizers:
         step_if(finite, optimizer)
     precision.scaler.update()
@@ -224,7 +244,7 @@ def backward_and_step(
 
 def clip(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
     """Clip the gradients of some parameters together; their norm before."""
-    return nn.utils.clip_grad_norm_(parameters, most, foreach=True)
+    return gathered(nn.utils.clip_grad_norm_(parameters, most, foreach=True))
 
 
 def step_if(finite: Tensor, optimizer: torch.optim.Optimizer) -> None:

@@ -18,6 +18,7 @@ from torch.distributed import Store, TCPStore, rendezvous  # pyright: ignore[rep
 from torch.nn.parallel import DistributedDataParallel
 
 from arc_core.base.errors import RunError
+from arc_core.checkpoints.sharded import is_sharded
 from arc_core.training.launching import ONE, World
 
 JOIN_SECONDS = 120.0
@@ -80,16 +81,26 @@ class Ranks:
         dist.broadcast(content, 0)
         return bytes(content.tolist()).decode(), anyone > 0
 
-    def spread(self, parameters: Iterable[nn.Parameter]) -> Callable[[Tensor], Tensor]:
+    def spread(self, parameters: Iterable[nn.Parameter]) -> Callable[[Tensor, bool], Tensor]:
         """Have the gradients of parameters averaged over the processes, all of which now take the first's.
 
+        Those that are sharded have theirs averaged where they are gathered.
+
         Returns:
-            What each loss goes through before its `backward`.
+            What each loss goes through before its `backward`. Told that more losses of the step follow, it
+            has their gradients added up here; with those of the last one they are averaged.
         """
         if self.alone:
-            return lambda loss: loss
+            return lambda loss, more: loss
+        own = (parameter for parameter in parameters if not is_sharded(parameter))
         # Not every step's loss reaches every parameter: such as those of an empty memory.
-        return DistributedDataParallel(_Trained(parameters), find_unused_parameters=True)
+        trained = DistributedDataParallel(_Trained(own), find_unused_parameters=True)
+
+        def through(loss: Tensor, more: bool) -> Tensor:
+            with trained.no_sync() if more else contextlib.nullcontext():
+                return trained(loss)
+
+        return through
 
 
 class _Trained(nn.Module):

@@ -27,6 +27,7 @@ from arc_core.run.provenance import describe_build
 from arc_core.training.diagnostics import Finding
 from arc_core.training.optimizer import Schedule
 from arc_core.training.progress import Progress
+from arc_core.training.ranks import ALONE, Ranks
 from arc_core.training.telemetry import Pace
 
 LARGEST_COPY = 0.5
@@ -60,7 +61,7 @@ class Saver:
         threads: Of torch, recorded for an exact resume.
         warn: Tells a warning; may be called by the writing thread.
         held: Position of the checkpoint that the run was resumed from; None if it was not.
-        processes: Of the run, recorded likewise.
+        ranks: The processes of the run, of which the first saves.
     """
 
     def __init__(
@@ -71,16 +72,17 @@ class Saver:
         threads: int,
         warn: Callable[[Finding], None],
         held: Mapping[str, int] | None = None,
-        processes: int = 1,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._persistence = persistence
         self._system = system
         self._events = events
         self._threads = threads
-        self._processes = processes
+        self._ranks = ranks
         self._warn = warn
         self._held = held
         self._taker = system.snapshot_taker()
+        self._sharded = self._taker.sharded
         self._writer = ThreadPoolExecutor(1, "checkpoint", _stand_back)
         self._writing: Future[None] | None = None
         self._owed = False
@@ -89,7 +91,7 @@ class Saver:
     def holds(self, progress: Progress) -> bool:
         """Whether a checkpoint of this very position is on the disk; waits for one that is being written."""
         self.wait()
-        return self._held == progress.position
+        return self._as_the_first(self._held == progress.position)
 
     def is_due(self, progress: Progress) -> bool:
         """Whether the interval is over; while a checkpoint is still being written the next one waits."""
@@ -97,10 +99,16 @@ class Saver:
             self._owed |= time.monotonic() - self._last >= 60.0 * progress.checkpoint_minutes
         else:
             self._owed |= progress.step % progress.checkpoint_every == 0
-        return self._owed and (self._writing is None or self._writing.done())
+        return self._as_the_first(self._owed and (self._writing is None or self._writing.done()))
+
+    def _as_the_first(self, found: bool) -> bool:
+        """What the first process has found, where all must do the same: those that hold parts of tensors."""
+        return bool(self._ranks.agree("yes" * found)[0]) if self._sharded else found
 
     def save(self, progress: Progress, pace: Pace, reason: str, *, best: bool = False) -> None:
         """Take a snapshot and have it written; waits for an earlier one to be written first.
+
+        Called in every process, of which the first alone writes.
 
         Args:
             progress: The loop's state.
@@ -108,6 +116,10 @@ class Saver:
             reason: `interval`, `epoch`, `command` or `stop`, for the events.
             best: Whether to keep it as the best.
         """
+        if not self._ranks.first:
+            if self._sharded:
+                self._taker.give_parts()
+            return
         self.wait()
         self._owed, self._last = False, time.monotonic()
         number = next_id(self._persistence.directory)
@@ -119,7 +131,7 @@ class Saver:
             "elapsed_seconds": pace.elapsed_seconds,
             "threads": self._threads,
             # A checkpoint that names none, as those of earlier versions, is of one process.
-            **({"processes": self._processes} if self._processes > 1 else {}),
+            **({} if self._ranks.alone else {"processes": self._ranks.count}),
             "build": describe_build(),
             "saved_at": time.time(),
             "last_seq": self._events.last_seq,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from arc_core.base.errors import ConfigError, DataError
+from arc_core.base.extras import require
 from arc_core.base.options import settings_of
 from arc_core.base.paths import expanded, is_file, name_or_full_path
 from arc_core.base.text import printable
@@ -122,6 +123,8 @@ def evaluate(
 
     if prepare and total_minutes is not None:
         raise ConfigError("--total-minutes does not go with --prepare: torchrun solves all tasks.")
+    if not prepare:  # which other machines may solve
+        require("Evaluating", "train")
     begun = None if resume is None else reopen(resume, evals_dir, device)
     place = device or (CPU if begun is None else begun[0].assignment().device)
     devices = [] if prepare else choose_devices(place, workers, workers_per_gpu)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from arc_core.base.errors import CheckpointError, ConfigError, RunError
+from arc_core.base.extras import require
 from arc_core.base.paths import exists, expanded, is_file
 from arc_core.base.text import first_of, printable
 from arc_core.data.finding import full_ids
@@ -140,6 +141,7 @@ def _weights_of_run(asked: Asked) -> Path | None:
     target = run.path / f"weights-{number:05d}.safetensors"
     if is_file(target):
         return target
+    require("Exporting weights", "train")
     done = subprocess.run(
         Program.EXPORTING.command(str(run.path), str(target), str(number)),
         capture_output=True,

@@ -16,6 +16,7 @@ from typing import Annotated, Any, TextIO, TypeGuard, cast
 import typer
 
 from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.extras import require
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, open_run
@@ -173,13 +174,9 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 
 def _tensorboard_library() -> ModuleType:
-    try:
-        with _without_torch():
-            return importlib.import_module("tensorboardX")
-    except ImportError:
-        raise RunError(
-            "Exporting for TensorBoard needs the package tensorboardX: pip install 'arc-tui[tensorboard]'."
-        ) from None
+    require("Exporting for TensorBoard", "tensorboard", ["tensorboardX"])
+    with _without_torch():
+        return importlib.import_module("tensorboardX")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from arc_core.base.extras import require
 from arc_core.base.paths import expanded
 from arc_core.run.directory import LATEST, open_run
 from arc_tui.commands.completion import checkpoint_ids, run_names
@@ -48,6 +49,7 @@ def export_weights(
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
     """Write what a run has learned as weights for solve and eval."""
+    require("Exporting weights", "train")
     found = open_run(runs_dir, run)
     number = [] if checkpoint is None else [str(checkpoint)]
     raise typer.Exit(relay(Program.EXPORTING.command(str(found.path), str(target), *number)))

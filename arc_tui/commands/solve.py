@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arc_core.base.errors import RunError
+from arc_core.base.extras import require
 from arc_core.base.text import printable
 from arc_tui.commands.options import (
     RUNS_DIR,
@@ -88,6 +89,7 @@ def solve(
     from arc_tui.commands.evaluation import Asked
     from arc_tui.runs.evaluating import CPU
 
+    require("Solving", "train")
     found = find_task(task, dataset, skip_bad_tasks=skip_bad_tasks, show=echo_error)
     asked = Asked(
         dataset=found.dataset,

@@ -77,6 +77,7 @@ def known_of(run: RunDirectory) -> tuple[dict[str, Any], RunState]:
         "state": state.phase.value,
         "alive": alive,
         "process": lock_holder(run) if alive else None,
+        "processes": plan.get("processes") if isinstance(plan, dict) else None,
         "reason": state.reason,
         "epoch": state.epoch,
         "step": state.step,
@@ -104,9 +105,11 @@ def status_lines(run: RunDirectory) -> list[str]:
     process = f", process {known['process']}" if known["process"] else ""
     total = known["total_steps"]
     of_total = f" of {total}" if isinstance(total, int) else ""
+    count = known["processes"]
+    together = f", in {count} processes" if isinstance(count, int) and count > 1 else ""
     lines = [
         f"Run {known['name']}: {known['state']}{process}" + (f" ({state.reason})" if state.reason else ""),
-        f"Epoch {state.epoch}, step {state.step}{of_total}",
+        f"Epoch {state.epoch}, step {state.step}{of_total}{together}",
     ]
     lines += _step_lines(state, declaration_of(run.read()))
     lines.append(f"Best validation: {best_text(state.best_validation)}")

@@ -165,6 +165,10 @@ class CompareRuns(SideScreen[None]):
             if first.get(key) != second.get(key) and key not in NOT_COMPARED
         ]
 
+    def copied(self) -> str | None:
+        """Return the values of both runs at the cursor."""
+        return self.query_one(Chart).copied()
+
     # Actions
 
     @on(Chart.CursorMoved)

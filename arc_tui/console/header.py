@@ -81,6 +81,8 @@ def _place(view: RunView) -> Row:
         parts.append(f"{view.damaged:,} damaged lines")
     claims = dict(view.declared.claims)
     device = view.facts.device or claims.get("device")
+    if device and (view.facts.processes or 1) > 1:
+        device = f"{view.facts.processes} x {device}"
     claims.pop("device", None)
     parts += [printable(text, 40) for text in (*claims.values(), device) if text]
     return [("  ".join(parts), "muted")]

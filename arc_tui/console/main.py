@@ -148,6 +148,10 @@ class MainScreen(SteersRun):
         self._panels.next_panel(by)
         self.redraw()
 
+    def copied(self) -> str | None:
+        """Return what is copied of the current panel."""
+        return self._panels.panel(self._panels.current).copied()
+
     def action_enlarge(self) -> None:
         """Let the focused panel fill the screen, or shrink it."""
         panels = self._panels

@@ -26,6 +26,7 @@ from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
 from arc_tui.runs.listing import Row as ListedRun
+from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import Phase, RunState
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.list import LazyList
@@ -239,6 +240,13 @@ class RunsScreen(SideScreen[RunChoice]):
             rows += wrap(f"{printable(chosen.name)}: {printable(chosen.problem)}", cells)
         rows = rows[:DETAIL_LINES]
         view.show(rows)
+
+    def copied(self) -> str | None:
+        """Return the command that goes on with the chosen run."""
+        chosen = self.chosen
+        if chosen is None or chosen.problem is not None:
+            return None
+        return command_line(self._runs_dir, "train", "--resume", chosen.name)
 
     # Actions
 

@@ -21,7 +21,7 @@ from arc_tui.drawing.rows import Row
 from arc_tui.runs.checkpoints import SavedState, Standing, best_id, list_saved, verified
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import MarkKind
-from arc_tui.runs.starting import Begin
+from arc_tui.runs.starting import Begin, resuming
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart
@@ -183,6 +183,11 @@ class TimelineScreen(SideScreen[Begin]):
         self.query_one(LazyList).choose(distances.index(min(distances)))
         self._cursor = step
         self._draw_chart()
+
+    def copied(self) -> str | None:
+        """Return the command that goes on from the chosen checkpoint."""
+        chosen = self.chosen
+        return None if chosen is None or chosen.id is None else resuming(self._run, chosen.id)
 
     # Actions
 

@@ -122,3 +122,32 @@ def wrap(text: str, cells: int, style: str = "", most: int | None = None) -> lis
 def plain(row: Sequence[Run]) -> str:
     """Return the text of a row without its styles."""
     return "".join(text for text, _ in row)
+
+
+def place_at(row: Sequence[Run], x: int) -> int:
+    """Return which character of a row's text stands in cell `x`, 0-based; its length beyond the end."""
+    text, taken = plain(row), 0
+    for place, character in enumerate(text):
+        taken += cell_len(character)
+        if taken > x:
+            return place
+    return len(text)
+
+
+def marked(row: Sequence[Run], first: int, last: int) -> Row:
+    """Return a row with some of its characters shown as selected.
+
+    Args:
+        row: The row.
+        first: The first of them.
+        last: The one after the last; below 0 for all that follow.
+    """
+    found: Row = []
+    at = 0
+    for text, style in row:
+        begin = max(first - at, 0)
+        end = len(text) if last < 0 else min(max(last - at, begin), len(text))
+        parts = ((text[:begin], style), (text[begin:end], "marked"), (text[max(begin, end) :], style))
+        found += [part for part in parts if part[0]]
+        at += len(text)
+    return found

@@ -261,6 +261,10 @@ class BrowserScreen(JobScreen[None]):
         if places:
             self.compute(name, work)
 
+    def copied(self) -> str | None:
+        """Return the name of what is chosen."""
+        return self.chosen_module
+
     # Actions
 
     def action_open(self) -> None:
@@ -270,20 +274,16 @@ class BrowserScreen(JobScreen[None]):
             checkpoint = self.browsed.checkpoint
             self.app.push_screen(Notice("Metadata", lambda cells: metadata_rows(checkpoint, cells)))
         elif line is not None and line.part is not None:
-            rows = functools.partial(part_rows, line.part)
-            self.app.push_screen(Notice("File", rows))
+            self.app.push_screen(Notice("File", functools.partial(part_rows, line.part)))
         elif place is not None:
             if self.browsed.checkpoint.table.element(place).kind == "unread":
                 self.tell("▲ Values of this type are not read", "warning")
             else:
-                self.app.push_screen(TensorScreen(self.browsed, place), self._returned)
+                self.app.push_screen(TensorScreen(self.browsed, place), lambda _: self.redraw())
         elif at is not None and not self._table:
             if not self._outline.unfold(at):
                 self._outline.fold(at)
             self._show_list()
-
-    def _returned(self, _: object) -> None:
-        self.redraw()
 
     def action_unfold(self) -> None:
         """Open a module."""

@@ -188,6 +188,11 @@ class CompareCheckpoints(JobScreen[None]):
         self._shown = sorted(shown, key=COLUMNS[self._sorted_by].key, reverse=self._reversed)
         self.redraw()
 
+    def copied(self) -> str | None:
+        """Return the name of the chosen tensor."""
+        at = self.query_one(LazyList).cursor
+        return None if at is None else self._shown[at].name
+
     def action_sort(self) -> None:
         """Sort by the next column."""
         self._sorted_by = (self._sorted_by + 1) % len(COLUMNS)

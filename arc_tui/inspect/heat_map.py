@@ -138,6 +138,8 @@ class HeatMap(Widget, can_focus=True):
         place: The tensor.
     """
 
+    ALLOW_SELECT = False
+
     DEFAULT_CSS = """
     HeatMap { height: 1fr; width: 1fr; background: $surface-panel; color: $surface-text; }
     """

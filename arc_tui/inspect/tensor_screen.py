@@ -151,6 +151,11 @@ class TensorScreen(JobScreen[None]):
         ]
         self.query_one("#cursor", RowsView).show([row])
 
+    def copied(self) -> str | None:
+        """Return the element under the cursor."""
+        value = self.query_one(HeatMap).value
+        return None if value is None else _exact(value)
+
     # Actions
 
     def action_move(self, rows: int, columns: int) -> None:

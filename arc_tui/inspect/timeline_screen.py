@@ -27,7 +27,7 @@ from arc_tui.inspect.tensors.timeline import (
     timeline,
 )
 from arc_tui.runs.fields import size
-from arc_tui.runs.starting import Begin
+from arc_tui.runs.starting import Begin, resuming
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.dialog import ConfirmScreen, Prompt
 from arc_tui.ui.jobs import Job
@@ -199,6 +199,10 @@ class DriftScreen(JobScreen[None]):
     def row_opened(self) -> None:
         """Do what Enter does."""
         self.action_open()
+
+    def copied(self) -> str | None:
+        """Return the command that goes on from the chosen checkpoint."""
+        return None if (chosen := self.chosen) is None else resuming(self._run, chosen.number)
 
     # Actions
 

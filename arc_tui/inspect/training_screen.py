@@ -140,6 +140,10 @@ class TrainingScreen(JobScreen[None]):
         self._moments = sorted(message.found, key=lambda u: -u.ratio if math.isfinite(u.ratio) else math.inf)
         self.redraw()
 
+    def copied(self) -> str | None:
+        """Return the chosen line."""
+        return self.query_one("#lines", LazyList).chosen_text
+
     # Actions
 
     def action_other(self) -> None:

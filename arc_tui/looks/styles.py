@@ -95,6 +95,7 @@ _LOOKS: dict[str, _Look] = {
     "key": _Look("accent", "bold"),
     "key.label": _Look("text"),
     "selection": _Look("accent", "reverse"),
+    "marked": _Look("cursor", "bold reverse"),
     "cursor": _Look("cursor", "bold"),
     "readout": _Look("cursor", "bold"),
     "good": _Look("good"),

@@ -6,7 +6,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any, cast
 
-from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.errors import ConfigError
+from arc_core.base.extras import require
 from arc_core.base.options import unknown_key
 from arc_tui.drawing.grids import pictures_of
 from arc_tui.looks.themes import Theme
@@ -91,12 +92,8 @@ def png_file(drawing: Picture, theme: Theme, title: str) -> bytes:
     """Draw the same as PNG.
 
     Raises:
-        RunError: If the package that draws it is not installed.
+        MissingPackageError: If the package that draws it is not installed.
     """
-    try:
-        library = cast(Any, importlib.import_module("resvg_py"))
-    except ImportError:
-        raise RunError(
-            "A PNG is drawn by the package resvg-py: pip install 'arc-tui[png]', or write --svg."
-        ) from None
+    require("Drawing a PNG", "png", ["resvg_py"])
+    library = cast(Any, importlib.import_module("resvg_py"))
     return bytes(library.svg_to_bytes(svg_string=svg_file(drawing, theme, title), zoom=PNG_SCALE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
+from arc_core.base.paths import full_path
 from arc_core.base.text import printable
 from arc_tui.drawing.rows import Row
 from arc_tui.results.evaluations import list_evals
@@ -87,6 +89,14 @@ class EvalsScreen(SideScreen[None]):
         """The chosen evaluation; None while there is none."""
         at = self.query_one(LazyList).cursor
         return None if at is None else self._evals[at].path
+
+    def copied(self) -> str | None:
+        """Return the command that goes on with the chosen evaluation."""
+        if (chosen := self.chosen) is None:
+            return None
+        at_home = full_path(self._evals_dir) == full_path("evals")
+        place = [] if at_home else ["--evals-dir", str(self._evals_dir)]
+        return shlex.join(["arc-tui", "eval", "--resume", chosen.name, *place])
 
     @on(LazyList.Opened)
     def row_opened(self) -> None:

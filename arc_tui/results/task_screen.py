@@ -73,6 +73,10 @@ class ResultTaskScreen(SideScreen[int]):
             [page.groups(self._demonstrations)], what=(page.id, self._demonstrations), digits=self._digits
         )
 
+    def copied(self) -> str | None:
+        """Return the grids that are shown, as JSON."""
+        return self.query_one(GroupsView).copied()
+
     def action_step(self, by: int) -> None:
         """Show another task of the list."""
         self._at = min(max(self._at + by, 0), len(self._pages) - 1)

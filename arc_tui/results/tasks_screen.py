@@ -186,6 +186,10 @@ class TasksScreen(SideScreen[None], Generic[Shown]):
         self.chosen = replace(self.chosen, words=message.value.strip())
         self.again(0)
 
+    def copied(self) -> str | None:
+        """Return the grids that are shown, as JSON."""
+        return self.query_one(GroupsView).copied()
+
     # Actions
 
     def action_open(self) -> None:

@@ -104,6 +104,11 @@ def size_of(grid: Grid) -> tuple[int, int]:
     return len(grid), len(grid[0]) if grid else 0
 
 
+def numbers(grid: Grid) -> list[list[int | None]]:
+    """Return a grid as ARC's files have it; None for a cell that is no digit."""
+    return [[None if cell == UNKNOWN else int(cell) for cell in row] for row in grid]
+
+
 def grid_of(rows: object) -> Grid:
     """Return a grid of at most 30 rows of at most 30 cells."""
     if not isinstance(rows, list):

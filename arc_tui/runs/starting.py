@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from arc_core.base.errors import ConfigError, RunError
+from arc_core.base.extras import require
 from arc_core.base.options import Value, settings_of
 from arc_core.base.paths import full_path
 from arc_core.base.text import cause, printable
@@ -127,6 +128,8 @@ def prepare(flags: Mapping[str, object], file: Path | None, argv: Sequence[str])
         ArcError: If anything about the input is refused; nothing has changed then.
     """
     asked = launch_options(flags, file)
+    if not asked.prepare:  # which another machine may train
+        require("Training", "train")
     if asked.resume is None:
         for name in ("checkpoint", "branch"):
             if getattr(asked, name) is not None:
@@ -276,3 +279,9 @@ def command_line(runs_dir: str, *words: str) -> str:
     at_home = full_path(runs_dir) == full_path(TrainConfig().runs_dir)
     place = [] if at_home else ["--runs-dir", runs_dir]
     return printable(shlex.join(["arc-tui", *words, *place]))
+
+
+def resuming(run: RunDirectory, checkpoint: int) -> str:
+    """Return the command that goes on with a run from one of its checkpoints, safe to print."""
+    words = ("train", "--resume", run.name, "--checkpoint", str(checkpoint))
+    return command_line(str(run.path.parent), *words)

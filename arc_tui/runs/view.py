@@ -29,6 +29,7 @@ class Facts:
         checkpoint_bytes: Size of one checkpoint.
         summary: The plan in one sentence; empty before it is known.
         device: Where it trains.
+        processes: That train it together.
         declared: What its steps and samples carry.
     """
 
@@ -39,6 +40,7 @@ class Facts:
     checkpoint_bytes: int | None = None
     summary: str = ""
     device: str | None = None
+    processes: int | None = None
     declared: Declared = field(default_factory=lambda: declaration_of({}))
 
     @property
@@ -71,6 +73,7 @@ def facts(name: str, run_json: Mapping[str, Any]) -> Facts:
         _count(known.get("checkpoint_bytes")),
         str(known.get("summary", "")),
         device if isinstance(device, str) else None,
+        _count(known.get("processes")),
         declaration_of(run_json),
     )
 

@@ -179,6 +179,10 @@ class SolveScreen(SideScreen[None]):
         if (fit := self.query_one(FitPart)).display:
             fit.show(shown)
 
+    def copied(self) -> str | None:
+        """Return the grids that are shown, as JSON."""
+        return self.query_one(GroupsView).copied()
+
     # Actions
 
     def action_panel(self, digit: int) -> None:

@@ -213,6 +213,7 @@ ACTIONS: tuple[Action, ...] = (
     _everywhere("back", "escape", "back", _BACK),
     _every_app("theme", "t", "theme", "Take the next theme.", 11),
     _every_app("screenshot", "ctrl+s", "screenshot", "Save the screen as an SVG file."),
+    _every_app("copy", "C", "copy", "Copy what the mouse has selected, else what is under the cursor."),
     _console("runs", "r", "runs", "Browse, attach to, resume and compare runs.", 10),
     _console("timeline", "k", "checkpoints", "Show the checkpoints of this run."),
     _every_app("help", "?", "help", "Show all keys.", 4),

@@ -29,12 +29,15 @@ from arc_tui.ui.actions import Scope
 from arc_tui.ui.crash_report import write_report
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.keys import Keymap, by_key, keymap
-from arc_tui.ui.screen import SideScreen, perform
+from arc_tui.ui.screen import KeyedScreen, SideScreen, perform
+from arc_tui.ui.selecting import heard
 from arc_tui.ui.signals import Signals
 from arc_tui.ui.terminal import terminal_size
 
 FAILED = 1
 THEME_TOLD_SECONDS = 3.0
+LONGEST_TOLD = 60
+"""Characters that are shown of what was copied."""
 
 
 class SizedDriver(LinuxDriver):
@@ -160,7 +163,7 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
 
     def on_key(self, event: events.Key) -> None:
         """Do what a key with Ctrl is for in dialogs too; on all other screens `KeyedScreen` does it."""
-        action = by_key(self.PLACES[0], self.keys).get(event.key)
+        action = heard(by_key(self.PLACES[0], self.keys), event, self.screen)
         if action is not None and action.of_app and event.key.startswith("ctrl+"):
             event.stop()
             event.prevent_default()
@@ -180,6 +183,21 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
             self.tell(f"Theme {self._looks.next(self)}", "accent", THEME_TOLD_SECONDS)
         except ArcError as error:
             self.tell(f"▲ {error}", "warning")
+
+    def action_copy(self) -> None:
+        """Send the terminal what the mouse has selected, else what is under the cursor, for its clipboard."""
+        screen = self.screen
+        text = screen.get_selected_text() or (screen.copied() if isinstance(screen, KeyedScreen) else None)
+        screen.clear_selection()
+        tell = screen.tell if isinstance(screen, SideScreen) else self.tell
+        if not text:
+            tell("Nothing here to copy")
+            return
+        text = "\n".join(map(printable, text.split("\n")))
+        self.copy_to_clipboard(text)
+        first, *others = text.split("\n")
+        more = f" and {len(others)} more lines" if others else ""
+        tell(f"✓ Copied {printable(first.strip(), LONGEST_TOLD)}{more}", "good")
 
     def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
         """Save the screen as an SVG file in the folder where the app was opened."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,6 +60,9 @@ class Chart(RowsView, can_focus=True):
         marks: Whether to mark what happened.
         empty: What to say while there is nothing to draw.
     """
+
+    ALLOW_SELECT = False
+    """The mouse moves the cursor."""
 
     DEFAULT_CSS = """
     Chart { height: 1fr; width: 1fr; }
@@ -142,6 +146,18 @@ class Chart(RowsView, can_focus=True):
     def on_resize(self) -> None:
         """Draw for the new size."""
         self.redraw()
+
+    def copied(self) -> str | None:
+        """Return the values at the cursor, or the newest, as JSON; None before the first step."""
+        if not self._last:
+            return None
+        step = self._cursor if self._cursor is not None else self._last
+        of_one_run = len({id(history) for history, _ in self._curves}) == 1
+        found: dict[str, float | None] = {"step": step}
+        for history, series in self._curves:
+            value = float(history.at(series.name, step).mean[0])
+            found[series.name if of_one_run else series.label] = value if math.isfinite(value) else None
+        return json.dumps(found)
 
     # Keys: the actions of `actions.Scope.CHART`
 

@@ -17,9 +17,10 @@ from textual.widgets import Input
 from arc_core.base.errors import ArcError
 from arc_tui.drawing.rows import Row, wrap
 from arc_tui.ui.rows_view import RowsView
+from arc_tui.ui.selecting import SelectingScreen
 
 
-class Dialog(ModalScreen[ScreenResultType]):
+class Dialog(ModalScreen[ScreenResultType], SelectingScreen[ScreenResultType]):
     """A box with rows of text, and whatever `extra` adds below them."""
 
     DEFAULT_CSS = """

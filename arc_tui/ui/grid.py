@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Sequence
 
 from textual.geometry import Region, Size
@@ -10,12 +11,12 @@ from textual.strip import Strip
 
 from arc_tui.drawing.grids import draw, lay_out, pictures_of
 from arc_tui.drawing.groups import Group, group_rows
-from arc_tui.drawing.rows import Row, width
-from arc_tui.runs.samples import Sample
-from arc_tui.ui.rows_view import differing, looks, painted
+from arc_tui.drawing.rows import Row, Run, width
+from arc_tui.runs.samples import Sample, numbers
+from arc_tui.ui.rows_view import Lines, differing, looks, painted
 
 
-class DrawnView(ScrollView, can_focus=True):
+class DrawnView(ScrollView, Lines, can_focus=True):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Shows rows that are drawn for its size; what does not fit is scrolled by keys and mouse.
 
     Args:
@@ -90,11 +91,20 @@ class DrawnView(ScrollView, can_focus=True):
         """Draw for the new size."""
         self.redraw()
 
+    @property
+    def line_count(self) -> int:
+        """How many lines there are, scrolled out of sight or not."""
+        return len(self._rows)
+
+    def line(self, y: int) -> Sequence[Run]:
+        """Return a line."""
+        return self._rows[y] if 0 <= y < len(self._rows) else []
+
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
         left, top = self.scroll_offset
-        row = self._rows[y + top] if 0 <= y + top < len(self._rows) else []
-        return painted(row, self).crop_extend(left, left + self.size.width, self.rich_style)
+        strip = painted(self.selected_line(y + top), self)
+        return strip.crop_extend(left, left + self.size.width, self.rich_style)
 
 
 class GridView(DrawnView):
@@ -113,6 +123,14 @@ class GridView(DrawnView):
         """
         self._sample, self._digits = sample, digits
         self.redraw()
+
+    def copied(self) -> str | None:
+        """Return the sample's grids as JSON; None while there is no sample."""
+        if self._sample is None:
+            return None
+        one = self._sample
+        facts = {"task": one.task, "pair": one.pair, "step": one.step}
+        return as_json({**facts, **{part.name: numbers(part.grid) for part in one.grids}})
 
     def content(self) -> Hashable:
         """Return the sample."""
@@ -150,6 +168,16 @@ class GroupsView(DrawnView):
             self.scroll_home(animate=False)
         self.redraw()
 
+    def copied(self) -> str | None:
+        """Return the grids as JSON, those of each group under its title; None while there are none."""
+        groups = self._alternatives[0] if self._alternatives else ()
+        found = {
+            group.title[0][0]: {picture.name: numbers(picture.grid) for picture in group.pictures}
+            for group in groups
+            if group.pictures
+        }
+        return as_json(found) if found else None
+
     def content(self) -> Hashable:
         """Return the groups."""
         return self._alternatives or None
@@ -157,3 +185,8 @@ class GroupsView(DrawnView):
     def drawing(self, cells: int, lines: int, *, digits: bool, plain: bool) -> list[Row]:
         """Draw them."""
         return group_rows(self._alternatives, cells, lines, digits=digits, plain=plain)
+
+
+def as_json(content: object) -> str:
+    """Write grids as JSON on one line."""
+    return json.dumps(content, separators=(",", ":"), allow_nan=False)

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
-from arc_tui.drawing.rows import Row, Run, fill
-from arc_tui.ui.rows_view import painted
+from arc_tui.drawing.rows import Row, Run, fill, plain
+from arc_tui.ui.rows_view import Lines, painted
 
 WHEEL_LINES = 3
 
 
-class LazyList(Widget, can_focus=True):
+class LazyList(Lines, can_focus=True):
     """Shows a heading and rows, one of which is chosen.
 
     Args:
@@ -55,6 +54,11 @@ class LazyList(Widget, can_focus=True):
     def cursor(self) -> int | None:
         """Index of the chosen row; None while there is none."""
         return self._cursor if self.count else None
+
+    @property
+    def chosen_text(self) -> str:
+        """What the chosen row says; empty while there is none."""
+        return plain(self._draw(self._cursor, self.size.width)).strip() if self.count else ""
 
     def show(
         self,
@@ -141,8 +145,8 @@ class LazyList(Widget, can_focus=True):
         """Show that the focus has gone."""
         self.refresh()
 
-    def render_line(self, y: int) -> Strip:
-        """Paint one line."""
+    def line(self, y: int) -> Sequence[Run]:
+        """Return a line of what is seen."""
         cells = self.size.width
         index = self._top + y - self._above
         row: Sequence[Run] = []
@@ -155,7 +159,11 @@ class LazyList(Widget, can_focus=True):
             if index == self._cursor:
                 chosen = "selection" if self.has_focus else "accent"
                 row = [(text, chosen) for text, _ in fill(row, cells)]
-        return painted(row, self).adjust_cell_length(cells, self.rich_style)
+        return row
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one line."""
+        return painted(self.selected_line(y), self).adjust_cell_length(self.size.width, self.rich_style)
 
     @property
     def _above(self) -> int:

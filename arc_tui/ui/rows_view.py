@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from rich.segment import Segment
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from arc_tui.drawing.rows import Row, Run, cut
+from arc_tui.drawing.rows import Row, Run, cut, marked, place_at, plain
 from arc_tui.looks.themes import Theme, load_theme
 
 _LETTERS = str.maketrans("▁▂▃▄▅▆▇█▏▎▍▌▋▊▉━╸╺", "_.,-~=+#||||###=--")
@@ -23,7 +24,48 @@ def looks(widget: Widget) -> Theme:
     return theme if isinstance(theme, Theme) else load_theme()
 
 
-class RowsView(Widget, can_focus=False):
+class Lines(Widget):
+    """A widget that paints rows, whose text the mouse can select.
+
+    Textual finds what is under the mouse by the style of each painted run, which would cost every line that
+    is painted; here the row itself tells, when somebody asks (`arc_tui.ui.selecting`).
+    """
+
+    @property
+    def line_count(self) -> int:
+        """How many lines there are, scrolled out of sight or not."""
+        return self.size.height
+
+    def line(self, y: int) -> Sequence[Run]:
+        """Return a line as it is painted, by its place among all; empty where there is none.
+
+        Raises:
+            NotImplementedError: In a widget that does not say.
+        """
+        raise NotImplementedError
+
+    def place_under(self, x: int, y: int) -> Offset:
+        """Return which character of which line stands in a cell of what is seen."""
+        left, top = self.scroll_offset
+        return Offset(place_at(self.line(y + top), x + left), y + top)
+
+    def selected_line(self, y: int) -> Sequence[Run]:
+        """Return a line with what is selected of it marked."""
+        selection = self.text_selection
+        span = None if selection is None else selection.get_span(y)
+        return self.line(y) if span is None else marked(self.line(y), *span)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Return the text that is selected, and what ends it."""
+        found: list[str] = []
+        for y in range(self.line_count):
+            if (span := selection.get_span(y)) is not None:
+                first, last = span
+                found.append(plain(self.line(y))[first : None if last < 0 else last].rstrip())
+        return "\n".join(found), "\n"
+
+
+class RowsView(Lines, can_focus=False):
     """Shows rows; what does not fit is cut at the right and below."""
 
     DEFAULT_CSS = """
@@ -52,10 +94,13 @@ class RowsView(Widget, can_focus=False):
         del container, viewport, width
         return len(self._rows)
 
+    def line(self, y: int) -> Sequence[Run]:
+        """Return a line, cut to the width."""
+        return cut(self._rows[y], self.size.width) if 0 <= y < len(self._rows) else []
+
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
-        row = cut(self._rows[y], self.size.width) if 0 <= y < len(self._rows) else []
-        return painted(row, self).adjust_cell_length(self.size.width, self.rich_style)
+        return painted(self.selected_line(y), self).adjust_cell_length(self.size.width, self.rich_style)
 
 
 def differing(before: Sequence[Row], after: Sequence[Row]) -> list[int]:

@@ -23,6 +23,7 @@ from arc_tui.ui.jobs import Job, JobEnded, start
 from arc_tui.ui.keys import BY_ID, Keymap, by_key, keymap, shown
 from arc_tui.ui.list import LazyList
 from arc_tui.ui.rows_view import RowsView
+from arc_tui.ui.selecting import SelectingScreen, heard
 
 PROGRESS_SECONDS = 0.1
 BAR_CELLS = 20
@@ -64,6 +65,8 @@ class KeyLine(RowsView):
     DEFAULT_CSS = """
     KeyLine { height: 1; background: $surface-background; color: $surface-text; }
     """
+
+    ALLOW_SELECT = False
 
     def __init__(self, actions: Sequence[Action] = (), *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -120,7 +123,7 @@ def key_row(actions: Sequence[Action], keys: Keymap, cells: int) -> tuple[Row, l
     return row, spans
 
 
-class KeyedScreen(Screen[ScreenResultType]):
+class KeyedScreen(SelectingScreen[ScreenResultType]):
     """A screen that does the actions of its scope, those of its app, and those of the chart on it."""
 
     SCOPE: ClassVar[Scope]
@@ -139,13 +142,19 @@ class KeyedScreen(Screen[ScreenResultType]):
     def _heard_by_chart(self) -> Mapping[str, Action]:
         return {**self._heard, **by_key(Scope.CHART, self.keys)}
 
+    def copied(self) -> str | None:
+        """Return what is under the cursor, to be copied; None where nothing is."""
+        return None
+
     def on_key(self, event: events.Key) -> None:
         """Do what a key is for, at once, so that keys typed fast do not overtake each other.
 
         While something is typed, keys are letters, but for those with Ctrl and the one that leaves the field.
         """
+        if event.key == "escape":
+            self.clear_selection()
         focused = self.focused
-        action = (self._heard_by_chart if isinstance(focused, Chart) else self._heard).get(event.key)
+        action = heard(self._heard_by_chart if isinstance(focused, Chart) else self._heard, event, self)
         if isinstance(focused, Input) and not (
             event.key.startswith("ctrl+") or (action is not None and action.id == "back")
         ):

@@ -44,6 +44,10 @@ class GridsPanel(Panel):
         """Focus the grids, which can be scrolled."""
         self.query_one(GridView).focus()
 
+    def copied(self) -> str | None:
+        """Return the grids as JSON."""
+        return self.query_one(GridView).copied()
+
     def show_view(self, view: RunView) -> None:
         """Show the sample at the cursor, or the newest one."""
         cells, lines = self.room

@@ -6,9 +6,10 @@ from textual import events
 from textual.message import Message
 
 from arc_tui.console.panels.board import Board
-from arc_tui.drawing.rows import Row
+from arc_tui.drawing.rows import Row, plain
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import PANEL_NAMES
+from arc_tui.ui.chart import Chart
 from arc_tui.ui.framed import Framed
 from arc_tui.ui.rows_view import RowsView
 
@@ -38,6 +39,13 @@ class Panel(Framed):
         """Be the panel that a run's board says."""
         self._title = board.titles.get(self.DIGIT, self._title)
         self.refresh()
+
+    def copied(self) -> str | None:
+        """Return what is copied of the panel: what its chart's cursor is at, else its text."""
+        if chart := next((chart for chart in self.query(Chart) if chart.display), None):
+            return chart.copied()
+        rows = [row for view in self.query(RowsView) if view.display for row in view.rows]
+        return "\n".join(plain(row).rstrip() for row in rows)
 
     def show_view(self, view: RunView) -> None:
         """Show a run as it is now.

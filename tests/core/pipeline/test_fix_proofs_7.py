@@ -133,28 +133,24 @@ def test_every_component_is_clipped():
 
 
 def no_skip(patch: Patch) -> None:
-    def step(loss, optimizers, components, precision, clip_norm, _):
+    def step(loss, optimizers, components, precision, clip_norm):
         (optimizer,) = optimizers
-        optimizer.zero_grad()
-        loss.backward()
         norms = {c.name: nn.utils.clip_grad_norm_(c.parameters, clip_norm) for c in components}
         optimizer.step()
         return norms, torch.tensor(True)
 
-    patch.setattr(step_module, "backward_and_step", step)
+    patch.setattr(step_module, "clip_and_step", step)
 
 
 def agent_alone_is_clipped(patch: Patch) -> None:
-    def step(loss, optimizers, components: Iterable[Component], precision, clip_norm, _):
+    def step(loss, optimizers, components: Iterable[Component], precision, clip_norm):
         (optimizer,) = optimizers
-        optimizer.zero_grad()
-        loss.backward()
         limits = {c.name: clip_norm if c.name == "agent" else math.inf for c in components}
         norms = {c.name: nn.utils.clip_grad_norm_(c.parameters, limits[c.name]) for c in components}
         optimizer.step()
         return norms, torch.tensor(True)
 
-    patch.setattr(step_module, "backward_and_step", step)
+    patch.setattr(step_module, "clip_and_step", step)
 
 
 def policy_is_not_clipped(patch: Patch) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from arc_core.base.errors import LanguageModelError
+from arc_core.base.errors import LanguageModelError, MissingPackageError
 from arc_core.pipeline import fetch_lm, language_model_files
 from arc_core.pipeline.language_model import LanguageModel, estimate_parameters
 
@@ -125,7 +125,7 @@ def test_lora_starts_as_the_base_model(folder):
 
 def test_lora_without_peft_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(LanguageModelError, match=r"pip install arc-tui\[lora\]"):
+    with pytest.raises(MissingPackageError, match=r"needs peft.*pip install 'arc-tui\[lora\]'"):
         LanguageModel.load("tiny", train="lora")
 
 
@@ -332,7 +332,9 @@ def test_fetching_says_in_one_sentence_what_is_missing(tmp_path, monkeypatch, ca
     assert fetched(capsys, "gpt9") == (2, "cannot fetch 'gpt9': the only model to fetch is smollm2\n")
     with monkeypatch.context() as patch:
         patch.setattr(importlib.util, "find_spec", lambda name: None if name == "gguf" else name)
-        assert fetched(capsys) == (2, "gguf missing: `pip install arc-tui[smollm2]` first\n")
+        code, sentence = fetched(capsys)
+        assert (code, sentence.count("\n")) == (2, 1)
+        assert "gguf, which is not installed: pip install 'arc-tui[smollm2]'" in sentence
 
     def no_network(command, **_):
         return subprocess.CompletedProcess(command, 1, "", "WARNING: again\nERROR: No matching distribution")

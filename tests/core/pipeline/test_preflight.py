@@ -122,6 +122,15 @@ def test_a_frozen_or_half_size_language_model_needs_less(plan: Plan, small_confi
         assert smaller.checkpoint_bytes < plan.checkpoint_bytes
 
 
+def test_of_a_sharded_language_model_each_process_holds_a_part(small_config: Config) -> None:
+    whole, sharded = (
+        estimate_run(small_config(lm_sharding=how), 100, CPU, processes=4) for how in ("none", "full")
+    )
+    assert whole.checkpoint_bytes == sharded.checkpoint_bytes
+    language = preflight.estimate_parameters("tiny")
+    assert whole.memory_bytes - sharded.memory_bytes == 16 * language - 16 * language // 4
+
+
 def test_a_language_model_that_trains_needs_memory_for_its_activations_and_casts(
     small_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,7 +87,7 @@ def test_numbers_that_are_brought_to_the_host_in_the_middle_are_found(
         norms["agent"] = norms["agent"].cpu()
         return norms, applied
 
-    planted(monkeypatch, STEPS[settings["planner"]], "backward_and_step", brought)
+    planted(monkeypatch, STEPS[settings["planner"]], "clip_and_step", brought)
     with run_on_a_gpu(tmp_path, **settings) as (trainer, gpu):
         with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
             steps_of(trainer, 1)
@@ -102,7 +102,7 @@ def test_a_tensor_that_is_made_on_the_wrong_device_is_found(
         norms, applied = result
         return {name: norm * torch.ones(1) for name, norm in norms.items()}, applied
 
-    planted(monkeypatch, STEPS[settings["planner"]], "backward_and_step", masked)
+    planted(monkeypatch, STEPS[settings["planner"]], "clip_and_step", masked)
     with (
         run_on_a_gpu(tmp_path, **settings) as (trainer, _),
         pytest.raises(
@@ -122,7 +122,7 @@ def test_a_second_transfer_is_found_and_named(
         told.append(float(result[0]["agent"]))
         return result
 
-    planted(monkeypatch, STEPS[settings["planner"]], "backward_and_step", looked_at)
+    planted(monkeypatch, STEPS[settings["planner"]], "clip_and_step", looked_at)
     with run_on_a_gpu(tmp_path, **settings) as (trainer, gpu):
         gpu.reset()
         steps_of(trainer, 1)

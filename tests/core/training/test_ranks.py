@@ -6,56 +6,56 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
-from raw_events import read_lines
-from safetensors.torch import load_file
-from small_run import measured, new_run, small_config, told, train, warned
+from same_training import PLANNERS, SLOW, path_of, same_training, steps_of
+from small_run import new_run, small_config, train, warned
 
 from arc_core.base.errors import ArcError, ConfigError, PreflightError
+from arc_core.pipeline.sharding import refuse_what_shards_cannot
 from arc_core.run.checkpoint_index import list_checkpoints
 from arc_core.run.directory import RunDirectory
 from arc_core.training import ranks
 from arc_core.training.launching import World
+from arc_core.training.optimizer import MixedPrecision, Precision
 from arc_core.training.preflight import Plan, choose_device, refuse_what_cannot_fit
 from arc_core.training.ranks import joined
 
 WORKER = Path(__file__).parents[1] / "rank_worker.py"
 
-SLOW: dict[str, Any] = {
-    **{"agent_lr": 1e-5, "qwen_lr": 1e-5, "policy_lr": 1e-5, "max_pairs": 11},
-    **{"validate_on": "training", "validation_inputs": 3},
-}
-"""Adam makes whole steps of gradients that are rounding alone: small rates keep these below the tolerance."""
 
-PLANNERS: dict[str, dict[str, Any]] = {
-    "canvas": {
-        **{"planner": "canvas", "policy_pairs": 3, "vector_dropout": 0.5, "ema": 0.9, "judged_draws": 1},
-        **{"optimizer": "muon", "answer_views": 2},
-    },
-    "seed": {"planner": "seed"},
-}
-"""Every part that couples the pairs of a batch is on: prompt term, memory, policy, averages."""
+Asked = tuple[str, int | None, int, dict[str, Any]]
+"""A run, after which step which of the processes asks to stop, and settings that are other ones now."""
+
+SHARDED = {"lm_sharding": "full"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs that two processes have trained; eleven pairs make batches of four, four and three."""
     folder = tmp_path_factory.mktemp("ranks")
-    runs: list[tuple[str, int | None, int]] = []
+    runs: list[Asked] = []
     for planner, settings in PLANNERS.items():
-        for name in ("whole", "parts"):
-            new_run(folder, f"{name}-{planner}", processes="2", epochs=2, **SLOW, **settings)
-        runs += [(f"whole-{planner}", None, 0), (f"parts-{planner}", 2, 0), (f"parts-{planner}", None, 0)]
+        kinds: dict[str, dict[str, Any]] = {
+            **{"whole": {}, "parts": {}, "accumulated": {"batch_size": 1, "accumulate": 2}},
+            **dict.fromkeys(("sharded", "resharded", "changing"), SHARDED),
+        }
+        for name, own in kinds.items():
+            new_run(folder, f"{name}-{planner}", processes="2", epochs=2, **SLOW | settings | own)
+        runs += [(f"{name}-{planner}", None, 0, {}) for name in ("whole", "accumulated", "sharded")]
+        for name in ("parts", "resharded"):
+            runs += [(f"{name}-{planner}", 2, 0, {"validated": True}), (f"{name}-{planner}", None, 0, {})]
+        changes = [(2, {}), (4, {"lm_sharding": "none"}), (None, {})]
+        runs += [(f"changing-{planner}", step, 0, now) for step, now in changes]
     new_run(folder, "asked", processes="2", epochs=2, **SLOW, **PLANNERS["canvas"])
     new_run(folder, "single", processes="2", batch_size=1, max_batches=6, **SLOW | {"max_pairs": 3})
-    two(folder, [*runs, ("asked", 1, 1), ("single", None, 0)])
+    two(folder, [*runs, ("asked", 1, 1, {}), ("single", None, 0, {})])
     return folder
 
 
-def two(folder: Path, runs: list[tuple[str, int | None, int]]) -> None:
+def two(folder: Path, runs: list[Asked]) -> None:
     """Train runs in two processes."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -73,51 +73,42 @@ def two(folder: Path, runs: list[tuple[str, int | None, int]]) -> None:
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
 
 
-NOT_COMPARED = {"seq": 0, "time": 0}
-
-
-def steps_of(folder: Path, name: str) -> dict[int, dict[str, Any]]:
-    return measured(read_lines(folder / "runs" / name / "events.jsonl"))
-
-
-def close(one: Any, other: Any, where: str = "") -> None:
-    """Hold numbers against each other, wherever they are."""
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            close(one[key], other[key], f"{where}.{key}")
-    elif isinstance(one, float):
-        # A norm sums up the rounding of all gradients, and is what the small rates do not damp.
-        assert one == pytest.approx(other, rel=1e-4 if ".grad_norm." in where else 1e-5, abs=1e-5), where
-    else:
-        assert one == other, where
+@pytest.fixture(scope="module")
+def alone(folder: Path) -> dict[str, RunDirectory]:
+    """What one process has trained with batches of four."""
+    runs = {
+        planner: new_run(folder, f"one-{planner}", batch_size=4, epochs=2, **SLOW, **settings)
+        for planner, settings in PLANNERS.items()
+    }
+    for run in runs.values():
+        train(run)
+    return runs
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
-def test_two_processes_with_batches_of_two_are_one_with_batches_of_four(folder: Path, planner: str):
-    alone = new_run(folder, f"one-{planner}", batch_size=4, epochs=2, **SLOW, **PLANNERS[planner])
-    train(alone)
-    together = RunDirectory(folder / "runs" / f"whole-{planner}")
-    steps = measured(read_lines(alone.events))
+def test_two_processes_with_batches_of_two_are_one_with_batches_of_four(
+    folder: Path, alone: dict[str, RunDirectory], planner: str
+):
+    steps = steps_of(alone[planner])
     assert sorted(step["pairs"] for step in steps.values()) == [3, 3, 4, 4, 4, 4]
-    close(steps_of(folder, together.name), steps)
-    for one, other in zip(told(together, "validation"), told(alone, "validation"), strict=True):
-        close(one | NOT_COMPARED, other | NOT_COMPARED)
-    last, expected = (list_checkpoints(run.checkpoints)[-1] for run in (together, alone))
-    apart: dict[str, float] = {}
-    for file in expected.rglob("*.safetensors"):
-        found = load_file(last / file.relative_to(expected))
-        for name, tensor in load_file(file).items():
-            most = (found[name].double() - tensor.double()).abs().max().item()
-            least = 1e-5
-            if file.name == "optimizer.safetensors":  # the gradients of all steps, which are small
-                least = 5e-5 * max(1e-3, tensor.abs().max().item())
-            if most > least:
-                apart[f"{file.name} {name}"] = most
-    assert apart == {}
+    same_training(path_of(folder, f"whole-{planner}"), alone[planner])
 
 
-@pytest.mark.parametrize("name", [*(f"whole-{planner}" for planner in PLANNERS), "asked", "single"])
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_two_processes_with_two_parts_of_one_are_one_with_batches_of_four(
+    folder: Path, alone: dict[str, RunDirectory], planner: str
+):
+    same_training(path_of(folder, f"accumulated-{planner}"), alone[planner])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"{how}-{planner}" for planner in PLANNERS for how in ("whole", "accumulated", "sharded")),
+        "asked",
+        "single",
+    ],
+)
 def test_both_processes_end_with_the_same_bits(folder: Path, name: str):
     first, second = (json.loads((folder / f"{name}.{rank}.json").read_text()) for rank in (0, 1))
     assert first["tensors"] == second["tensors"]
@@ -125,13 +116,56 @@ def test_both_processes_end_with_the_same_bits(folder: Path, name: str):
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
-def test_a_resume_in_as_many_processes_is_exact_to_the_bit(folder: Path, planner: str):
-    whole, parts = (
-        json.loads((folder / f"{name}-{planner}.0.json").read_text()) for name in ("whole", "parts")
-    )
+@pytest.mark.parametrize("names", [("whole", "parts"), ("sharded", "resharded")])
+def test_a_resume_in_as_many_processes_is_exact_to_the_bit(
+    folder: Path, planner: str, names: tuple[str, str]
+):
+    whole, parts = (json.loads((folder / f"{name}-{planner}.0.json").read_text()) for name in names)
     assert parts["tensors"] == whole["tensors"]
-    assert steps_of(folder, f"parts-{planner}") == steps_of(folder, f"whole-{planner}")
-    assert warned(RunDirectory(folder / "runs" / f"parts-{planner}"), "other_processes") == []
+    one, two = (path_of(folder, f"{name}-{planner}") for name in names)
+    assert steps_of(two) == steps_of(one)
+    assert warned(two, "other_processes") == []
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+@pytest.mark.parametrize("how", ["sharded", "changing"])
+def test_a_language_model_that_two_processes_hold_together_learns_as_a_whole_one(
+    folder: Path, alone: dict[str, RunDirectory], planner: str, how: str
+):
+    """The second run is stopped twice: it goes on with the whole model, and then in parts again."""
+    same_training(path_of(folder, f"{how}-{planner}"), alone[planner])
+    ends = [json.loads((folder / f"{how}-{planner}.{rank}.json").read_text()) for rank in (0, 1)]
+    total = alone[planner].read()["language_model"]["parameters"]
+    assert sum(end["held"] for end in ends) == total
+    assert max(end["held"] for end in ends) < 0.52 * total
+
+
+@pytest.mark.parametrize("planner", PLANNERS)
+def test_a_checkpoint_of_a_sharded_language_model_is_laid_out_as_any(
+    folder: Path, alone: dict[str, RunDirectory], planner: str
+):
+    found, expected = (
+        list_checkpoints(run.checkpoints)[-1] / "lm"
+        for run in (path_of(folder, f"sharded-{planner}"), alone[planner])
+    )
+    texts = {path.name: path.read_bytes() for path in expected.iterdir() if path.suffix != ".safetensors"}
+    assert {name: (found / name).read_bytes() for name in texts} == texts
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"accumulate": 2}, "accumulate is 2, but must be 1 with lm_sharding full."),
+        ({"amp": "float16"}, "amp is float16, but must be bfloat16 or off with lm_sharding full."),
+    ],
+)
+def test_a_sharded_language_model_is_refused_what_it_cannot_have(
+    tmp_path: Path, settings: dict[str, Any], said: str
+):
+    config = small_config(tmp_path, **settings, **SHARDED)
+    with pytest.raises(ConfigError) as refusal:
+        refuse_what_shards_cannot(config, MixedPrecision(torch.device("cpu"), cast(Precision, config.amp)))
+    assert str(refusal.value) == said
 
 
 def test_any_process_that_is_asked_to_stop_ends_all_at_the_same_step(folder: Path):
@@ -142,17 +176,17 @@ def test_any_process_that_is_asked_to_stop_ends_all_at_the_same_step(folder: Pat
 
 
 def test_a_process_without_a_pair_in_a_batch_takes_part_in_it(folder: Path):
-    assert sorted(step["pairs"] for step in steps_of(folder, "single").values()) == [1, 2]
+    assert sorted(step["pairs"] for step in steps_of(path_of(folder, "single")).values()) == [1, 2]
 
 
 def test_another_number_of_processes_is_told_and_goes_on_with_what_is_left(folder: Path):
-    run = RunDirectory(folder / "runs" / "asked")
+    run = path_of(folder, "asked")
     train(run)
     assert warned(run, "other_processes") == [
         "The run goes on in 1 processes, and its checkpoint is of 2: a step takes 1 times batch_size pairs, "
         "not 2 times."
     ]
-    first_epoch = [step for step in steps_of(folder, "asked").values() if step["epoch"] == 0]
+    first_epoch = [step for step in steps_of(run).values() if step["epoch"] == 0]
     assert sum(step["pairs"] for step in first_epoch) == 11
 
 

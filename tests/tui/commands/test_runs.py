@@ -215,6 +215,16 @@ def test_status_tells_the_reduced_state(capsys: pytest.CaptureFixture[str]):
     assert "Note: first \\x1b[2J try" in output
 
 
+def test_status_tells_how_many_processes_train_a_run(capsys: pytest.CaptureFixture[str]):
+    run = _recorded()
+    for count, told in ((1, "Epoch 2, step 9\n"), (2, "Epoch 2, step 9, in 2 processes\n")):
+        run.update(plan={"processes": count})
+        assert _main("status", "demo") == 0
+        assert told in capsys.readouterr().out
+    assert _main("status", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["processes"] == 2
+
+
 def test_status_json_is_json_whatever_the_log_holds(capsys: pytest.CaptureFixture[str]):
     run = _recorded()
     with EventWriter(run.events, 100) as writer:

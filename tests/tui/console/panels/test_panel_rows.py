@@ -226,6 +226,14 @@ def test_header_shows_state_progress_and_time_left():
     assert "40/60 eta 1:01:40" in second
 
 
+@pytest.mark.parametrize(("processes", "told"), [(None, "tiny  cpu"), (1, "tiny  cpu"), (2, "tiny  2 x cpu")])
+def test_header_shows_how_many_processes_train(processes: int | None, told: str):
+    made = view()
+    known = dataclasses.replace(made.facts, processes=processes)
+    first, _ = lines(header_rows(dataclasses.replace(made, facts=known), 140))
+    assert first.endswith(told)
+
+
 def test_message_takes_the_place_of_the_device():
     first, _ = lines(header_rows(view(), 100, ("✓ Paused at step 40", "good")))
     assert first.endswith("✓ Paused at step 40")
