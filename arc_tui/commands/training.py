@@ -56,12 +56,32 @@ def train_here(
         ArcError: If anything about the input is refused, here or by the training process; a new run
             directory is gone again then.
     """
-    from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
-
-    colours = load_theme().status
     alerts = Alerts.of(alert)
     asked = launch_options(flags, file)  # a resumed run's own configuration does not say
     launch = prepare(flags, file, without_address(sys.argv))
+    return show_training(launch, alerts, engine, detach=detach)[0]
+
+
+def show_training(
+    launch: Launch, alerts: Alerts, engine: Engine | None = None, *, detach: bool = False
+) -> tuple[int, Outcome]:
+    """Train a run that is ready to be started, and print what it tells.
+
+    Args:
+        launch: The run.
+        alerts: Where alerts are sent.
+        engine: As `train_here` takes it.
+        detach: Whether to leave it once it has begun.
+
+    Returns:
+        The exit code, as of `train_here`, and how its process ended.
+
+    Raises:
+        ArcError: As `train_here` does.
+    """
+    from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
+
+    colours = load_theme().status
     lost = _Loss(launch)
     try:
         output = SurvivingOutput(open_output(colours), lost.tell)
@@ -117,7 +137,7 @@ def train_here(
         reporter.close()
     if not outcome.left_running and outcome.refusal is None:
         alerts.wait()
-    return lost.settle(conclude(launch, outcome, echo_error), outcome)
+    return lost.settle(conclude(launch, outcome, echo_error), outcome), outcome
 
 
 @dataclasses.dataclass
