@@ -59,11 +59,16 @@ def train_here(
     alerts = Alerts.of(alert)
     asked = launch_options(flags, file)  # a resumed run's own configuration does not say
     launch = prepare(flags, file, without_address(sys.argv))
-    return show_training(launch, alerts, engine, detach=detach)[0]
+    return show_training(launch, alerts, engine, detach=asked.detach, mirror=asked.mirror)[0]
 
 
 def show_training(
-    launch: Launch, alerts: Alerts, engine: Engine | None = None, *, detach: bool = False
+    launch: Launch,
+    alerts: Alerts,
+    engine: Engine | None = None,
+    *,
+    detach: bool = False,
+    mirror: str | None = None,
 ) -> tuple[int, Outcome]:
     """Train a run that is ready to be started, and print what it tells.
 
@@ -72,6 +77,7 @@ def show_training(
         alerts: Where alerts are sent.
         engine: As `train_here` takes it.
         detach: Whether to leave it once it has begun.
+        mirror: The trackers that it is mirrored to, as `--mirror` takes them.
 
     Returns:
         The exit code, as of `train_here`, and how its process ended.
@@ -114,8 +120,8 @@ def show_training(
             reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
         ending.extend(event for event in events if isinstance(event, RunFinishedEvent))
         if any(isinstance(event, RunStartedEvent | ResumedEvent) for event in events):
-            if asked.mirror is not None:
-                start_mirror(run, asked.mirror)
+            if mirror is not None:
+                start_mirror(run, mirror)
             reporter.notice(printable(str(plan_of(launch.run).get("summary", "The plan is not known."))))
         reporter.handle([event for event in events if not isinstance(event, RunFinishedEvent)])
 
@@ -125,9 +131,7 @@ def show_training(
         reporter.notice(line) if lost.error is None else echo_error(line)
 
     try:
-        outcome = supervise(
-            launch.run, on_events, on_stop_request, engine or engine_command, detach=asked.detach
-        )
+        outcome = supervise(launch.run, on_events, on_stop_request, engine or engine_command, detach=detach)
         if outcome.refusal is None:
             reporter.handle(ending)
         if outcome.left_running:
