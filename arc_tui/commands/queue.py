@@ -25,7 +25,7 @@ queue_app = typer.Typer(
     name="queue",
     cls=QueueGroup,
     add_completion=False,
-    help="Train runs one after another.",
+    help="Train runs one after another: add, list, remove, run.",
     rich_markup_mode=None,
 )
 
@@ -42,7 +42,7 @@ LONGEST_TEXT = 200
 
 @queue_app.callback(invoke_without_command=True)
 def queue(context: typer.Context) -> None:
-    """Train runs one after another."""
+    """Train runs one after another: add, list, remove, run."""
     if context.invoked_subcommand is None:
         echo(context.get_help())
 
