@@ -185,7 +185,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
     yield place
-    gc.collect()  # an exception that a test met may hold a file open, for longer than this test where it is kept
+    gc.collect()  # an exception that a test met may hold a file open, longer than this test if it is kept
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
