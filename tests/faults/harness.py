@@ -24,6 +24,7 @@ from outcome import Outcome
 from raw_events import Line, read_lines, typed
 
 from arc_core import process
+from arc_core.base.signals import ENDING
 from arc_core.data.tasks import load_tasks
 from arc_core.pipeline.config import PipelineConfig
 from arc_core.run.checkpoint_index import checkpoint_id, list_checkpoints, problems_of
@@ -308,7 +309,7 @@ def train_here(
     Returns:
         What occurred, and what was struck.
     """
-    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    signals = (*ENDING, signal.SIGHUP)
     handlers, threads = [signal.getsignal(number) for number in signals], torch.get_num_threads()
     try:
         with injection.Injector(run.path, decide, observe) as injector:

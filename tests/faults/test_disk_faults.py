@@ -185,8 +185,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if done.returncode:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
     yield place
-    gc.collect()  # an exception that a test met may hold a file open, longer than this test if it is kept
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    gc.collect()  # an exception that a test met may hold a file open
+    subprocess.run(["umount", str(place)], check=True)
 
 
 class Filler:
