@@ -11,7 +11,7 @@ import pytest
 
 import arc_core
 from arc_core.evaluation.supervising import SOLVING
-from arc_tui.commands.groups import COMMANDS, INSPECT
+from arc_tui.commands.groups import COMMANDS, INSPECT, QUEUE
 from arc_tui.runs.engine import Program
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -221,7 +221,10 @@ def test_scan_leaves_alone_what_only_looks_banned():
 
 
 def test_nothing_public_is_used_by_tests_alone():
-    commands = {place.split(":")[1] for under in (COMMANDS | INSPECT).values() for place, _ in under.values()}
+    tables = (COMMANDS, INSPECT, QUEUE)
+    commands = {
+        place.split(":")[1] for table in tables for under in table.values() for place, _ in under.values()
+    }
     users = [ast.parse(path.read_text("utf-8")) for path in [*SOURCES, *(ROOT / "benchmarks").glob("*.py")]]
     known = set().union(*map(used, users)) | SEED_NAMES | OWN_LOOP | FOR_OTHERS | commands
     unused = {

@@ -20,6 +20,9 @@ LAUNCH_OPTIONS = (
 LIMITS = ("max_minutes", "patience")
 """Options that say when a run ends and change nothing of what it computes until then."""
 
+NOT_QUEUED = ("headless", "detach", "prepare", "resume", "checkpoint", "branch")
+"""Those of them that a run which waits for its turn cannot have."""
+
 WITH_MAX_BATCHES = 64
 """Validation inputs of a run whose batches are limited."""
 

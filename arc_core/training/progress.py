@@ -90,8 +90,6 @@ def _places(bits: str) -> list[int]:
 
 LATER = ("trained", "validated_on", "schedule")
 """Entries that checkpoints of earlier versions lack, all of them or none."""
-WITHOUT_BEST = "without_best"
-"""The entry that those before patience lack."""
 
 
 @dataclass
@@ -161,8 +159,7 @@ class Progress:
             "position": self.position,
             "means": self.means.state(),
             "best": list(self.best),
-            "validated_at": self.validated_at,
-            WITHOUT_BEST: self.without_best,
+            "validated_at": [self.validated_at, self.without_best],
             "checkpoint_every": self.checkpoint_every,
             "checkpoint_minutes": self.checkpoint_minutes,
             "skipped_in_a_row": self.skipped_in_a_row,
@@ -184,8 +181,8 @@ class Progress:
             form |= {"schedule": {}}
         else:
             form = {name: part for name, part in form.items() if name not in LATER}
-        if WITHOUT_BEST not in state:
-            del form[WITHOUT_BEST]
+        if not isinstance(state.get("validated_at"), list):  # before patience it was the step alone
+            form["validated_at"] = None
         require_form(state, form, STATE)
         sums = EpochMeans.form(declared) if state["means"]["count"] else {}
         require_form(state["means"]["sums"], sums, STATE)
@@ -193,12 +190,13 @@ class Progress:
             raise CheckpointError(f"{STATE}: best has {len(state['best'])} entries, not 2 or 3")
         try:
             at, minutes = state["validated_at"], state["checkpoint_minutes"]
+            at, without_best = at if isinstance(at, list) else (at, 0)
             found = cls(
                 declared=declared,
                 **{name: int(value) for name, value in state["position"].items()},
                 best=tuple(float(value) for value in state["best"]),
                 validated_at=None if at is None else int(at),
-                without_best=int(state.get(WITHOUT_BEST, 0)),
+                without_best=int(without_best),
                 checkpoint_every=int(state["checkpoint_every"]),
                 checkpoint_minutes=None if minutes is None else float(minutes),
                 skipped_in_a_row=int(state["skipped_in_a_row"]),

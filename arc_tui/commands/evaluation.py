@@ -26,7 +26,7 @@ from arc_core.run.directory import RunDirectory, check_name, open_run, trusted_r
 from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
 from arc_tui.commands.options import RUNS_DIR
-from arc_tui.commands.output import OutputLost, echo, echo_error
+from arc_tui.commands.output import OutputLost, echo, echo_error, path_told
 from arc_tui.results.scores import score_lines
 from arc_tui.runs.engine import Program
 from arc_tui.runs.evaluating import hand_out, interruptible
@@ -240,9 +240,9 @@ def reopen(name: str, evals_dir: Path, device: str | None = None) -> tuple[EvalF
 
 def tell_prepared(folder: EvalFolder) -> None:
     """Say that an evaluation is begun, and how several machines solve it."""
-    place = printable(str(folder.path))
-    echo(f"Evaluation {printable(folder.path.name)}: {len(folder.assignment().tasks)} tasks, in {place}")
-    echo(f"To solve it: torchrun --nproc-per-node 2 -m arc_core.evaluation {place}")
+    name, count = printable(folder.path.name), len(folder.assignment().tasks)
+    echo(f"Evaluation {name}: {count} tasks, in {path_told(folder.path)}")
+    echo(f"To solve it: torchrun --nproc-per-node 2 -m arc_core.evaluation {printable(str(folder.path))}")
 
 
 def run(
@@ -276,7 +276,7 @@ def run(
             raise RunError(f"Another process runs the evaluation {printable(folder.path.name)}.")
         folder.forget_failures(assignment.tasks)
         left = len(folder.pending(assignment.tasks))
-        name, place = printable(folder.path.name), printable(str(folder.path))
+        name, place = printable(folder.path.name), path_told(folder.path)
         try:
             echo(f"Evaluation {name}: {len(tasks)} tasks, {left} to do, in {place}")
             if left:
@@ -293,7 +293,7 @@ def run(
             echo_error(f"The evaluation is stopped; what is done is kept. To go on: {again}")
             raise
         report = conclude(folder, tasks)
-    echo(f"Submission: {printable(str(folder.submission))}")
+    echo(f"Submission: {path_told(folder.submission)}")
     if failures := folder.failures(assignment.tasks):
         echo(f"Failed, to be tried again by --resume: {len(failures)} tasks, {first_of(failures)}")
     if report is None:
@@ -306,7 +306,7 @@ def run(
     echo(f"Learned from the evaluated tasks: {assignment.transductive}.")
     if assignment.seen:
         echo(f"Seen in training: {first_of(assignment.seen)}; all are named in the results.")
-    echo(f"Everything: {printable(str(folder.results))}")
+    echo(f"Everything: {path_told(folder.results)}")
     return 0
 
 

@@ -19,7 +19,7 @@ from arc_core.run.event_forms import Event, StepEvent, ValidationEvent, kind_of
 from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
-from arc_tui.commands.output import echo
+from arc_tui.commands.output import echo, path_told
 from arc_tui.mirror.tensorboard import tensorboard_library
 from arc_tui.runs.numbers import flat
 
@@ -45,7 +45,7 @@ def export(
     found = open_run(runs_dir, run)
     for target, write in ((csv, export_csv), (tensorboard, export_tensorboard)):
         if target is not None:
-            echo(f"{write(found.events, target)} steps written to {printable(str(target))}")
+            echo(f"{write(found.events, target)} steps written to {path_told(target)}")
 
 
 @dataclass(frozen=True)

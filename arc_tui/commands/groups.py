@@ -28,6 +28,7 @@ COMMANDS: Table = {
         "set": ("steer:set_values", "Change rates or the checkpoint interval during training."),
         "stop": ("steer:stop", "Save a checkpoint and end the run."),
         "note": ("runs:note", "Keep a note with a run; `status` shows it."),
+        "queue": ("queue:queue_app", "Train runs one after another: add, list, remove, run."),
         "delete": ("runs:delete", "Delete a run with its checkpoints."),
         "fetch-lm": ("models:fetch_lm", "Fetch a language model, so that --lm finds it."),
     },
@@ -67,6 +68,17 @@ INSPECT: Table = {
     }
 }
 """The commands of `arc-tui inspect`."""
+
+
+QUEUE: Table = {
+    "Commands": {
+        "add": ("queue:add", "Add a run at the end of the queue, or a whole sweep."),
+        "list": ("queue:list_queue", "List what waits, what is trained and what has become of the rest."),
+        "remove": ("queue:remove", "Take runs out of the queue; what they have trained stays."),
+        "run": ("queue:run", "Train what waits, one run after another."),
+    }
+}
+"""The commands of `arc-tui queue`."""
 
 
 class _Imported(Mapping[str, Any]):
@@ -141,3 +153,9 @@ class InspectGroup(CommandGroup):
     """The group of what `arc-tui inspect` shows."""
 
     table = INSPECT
+
+
+class QueueGroup(CommandGroup):
+    """The group of what `arc-tui queue` does."""
+
+    table = QUEUE

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from arc_core.base.text import printable
 from arc_core.run import event_forms as forms
 from arc_core.run.config import TrainConfig
 from arc_core.run.declared import Declared
@@ -22,6 +25,7 @@ from arc_tui.runs.sentences import (
     validation_lines,
     warning_line,
 )
+from arc_tui.ui.osc import file_uri, takes_links
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,9 +45,15 @@ class PlainOutput:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def line(self, line: str, status: str = "") -> None:
-        """Show one line; `status` names what it tells of, as a theme's status colours do."""
-        del status
+    def line(self, line: str, status: str = "", path: Path | None = None) -> None:
+        """Show one line.
+
+        Args:
+            line: The line.
+            status: What it tells of, as a theme's status colours name it.
+            path: What it ends with; a link to it on a terminal that takes them.
+        """
+        del status, path
         self._stream.write(line + "\n")
         self._stream.flush()
 
@@ -76,12 +86,15 @@ class TerminalOutput(PlainOutput):
         self._task = self._bar.add_task("starting", total=None, counts="")
         self._bar.start()
 
-    def line(self, line: str, status: str = "") -> None:
+    def line(self, line: str, status: str = "", path: Path | None = None) -> None:
         """Print one line above the bar."""
         from rich.text import Text
 
         style: str = getattr(self._colours, status) if status else ""
-        self._console.print(Text(line, style=style), soft_wrap=True)
+        text = Text(line, style=style)
+        if path is not None and takes_links(os.environ):
+            text.stylize(f"link {file_uri(path)}", len(line) - len(printable(str(path))))
+        self._console.print(text, soft_wrap=True)
 
     def progress(self, step: forms.StepEvent, done: int, total: int | None, label: str) -> None:
         """Move the bar."""
@@ -108,9 +121,9 @@ class SurvivingOutput(PlainOutput):
         self._output: PlainOutput | None = output
         self._on_lost = on_lost
 
-    def line(self, line: str, status: str = "") -> None:
+    def line(self, line: str, status: str = "", path: Path | None = None) -> None:
         """Show one line."""
-        self._try(lambda output: output.line(line, status))
+        self._try(lambda output: output.line(line, status, path))
 
     def progress(self, step: forms.StepEvent, done: int, total: int | None, label: str) -> None:
         """Show how far the epoch is."""

@@ -15,7 +15,7 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.options import Setting, canonical
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
-from arc_core.run.config import TrainConfig
+from arc_core.run.config import NOT_QUEUED, TrainConfig
 from arc_core.run.recipes import built_in_settings, owners_of
 from arc_tui.commands.completion import (
     choices_of,
@@ -185,9 +185,28 @@ class Given:
     file: Path | None
     theme: str | None = None
     alert: str | None = None
+    grid: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    seeds: int | None = None
 
 
-def takes_options(*, trains: bool = False) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
+Grid = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grid",
+        metavar="KEY=V1,V2",
+        autocompletion=train_settings,
+        help="One run for each value; several make one for each combination.",
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option("--seeds", metavar="N", min=1, max=1000, help="Each so often, from --seed upwards."),
+]
+
+
+def takes_options(
+    *, trains: bool = False, sweeps: bool = False
+) -> Callable[[Callable[[Given], None]], Callable[..., None]]:
     """Give a command the flags of `FLAGS`, `--config` and `--set`.
 
     Values arrive as text and are checked with the rest of the configuration, so that a wrong one is
@@ -195,6 +214,7 @@ def takes_options(*, trains: bool = False) -> Callable[[Callable[[Given], None]]
 
     Args:
         trains: Whether it takes `--theme` and `--alert` too.
+        sweeps: Whether it takes `--grid` and `--seeds` too.
 
     Returns:
         What makes of a function that is called with what was given one that Typer can register.
@@ -207,20 +227,23 @@ def takes_options(*, trains: bool = False) -> Callable[[Callable[[Given], None]]
         help="Any other option by its name; may be repeated.",
     )
     known = built_in_settings()
+    flags = [name for name in FLAGS if not (sweeps and name in NOT_QUEUED)]
     annotations: dict[str, Any] = {
-        **{name: _annotation(known[name]) for name in FLAGS},
+        **{name: _annotation(known[name]) for name in flags},
         "config": Annotated[Path | None, config],
         "assignments": Annotated[list[str] | None, others],
         **({"theme": Theme, "alert": AlertTo} if trains else {}),
+        **({"grid": Grid, "seeds": Seeds} if sweeps else {}),
     }
 
     def taking(command: Callable[[Given], None]) -> Callable[..., None]:
         def run(**values: Any) -> None:
-            flags = {name: values[name] for name in FLAGS if values[name] is not None}
+            given = {name: values[name] for name in flags if values[name] is not None}
             more = assigned(values["assignments"])
-            if twice := flags.keys() & more.keys():
+            if twice := given.keys() & more.keys():
                 raise _given_twice(min(twice))
-            command(Given(flags | more, values["config"], values.get("theme"), values.get("alert")))
+            own = {name: values.get(name) for name in ("theme", "alert", "seeds")}
+            command(Given(given | more, values["config"], grid=assigned(values.get("grid"), "--grid"), **own))
 
         run.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
             [

@@ -17,7 +17,10 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from arc_core.base.text import printable
 
 if TYPE_CHECKING:
     from arc_tui.drawing.rows import Row
@@ -96,6 +99,16 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
         if not err:
             raise
         abandon(stream)
+
+
+def path_told(path: Path) -> str:
+    """Write a path for standard output: as a link on a terminal that takes them."""
+    text = printable(str(path))
+    if not sys.stdout.isatty():
+        return text
+    from arc_tui.ui.osc import link, takes_links  # here, as pipes need none
+
+    return link(text, path) if takes_links(os.environ) else text
 
 
 def echo_error(line: str) -> None:

@@ -15,7 +15,7 @@ from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, open_run
 from arc_tui.commands.completion import theme_names
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
-from arc_tui.commands.output import echo
+from arc_tui.commands.output import echo, path_told
 
 PANELS = (
     "loss, loss_log, components, reward, validation, accuracy, gradients, rates, memory, entries, "
@@ -88,4 +88,4 @@ def report(
         replace_file(target, content, 0o666)  # as a whole: what stood there before stays if the disk is full
     except OSError as error:
         raise RunError(f"Cannot write {printable(str(target))}: {error.strerror}.") from None
-    echo(printable(str(target)))
+    echo(path_told(target))

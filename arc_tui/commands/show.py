@@ -13,7 +13,7 @@ from arc_core.base.errors import CheckpointError
 from arc_core.base.paths import is_dir
 from arc_core.base.text import printable
 from arc_core.run.directory import RunDirectory
-from arc_tui.commands.output import echo, echo_facts, echo_json
+from arc_tui.commands.output import echo, echo_facts, echo_json, path_told
 from arc_tui.drawing.text import aligned
 from arc_tui.inspect import facts, text
 from arc_tui.inspect.tensors.compare import by_change, changes, differences
@@ -177,7 +177,7 @@ def export_whole_model(found: Checkpoint, folder: Path) -> None:
 
 def _show_files(files: Sequence[Path]) -> None:
     for file in files:
-        echo(f"Wrote {printable(str(file), 500)}")
+        echo(f"Wrote {path_told(file)}")
 
 
 def run_of(found: Checkpoint) -> RunDirectory:

@@ -10,7 +10,7 @@ import typer
 from arc_core.base.errors import ConfigError
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
-from arc_tui.commands.output import echo
+from arc_tui.commands.output import echo, path_told
 from arc_tui.drawing.rows import padded
 from arc_tui.drawing.signs import shown
 
@@ -34,7 +34,7 @@ def themes(
     if check:
         for path in check:
             read_theme(path)
-            echo(f"{printable(str(path))} is a theme.")
+            echo(f"{path_told(path)} is a theme.")
         return
     from rich.console import Console  # here, so that other commands need not wait for it
     from rich.text import Text
@@ -47,7 +47,7 @@ def themes(
             line = Text(printable(str(error)))
         own = " (yours)" if path.parent == user_theme_folder() else ""
         console.print(Text(padded(shown(printable(name, 30)), 16)), line, Text(own), soft_wrap=True, sep="")
-    echo(f"\nYour own go into {printable(str(user_theme_folder()))}.")
+    echo(f"\nYour own go into {path_told(user_theme_folder())}.")
 
 
 def _swatches(theme: Theme) -> Text:

@@ -56,18 +56,45 @@ def train_here(
         ArcError: If anything about the input is refused, here or by the training process; a new run
             directory is gone again then.
     """
-    from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
-
-    colours = load_theme().status
     alerts = Alerts.of(alert)
     asked = launch_options(flags, file)  # a resumed run's own configuration does not say
     launch = prepare(flags, file, without_address(sys.argv))
+    return show_training(launch, alerts, engine, detach=asked.detach, mirror=asked.mirror)[0]
+
+
+def show_training(
+    launch: Launch,
+    alerts: Alerts,
+    engine: Engine | None = None,
+    *,
+    detach: bool = False,
+    mirror: str | None = None,
+) -> tuple[int, Outcome]:
+    """Train a run that is ready to be started, and print what it tells.
+
+    Args:
+        launch: The run.
+        alerts: Where alerts are sent.
+        engine: As `train_here` takes it.
+        detach: Whether to leave it once it has begun.
+        mirror: The trackers that it is mirrored to, as `--mirror` takes them.
+
+    Returns:
+        The exit code, as of `train_here`, and how its process ended.
+
+    Raises:
+        ArcError: As `train_here` does.
+    """
+    from arc_tui.looks.themes import load_theme  # here, as other commands need no colours
+
+    colours = load_theme().status
     lost = _Loss(launch)
     try:
         output = SurvivingOutput(open_output(colours), lost.tell)
         output.line(
             f"Run {launch.run.name}, preset {launch.config.preset}, in {printable(str(launch.run.path))}",
             "muted",
+            launch.run.path,
         )
     except OSError:
         launch.undo()
@@ -93,8 +120,8 @@ def train_here(
             reporter.notice(f"{gone_sentence(launch.run)} Its process goes on without it; Ctrl+C ends it.")
         ending.extend(event for event in events if isinstance(event, RunFinishedEvent))
         if any(isinstance(event, RunStartedEvent | ResumedEvent) for event in events):
-            if asked.mirror is not None:
-                start_mirror(run, asked.mirror)
+            if mirror is not None:
+                start_mirror(run, mirror)
             reporter.notice(printable(str(plan_of(launch.run).get("summary", "The plan is not known."))))
         reporter.handle([event for event in events if not isinstance(event, RunFinishedEvent)])
 
@@ -104,9 +131,7 @@ def train_here(
         reporter.notice(line) if lost.error is None else echo_error(line)
 
     try:
-        outcome = supervise(
-            launch.run, on_events, on_stop_request, engine or engine_command, detach=asked.detach
-        )
+        outcome = supervise(launch.run, on_events, on_stop_request, engine or engine_command, detach=detach)
         if outcome.refusal is None:
             reporter.handle(ending)
         if outcome.left_running:
@@ -116,7 +141,7 @@ def train_here(
         reporter.close()
     if not outcome.left_running and outcome.refusal is None:
         alerts.wait()
-    return lost.settle(conclude(launch, outcome, echo_error), outcome)
+    return lost.settle(conclude(launch, outcome, echo_error), outcome), outcome
 
 
 @dataclasses.dataclass

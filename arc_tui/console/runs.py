@@ -30,6 +30,7 @@ from arc_tui.runs.starting import command_line
 from arc_tui.runs.state import Phase, RunState
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.list import LazyList
+from arc_tui.ui.osc import linked
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import SideScreen
 
@@ -126,7 +127,8 @@ class RunsScreen(SideScreen[RunChoice]):
 
     def on_mount(self) -> None:
         """Read the folder, now and then again."""
-        self.query_one(RowsView).show([[(f" Runs in {printable(self._runs_dir)}", "title")]])
+        style = linked("title", Path(self._runs_dir))
+        self.query_one(RowsView).show([[(f" Runs in {printable(self._runs_dir)}", style)]])
         self.reload()
         self.set_interval(RELOAD_SECONDS, self.reload)
 

@@ -27,6 +27,7 @@ from arc_tui.ui.actions import Scope
 from arc_tui.ui.chart import Chart
 from arc_tui.ui.dialog import ConfirmScreen
 from arc_tui.ui.list import LazyList
+from arc_tui.ui.osc import linked
 from arc_tui.ui.rows_view import RowsView, looks
 from arc_tui.ui.screen import SideScreen
 
@@ -156,7 +157,7 @@ class TimelineScreen(SideScreen[Begin]):
             if chosen.best_exact is not None and chosen.best_cells is not None:
                 best = f"{chosen.best_exact} exact, {chosen.best_cells:.4f} of cells"
                 rows.append([("best validation by then ", "muted"), (best, "text")])
-            rows.append([(printable(str(chosen.path), 200), "muted")])
+            rows.append([(printable(str(chosen.path), 200), linked("muted", chosen.path))])
         if self._told:
             rows.append(self._told)
         view.show(rows)

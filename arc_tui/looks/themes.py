@@ -71,12 +71,16 @@ class Theme:
     colourless: bool = False
 
     def style(self, name: str) -> Style:
-        """Return the look of something by what it means; `arc_tui.looks.styles` lists the names.
+        """Return the look of something by what it means.
+
+        Args:
+            name: As `arc_tui.looks.styles` lists them; behind a space the address of what a click opens.
 
         Raises:
             KeyError: If there is no such name.
         """
-        return self._styles[name]
+        look, _, address = name.partition(" ")
+        return self._styles[look] + Style(link=address) if address else self._styles[look]
 
     @property
     def style_names(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from arc_tui.results.evaluations import list_evals
 from arc_tui.results.rows import eval_heading, eval_row
 from arc_tui.ui.actions import Scope
 from arc_tui.ui.list import LazyList
+from arc_tui.ui.osc import linked
 from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import SideScreen
 
@@ -74,10 +75,8 @@ class EvalsScreen(SideScreen[None]):
 
     def redraw(self, cursor: int | None = None) -> None:
         """Draw the list."""
-        self.head(
-            [("Evaluations", "title"), (f"  {printable(str(self._evals_dir), 200)}", "muted")],
-            [(f"{len(self._evals):,}", "text")],
-        )
+        place = (f"  {printable(str(self._evals_dir), 200)}", linked("muted", self._evals_dir))
+        self.head([("Evaluations", "title"), place], [(f"{len(self._evals):,}", "text")])
         self.query_one(LazyList).show(len(self._evals), self._row, heading=eval_heading, cursor=cursor)
 
     def _row(self, index: int, cells: int) -> Row:

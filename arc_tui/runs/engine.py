@@ -118,7 +118,7 @@ def supervise(
     outcome = Outcome()
     told = 0
     reader = EventReader(run.events, from_end=True)
-    with _stop_signals() as requests:
+    with stop_signals() as requests:
         process = start_engine(run, engine)
         for events in follow(reader, lambda: process.poll() is not None):
             for event in events:
@@ -236,7 +236,7 @@ def last_lines(run: RunDirectory, count: int = 15) -> list[str]:
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Generator[list[int]]:
+def stop_signals() -> Generator[list[int]]:
     """Collect the signals that ask for an end in a list instead of ending this process."""
     requests: list[int] = []
 

@@ -29,6 +29,7 @@ from arc_tui.ui.actions import Scope
 from arc_tui.ui.crash_report import write_report
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.keys import Keymap, by_key, keymap
+from arc_tui.ui.osc import linked
 from arc_tui.ui.screen import KeyedScreen, SideScreen, perform
 from arc_tui.ui.selecting import heard
 from arc_tui.ui.signals import Signals
@@ -207,7 +208,7 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
         except OSError as error:
             self.tell(f"✗ Cannot save the screenshot: {error.strerror}", "error")
             return
-        self.tell(f"✓ Saved {Path(saved).name}", "good")
+        self.tell(f"✓ Saved {Path(saved).name}", linked("good", Path(saved)))
 
 
 def ended(app: BaseApp[Any], show_error: Callable[[str], None]) -> int:

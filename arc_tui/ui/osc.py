@@ -1,4 +1,4 @@
-"""Notifications and progress that a terminal shows outside its screen, and which terminals understand them.
+"""Notifications and progress that a terminal shows outside its screen, links, and which terminals know them.
 
 Another terminal may show such a sequence as text or take it for something else, so it is written only where
 the environment names one that is known to understand it, or where the user says so.
@@ -6,7 +6,11 @@ the environment names one that is known to understand it, or where the user says
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
 
 from arc_core.base.text import printable
 
@@ -26,6 +30,10 @@ _PROGRESS_PROGRAMS = frozenset({"iTerm.app", "WezTerm", "ghostty"})
 _PROGRESS_TERMS = frozenset({"xterm-ghostty"})
 VTE_WITH_PROGRESS = 8000
 
+VTE_WITH_LINKS = 5000
+"""Some before it show a link as text, and one ends at it."""
+_NO_LINKS = frozenset({"", "dumb", "linux", "eterm-color"})
+
 NORMAL, FAILED, PAUSED = 1, 2, 4
 """What a progress looks like; the sequence's own numbers."""
 
@@ -44,14 +52,24 @@ def understands_progress(environment: Mapping[str, str]) -> bool:
     if "TMUX" in environment:
         return False
     program = environment.get("TERM_PROGRAM") or _program_over_ssh(environment)
-    vte = environment.get("VTE_VERSION", "")
     return (
         program in _PROGRESS_PROGRAMS
         or environment.get("TERM") in _PROGRESS_TERMS
         or "WT_SESSION" in environment
         or environment.get("ConEmuANSI") == "ON"
-        or (vte.isascii() and vte.isdigit() and len(vte) < 9 and int(vte) >= VTE_WITH_PROGRESS)
+        or (_vte(environment) or 0) >= VTE_WITH_PROGRESS
     )
+
+
+def takes_links(environment: Mapping[str, str]) -> bool:
+    """Whether the terminal shows a link, or passes over it; the few that do neither are known."""
+    vte = _vte(environment)
+    return environment.get("TERM", "") not in _NO_LINKS and (vte is None or vte >= VTE_WITH_LINKS)
+
+
+def _vte(environment: Mapping[str, str]) -> int | None:
+    version = environment.get("VTE_VERSION", "")
+    return int(version) if version.isascii() and version.isdigit() and len(version) < 9 else None
 
 
 def _program_over_ssh(environment: Mapping[str, str]) -> str:
@@ -86,3 +104,18 @@ def through_tmux(sequence: str, environment: Mapping[str, str]) -> str:
     if "TMUX" not in environment:
         return sequence
     return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + ST
+
+
+def file_uri(path: Path) -> str:
+    """Return the address of a file; it names this machine, as the terminal may be on another."""
+    return f"file://{quote(platform.node())}{quote(os.fsencode(path.absolute()))}"
+
+
+def link(text: str, path: Path) -> str:
+    """Return a printable text that opens a file where the terminal takes links."""
+    return f"\x1b]8;;{file_uri(path)}{ST}{text}\x1b]8;;{ST}"
+
+
+def linked(style: str, path: Path) -> str:
+    """Return the style of a row's text that opens a file, where the terminal takes links."""
+    return f"{style} {file_uri(path)}" if takes_links(os.environ) else style

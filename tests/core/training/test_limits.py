@@ -103,7 +103,7 @@ def test_a_checkpoint_of_before_patience_begins_to_count(tmp_path: Path):
     train(run, lambda trainer: stop_after(trainer, 3))
     (checkpoint,) = list_checkpoints(run.checkpoints)
     state = json.loads((checkpoint / STATE).read_text())
-    del state["without_best"]
+    state["validated_at"] = state["validated_at"][0]
     (checkpoint / STATE).write_text(json.dumps(state))
     seal(checkpoint)
     assert train(run, never_better) == "stopped after a validation without a new best (patience)"

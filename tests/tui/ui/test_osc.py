@@ -1,9 +1,24 @@
 """Notifications and progress of the terminal: where they are understood, and what is sent there."""
 
-import pytest
+import platform
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+import pytest
+from hostile import hostile_texts, obeyed
+
+from arc_tui.looks.themes import load_theme
 from arc_tui.runs.state import Phase
-from arc_tui.ui.osc import notification, notification_form, progress, understands_progress
+from arc_tui.ui.osc import (
+    file_uri,
+    link,
+    linked,
+    notification,
+    notification_form,
+    progress,
+    takes_links,
+    understands_progress,
+)
 from arc_tui.ui.settings import Settings
 from arc_tui.ui.terminal import Terminal
 
@@ -94,3 +109,40 @@ def test_what_is_asked_for_passes_through_tmux():
     terminal.tell("demo", "has crashed", wanted=True)
     assert text[0] == "\x1bPtmux;\x1b\x1b]9;4;1;50\x1b\x1b\\\x1b\\"
     assert text[1] == "\x1bPtmux;\x1b\x1b]9;demo: has crashed\x1b\x1b\\\x1b\\"
+
+
+@pytest.mark.parametrize(
+    ("environment", "takes"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "tmux-256color", "TMUX": "x"}, True),
+        ({"TERM": "xterm-256color", "VTE_VERSION": "7802"}, True),
+        ({"TERM": "xterm-256color", "VTE_VERSION": "4801"}, False),
+        ({"TERM": "linux"}, False),
+        ({"TERM": "dumb"}, False),
+        ({}, False),
+    ],
+)
+def test_links_go_to_all_terminals_but_those_that_show_them_as_text(
+    environment: dict[str, str], takes: bool, monkeypatch: pytest.MonkeyPatch
+):
+    assert takes_links(environment) is takes
+    monkeypatch.setattr("os.environ", environment)
+    assert (linked("muted", Path("x")) == "muted") is not takes
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", "ü;é", *(text for text in hostile_texts()[:60] if "\x00" not in text)]
+)
+def test_link_names_machine_and_file_and_holds_no_control_byte_of_its_name(text: str):
+    path = (
+        Path("/runs") / text.encode("utf-8", "surrogateescape" if "\ud800" not in text else "ignore").decode()
+    )
+    uri = file_uri(path)
+    assert obeyed(uri) == set()
+    assert uri.isascii()
+    parts = urlsplit(uri)
+    assert (parts.scheme, parts.netloc) == ("file", platform.node())
+    assert unquote(parts.path) == str(path)
+    assert link("here", path) == f"\x1b]8;;{uri}\x1b\\here\x1b]8;;\x1b\\"
+    assert load_theme().style(f"muted {uri}").link == uri
