@@ -3,9 +3,9 @@
     python -m benchmarks.mirrors [--to tensorboard trackio] [--steps 10000 1000000] [--rounds 3]
 
 Training is paired: each round trains the same run with and without a mirror, in turns, and the ratio is that
-of their speeds. What a mirror computes it takes from what training leaves of the processors; where training
-uses all cores that shows as a ratio below 1. The mirror of a long log is a process of its own, whose peak
-resident set is told.
+of their speeds. Each has one thread, as a run otherwise takes as many as other programs leave free. What a
+mirror computes it takes from what training leaves of the processors. The mirror of a long log is a process of
+its own, whose peak resident set is told.
 """
 
 from __future__ import annotations
@@ -45,7 +45,18 @@ def long_logs(folder: Path, trackers: list[str], lengths: list[int]) -> None:
 
 def seconds_of_a_step(folder: Path, name: str, batches: int, mirrors: list[str]) -> float:
     """Train a run and return the median of the seconds between two of its steps."""
-    words = ["train", "--headless", "--device", "cpu", "--epochs", "1", "--set", "validate_on=none"]
+    words = [
+        "train",
+        "--headless",
+        "--device",
+        "cpu",
+        "--epochs",
+        "1",
+        "--set",
+        "validate_on=none",
+        "--set",
+        "threads=1",
+    ]
     words += ["--max-batches", str(batches), "--name", name, *mirrors]
     subprocess.run([sys.executable, *PROGRAM, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     log = RunDirectory(folder / "runs" / name).events
