@@ -14,11 +14,11 @@ ARGS ?=
 LOWEST := tests/core/checkpoints tests/core/pipeline/test_language_model.py tests/tui/commands \
 	--ignore tests/tui/commands/test_inspect.py
 
-.PHONY: help train setup test test-slow check bench dist release hashes lowest clean
+.PHONY: help train setup test test-slow check bench docs dist release hashes lowest clean
 
 help:
 	@sed -n '/^#  /s/^# *//p' Makefile
-	@echo 'Also: make setup, test-slow, check, bench, dist, release, hashes, lowest, clean'
+	@echo 'Also: make setup, test-slow, check, bench, docs, dist, release, hashes, lowest, clean'
 
 train: $(RUNTIME)
 	$(BIN)/arc-tui train $(ARGS)
@@ -42,6 +42,12 @@ check: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+# The site in build/site: pictures of the apps as they are now, then the pages. Broken links end it.
+docs: $(DEV)
+	rm -rf docs/pictures
+	PYTHONPATH=tests:tests/tui $(BIN)/python tests/recorded/pictures.py docs/pictures
+	$(BIN)/uvx --from 'zensical==0.0.73' zensical build --strict --clean
 
 # The tools that check and upload are run by uv, apart from ours: docs/release.md.
 dist: $(DEV)
