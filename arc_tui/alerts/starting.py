@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from typing import Protocol
 
-from arc_core.base.files import open_regular
 from arc_core.run.directory import RunDirectory, is_alive
 from arc_core.run.events import next_seq
 from arc_tui.alerts.message import Occasion
-from arc_tui.runs.engine import LEFT_RUNNING, Program
+from arc_tui.runs.engine import LEFT_RUNNING, Program, start_apart
 
 LOG = "alerts.log"
 
@@ -69,17 +67,7 @@ def start_watcher(run: RunDirectory, address: str, wanted: WantedAlerts) -> subp
         **{"address": address, "occasions": occasions, "stall_minutes": wanted.stall_minutes},
         **{"lived": is_alive(run), "seen": next_seq(run.events) - 1},
     }
-    log = open_regular(run.path / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    try:
-        process = subprocess.Popen(
-            Program.WATCHING.command(str(run.path)),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    finally:
-        os.close(log)
+    process = start_apart(Program.WATCHING.command(str(run.path)), run.path / LOG, subprocess.PIPE)
     assert process.stdin is not None
     with process.stdin as stdin:  # a command line could be read by others
         stdin.write(json.dumps(asked).encode())

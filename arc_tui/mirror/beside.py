@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-
-from arc_core.base.files import open_regular
 from arc_core.run.directory import RunDirectory
-from arc_tui.runs.engine import LEFT_RUNNING, Program
+from arc_tui.runs.engine import LEFT_RUNNING, Program, start_apart
 
 BEGIN_SECONDS = 600
 """How long it waits for training to begin."""
@@ -23,16 +19,6 @@ def start_mirror(run: RunDirectory, trackers: str) -> None:
     Raises:
         RunError: If its log is no regular file.
     """
-    log = open_regular(run.path / "mirror.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     arguments = ["mirror", run.name, "--runs-dir", str(run.path.parent), "--to", trackers]
-    try:
-        process = subprocess.Popen(
-            Program.COMMANDS.command(*arguments, "--patience", str(BEGIN_SECONDS)),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    finally:
-        os.close(log)
-    LEFT_RUNNING.append(process)
+    command = Program.COMMANDS.command(*arguments, "--patience", str(BEGIN_SECONDS))
+    LEFT_RUNNING.append(start_apart(command, run.path / "mirror.log"))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from types import FrameType
 
 from arc_core.base.files import open_regular
@@ -82,17 +83,27 @@ def start_engine(run: RunDirectory, engine: Engine = engine_command) -> subproce
         run: The run to train.
         engine: Gives the command line to start for it.
     """
-    log = open_regular(run.engine_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    return start_apart(engine(run), run.engine_log)
+
+
+def start_apart(
+    command: Sequence[str], log: Path, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, so that it goes on however this one ends.
+
+    Args:
+        command: Its command line.
+        log: What it prints is added to this file.
+        stdin: As `subprocess.Popen` takes it.
+
+    Raises:
+        RunError: If the log is no regular file.
+    """
+    fd = open_regular(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
-        return subprocess.Popen(
-            list(engine(run)),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        return subprocess.Popen(command, stdin=stdin, stdout=fd, stderr=fd, start_new_session=True)
     finally:
-        os.close(log)
+        os.close(fd)
 
 
 def supervise(
