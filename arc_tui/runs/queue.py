@@ -194,9 +194,13 @@ class Queue:
             with self._held():
                 for entry in filter(wanted, self.entries()):
                     held = _lock(_lock_of(entry))
-                    if held is not None:
-                        found = entry
+                    if held is None:
+                        continue
+                    found = _read(entry.file)  # whoever held it may have written since it was listed
+                    if wanted(found):
                         break
+                    os.close(held)
+                    held, found = None, None
         try:
             yield found
         finally:
@@ -219,7 +223,7 @@ class Queue:
         if held is None:
             return dataclasses.replace(entry, state=QueueState.RUNNING)
         os.close(held)
-        return entry
+        return _read(entry.file)  # whoever held it may have written since it was listed
 
     @contextlib.contextmanager
     def _held(self, *, make: bool = False) -> Iterator[None]:

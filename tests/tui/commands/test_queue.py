@@ -1,5 +1,6 @@
 """The queue: what is added, in which order it is trained, and what becomes of it however that ends."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -297,6 +298,17 @@ def test_two_queues_share_the_entries_and_never_take_the_same():
     for thread in threads:
         thread.join()
     assert sorted(trained) == [*"abcdef"]
+
+
+def test_entry_that_another_process_finishes_while_it_is_listed_is_not_taken(monkeypatch: pytest.MonkeyPatch):
+    _add("a")
+    queue = Queue(RUNS)
+    (waiting,) = queue.entries()
+    queue.keep(dataclasses.replace(waiting, state=QueueState.DONE))
+    monkeypatch.setattr(Queue, "entries", lambda self: [waiting])
+    with queue.claimed(lambda entry: entry.state is QueueState.WAITING) as entry:
+        assert entry is None
+    assert _states() == {"a": "done"}
 
 
 def test_claimed_entry_is_running_is_not_removed_and_is_free_once_its_process_is_killed(
