@@ -125,7 +125,7 @@ def test_a_run_whose_second_process_is_killed_says_so_and_resumes_at_once(tmp_pa
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_thirty_kills_of_either_process_change_nothing(tmp_path: Path):
-    epochs = 30  # on a quick machine six steps are taken between two kills, and it must not end before the last
+    epochs = 30  # a quick machine takes six steps between two kills, and must not end before the last
     whole = new_run(tmp_path, "whole", epochs=epochs, **SETTINGS)
     assert TwoProcesses(whole).finish() == 0
     struck = new_run(tmp_path, "struck", epochs=epochs, **SETTINGS)
