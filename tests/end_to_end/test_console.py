@@ -16,6 +16,7 @@ from terminal import Terminal, terminal
 
 from arc_core.run.checkpoint_index import list_checkpoints, problems_of
 from arc_core.run.directory import RunDirectory, is_alive, lock_holder
+from arc_tui.ui.osc import file_uri
 
 pytestmark = pytest.mark.slow
 
@@ -229,6 +230,7 @@ CONTROL = re.compile(
     rb"|\x1b\[\?[0-9;]*[hl]|\x1b\[[<>=?][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$p"  # modes, and questions about them
     rb"|\x1b\[2[23];0t|\x1b\]0;(?:starting|running|stopped|finished)[^\x00-\x1f\x7f]*\x07"  # the title
     rb"|\x1b\]22;[a-z-]*\x07"  # the form of the pointer
+    rb"|\x1b\]8;(?:id=[0-9]+;file://[A-Za-z0-9_.~%/-]+|;)\x1b\\"  # a link to a path, and its end
     rb"|\r|\n"
 )
 """Everything that the console itself sends beside text."""
@@ -254,6 +256,9 @@ def test_nothing_of_a_hostile_run_reaches_the_terminal_but_text(tmp_path: Path, 
         output = opened.output
     assert output.count(b"\x1b[?1049l") == 1, "only the console itself leaves its screen"
     assert b"\\x1b]52;c;" in output, "the texts were shown, spelled out"
+    addresses = set(re.findall(r"\x1b\]8;[^;]*;([^\x1b]+)", output.decode("utf-8")))
+    assert {to for to in addresses if not to.startswith(file_uri(tmp_path / "runs"))} == set()
+    assert file_uri(tmp_path / "runs") in addresses
     rest = CONTROL.sub(b"", output).decode("utf-8")
     at = [rest[max(m.start() - 10, 0) : m.end() + 25] for m in re.finditer("[\x1b\x07]", rest)]
     assert at == [], at[:5]
