@@ -14,7 +14,7 @@ What each phase and step of the seed document became:
 | | pairs laid out on canvases | `pipeline.canvas`, `pipeline.laying` |
 | | | `pipeline.placed_task` |
 | | steps 2 to 5 on canvases | `pipeline.canvas_flow` |
-| 2c, step 9 | Expected Free Energy loss | `pipeline.loss`, `pipeline.canvas_loss` |
+| 2c, step 9 | Expected Free Energy loss | `pipeline.loss`, `pipeline.loss_terms`, `pipeline.canvas_loss` |
 | 2d, steps 4 and 8 | the policy that refines prompts | `pipeline.policy` |
 | 2e | memory; size warm-up and memory threshold | `pipeline.memory`, `pipeline.curriculum` |
 | 2f, 2g, step 10 | optimizer, mixed precision, clipping | `training.optimizer`, `pipeline.muon` |

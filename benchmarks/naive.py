@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from arc_core.pipeline.agent import Planner, one_hot
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.config import PipelineConfig
-from arc_core.pipeline.loss import TERMS, hard_cell_weights
+from arc_core.pipeline.loss import TERMS
+from arc_core.pipeline.loss_terms import hard_cell_weights
 from arc_core.pipeline.reward import per_cell_accuracy, score_batch
 from arc_core.pipeline.system import ArcSystem
 

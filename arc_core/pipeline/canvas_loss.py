@@ -9,7 +9,8 @@ from torch import Tensor
 
 from arc_core.pipeline.canvas import CanvasBatch
 from arc_core.pipeline.canvas_planner import Planned, input_under_output
-from arc_core.pipeline.loss import EFELoss, hard_cell_weights
+from arc_core.pipeline.loss import EFELoss
+from arc_core.pipeline.loss_terms import hard_cell_weights
 from arc_core.pipeline.padding import GridBatch
 from arc_core.pipeline.planner import Planner, one_hot
 from arc_core.training.optimizer import MixedPrecision

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from arc_core.data.grids import MAX_SIDE, NUM_COLORS
 from arc_core.pipeline.canvas import WAYS, CanvasBatch
-from arc_core.pipeline.loss import consistency_term
+from arc_core.pipeline.loss_terms import consistency_term
 from arc_core.pipeline.planner import SizeHead, one_hot
 
 COPY_GAIN = 4.0
@@ -82,7 +82,9 @@ class Neighbourhood(nn.Module):
     def forward(self, state: Tensor) -> Tensor:
         """[N, in, H, W] to [N, out, H, W]."""
         kernel = self.weight.view(len(self.weight), -1, 3, 3)
-        return F.conv2d(state, kernel.contiguous(memory_format=torch.channels_last), self.bias, padding=1)
+        # Of the state's type at once: autocast would copy it once more.
+        kernel = kernel.to(state.dtype, memory_format=torch.channels_last)
+        return F.conv2d(state, kernel, self.bias, padding=1)
 
 
 class Block(nn.Module):
@@ -126,9 +128,11 @@ class Block(nn.Module):
             weight, base = weight * (1 + scale)[..., None], self.out(shift)[:, None]
         context = low.shape[-1]
         of_cell, of_row, of_column, of_grid = weight.split([inner.shape[-1], *[context] * 3], dim=-2)
-        moved = (inner.flatten(1, 2) @ of_cell).view(state.shape)
+        cells = inner.flatten(1, 2)
+        of_cell = of_cell.expand(len(cells), -1, -1)
+        moved = torch.baddbmm(state.flatten(1, 2), cells, of_cell).view(state.shape)
         along = F.gelu(rows) @ of_row + (F.gelu(everything) @ of_grid + base)
-        return state + moved + (along[:, :, None] + (F.gelu(columns) @ of_column)[:, None])
+        return moved + (along[:, :, None] + (F.gelu(columns) @ of_column)[:, None])
 
 
 class Transfer(nn.Module):

@@ -44,14 +44,15 @@ class DemonstrationEncoder(nn.Module):
         if not inputs.demonstrations:
             return self.nothing.expand(batch, -1)
         owner = torch.cat([some.owner for some in inputs.demonstrations])
-        each = torch.cat([self._read(some)[: len(some.owner)] for some in inputs.demonstrations])
+        seen = torch.cat([self._read(some)[: len(some.owner)] for some in inputs.demonstrations])
+        each = self.out(seen).float()
         count = self.nothing.new_zeros(batch).index_add(0, owner, self.nothing.new_ones(len(owner)))
         total = each.new_zeros(batch, each.shape[1]).index_add(0, owner, each)
         mean_of_pairs = total / count.clamp_min(1.0)[:, None]
         return torch.where((count > 0)[:, None], mean_of_pairs, self.nothing)
 
     def _read(self, some: Demonstrations) -> Tensor:
-        """Embed the demonstrations of one canvas, [N, P], blank ones too."""
+        """Mean and maximum of what is seen in the demonstrations of one canvas, [N, 4W], blank ones too."""
         before, after = some.inputs, some.outputs
         picture = torch.cat(
             [
@@ -71,7 +72,7 @@ class DemonstrationEncoder(nn.Module):
         mean = (read * kept).sum(dim=(2, 3)) / kept.sum(dim=(2, 3)).clamp_min(1.0)
         # GELU is bounded below by -0.17, so a masked maximum may start at -1.
         peak = (read * kept + (kept - 1.0)).amax(dim=(2, 3))
-        return self.out(torch.cat([mean, peak], dim=-1)).float()
+        return torch.cat([mean, peak], dim=-1)
 
 
 @dataclass(frozen=True)

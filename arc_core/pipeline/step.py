@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from arc_core.pipeline.batch import Batch
-from arc_core.pipeline.loss import TERMS, cell_mean, hard_cell_weights
+from arc_core.pipeline.loss import TERMS
+from arc_core.pipeline.loss_terms import cell_mean, hard_cell_weights
 from arc_core.pipeline.outcome import (
     DrawnGrids,
     PartOnDevice,

@@ -6,7 +6,8 @@ import torch
 from loss_calls import PAIRS, PROMPT, SIZES, STEPS, Call, DrawGrids
 
 from arc_core.pipeline.batch import GridBatch
-from arc_core.pipeline.loss import EFELoss, hard_cell_weights
+from arc_core.pipeline.loss import EFELoss
+from arc_core.pipeline.loss_terms import hard_cell_weights
 
 
 @pytest.fixture

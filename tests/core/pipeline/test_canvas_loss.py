@@ -12,7 +12,8 @@ from arc_core.data.sizes import Placement
 from arc_core.pipeline.canvas import CanvasBatch, Item, pack
 from arc_core.pipeline.canvas_loss import canvas_losses
 from arc_core.pipeline.canvas_planner import Planned, input_under_output
-from arc_core.pipeline.loss import TERMS, EFELoss, step_weights
+from arc_core.pipeline.loss import TERMS, EFELoss
+from arc_core.pipeline.loss_terms import step_weights
 from arc_core.pipeline.planner import Planner
 from arc_core.training.optimizer import MixedPrecision
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loss_calls import Call, only
 
-from arc_core.pipeline.loss import cell_mean, hard_cell_weights
+from arc_core.pipeline.loss_terms import cell_mean, hard_cell_weights
 
 
 @settings(max_examples=40, deadline=None)

@@ -10,7 +10,8 @@ from loss_calls import PAIRS, PROMPT, SIZES, STEPS, Call, js_by_numpy, only, sin
 from torch.distributions import Categorical, kl_divergence
 
 from arc_core.pipeline.agent import one_hot
-from arc_core.pipeline.loss import TERMS, EFELoss, ambiguity_term, jensen_shannon_term, kl_term, size_term
+from arc_core.pipeline.loss import TERMS, EFELoss
+from arc_core.pipeline.loss_terms import ambiguity_term, jensen_shannon_term, kl_term, size_term
 
 # Each term against an independent computation
 

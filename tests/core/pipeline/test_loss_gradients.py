@@ -8,7 +8,8 @@ from loss_calls import PAIRS, PROMPT, Call, descend, only
 from torch import Tensor
 
 from arc_core.pipeline.agent import one_hot
-from arc_core.pipeline.loss import EFELoss, ambiguity_term, centred_outcomes, prompt_term, risk_term
+from arc_core.pipeline.loss import EFELoss
+from arc_core.pipeline.loss_terms import ambiguity_term, centred_outcomes, prompt_term, risk_term
 
 
 def test_risks_gradient_moves_the_prediction_and_not_the_preference(call: Call) -> None:

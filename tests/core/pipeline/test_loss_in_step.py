@@ -10,7 +10,7 @@ from loss_calls import js_by_numpy, softmax
 from arc_core.data.dataset import Example
 from arc_core.pipeline.agent import one_hot
 from arc_core.pipeline.batch import collate
-from arc_core.pipeline.loss import consistency_term
+from arc_core.pipeline.loss_terms import consistency_term
 from arc_core.pipeline.resize import resize_logits
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem

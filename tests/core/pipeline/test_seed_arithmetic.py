@@ -7,7 +7,7 @@ import torch
 from small_system import real_batch, small_system, step_and_flow
 
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold, SizeWarmupCurriculum
-from arc_core.pipeline.loss import hard_cell_weights
+from arc_core.pipeline.loss_terms import hard_cell_weights
 from arc_core.pipeline.reward import Scores, combine
 
 BREAKDOWN = {"d_acc": 0.05, "d_size": 0.10, "d_color": 0.02, "d_rev": 0.01}

@@ -11,7 +11,7 @@ from torch import nn
 
 from arc_core.data.sizes import Placement
 from arc_core.pipeline.canvas import Item, pack
-from arc_core.pipeline.loss import step_weights
+from arc_core.pipeline.loss_terms import step_weights
 from arc_core.solver.adaptation import CLIP_NORM, Adaptation, TaskPrompt, rate_factor
 from arc_core.solver.config import SolverConfig
 from arc_core.solver.start import fresh_net
