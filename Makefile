@@ -55,6 +55,11 @@ dist: $(DEV)
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/uvx --from 'twine==7.0.0' twine check --strict dist/*
 	$(BIN)/uvx --from 'check-wheel-contents==0.6.3' check-wheel-contents dist/*.whl
+	UV_TOOL_DIR=build/uv UV_TOOL_BIN_DIR=build/uv-bin $(BIN)/uv tool install --quiet dist/*.whl
+	build/uv-bin/arc-tui --version
+	PIPX_HOME=$(CURDIR)/build/pipx PIPX_BIN_DIR=$(CURDIR)/build/pipx-bin \
+		$(BIN)/uvx --from 'pipx==1.8.0' pipx install --quiet dist/*.whl
+	build/pipx-bin/arc-tui --version
 
 release: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 release:
