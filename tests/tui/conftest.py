@@ -1,6 +1,7 @@
-"""What the tests of the screens share: a steady cursor, and the comparison with committed pictures."""
+"""What the tests of the screens share: a steady cursor, no hub, the comparison with committed pictures."""
 
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from html import escape
 from pathlib import Path
@@ -28,6 +29,14 @@ img + img.over {{ mix-blend-mode: difference }}</style>
 def _steady_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cursor that blinks is in a picture or not, by how busy the machine is."""
     monkeypatch.setattr(Input.cursor_blink, "_default", False)
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test asks the real hub, whatever name it types; `fake_hub.hub` is one to ask."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    if (constants := sys.modules.get("huggingface_hub.constants")) is not None:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture
