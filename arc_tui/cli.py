@@ -37,12 +37,6 @@ app = typer.Typer(
     },
 )
 
-_CLICK_ERROR = cast(
-    "type[Exception]",
-    next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"),
-)
-"""The base of what Typer's parser raises; Typer exports only this one of its children."""
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -94,7 +88,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         sentence = printable(str(error))
         echo_error(f"Error: {sentence}" + ("" if sentence.endswith((".", "?")) else "."))
         return BAD_INPUT
-    except _CLICK_ERROR as error:
+    except typer.TyperException as error:
         echo_error(f"Error: {_usage_problem(error)}")
         return BAD_INPUT
     except typer.Abort:

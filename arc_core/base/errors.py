@@ -41,6 +41,10 @@ class CheckpointError(ArcError):
     """A checkpoint that is missing, incomplete or does not fit the model."""
 
 
+class HubError(ArcError):
+    """A hub of models that cannot be reached, or a repository there that cannot be read or written."""
+
+
 class PreflightError(ArcError):
     """The run needs more memory or disk than there is."""
 

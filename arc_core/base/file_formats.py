@@ -176,11 +176,24 @@ def read_weight_map(index: Path) -> dict[str, str]:
     Raises:
         CheckpointError: If it cannot be read, or its `weight_map` is not an object of file names.
     """
+    try:
+        content = read_limited(Path(os.path.realpath(index)), LARGEST_INDEX)
+    except ArcError as error:
+        shown = printable(str(index), 500)
+        raise CheckpointError(f"The index {shown} is damaged: {error}") from None
+    return parse_weight_map(content, index)
+
+
+def parse_weight_map(text: bytes, index: Path) -> dict[str, str]:
+    """Read the content of an index, as `read_weight_map` does.
+
+    Args:
+        text: The content.
+        index: Where it is from, for the message.
+    """
     shown = printable(str(index), 500)
     try:
-        content: object = json.loads(read_limited(Path(os.path.realpath(index)), LARGEST_INDEX))
-    except ArcError as error:
-        raise CheckpointError(f"The index {shown} is damaged: {error}") from None
+        content: object = json.loads(text)
     except (ValueError, RecursionError):
         raise CheckpointError(f"The index {shown} is damaged: it is not JSON.") from None
     if not isinstance(content, dict):

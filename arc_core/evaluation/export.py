@@ -79,8 +79,9 @@ def export(run: RunDirectory, target: Path, number: int | None = None) -> str:
     tensors, solver = _of_pipeline(run, path) if on_canvas else _of_solver(path, state)
     learned = state.get("task_prompts", []) if on_canvas else state.get("system", {}).get("prompt_tasks", [])
     settings = {name: config.get(name) for name in RECIPE}
-    if settings["extra_data"] is not None:
-        settings["extra_data"] = Path(str(settings["extra_data"])).name
+    for name in ("dataset", "extra_data"):  # where they lie here is nobody's affair
+        if settings[name] is not None:
+            settings[name] = Path(str(settings[name])).name
     recipe = {
         **settings,
         "step": int(state["position"]["step"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from arc_core.base.errors import CheckpointError, ConfigError, RunError
-from arc_core.base.extras import require
 from arc_core.base.paths import exists, expanded, is_file
 from arc_core.base.text import first_of, printable
 from arc_core.data.finding import full_ids
@@ -27,9 +25,10 @@ from arc_core.run.presets import PIPELINE, SOLVER
 from arc_core.solver.weights_file import DEFAULT, NONE, find_weights, fit_config, read_notes, sha256_of
 from arc_tui.commands.options import RUNS_DIR
 from arc_tui.commands.output import OutputLost, echo, echo_error, path_told
+from arc_tui.hub.names import on_hub
 from arc_tui.results.scores import score_lines
-from arc_tui.runs.engine import Program
 from arc_tui.runs.evaluating import hand_out, interruptible
+from arc_tui.runs.exporting import weights_of
 from arc_tui.runs.fields import duration
 
 
@@ -113,7 +112,7 @@ class _Start:
 def _solver_start(asked: Asked) -> _Start:
     if asked.preset is not None:
         raise ConfigError("--preset goes with --system pipeline.")
-    path = _weights_of_run(asked) or find_weights(asked.weights)
+    path = _weights_of_run(asked) or _weights_on_hub(asked) or find_weights(asked.weights)
     notes = None if path is None else read_notes(path)
     settings = dict(fit_config(notes, asked.settings, text=True).to_dict())
     if path is None or notes is None:
@@ -123,9 +122,6 @@ def _solver_start(asked: Asked) -> _Start:
 
 def _weights_of_run(asked: Asked) -> Path | None:
     """The weights of the run that is named; None where no run is named.
-
-    They are written once for each checkpoint, beside the run's: what was begun with some can go on with them
-    when the run has trained further.
 
     Raises:
         RunError: If the run has trained no agent that solves tasks, or several runs begin so.
@@ -137,21 +133,22 @@ def _weights_of_run(asked: Asked) -> Path | None:
     run = trusted_run(place) if is_file(place / "run.json") else _run_of(asked)
     if run is None:
         return None
-    number = checkpoint_id(newest_usable(run))
-    target = run.path / f"weights-{number:05d}.safetensors"
-    if is_file(target):
-        return target
-    require("Exporting weights", "train")
-    done = subprocess.run(
-        Program.EXPORTING.command(str(run.path), str(target), str(number)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        told = done.stderr.strip().splitlines() or ["it was refused."]
-        raise RunError(told[-1].removeprefix("Error: "))
-    return target
+    return weights_of(run, checkpoint_id(newest_usable(run)))
+
+
+def _weights_on_hub(asked: Asked) -> Path | None:
+    """The weights that a name stands for on a hub, brought here; None where it can only be a path.
+
+    Raises:
+        HubError: If the hub does not have them or cannot be reached.
+        MissingPackageError: If huggingface_hub is not installed.
+    """
+    name = on_hub(asked.weights, asked.runs_dir)
+    if name is None:
+        return None
+    from arc_tui.hub.weights import fetch_weights  # here, as other weights need none of it
+
+    return fetch_weights(name)
 
 
 def _run_of(asked: Asked) -> RunDirectory | None:

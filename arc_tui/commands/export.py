@@ -1,4 +1,4 @@
-"""`arc-tui export`: takes the numbers of a run into a CSV file, or the files that TensorBoard reads."""
+"""`arc-tui export`: takes a run's numbers into a CSV file or to TensorBoard's, or its weights to a hub."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from arc_core.run.directory import LATEST, open_run
 from arc_core.run.event_forms import Event, StepEvent, ValidationEvent, kind_of
 from arc_core.run.event_lines import content_of
 from arc_core.run.events import EventReader, counting_events
+from arc_tui.commands.completion import checkpoint_ids
 from arc_tui.commands.options import RUNS_DIR, Run, RunsDir
 from arc_tui.commands.output import echo, path_told
+from arc_tui.commands.publishing import publish
 from arc_tui.mirror.tensorboard import tensorboard_library
 from arc_tui.runs.numbers import flat
 
@@ -37,15 +39,36 @@ def export(
         Path | None,
         typer.Option("--tensorboard", metavar="FOLDER", parser=expanded, help="A folder for TensorBoard."),
     ] = None,
+    hub: Annotated[
+        str | None,
+        typer.Option("--hub", metavar="USER/REPO", help="Send its weights there, with a model card."),
+    ] = None,
+    checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="ID",
+            min=0,
+            autocompletion=checkpoint_ids,
+            help="Weights of which checkpoint; the best.",
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Others do not see the repository that --hub makes.")
+    ] = False,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
-    """Write the numbers of a run for other programs."""
-    if csv is None and tensorboard is None:
-        raise ConfigError("export needs --csv FILE or --tensorboard FOLDER.")
+    """Write a run's numbers to a file, or its weights to a hub."""
+    if csv is None and tensorboard is None and hub is None:
+        raise ConfigError("export needs --csv FILE, --tensorboard FOLDER or --hub USER/REPO.")
+    if hub is None and (private or checkpoint is not None):
+        raise ConfigError(f"{'--private' if private else '--checkpoint'} goes with --hub USER/REPO.")
     found = open_run(runs_dir, run)
     for target, write in ((csv, export_csv), (tensorboard, export_tensorboard)):
         if target is not None:
             echo(f"{write(found.events, target)} steps written to {path_told(target)}")
+    if hub is not None:
+        publish(found, hub, checkpoint, private=private)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,10 @@ COMMANDS: Table = {
         "status": ("status:status", "Show what a run is doing, with its last numbers."),
         "logs": ("status:logs", "Show what has happened in a run, as train prints it."),
         "report": ("report:report", "Write a run as one HTML file, or a panel as a picture."),
-        "export": ("export:export", "Write the numbers of a run for other programs."),
+        "export": (
+            "export:export",
+            "Write a run's numbers to a file, or its weights to a hub.",
+        ),
         "mirror": ("mirror:mirror", "Take a run into TensorBoard, trackio or W&B while it trains."),
         "inspect": ("inspect:inspect_app", "Browse checkpoints, datasets, tasks and results."),
     },

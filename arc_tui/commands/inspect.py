@@ -40,8 +40,8 @@ def checkpoint(
         typer.Argument(
             metavar="[PATH]",
             autocompletion=run_names,
-            help="A .safetensors file, a folder or pattern of them, a checkpoint, a run or its name; "
-            "the newest run if left out.",
+            help="A .safetensors file, a folder or pattern of them, a checkpoint, a run or its name, or "
+            "USER/REPO[@REVISION][:FILE] on the hub; the newest run if left out.",
         ),
     ] = None,
     number: Annotated[

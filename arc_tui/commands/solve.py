@@ -70,8 +70,8 @@ def solve(
         str | None,
         typer.Option(
             "--weights",
-            metavar="default|none|FILE|RUN",
-            help="What to start from: the package's, random, a file, or what a run has learned.",
+            metavar="default|none|FILE|RUN|USER/REPO",
+            help="What to start from: the package's, random, a file, what a run has learned, or the hub's.",
         ),
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,

@@ -14,6 +14,7 @@ from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 from arc_core.run.checkpoint_index import checkpoint_id
 from arc_tui.drawing.rows import Row, fill, wrap
+from arc_tui.hub.names import on_hub
 from arc_tui.inspect.browsed import Browsed
 from arc_tui.inspect.browser import BrowserScreen
 from arc_tui.inspect.browser_rows import tail
@@ -129,12 +130,13 @@ class InspectApp(BaseApp[Begin]):
         """Ask for another checkpoint and compare."""
 
         def check(path: str) -> None:
-            open_checkpoint(path, self._runs_dir)
+            if not on_hub(path, self._runs_dir):  # which is asked in the background
+                open_checkpoint(path, self._runs_dir)
 
         dialog = Prompt(
             "Compare with",
             [
-                "A file, a folder, a pattern, a checkpoint, a run or its name, "
+                "A file, a folder, a pattern, a checkpoint, a run or its name, a repository on the hub, "
                 "as arc-tui inspect checkpoint takes it."
             ],
             check=check,
@@ -143,9 +145,19 @@ class InspectApp(BaseApp[Begin]):
 
     def _compare_with(self, path: str | None) -> None:
         browser = self.browser
-        if path and browser is not None:
+        if not path or browser is None:
+            return
+        here = browser.browsed.checkpoint
+
+        def work(job: Job) -> None:
             other = open_checkpoint(path, self._runs_dir)
-            self.push_screen(CompareCheckpoints(browser.browsed.checkpoint, other))
+            job.progress(1, 1)  # unless it has been called off meanwhile
+            self.call_from_thread(self.push_screen, CompareCheckpoints(here, other))
+
+        if on_hub(path, self._runs_dir):
+            browser.compute("reading headers on the hub", work)
+        else:
+            self.push_screen(CompareCheckpoints(here, open_checkpoint(path, self._runs_dir)))
 
     def action_verify(self) -> None:
         """Hold every file against the manifest."""

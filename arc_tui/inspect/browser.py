@@ -29,6 +29,7 @@ from arc_tui.inspect.facts import type_facts
 from arc_tui.inspect.tensor_screen import TensorScreen
 from arc_tui.inspect.tensors.binning import Statistics
 from arc_tui.inspect.tensors.search import TensorQuery, parse_query
+from arc_tui.inspect.tensors.source import Kind
 from arc_tui.inspect.tensors.statistics import statistics
 from arc_tui.runs.fields import size
 from arc_tui.ui.actions import Scope
@@ -42,6 +43,8 @@ WIDE = 110
 """Cells from which the details stand beside the list instead of below it."""
 AT_ONCE = 64 << 20
 """Bytes up to which a tensor's statistics are computed as soon as it is chosen."""
+AT_ONCE_FROM_HUB = 4 << 20
+"""The same where these bytes are fetched from a hub."""
 SETTLED_SECONDS = 0.15
 """So long a tensor is chosen before anything is computed for it."""
 ONE_TENSOR = "statistics of one tensor"
@@ -227,7 +230,8 @@ class BrowserScreen(JobScreen[None]):
         table = self.browsed.checkpoint.table
         if place is None or self.job is not None or not self.browsed.unread([place]):
             return
-        if int(table.bytes[place]) <= AT_ONCE:
+        limit = AT_ONCE_FROM_HUB if self.browsed.checkpoint.kind is Kind.HUB else AT_ONCE
+        if int(table.bytes[place]) <= limit:
             self.set_timer(SETTLED_SECONDS, lambda: self._compute_if_chosen(place))
 
     def _compute_if_chosen(self, place: int) -> None:

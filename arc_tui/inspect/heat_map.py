@@ -18,7 +18,7 @@ from arc_tui.drawing.rows import Row
 from arc_tui.inspect.tensors.binning import Statistics
 from arc_tui.inspect.tensors.dtypes import decode_float64
 from arc_tui.inspect.tensors.header_scan import Shape
-from arc_tui.inspect.tensors.pieces import Descriptors, readable
+from arc_tui.inspect.tensors.pieces import DataFiles, readable
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.looks.styles import ink_on
 from arc_tui.looks.themes import Theme
@@ -87,7 +87,7 @@ def read_window(checkpoint: Checkpoint, place: int, top: int, left: int, rows: i
     matrix = Matrix.of(checkpoint.table.shapes[place])
     rows, columns = max(min(rows, matrix.rows - top), 0), max(min(columns, matrix.columns - left), 0)
     window = np.full((rows, columns), np.nan)
-    with Descriptors(checkpoint) as files:
+    with DataFiles(checkpoint) as files:
         for number in range(rows):
             first = (top + number) * matrix.columns + left
             count = min(columns, matrix.elements - first)

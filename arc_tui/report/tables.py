@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from arc_core.base.loose import listed, number
@@ -247,37 +248,67 @@ def happened(record: Record) -> Markup:
     return table(("Time", "What"), rows, numbers_from=9)
 
 
-def configuration(record: Record) -> Markup:
-    """Write every option, its value, and what it means; those that differ from the preset are marked."""
+@dataclass(frozen=True)
+class Option:
+    """An option of a run.
+
+    Attributes:
+        name: Its name.
+        value: What the run has.
+        usual: What its preset, or else the recipe, has; the same value where that is not known.
+        meaning: What it is; empty where that is not known.
+    """
+
+    name: str
+    value: object
+    usual: object
+    meaning: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether the run has something else."""
+        return self.value != self.usual
+
+
+def options_of(record: Record) -> list[Option]:
+    """Return every option of a run."""
     stored = _part(record.run_json, "config")
     preset = stored.get("preset")
     known = settings_of(known_class(stored))
-    defaults = {name: setting.default for name, setting in known.items()}
-    defaults |= PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    usual = {name: setting.default for name, setting in known.items()}
+    usual |= PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    return [
+        Option(name, value, usual.get(name, value), known[name].help if name in known else "")
+        for name, value in stored.items()
+    ]
+
+
+def configuration(record: Record) -> Markup:
+    """Write every option, its value, and what it means; those that differ from the preset are marked."""
     rows: list[Markup] = []
-    for name, value in stored.items():
-        changed = name in defaults and value != defaults[name]
-        meaning = known[name].help if name in known else ""
+    for option in options_of(record):
         cells = [
-            element("td", text_of(("• " if changed else "") + name), class_="name"),
-            element("td", text_of("none" if value is None else value)),
-            element("td", text_of(f"{defaults[name]}" if changed else "")),
-            element("td", text_of(meaning)),
+            element("td", text_of(("• " if option.changed else "") + option.name), class_="name"),
+            element("td", text_of("none" if option.value is None else option.value)),
+            element("td", text_of(f"{option.usual}" if option.changed else "")),
+            element("td", text_of(option.meaning)),
         ]
-        rows.append(element("tr", *cells, class_="changed" if changed else None))
+        rows.append(element("tr", *cells, class_="changed" if option.changed else None))
     heads = ("Option", "Value", "Preset's", "Meaning")
     head = element("tr", *(element("th", text_of(name), scope="col") for name in heads))
     whole_table = element("table", element("thead", head), element("tbody", *rows))
     return element("div", whole_table, class_="scroll")
 
 
+def notes_of(record: Record) -> list[tuple[float, str]]:
+    """Return the notes that were kept with a run: time in seconds since the epoch, and text."""
+    kept = [cast("dict[str, Any]", one) for one in listed(record.run_json, "notes") if isinstance(one, dict)]
+    return [(number(note, "time"), str(note.get("text", ""))) for note in kept]
+
+
 def notes(record: Record) -> Markup:
     """Write the notes that were kept with the run; empty without any."""
-    rows = [
-        (moment(number(cast("dict[str, Any]", note), "time")), cast("dict[str, Any]", note).get("text", ""))
-        for note in listed(record.run_json, "notes")
-        if isinstance(note, dict)
-    ]
+    rows = [(moment(at), text) for at, text in notes_of(record)]
     return table(("Time", "Note"), rows, numbers_from=9) if rows else ""
 
 

@@ -305,13 +305,14 @@ class JobScreen(SideScreen[ScreenResultType]):
     @on(JobEnded)
     def job_ended(self, message: JobEnded) -> None:
         """Tell how a job has ended."""
+        is_last = message.job is self.job
+        if is_last:
+            self.job = None
+            self.job_done(message.job)  # which may say that it is done
         if message.problem is not None:
             self.tell(f"✗ {message.problem}", "error")
-        elif message.job.cancelled() and message.job is self.job:
+        elif message.job.cancelled() and is_last:
             self.tell(f"Called off: {message.job.name}")
-        if message.job is self.job:
-            self.job = None
-            self.job_done(message.job)
         self.show_told()
 
     def job_done(self, job: Job) -> None:

@@ -84,6 +84,8 @@ def test_base_install_reads_weights_without_the_library_that_wrote_them(programs
         (["fetch-lm", "smollm2"], "smollm2"),
         (["report", "recorded", "--png", "loss"], "png"),
         (["export", "recorded", "--tensorboard", "board"], "tensorboard"),
+        (["export", "recorded", "--hub", "user/agent"], "hub"),
+        (["inspect", "checkpoint", "user/model"], "hub"),
     ],
     ids=lambda value: "_".join(value[:3]) if isinstance(value, list) else "",
 )

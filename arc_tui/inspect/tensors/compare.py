@@ -13,7 +13,7 @@ from arc_core.base.errors import CheckpointError
 from arc_tui.inspect.tensors.binning import inner
 from arc_tui.inspect.tensors.dtypes import ElementType, decode_float64
 from arc_tui.inspect.tensors.header_scan import Shape
-from arc_tui.inspect.tensors.pieces import Bytes, Descriptors
+from arc_tui.inspect.tensors.pieces import Bytes, DataFiles
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.ui.cancelled import Progress, untold
 
@@ -131,7 +131,7 @@ def changes(
     """
     total = sum(int(before.table.parameters[before.places[name]]) for name in names)
     done = 0
-    with Descriptors(before) as files, Descriptors(after) as other_files:
+    with DataFiles(before) as files, DataFiles(after) as other_files:
         for name in names:
             place, other = before.places[name], after.places[name]
             sums = _Sums()

@@ -15,7 +15,7 @@ from arc_core.base.errors import CheckpointError
 from arc_core.base.paths import entries, files_below, is_dir, is_file, is_link, is_taken
 from arc_core.base.text import printable
 from arc_tui.inspect.tensors.listing import SUFFIX
-from arc_tui.inspect.tensors.pieces import PIECE_BYTES, Descriptors
+from arc_tui.inspect.tensors.pieces import PIECE_BYTES, DataFiles
 from arc_tui.inspect.tensors.source import LANGUAGE_MODEL, Checkpoint, Kind
 from arc_tui.inspect.tensors.verify import verify_checkpoint
 
@@ -106,7 +106,7 @@ def write_tensors(checkpoint: Checkpoint, places: Sequence[int], cut: int, path:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     buffer = np.empty(PIECE_BYTES, np.uint8)
-    with path.open("xb") as file, Descriptors(checkpoint) as files:
+    with path.open("xb") as file, DataFiles(checkpoint) as files:
         file.write(struct.pack("<Q", len(text)) + text)
         for place in order:
             size = int(table.bytes[place])

@@ -22,6 +22,7 @@ from arc_core.base.errors import ArcError, CheckpointError
 from arc_core.base.file_formats import LOOKED_AT, foreign_format
 from arc_core.base.files import open_regular
 from arc_core.base.text import printable
+from arc_tui.inspect.tensors.data_file import DataFile, LocalFile, read
 from arc_tui.inspect.tensors.header_scan import DamagedHeader, TensorTable, scan_header, shown
 
 LARGEST_HEADER = 100_000_000
@@ -47,21 +48,19 @@ class FileHeader:
     notes: tuple[str, ...]
 
 
-def open_data(path: Path, *, follow_links: bool = True) -> int:
+def open_data(path: Path, *, follow_links: bool = True) -> LocalFile:
     """Open a file to read tensors from.
 
     Args:
         path: The file.
         follow_links: Whether a symbolic link may stand for it, as in the Hugging Face cache.
 
-    Returns:
-        A file descriptor.
-
     Raises:
         CheckpointError: If it is missing, no regular file, or refused by the system.
     """
     try:
-        return open_regular(Path(os.path.realpath(path, strict=True)) if follow_links else path, os.O_RDONLY)
+        place = Path(os.path.realpath(path, strict=True)) if follow_links else path
+        return LocalFile(open_regular(place, os.O_RDONLY))
     except ArcError as error:
         raise CheckpointError(str(error)) from None
     except ValueError:  # a null character in the path
@@ -80,26 +79,35 @@ def read_header(path: Path, *, follow_links: bool = True) -> FileHeader:
     Raises:
         CheckpointError: If it is no safetensors file or damaged; one sentence says where.
     """
-    with _opened(path, follow_links=follow_links) as descriptor:
-        return _header(descriptor, os.fstat(descriptor).st_size)
+    with contextlib.closing(open_data(path, follow_links=follow_links)) as file, readable_as(path):
+        return header_of(file)
 
 
 @contextlib.contextmanager
-def _opened(path: Path, *, follow_links: bool = True) -> Iterator[int]:
-    """Open a file as `open_data` does; what fails while it is read becomes a sentence with its name."""
-    descriptor, name = open_data(path, follow_links=follow_links), printable(str(path), 500)
+def readable_as(path: Path) -> Iterator[None]:
+    """Make a sentence with a file's name of what fails while it is read.
+
+    Raises:
+        CheckpointError: If its header is damaged or the system refuses.
+    """
+    name = printable(str(path), 500)
     try:
-        yield descriptor
+        yield
     except DamagedHeader as error:
         raise CheckpointError(f"{name} {error}") from None
     except OSError as error:
         raise CheckpointError(f"Cannot read {name}: {error.strerror}.") from None
-    finally:
-        os.close(descriptor)
 
 
-def _header(descriptor: int, file_bytes: int) -> FileHeader:
-    start = os.pread(descriptor, LOOKED_AT, 0)
+def header_of(file: DataFile) -> FileHeader:
+    """Read and check the header of an opened file.
+
+    Raises:
+        DamagedHeader: If it is no safetensors file or damaged.
+        OSError, ArcError: As `DataFile.read_into` does.
+    """
+    file_bytes = file.size
+    start = read(file, LOOKED_AT, 0)
     length = int.from_bytes(start[:8], "little")
     # Where a header begins as it should, its length may spell anything.
     if (length > LARGEST_HEADER or start[8:9] != b"{") and (foreign := foreign_format(start)):
@@ -116,7 +124,7 @@ def _header(descriptor: int, file_bytes: int) -> FileHeader:
             f"is truncated: its header has {length:,} bytes, but the file ends after {file_bytes:,}."
         )
     try:
-        text = _read_whole(descriptor, length, 8).decode("utf-8")
+        text = _read_whole(file, length, 8).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DamagedHeader(f"is damaged: its header is not UTF-8 at byte {8 + error.start}.") from None
     (table, metadata), data_begin = scan_header(text), 8 + length
@@ -124,10 +132,10 @@ def _header(descriptor: int, file_bytes: int) -> FileHeader:
     return FileHeader(table, metadata, data_begin, file_bytes, _check_layout(table, data_begin, file_bytes))
 
 
-def _read_whole(descriptor: int, count: int, offset: int) -> bytes:
+def _read_whole(file: DataFile, count: int, offset: int) -> bytes:
     blocks: list[bytes] = []
     while count > 0:
-        block = os.pread(descriptor, min(count, 1 << 24), offset)
+        block = read(file, min(count, 1 << 24), offset)
         if not block:
             raise DamagedHeader("was cut short while it was read.")
         blocks.append(block)
@@ -173,6 +181,7 @@ class Part:
         size: Bytes of a file without a header; None where it is not there.
         notes: One sentence for each oddity that its header does not show, such as a tensor of an index
             that it lacks.
+        remote: Gives the file where it is on no disk of this machine; None for the others.
     """
 
     label: str
@@ -184,6 +193,7 @@ class Part:
     form: str = ""
     size: int | None = None
     notes: tuple[str, ...] = ()
+    remote: DataFile | None = None
 
     @property
     def bytes(self) -> int | None:
@@ -194,8 +204,13 @@ class Part:
     def state(self) -> str:
         """A word or two for a file whose tensors are not shown."""
         if self.problem is not None:
-            return "damaged" if os.path.lexists(self.path) else "missing"
+            return "damaged" if self.remote is not None or os.path.lexists(self.path) else "missing"
         return f"not read: {self.form}" if self.form else "not read"
+
+
+def open_part(part: Part, *, follow_links: bool = True) -> DataFile:
+    """Open a part's file to read tensors from, as `open_data` does."""
+    return part.remote or open_data(part.path, follow_links=follow_links)
 
 
 def read_part(path: Path, label: str, prefix: str = "", *, follow_links: bool = True) -> Part:
@@ -213,8 +228,8 @@ def unread_part(path: Path, label: str) -> Part:
     """Name a file with weights in a form that is not read, and tell whether it truly is one."""
     shown = printable(str(path), 500)
     try:
-        with _opened(path) as descriptor:
-            start, size = os.pread(descriptor, LOOKED_AT, 0), os.fstat(descriptor).st_size
+        with contextlib.closing(open_data(path)) as file, readable_as(path):
+            start, size = read(file, LOOKED_AT, 0), file.size
     except ArcError as error:
         return Part(label, path, "", None, str(error))
     foreign = foreign_format(start)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arc_core.base.errors import ArcError
-from arc_core.base.file_formats import leads_outside, read_weight_map
+from arc_core.base.file_formats import leads_outside, parse_weight_map, read_weight_map
 from arc_core.base.text import printable
 
 MOST_SHARDS = 10_000
@@ -66,18 +66,19 @@ def numbered(name: str) -> Numbered | None:
     return Numbered(model, int(match["number"]), int(match["total"]), len(match["total"]))
 
 
-def read_index(index: Path) -> tuple[list[Shard], str | None]:
+def read_index(index: Path, text: bytes | None = None) -> tuple[list[Shard], str | None]:
     """Read an index.
 
     Args:
         index: A file `*.safetensors.index.json`.
+        text: Its content where it is not on this machine.
 
     Returns:
         Its shards by name, those that may not be opened with their problem; and what is wrong with the
         index itself, or None.
     """
     try:
-        weight_map = read_weight_map(index)
+        weight_map = read_weight_map(index) if text is None else parse_weight_map(text, index)
     except ArcError as error:
         return [], str(error)
     tensors: dict[str, set[str]] = {}

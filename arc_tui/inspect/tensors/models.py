@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from arc_core.base.text import printable
 from arc_tui.inspect.tensors.header import Part, read_part, unread_part
@@ -25,6 +26,49 @@ MOST_NAMED = 100
 """Missing files of one model that are listed each."""
 
 
+class Folder(Protocol):
+    """Where the files of a listing are; what is wrong with one becomes its part's problem."""
+
+    def path(self, label: str) -> Path:
+        """Return a file's path as it is shown."""
+        ...
+
+    def part(self, label: str) -> Part:
+        """Read a file's header."""
+        ...
+
+    def unread(self, label: str) -> Part:
+        """Name a file of a form that is not read."""
+        ...
+
+    def index(self, label: str) -> tuple[list[Shard], str | None]:
+        """Read an index, as `read_index` does."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A folder of this machine."""
+
+    root: Path
+
+    def path(self, label: str) -> Path:
+        """Return where a file is."""
+        return self.root / label
+
+    def part(self, label: str) -> Part:
+        """Read a file's header."""
+        return read_part(self.root / label, label)
+
+    def unread(self, label: str) -> Part:
+        """Name a file of a form that is not read, and tell whether it truly is one."""
+        return unread_part(self.root / label, label)
+
+    def index(self, label: str) -> tuple[list[Shard], str | None]:
+        """Read an index."""
+        return read_index(self.root / label)
+
+
 @dataclass
 class Model:
     """Files whose tensors belong together.
@@ -38,19 +82,19 @@ class Model:
     parts: list[Part] = field(default_factory=list[Part])
 
 
-def parts_of(root: Path, listing: Listing) -> list[Part]:
+def parts_of(folder: Folder, listing: Listing) -> list[Part]:
     """Read the headers of all that is listed, each file in its place.
 
     Where there is more than one model, each tensor's name begins with its model's.
 
     Args:
-        root: The folder that the list's paths are in.
+        folder: What the list's paths are in.
         listing: What is there.
 
     Returns:
         The parts in the order of their labels.
     """
-    models = _models(root, listing)
+    models = _models(folder, listing)
     prefixes = _prefixes([model.name for model in models]) if len(models) > 1 else [""]
     parts = [
         replace(part, prefix=prefix) if prefix else part
@@ -59,24 +103,26 @@ def parts_of(root: Path, listing: Listing) -> list[Part]:
     ]
     for label, role in listing.files.items():
         if role is Role.OTHER:
-            parts.append(unread_part(root / label, label))
+            parts.append(folder.unread(label))
         elif role is Role.UNFINISHED:
-            problem = f"{printable(str(root / label), 500)} is a download or copy that was never finished."
-            parts.append(Part(label, root / label, "", None, problem))
+            path = folder.path(label)
+            problem = f"{printable(str(path), 500)} is a download or copy that was never finished."
+            parts.append(Part(label, path, "", None, problem))
     for label in listing.temporary:
-        told = f"{printable(str(root / label), 500)} was never finished, so it is not read."
-        parts.append(Part(f"{label}/", root / label, "", None, unread=told))
-    parts += [Part(label, root / label, "", None, why) for label, why in listing.problems.items()]
+        path = folder.path(label)
+        told = f"{printable(str(path), 500)} was never finished, so it is not read."
+        parts.append(Part(f"{label}/", path, "", None, unread=told))
+    parts += [Part(label, folder.path(label), "", None, why) for label, why in listing.problems.items()]
     return sorted(parts, key=lambda part: natural(part.label))
 
 
-def _models(root: Path, listing: Listing) -> list[Model]:
+def _models(folder: Folder, listing: Listing) -> list[Model]:
     tensors = {label for label, role in listing.files.items() if role is Role.TENSORS}
     models: list[Model] = []
     broken: dict[str, Model] = {}
     owners: dict[str, str] = {}
     for label in (label for label, role in listing.files.items() if role is Role.INDEX):
-        model, problem = _indexed(root, label, owners)
+        model, problem = _indexed(folder, label, owners)
         models.append(model)
         if problem is not None:
             broken[model.name] = model
@@ -92,11 +138,11 @@ def _models(root: Path, listing: Listing) -> list[Model]:
         model = broken.get(name)  # shards whose index cannot be read are its model all the same
         if model is None:
             models.append(model := Model(name))
-        model.parts += [read_part(root / label, label) for label in left]
+        model.parts += [folder.part(label) for label in left]
         if len(left) == len(labels):  # otherwise an index says which there should be
-            model.parts += _missing(root, left[0], {named[label].number for label in labels}, total)
+            model.parts += _missing(folder, left[0], {named[label].number for label in labels}, total)
     for label in tensors - owners.keys() - named.keys():
-        models.append(Model(label.removesuffix(SUFFIX), [read_part(root / label, label)]))
+        models.append(Model(label.removesuffix(SUFFIX), [folder.part(label)]))
     listing.notes += _beside(tensors - owners.keys(), owners)
     return sorted(models, key=lambda model: natural(model.name))
 
@@ -111,7 +157,7 @@ def _beside(left: Iterable[str], owners: dict[str, str]) -> list[str]:
     ]
 
 
-def _indexed(root: Path, label: str, owners: dict[str, str]) -> tuple[Model, str | None]:
+def _indexed(where: Folder, label: str, owners: dict[str, str]) -> tuple[Model, str | None]:
     """Read an index and its shards; `owners` gets the index that each file is shown with.
 
     Returns:
@@ -119,34 +165,34 @@ def _indexed(root: Path, label: str, owners: dict[str, str]) -> tuple[Model, str
     """
     folder, name = posixpath.split(label)
     model = Model(posixpath.join(folder, model_of_index(name) or name))
-    shards, problem = read_index(root / label)
+    shards, problem = where.index(label)
     if problem is not None:
-        model.parts.append(Part(label, root / label, "", None, problem))
+        model.parts.append(Part(label, where.path(label), "", None, problem))
     for shard in shards:
         place = posixpath.join(folder, shard.name)
         if shard.problem is not None:
-            model.parts.append(Part(place, root / label, "", None, shard.problem))
+            model.parts.append(Part(place, where.path(label), "", None, shard.problem))
         elif place in owners:
             told = f"{printable(place, 200)} is named by {printable(owners[place], 200)} too."
-            model.parts.append(Part(label, root / label, "", None, unread=told))
+            model.parts.append(Part(label, where.path(label), "", None, unread=told))
         else:
             owners[place] = label
-            model.parts.append(_shard(root, place, shard))
+            model.parts.append(_shard(where, place, shard))
     return model, problem
 
 
-def _shard(root: Path, label: str, shard: Shard) -> Part:
-    part = read_part(root / label, label)
+def _shard(where: Folder, label: str, shard: Shard) -> Part:
+    part = where.part(label)
     if part.header is None:
         return replace(part, problem=f"{part.problem} {len(shard.tensors):,} tensors of the index are in it.")
     return replace(part, notes=tuple(differences(shard, printable(label, 200), part.header.table.names)))
 
 
-def _missing(root: Path, example: str, have: set[int], total: int) -> Iterable[Part]:
+def _missing(where: Folder, example: str, have: set[int], total: int) -> Iterable[Part]:
     """Name the files of a numbered model that are not there, as far as they can be listed.
 
     Args:
-        root: The folder.
+        where: The folder.
         example: The path in it of one that is there.
         have: Their numbers.
         total: How many there should be.
@@ -158,11 +204,11 @@ def _missing(root: Path, example: str, have: set[int], total: int) -> Iterable[P
     for number in lost[:MOST_NAMED]:
         here, there = (f"-{one:0{found.width}d}-of-" for one in (found.number, number))
         label = posixpath.join(folder, name.replace(here, there))
-        told = f"{printable(str(root / label), 500)} is missing: it is number {number} of {total}"
-        yield Part(label, root / label, "", None, f"{told}.")
+        told = f"{printable(str(where.path(label)), 500)} is missing: it is number {number} of {total}"
+        yield Part(label, where.path(label), "", None, f"{told}.")
     if (more := len(lost) - MOST_NAMED) > 0:
         told = f"{more:,} more files of {printable(example, 200)} are missing."
-        yield Part(posixpath.join(folder, "..."), root / folder, "", None, told)
+        yield Part(posixpath.join(folder, "..."), where.path(folder), "", None, told)
 
 
 def _prefixes(names: list[str]) -> list[str]:

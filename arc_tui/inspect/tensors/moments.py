@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from arc_tui.inspect.tensors.binning import inner
 from arc_tui.inspect.tensors.dtypes import decode_float64
-from arc_tui.inspect.tensors.pieces import Descriptors, read_values
+from arc_tui.inspect.tensors.pieces import DataFiles, read_values
 from arc_tui.inspect.tensors.source import Checkpoint
 from arc_tui.inspect.tensors.training import ParameterGroup
 
@@ -122,7 +122,7 @@ def updates(
     Raises:
         CheckpointError: If a file cannot be read to its end.
     """
-    with Descriptors(checkpoint) as files:
+    with DataFiles(checkpoint) as files:
         for found in pairs(checkpoint):
             if only is not None and found.parameter != only:
                 continue
@@ -138,7 +138,7 @@ def updates(
 
 
 def _update(
-    files: Descriptors, checkpoint: Checkpoint, found: Moments, place: int, group: ParameterGroup
+    files: DataFiles, checkpoint: Checkpoint, found: Moments, place: int, group: ParameterGroup
 ) -> Update | None:
     first, second = found.slots["exp_avg"], found.slots["exp_avg_sq"]
     table, places = checkpoint.table, (place, first, second)

@@ -22,9 +22,10 @@ import numpy.typing as npt
 
 from arc_core.base.errors import CheckpointError
 from arc_core.base.text import printable
+from arc_tui.inspect.tensors.data_file import DataFile
 from arc_tui.inspect.tensors.dtypes import ElementType
 from arc_tui.inspect.tensors.dtypes import decode as decode_elements
-from arc_tui.inspect.tensors.header import open_data
+from arc_tui.inspect.tensors.header import open_part
 from arc_tui.inspect.tensors.source import Checkpoint, Kind
 from arc_tui.ui.cancelled import Cancelled
 
@@ -42,17 +43,17 @@ LARGEST_WHOLE = 64 << 20
 Bytes = npt.NDArray[np.uint8]
 
 
-class Descriptors(ExitStack):
+class DataFiles(ExitStack):
     """Open files of a checkpoint, each opened when first needed; a context manager, for any thread."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__()
         self._checkpoint = checkpoint
-        self._open: dict[int, int] = {}
+        self._open: dict[int, DataFile] = {}
         self._lock = threading.Lock()
 
-    def of(self, place: int) -> int:
-        """Return a descriptor of the file that a tensor is in.
+    def of(self, place: int) -> DataFile:
+        """Return the file that a tensor is in.
 
         Raises:
             CheckpointError: If it cannot be opened any more.
@@ -61,8 +62,8 @@ class Descriptors(ExitStack):
         with self._lock:
             if owner not in self._open:
                 ours = self._checkpoint.kind is Kind.CHECKPOINT
-                self._open[owner] = open_data(self._checkpoint.parts[owner].path, follow_links=not ours)
-                self.callback(os.close, self._open[owner])
+                self._open[owner] = open_part(self._checkpoint.parts[owner], follow_links=not ours)
+                self.callback(self._open[owner].close)
             return self._open[owner]
 
     def read_into(self, place: int, raw: Bytes, start: int = 0) -> Bytes:
@@ -75,7 +76,7 @@ class Descriptors(ExitStack):
         shown = printable(str(self._checkpoint.owner(place).path), 500)
         while done < len(raw):
             try:
-                count = os.preadv(self.of(place), [raw.data[done:]], offset + done)
+                count = self.of(place).read_into(raw.data[done:], offset + done)
             except OSError as error:
                 raise CheckpointError(f"Cannot read {shown}: {error.strerror}.") from None
             if count == 0:
@@ -136,7 +137,7 @@ def reading(
     free: queue.SimpleQueue[Bytes | None] = queue.SimpleQueue()
     for _ in range(AHEAD + 1):
         free.put(np.empty(PIECE_BYTES, np.uint8))
-    with Descriptors(checkpoint) as files:
+    with DataFiles(checkpoint) as files:
 
         def load(place: int, start: int, count: int, last: bool) -> tuple[Bytes, Piece]:
             buffer = free.get()
@@ -185,7 +186,7 @@ def read_raw(checkpoint: Checkpoint, place: int, limit: int = LARGEST_WHOLE) -> 
     if size > limit:
         name = printable(checkpoint.table.names[place], 80)
         raise CheckpointError(f'The tensor "{name}" has {size:,} bytes; at most {limit:,} are read at once.')
-    with Descriptors(checkpoint) as files:
+    with DataFiles(checkpoint) as files:
         return files.read_into(place, np.empty(size, np.uint8))
 
 

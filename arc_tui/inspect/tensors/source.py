@@ -1,4 +1,4 @@
-"""What a PATH stands for: a file, a checkpoint of ours, a run, a Hugging Face folder, a pattern, or nothing.
+"""What a PATH stands for: a file, our checkpoint, a run, a Hugging Face folder, a pattern, a hub's name.
 
 A damaged file that stands alone is an error. Inside a folder it becomes a part with a problem, shown in its
 place beside the readable rest.
@@ -23,10 +23,13 @@ from arc_core.base.paths import entries, expanded, is_dir, is_file, is_taken, ma
 from arc_core.base.text import first_of, printable
 from arc_core.run.checkpoint_index import MANIFEST, STATE, checkpoint_id, list_checkpoints, read_manifest
 from arc_core.run.directory import LATEST, RunDirectory, open_run
+from arc_tui.hub.names import HubName, on_hub
+from arc_tui.hub.reading import open_repository
 from arc_tui.inspect.tensors.header import FileHeader, Part, read_header, read_part
 from arc_tui.inspect.tensors.header_scan import Shape, TensorTable
+from arc_tui.inspect.tensors.hub_folder import HubFolder, list_repository, shown_name
 from arc_tui.inspect.tensors.listing import SUFFIX, Listing, Role, list_folder, role_of
-from arc_tui.inspect.tensors.models import parts_of
+from arc_tui.inspect.tensors.models import Folder, LocalFolder, parts_of
 
 LANGUAGE_MODEL = "lm"
 COMPONENTS = ("agent", "policy", "memory", "efe_loss", "prompt", LANGUAGE_MODEL, "optimizer", "rng")
@@ -39,6 +42,7 @@ class Kind(enum.StrEnum):
     FILE = "file"
     CHECKPOINT = "checkpoint"
     HUGGING_FACE = "hugging face folder"
+    HUB = "hub repository"
     FILES = "files"
 
 
@@ -112,12 +116,15 @@ def open_checkpoint(path: str | None, runs_dir: Path) -> Checkpoint:
 
     Args:
         path: A `.safetensors` file, a folder of them, an index of shards, a checkpoint of ours, a run's
-            folder, a pattern such as `models/*.safetensors`, or a run's name; None takes the newest run.
+            folder, a pattern such as `models/*.safetensors`, or a run's name; `USER/REPO[@REVISION][:FILE]`
+            for a repository on a hub, where nothing here has that name; None takes the newest run.
         runs_dir: Where runs are looked up by name.
 
     Raises:
         CheckpointError: If nothing there can be read; one sentence says why.
         RunError: If it can only be a run's name, and there is none.
+        HubError: If it can only be on a hub, and cannot be read there.
+        MissingPackageError: If it can only be on a hub, and huggingface_hub is not installed.
     """
     if path is None:
         return of_run(open_run(runs_dir, LATEST))
@@ -133,10 +140,26 @@ def open_checkpoint(path: str | None, runs_dir: Path) -> Checkpoint:
         return _of_pattern(place, sorted(map(Path, found)))
     if reason := refusal(place):
         raise CheckpointError(f"{shown} cannot be looked at: {reason}.")
+    if (name := on_hub(path, runs_dir)) is not None:
+        return of_hub(name)
     beside = same_place(place.parent, runs_dir)
     if ("/" in path.rstrip("/") and not beside) or place.suffix:
         raise CheckpointError(f"There is no {shown}.")
     return of_run(open_run(runs_dir, path))
+
+
+def of_hub(name: HubName) -> Checkpoint:
+    """Open what lies on a hub, by the headers alone, which are read by range requests.
+
+    Raises:
+        CheckpointError: If nothing there can be read.
+        HubError: If the hub does not have it, refuses, or cannot be reached.
+        MissingPackageError: If huggingface_hub is not installed.
+    """
+    repository = open_repository(name)
+    listing = list_repository(repository, name)
+    path = Path(shown_name(repository) + (f":{name.file}" if name.file else ""))
+    return _listed(path, HubFolder(repository, listing), listing, Kind.HUB)
 
 
 def of_run(run: RunDirectory, number: int | None = None) -> Checkpoint:
@@ -165,7 +188,7 @@ def _of_file(path: Path) -> Checkpoint:
     role = role_of(path.name)
     if role is Role.INDEX:
         listing = Listing({path.name: Role.INDEX})
-        return _listed(path.parent, path.parent, listing)
+        return _listed(path.parent, LocalFolder(path.parent), listing)
     if path.name in (MANIFEST, STATE):
         return _of_folder(path.parent)
     return assemble(path, Kind.FILE, [Part(path.name, path, "", read_header(path))])
@@ -179,7 +202,7 @@ def _of_folder(path: Path) -> Checkpoint:
         return _ours(path, _run_of(path))
     if "run.json" in names:
         return of_run(RunDirectory(path.absolute()))
-    return _listed(path, path, list_folder(path))
+    return _listed(path, LocalFolder(path), list_folder(path))
 
 
 def _of_pattern(pattern: Path, found: Sequence[Path]) -> Checkpoint:
@@ -194,17 +217,17 @@ def _of_pattern(pattern: Path, found: Sequence[Path]) -> Checkpoint:
             listing.add(label, list_folder(path))
         elif (role := role_of(path.name)) is not None:
             listing.files[label] = role
-    return _listed(pattern, base, listing)
+    return _listed(pattern, LocalFolder(base), listing, Kind.FILES)
 
 
-def _listed(path: Path, root: Path, listing: Listing) -> Checkpoint:
-    """Open what is listed.
+def _listed(path: Path, folder: Folder, listing: Listing, kind: Kind | None = None) -> Checkpoint:
+    """Open what is listed; of no other kind than it turns out to be unless one is given.
 
     Raises:
         CheckpointError: If there is no tensor file, or the only file cannot be read.
     """
     shown = printable(str(path), 500)
-    parts = parts_of(root, listing)
+    parts = parts_of(folder, listing)
     unread = [part.unread for part in parts if part.unread]
     if not parts:
         raise CheckpointError(f"{shown} has no {SUFFIX} file.")
@@ -212,7 +235,7 @@ def _listed(path: Path, root: Path, listing: Listing) -> Checkpoint:
         more = f" {shown} has no {SUFFIX} file, and {len(unread) - 1} more like this." if unread[1:] else ""
         raise CheckpointError(f"{unread[0]}{more}")
     models = {part.prefix for part in parts if part.header is not None}
-    kind = Kind.FILES if len(models) > 1 or path != root else Kind.HUGGING_FACE
+    kind = kind or (Kind.FILES if len(models) > 1 else Kind.HUGGING_FACE)
     return assemble(path, kind, parts, listing.notes, manifests=listing.checkpoints)
 
 

@@ -324,6 +324,15 @@ async def test_export_copies_what_is_chosen(tmp_path: Path):
         assert [file.suffix for file in (tmp_path / "out").iterdir()] == [".safetensors"]
 
 
+async def test_a_copy_that_fails_is_not_told_as_done(tmp_path: Path):
+    async with browsing(arc_checkpoint(tmp_path)) as (app, pilot):
+        await press(pilot, "home", "x")
+        app.screen.query_one(Input).value = str(tmp_path)
+        await press(pilot, "enter")
+        assert "is there already and not an empty folder: choose another." in seen(app)
+        assert "✓" not in seen(app)
+
+
 async def test_damaged_part_stands_in_its_place(tmp_path: Path):
     path = arc_checkpoint(tmp_path)
     os.truncate(path / "memory.safetensors", 100)
