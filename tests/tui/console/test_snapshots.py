@@ -17,6 +17,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from arc_core.run.directory import RunDirectory
+from arc_tui.console import app as console_app
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.compare import CompareRuns
 from arc_tui.console.dialogs import CrashScreen
@@ -50,6 +51,7 @@ SAMPLE = MachineSample(
 def still_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One machine, one time zone and no colours of the user's own: the same picture everywhere."""
     monkeypatch.setattr(Machine, "sample", lambda self: SAMPLE)
+    monkeypatch.setattr(console_app, "MACHINE_SECONDS", 3600.0)  # one look, however slow this is
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
     monkeypatch.setenv("TZ", "UTC")
