@@ -44,6 +44,7 @@ def test_every_page_is_in_the_site():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_pictures_that_the_pages_show_are_those_that_the_script_draws(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -58,6 +59,7 @@ def test_pictures_that_the_pages_show_are_those_that_the_script_draws(
         "grids": "target",
         "cursor": "step&#160;4",
         "runs": "crashed",
+        "comparison": "mean&#160;and&#160;range&#160;over&#160;seeds",
         "keys": "Copy&#160;what",
         "checkpoint": "histogram|quantile|mean",
         "tensor": "embed_tokens",

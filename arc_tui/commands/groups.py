@@ -37,7 +37,7 @@ COMMANDS: Table = {
         "runs": ("runs:runs", "List the runs of a folder, the newest first."),
         "status": ("status:status", "Show what a run is doing, with its last numbers."),
         "logs": ("status:logs", "Show what has happened in a run, as train prints it."),
-        "report": ("report:report", "Write a run as one HTML file, or a panel as a picture."),
+        "report": ("report:report", "Write a run, or several compared, as HTML or a picture."),
         "export": (
             "export:export",
             "Write a run's numbers to a file, or its weights to a hub.",

@@ -1,4 +1,4 @@
-"""The runs of a folder: look through them, attach to one, go on with one, compare two."""
+"""The runs of a folder: look through them, attach to one, go on with one, compare several."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from arc_core.run.recipes import declaration_of
 from arc_tui.console.compare import CompareRuns
 from arc_tui.console.dialogs import confirm_start
 from arc_tui.console.lists import columns, description
-from arc_tui.drawing.rows import Row, fill, wrap
+from arc_tui.drawing.rows import Row, fill, padded, wrap
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.runs.fields import size
 from arc_tui.runs.listing import CLOSED, RunLister, age, best_text, read_run
@@ -35,8 +35,7 @@ from arc_tui.ui.rows_view import RowsView
 from arc_tui.ui.screen import SideScreen
 
 RELOAD_SECONDS = 3.0
-COMPARED = 2
-"""How many runs are compared."""
+LEAST_COMPARED = 2
 
 DETAIL_LINES = 8
 _NARROW = 100
@@ -150,6 +149,8 @@ class RunsScreen(SideScreen[RunChoice]):
         before = self.chosen
         first = not self._runs
         self._runs = message.runs
+        known = {run.name for run in message.runs}
+        self._marked = [name for name in self._marked if name in known]
         wanted = before.name if before is not None else self._current
         self.redraw(wanted)
         if first:
@@ -172,12 +173,13 @@ class RunsScreen(SideScreen[RunChoice]):
         self._shown = [run for run in self._runs if word in run.name.casefold()]
         names = [run.name for run in self._shown]
         cursor = names.index(wanted) if wanted in names else None
-        self.query_one(LazyList).show(len(names), self._row, heading=_heading, cursor=cursor)
+        self.query_one(LazyList).show(len(names), self._row, heading=self._heading, cursor=cursor)
         self._draw_details()
 
     def _row(self, index: int, cells: int) -> Row:
         run = self._shown[index]
-        sign = f"{self._marked.index(run.name) + 1}" if run.name in self._marked else " "
+        sign = f"{self._marked.index(run.name) + 1}" if run.name in self._marked else ""
+        sign = padded(sign, self._sign_cells)
         here = "›" if run.name == self._current else " "
         name = printable(run.name, 100)
         if run.problem is not None:
@@ -196,7 +198,17 @@ class RunsScreen(SideScreen[RunChoice]):
             age(run.age_seconds) if run.age_seconds is not None else "-",
         ]
         styles = ["accent", "text", f"state.{phase.value}", "text", "text", "muted", "muted"]
-        return columns(list(zip(texts, styles, strict=True)), _widths(cells), cells)
+        return columns(list(zip(texts, styles, strict=True)), self._widths(cells), cells)
+
+    def _heading(self, cells: int) -> Row:
+        return columns([(head, "muted") for head in _HEADS], self._widths(cells), cells)
+
+    def _widths(self, cells: int) -> tuple[int, ...]:
+        return (self._sign_cells + 2, 0, 12, -9, 29 if cells >= _NARROW else 17, -11, -8)
+
+    @property
+    def _sign_cells(self) -> int:
+        return len(f"{max(len(self._marked), 1)}")
 
     @on(LazyList.Chosen)
     def describe_chosen(self) -> None:
@@ -289,29 +301,36 @@ class RunsScreen(SideScreen[RunChoice]):
             self.dismiss(RunChoice(wanted, chosen.name))
 
     def action_mark(self) -> None:
-        """Mark the chosen run for comparison, or take the mark off; the oldest mark makes way."""
+        """Mark the chosen run for comparison, or take the mark off."""
         chosen = self.chosen
         if chosen is None or chosen.problem is not None:
             return
         if chosen.name in self._marked:
             self._marked.remove(chosen.name)
         else:
-            self._marked = [*self._marked, chosen.name][-COMPARED:]
+            self._marked.append(chosen.name)
+        self.redraw()
+
+    def action_mark_all(self) -> None:
+        """Mark all runs that are shown, the oldest first; or take their marks off where all have one."""
+        names = [run.name for run in reversed(self._shown) if run.problem is None]
+        new = [name for name in names if name not in self._marked]
+        self._marked = [*self._marked, *new] if new else [n for n in self._marked if n not in names]
         self.redraw()
 
     def action_compare(self) -> None:
         """Compare the marked runs, or the chosen one with the one that the console shows."""
         names = list(self._marked)
         for name in (self._current, self.chosen.name if self.chosen is not None else None):
-            if len(names) < COMPARED and name is not None and name not in names:
+            if len(names) < LEAST_COMPARED and name is not None and name not in names:
                 names.append(name)
         try:
             runs = [open_run(Path(self._runs_dir), name) for name in names]
         except ArcError as error:
             self.tell(f"▲ {error}", "warning")
             return
-        if len(runs) < COMPARED:
-            self.tell("▲ Mark two runs, or choose another than the one shown", "warning")
+        if len(runs) < LEAST_COMPARED:
+            self.tell("▲ Mark two runs or more, or choose another than the one shown", "warning")
         else:
             self.app.push_screen(CompareRuns(*runs))
 
@@ -329,11 +348,3 @@ class RunsScreen(SideScreen[RunChoice]):
     def show_told(self) -> None:
         """Show the message above the details."""
         self._draw_details()
-
-
-def _heading(cells: int) -> Row:
-    return columns([(head, "muted") for head in _HEADS], _widths(cells), cells)
-
-
-def _widths(cells: int) -> tuple[int, ...]:
-    return (3, 0, 12, -9, 29 if cells >= _NARROW else 17, -11, -8)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from arc_tui.drawing import axes, braille
 from arc_tui.drawing.rows import Row
 from arc_tui.runs.marks import GLYPHS, PLAIN_GLYPHS, MarkKind
-from arc_tui.runs.series import Window, columns_of
+from arc_tui.runs.series import Window, bridged, columns_of
 
 GUTTER = axes.LABEL_CELLS + 1
 """Cells to the left of the plot: a tick's text and the axis."""
@@ -39,6 +39,8 @@ class Curve:
         smooth: [columns] its mean line; None draws the mean of each column.
         line: Style of the mean line.
         raw: Style of the envelope; empty for none.
+        sign: A letter that stands on the line here and there, so that colour is not alone; empty for none.
+        dash: How the line is broken, a place in `DASHES`; None takes that of its place among the curves.
     """
 
     label: str
@@ -46,6 +48,8 @@ class Curve:
     smooth: Values | None
     line: str
     raw: str = ""
+    sign: str = ""
+    dash: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ SIGNS = ("━", "╍", "┈", "╌")
 PLAIN_LINES = ("^~-_|", "*****", "ooooo", "+++++")
 PLAIN_RAW = "':..:"
 PLAIN_SIGNS = ("-", "*", "o", "+")
+
+CELLS_OF_A_SIGN, LEAST_PERIOD = 6, 30
+"""How far apart letters stand: so many cells for each curve, and between two of the same curve at least."""
 
 _ON_AXIS = (
     MarkKind.NAN,
@@ -144,6 +151,8 @@ def draw(plot: Plot, width: int, height: int) -> list[Row]:
     _draw_cursor(canvas, plot)
     for place in reversed(range(len(plot.curves))):
         _draw_line(canvas, plot, place, scale)
+    for place in reversed(range(len(plot.curves))):
+        _draw_signs(canvas, plot, place, scale)
     _draw_clipped(canvas, plot, scale)
     _draw_nonfinite(canvas, plot)
     body = canvas.rows()
@@ -182,36 +191,39 @@ def _draw_envelope(canvas: braille.Canvas, plot: Plot, place: int, scale: axes.S
 
 def _draw_line(canvas: braille.Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
     curve = plot.curves[place]
-    values = curve.window.mean if curve.smooth is None else curve.smooth
-    if plot.log:
-        values = np.where(values > 0, values, np.nan)
-    heights = scale.rows(bridged(values, curve.window), canvas.dot_rows)
+    heights = _heights(canvas, plot, place, scale)
     dots = braille.line(heights, canvas.dot_rows)
     if plot.plain:
-        canvas.paint(braille.in_ascii(dots, PLAIN_LINES[place % len(PLAIN_LINES)]), curve.line)
+        signs = curve.sign * 5 or PLAIN_LINES[place % len(PLAIN_LINES)]
+        canvas.paint(braille.in_ascii(dots, signs), curve.line)
         return
-    dash = np.array([sign == "1" for sign in DASHES[place % len(DASHES)]])
-    dots &= np.resize(dash, dots.shape[1])
+    dash = DASHES[(place if curve.dash is None else curve.dash) % len(DASHES)]
+    dots &= np.resize(np.array([sign == "1" for sign in dash]), dots.shape[1])
     canvas.paint(braille.braille(dots), curve.line)
 
 
-def bridged(values: Values, window: Window) -> Values:
-    """Return a curve without the holes of columns that no step falls into.
+def _heights(canvas: braille.Canvas, plot: Plot, place: int, scale: axes.Scale) -> Values:
+    """Return the row of dots that a curve's line is at in each column; NaN where it is nowhere."""
+    curve = plot.curves[place]
+    values = curve.window.mean if curve.smooth is None else curve.smooth
+    if plot.log:
+        values = np.where(values > 0, values, np.nan)
+    return scale.rows(bridged(values, curve.window), canvas.dot_rows)
 
-    A column whose numbers were all not finite stays a hole, and nothing is drawn beyond the ends.
-    """
-    known = np.flatnonzero(np.isfinite(values))
-    if len(known) in (0, len(values)):
-        return values
-    at = np.arange(len(values))
-    filled = np.interp(at, known, values[known], left=np.nan, right=np.nan)
-    gaps = np.flatnonzero((window.bad > 0) & ~np.isfinite(values))
-    if len(gaps):
-        before = known[np.maximum(np.searchsorted(known, gaps) - 1, 0)]
-        after = known[np.minimum(np.searchsorted(known, gaps), len(known) - 1)]
-        for begin, end in {*zip(before.tolist(), after.tolist(), strict=True)}:
-            filled[begin + 1 : end] = np.nan
-    return filled
+
+def _draw_signs(canvas: braille.Canvas, plot: Plot, place: int, scale: axes.Scale) -> None:
+    """Put a curve's letter on its line, each at cells of its own, so that none hides another's."""
+    curve = plot.curves[place]
+    heights = _heights(canvas, plot, place, scale)[::2]
+    known = np.flatnonzero(np.isfinite(heights))
+    if not curve.sign or not len(known):
+        return
+    signs = sorted({other.sign for other in plot.curves})
+    period = max(CELLS_OF_A_SIGN * len(signs), LEAST_PERIOD)
+    first = round((signs.index(curve.sign) + 0.5) * min(period, canvas.cells) / len(signs))
+    cells = [cell for cell in range(first, canvas.cells, period) if np.isfinite(heights[cell])]
+    for cell in cells or [int(known[-1])]:
+        canvas.put(round(heights[cell]) // braille.DOT_ROWS, cell, curve.sign, curve.line)
 
 
 def _draw_clipped(canvas: braille.Canvas, plot: Plot, scale: axes.Scale) -> None:

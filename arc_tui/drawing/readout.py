@@ -27,6 +27,7 @@ class Reading:
         mean: Mean.
         smooth: Value of its mean line; NaN without one.
         bad: How many numbers there were not finite.
+        sign: What stands before the label; empty for how the line is broken.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Reading:
     mean: float
     smooth: float
     bad: int = 0
+    sign: str = ""
 
 
 def readout(
@@ -63,7 +65,9 @@ def readout(
     signs = PLAIN_SIGNS if plain else SIGNS
     spread_out = cells >= sum(len(reading.label) + 2 * NUMBER_CELLS + 12 for reading in readings)
     for place, reading in enumerate(readings):
-        parts.append(_reading(reading, signs[place % len(signs)], plain=plain, whole=spread_out))
+        parts.append(
+            _reading(reading, reading.sign or signs[place % len(signs)], plain=plain, whole=spread_out)
+        )
     glyphs = PLAIN_GLYPHS if plain else GLYPHS
     for mark in sorted(marks, key=lambda mark: mark.kind is not MarkKind.NAN)[:SHOWN_MARKS]:
         parts.append([(f"{glyphs[mark.kind]} {mark.text}", MARK + mark.kind)])

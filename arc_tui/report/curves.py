@@ -23,6 +23,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 46.0, 55.0
 _LETTER = 6.2
 """Width of a letter of the legend, about."""
 
+_IN_LEGEND, _BETWEEN = 40.0, 14.0
+"""What a curve takes of the legend beside its name, and how much of that parts it from the next."""
+
 _CLOSEST_MARKS = 5.0
 _BELOW, _FURTHER_BELOW, _ABOVE, _WITHIN = 8.0, 17.0, -2.0, 12.0
 """Lanes of marks, counted from the lower edge of the chart and from the upper one."""
@@ -51,6 +54,7 @@ class CurvePoints:
         mean: [n] mean.
         smooth: [n] mean line over what came before; None draws none.
         dash: Which dashes set it apart where colour does not; 0 for a solid line.
+        sign: A letter that stands on the line; empty for none.
     """
 
     steps: Numbers
@@ -61,6 +65,7 @@ class CurvePoints:
     mean: Numbers
     smooth: Numbers | None = None
     dash: int = 0
+    sign: str = ""
 
 
 MARKS = {
@@ -114,6 +119,7 @@ def draw(chart: LineChart, width: float = WIDTH, height: float = HEIGHT) -> Mark
         parts.append(element("path", class_="zero", d=f"M{_LEFT} {up.at(0):.2f}H{right}"))
     for curve in chart.curves:
         parts += _curve(curve, across, up)
+    parts += _signs(chart, across, up)
     parts += _marks(chart, across, bottom)
     if not any(np.isfinite(curve.mean).any() for curve in chart.curves):
         middle = ((_LEFT + right) / 2, (_TOP + bottom) / 2)
@@ -198,17 +204,36 @@ def _band(
     return parts
 
 
+def _signs(chart: LineChart, across: Axis, up: Axis) -> list[Markup]:
+    """Write each curve's letter on it, each at steps of its own, so that none hides another's."""
+    parts: list[Markup] = []
+    for place, curve in enumerate(chart.curves):
+        known = np.flatnonzero(np.isfinite(curve.mean))
+        if not curve.sign or not len(known):
+            continue
+        wanted = chart.first + (place + 0.5) / len(chart.curves) * (chart.last - chart.first)
+        at = known[np.abs(curve.steps[known] - wanted).argmin()]
+        x, y = across.at(float(curve.steps[at])), up.at(float(curve.mean[at]))
+        parts.append(label(x, y - 4, curve.sign, class_="sign", text_anchor="middle"))
+    return parts
+
+
+def fits_legend(names: Sequence[str], width: float = WIDTH) -> bool:
+    """Whether the names of all curves fit into the legend."""
+    return _LEFT + sum(_IN_LEGEND + len(name) * _LETTER for name in names) <= width - _RIGHT + _BETWEEN
+
+
 def _legend(chart: LineChart, right: float) -> list[Markup]:
     parts: list[Markup] = []
     x = _LEFT
     for curve in chart.curves:
         name = curve.name
-        if x + 26 + len(name) * _LETTER > right:
+        if x + _IN_LEGEND - _BETWEEN + len(name) * _LETTER > right:
             break
         dash = f" dash-{curve.dash}" if curve.dash else ""
         parts.append(element("path", class_=f"curve line-{curve.look}{dash}", d=f"M{x:.1f} 34h18"))
         parts.append(label(x + 23, 38, name, class_="tick"))
-        x += 40 + len(name) * _LETTER
+        x += _IN_LEGEND + len(name) * _LETTER
     return parts
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from arc_core.base.text import printable
 from arc_tui.drawing.signs import PHASE_SIGNS
 from arc_tui.looks.themes import Theme
@@ -32,6 +34,7 @@ _LAYOUT = (
     "th,td{text-align:left;vertical-align:top;padding:4px 12px 4px 0;overflow-wrap:break-word}"
     "td.n{font-variant-numeric:tabular-nums}.facts th{width:160px;font-weight:500}"
     ".facts td{overflow-wrap:anywhere}"
+    "svg.swatch{display:inline-block;width:26px;height:10px;margin-right:7px}th .runs{font-weight:400}"
     "td.name{white-space:nowrap}tr.changed td{font-weight:600}.none{margin:4px 0}"
     "@media print{body{max-width:none;padding:0}nav{display:none}figure,.card,tr{break-inside:avoid}"
     "h2{break-after:avoid}.charts{grid-template-columns:1fr 1fr}}"
@@ -49,24 +52,32 @@ def page(record: Record, light: Theme, dark: Theme, now: float) -> str:
     """
     name, phase = record.run.name, record.state.phase.value
     sections = _sections(record)
-    links = [element("a", text_of(title), href=f"#{key}") for key, title, _ in sections]
     body = [
         element("h1", text_of(name)),
         element("p", text_of(f"{PHASE_SIGNS[record.state.phase]} {phase}"), class_=f"lead s-{phase}"),
         element("div", *(_card(*figure) for figure in tables.key_figures(record)), class_="cards"),
-        element("nav", *links),
-        *(
-            element("section", element("h2", text_of(title)), content, id=key)
-            for key, title, content in sections
-        ),
-        element("footer", element("p", text_of(f"Written {tables.moment(now)} by arc-tui report."))),
+        links_to(sections),
+        *sections_of(sections),
+        footer(now),
     ]
+    return document(name, body, light, dark)
+
+
+def document(title: str, body: Sequence[Markup], light: Theme, dark: Theme) -> str:
+    """Write a page.
+
+    Args:
+        title: What a browser calls it.
+        body: What is on it.
+        light: Colours for readers whose screen is light, and for paper.
+        dark: Colours for readers whose screen is dark.
+    """
     head = [
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
         element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("title", text_of(f"{printable(name, 80)} - arc-tui")),
+        element("title", text_of(f"{printable(title, 80)} - arc-tui")),
         element("style", _styles(light, dark)),
     ]
     return (
@@ -74,6 +85,27 @@ def page(record: Record, light: Theme, dark: Theme, now: float) -> str:
         + element("html", element("head", *head), element("body", *body), lang="en")
         + "\n"
     )
+
+
+Part = tuple[str, str, Markup]
+"""Of a page: its anchor, its heading and its content."""
+
+
+def links_to(parts: Sequence[Part]) -> Markup:
+    """Write links to the parts of a page."""
+    return element("nav", *(element("a", text_of(title), href=f"#{key}") for key, title, _ in parts))
+
+
+def sections_of(parts: Sequence[Part]) -> list[Markup]:
+    """Write the parts of a page."""
+    return [
+        element("section", element("h2", text_of(title)), content, id=key) for key, title, content in parts
+    ]
+
+
+def footer(now: float) -> Markup:
+    """Write when the page was written, in seconds since the epoch."""
+    return element("footer", element("p", text_of(f"Written {tables.moment(now)} by arc-tui report.")))
 
 
 def embedded(drawing: Picture, title: str) -> Markup:
@@ -87,8 +119,8 @@ def embedded(drawing: Picture, title: str) -> Markup:
     )
 
 
-def _sections(record: Record) -> list[tuple[str, str, Markup]]:
-    """Return every part of the page: its anchor, heading and content; parts without content are left out."""
+def _sections(record: Record) -> list[Part]:
+    """Return every part of the page; parts without content are left out."""
     charts = [element("figure", embedded(picture(record, name), name)) for name in charts_of(record)]
     samples = [_sample(sample) for sample in _chosen_samples(record)]
     found = [

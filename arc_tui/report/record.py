@@ -11,6 +11,7 @@ from arc_core.run.event_forms import EpochEvent, ResumedEvent, ValidationEvent
 from arc_core.run.events import EventReader
 from arc_tui.runs.history import History
 from arc_tui.runs.outline import outline
+from arc_tui.runs.series import CAPACITY
 from arc_tui.runs.state import RunState, apply, initial, observed
 from arc_tui.runs.thinned import Thinned
 from arc_tui.runs.view import RunView, facts
@@ -55,12 +56,13 @@ class Record:
         return self.view.history
 
 
-def read_record(run: RunDirectory, now: float) -> Record:
+def read_record(run: RunDirectory, now: float, capacity: int = CAPACITY) -> Record:
     """Read a run.
 
     Args:
         run: The run.
         now: Seconds since the epoch.
+        capacity: How many of the newest steps are kept one by one.
 
     Raises:
         RunError: If its run.json or its log cannot be read.
@@ -69,7 +71,7 @@ def read_record(run: RunDirectory, now: float) -> Record:
     alive = is_alive(run)  # before the log, so that the end of a run that just ended is in it
     reader = EventReader(run.events)
     known = facts(run.name, run_json)
-    state, history, started = initial(run_json), History(known.declared), math.nan
+    state, history, started = initial(run_json), History(known.declared, capacity), math.nan
     epochs = Thinned[EpochEvent](KEPT_EPOCHS, KEPT_EPOCHS)
     while batch := reader.poll():
         started = batch[0].time if math.isnan(started) else started

@@ -81,7 +81,7 @@ def style_sheet(theme: Theme) -> str:
         f".ground{{fill:{surface.panel}}}",
         f"text{{fill:{surface.text};font-family:{FONT};font-size:12px}}",
         f".tick,.note{{fill:{status.muted};font-size:11px}}",
-        ".title{font-weight:600;font-size:13px}",
+        ".title{font-weight:600;font-size:13px}.sign{font-weight:600;font-size:11px}",
         f".frame{{stroke:{surface.border};fill:none}}",
         f".rule{{stroke:{surface.border};stroke-opacity:.45;stroke-width:.6;fill:none}}",
         f".zero{{stroke:{status.muted};stroke-width:.8;fill:none}}",

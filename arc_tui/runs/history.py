@@ -133,6 +133,24 @@ class History:
         """Return the exponential moving average in a window's columns; see `SeriesStore.smoothed`."""
         return self._series.smoothed(name, window, half_life)
 
+    def curve(
+        self, name: str, first: int, last: int, columns: int, half_life: float | None
+    ) -> tuple[Window, NDArray[np.float64] | None]:
+        """Return a stretch of a series as a chart draws it.
+
+        Args:
+            name: Dotted name of the number.
+            first: The step of the first column.
+            last: The step of the last column.
+            columns: How many columns.
+            half_life: Of the moving average in steps; None for none.
+
+        Returns:
+            Its columns, and its moving average in them.
+        """
+        window = self.window(name, first, last, columns)
+        return window, None if half_life is None else self.smoothed(name, window, half_life)
+
     def recent(self, name: str, steps: int, columns: int) -> NDArray[np.float64]:
         """Return the means of a series over the last steps, for a sparkline.
 

@@ -63,6 +63,25 @@ def columns_of(steps: NDArray[Any] | int, first: float, last: float, columns: in
     return np.floor((np.asarray(steps) - first) * ((columns - 1) / span) + 0.5).astype(np.int64)
 
 
+def bridged(values: Numbers, window: Window) -> Numbers:
+    """Return a curve without the holes of columns that no step falls into.
+
+    A column whose numbers were all not finite stays a hole, and nothing is drawn beyond the ends.
+    """
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known) in (0, len(values)):
+        return values
+    at = np.arange(len(values))
+    filled = np.interp(at, known, values[known], left=np.nan, right=np.nan)
+    gaps = np.flatnonzero((window.bad > 0) & ~np.isfinite(values))
+    if len(gaps):
+        before = known[np.maximum(np.searchsorted(known, gaps) - 1, 0)]
+        after = known[np.minimum(np.searchsorted(known, gaps), len(known) - 1)]
+        for begin, end in {*zip(before.tolist(), after.tolist(), strict=True)}:
+            filled[begin + 1 : end] = np.nan
+    return filled
+
+
 class SeriesStore:
     """All numbers of a run's steps by dotted name, in bounded memory.
 

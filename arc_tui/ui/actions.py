@@ -26,7 +26,7 @@ class Scope(enum.StrEnum):
     RUNS = "runs"
     """On the screen of runs."""
     COMPARE = "compare"
-    """On the screen that compares two runs."""
+    """On the screen that compares runs."""
     TIMELINE = "timeline"
     """On the screen of a run's checkpoints."""
     BROWSER = "browser"
@@ -151,7 +151,7 @@ _every_app = _Of(Scope.EVERYWHERE, _EVERYWHERE, of_app=True)
 _tools = _Of(Scope.TOOLS, _EVERYWHERE, of_app=True)
 _console = _Of(Scope.CONSOLE, _SCREENS, of_app=True)
 _runs = _Of(Scope.RUNS, "On the screen of runs", "runs_")
-_compare = _Of(Scope.COMPARE, "Comparing two runs", "compare_")
+_compare = _Of(Scope.COMPARE, "Comparing runs", "compare_")
 _timeline = _Of(Scope.TIMELINE, "On the screen of checkpoints", "timeline_")
 _browser = _Of(Scope.BROWSER, _CHECKPOINT, "browser_")
 _browser_app = _Of(Scope.BROWSER, _CHECKPOINT, "browser_", of_app=True)
@@ -167,6 +167,7 @@ _solve = _Of(Scope.SOLVE, "While a task is solved", "solve_")
 
 _BACK = "Leave what is searched, enlarged or pointed at, call off what is computed, or leave the screen."
 _LOG = "Draw on a logarithmic scale, or a linear one."
+_MEAN = "Draw the mean of runs that differ in their seed alone, in their range, or each run by itself."
 _DIGITS = "Write the digit into each cell of a grid, or leave it out."
 _DEMONSTRATIONS = "Leave out the demonstrations, or show them again."
 _HISTOGRAM = "Draw the histogram by values, or by powers of two."
@@ -223,12 +224,14 @@ ACTIONS: tuple[Action, ...] = (
     _console("palette", "ctrl+p", "palette", "Find any action by its words.", None, "command_palette"),
     _runs("attach", "enter", "attach", "Show the chosen run.", 1),
     _runs("mark", "space", "mark", "Mark a run for comparison, or take the mark off.", 2),
-    _runs("compare", "c", "compare", "Compare the two marked runs, or the chosen one with the one shown.", 3),
+    _runs("compare", "c", "compare", "Compare the marked runs, or the chosen one with the one shown.", 3),
+    _runs("mark_all", "a", "mark all", "Mark all runs that are shown, or take their marks off.", 6),
     _runs("go_on", "o", "go on", "Start a run again that has no process; asks first.", 4, steers=True),
     _runs("filter", "/", "filter", "Show only runs whose name holds a word.", 5),
     _compare("previous", "[", "previous", "Compare by the previous number.", 1),
     _compare("next", "]", "next number", "Compare by the next number.", 2),
     _compare("log_scale", "y", "log scale", _LOG, 3),
+    _compare("mean", "m", "mean", _MEAN, 4),
     _timeline(
         "open", "enter", "open", "Browse what is in the checkpoint; leaving the browser comes back here.", 1
     ),

@@ -14,6 +14,7 @@ from arc_tui.drawing import axes, charts
 from arc_tui.drawing.charts import Curve, Plot
 from arc_tui.drawing.readout import Reading, readout
 from arc_tui.drawing.rows import Row
+from arc_tui.runs.comparison import GroupHistory
 from arc_tui.runs.history import History
 from arc_tui.runs.marks import Mark
 from arc_tui.runs.series import Window, columns_of
@@ -30,6 +31,9 @@ LEAST_HALF_LIFE = 3.0
 LEAST_FOR_READOUT = 5
 """Rows below which the chart has no line of values above it."""
 
+Source = History | GroupHistory
+"""What a curve is drawn from: a run's numbers, or those of several runs as one."""
+
 
 @dataclass(frozen=True)
 class ChartSeries:
@@ -41,6 +45,9 @@ class ChartSeries:
         line: Style of its mean line.
         raw: Style of its envelope; empty for none.
         smooth: Whether the line is an exponential moving average; else the mean of each column.
+        sign: A letter that stands on the line here and there, and before its label; empty for none.
+        dash: How its line is broken, a place in `charts.DASHES`; None takes that of its place.
+        told: Whether the line above the chart tells its value.
     """
 
     name: str
@@ -48,6 +55,9 @@ class ChartSeries:
     line: str
     raw: str = ""
     smooth: bool = True
+    sign: str = ""
+    dash: int | None = None
+    told: bool = True
 
 
 class Chart(RowsView, can_focus=True):
@@ -90,7 +100,7 @@ class Chart(RowsView, can_focus=True):
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self._curves: list[tuple[History, ChartSeries]] = []
+        self._curves: list[tuple[Source, ChartSeries]] = []
         self._with_marks = marks
         self._least: tuple[float, ...] = ()
         self._empty = empty
@@ -113,7 +123,7 @@ class Chart(RowsView, can_focus=True):
 
     def show_curves(
         self,
-        curves: Sequence[tuple[History, ChartSeries]],
+        curves: Sequence[tuple[Source, ChartSeries]],
         *,
         cursor: int | None = None,
         log: bool = False,
@@ -280,8 +290,8 @@ class Chart(RowsView, can_focus=True):
         self._first, self._last = self._look()
         columns = 2 * charts.plot_cells(cells)
         curves = [self._curve(history, series, columns) for history, series in self._curves]
-        shown = self._with_marks and self._curves
-        marks = self._curves[0][0].mark_steps(self._first, self._last) if shown else {}
+        marked = self._marked
+        marks = marked.mark_steps(self._first, self._last) if marked is not None else {}
         at = self._hover if self._hover is not None else self._cursor
         plot = Plot(
             self._first, self._last, curves, marks, self._log, at, self._least, self._plain, self._empty
@@ -290,11 +300,22 @@ class Chart(RowsView, can_focus=True):
             return charts.draw(plot, cells, lines)
         return [self._readout(plot, cells), *charts.draw(plot, cells, lines - 1)]
 
-    def _curve(self, history: History, series: ChartSeries, columns: int) -> Curve:
-        window = history.window(series.name, self._first, max(self._last, self._first), columns)
+    @property
+    def _marked(self) -> History | None:
+        """The history whose marks are shown; None where there are none."""
+        first = self._curves[0][0] if self._with_marks and self._curves else None
+        return first if isinstance(first, History) else None
+
+    def _curve(self, source: Source, series: ChartSeries, columns: int) -> Curve:
         half_life = max((self._last - self._first + 1) / SMOOTHING, LEAST_HALF_LIFE)
-        smooth = history.smoothed(series.name, window, half_life) if series.smooth else None
-        return Curve(series.label, window, smooth, series.line, series.raw)
+        window, smooth = source.curve(
+            series.name,
+            self._first,
+            max(self._last, self._first),
+            columns,
+            half_life if series.smooth else None,
+        )
+        return Curve(series.label, window, smooth, series.line, series.raw, series.sign, series.dash)
 
     def _readout(self, plot: Plot, cells: int) -> Row:
         if not self._last:
@@ -305,6 +326,7 @@ class Chart(RowsView, can_focus=True):
         readings = [
             _reading(curve, history.at(series.name, step), min(max(column, 0), 2 * width - 1))
             for curve, (history, series) in zip(plot.curves, self._curves, strict=True)
+            if series.told
         ]
         here = self._marks_at(step, width) if plot.cursor is not None else []
         clipped = sum(charts.clipped_columns(curve) for curve in plot.curves) if self._log else 0
@@ -312,11 +334,12 @@ class Chart(RowsView, can_focus=True):
 
     def _marks_at(self, step: int, width: int) -> list[Mark]:
         """Return the marks in the cell of a step, the newest first."""
-        if not self._with_marks:
+        marked = self._marked
+        if marked is None:
             return []
         cell = axes.cell_of(step, self._first, self._last, width)
         reach = 2 * (self._last - self._first) // max(width - 1, 1) + 1
-        near = self._curves[0][0].marks(step - reach, step + reach)
+        near = marked.marks(step - reach, step + reach)
         return [m for m in near[::-1] if axes.cell_of(m.step, self._first, self._last, width) == cell]
 
 
@@ -334,4 +357,5 @@ def _reading(curve: Curve, found: Window, column: int) -> Reading:
         float(found.mean[0]),
         smooth,
         int(found.bad[0]),
+        curve.sign,
     )

@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests:tests/tui .venv/bin/python tests/recorded/pictures.py FOLDER
 
-The console, a task that is solved and the list of runs show what was recorded here; checkpoint and
-evaluation are made for the pictures, by a run of ten batches and an evaluation of eight tasks, half a minute
-in all. `make docs` draws them whenever it builds the site, so they are in no commit and never out of date.
+The console, a task that is solved and the list of runs show what was recorded here; checkpoint, comparison
+and evaluation are made for the pictures, by runs of a few batches and an evaluation of eight tasks, in about
+two minutes. `make docs` draws them whenever it builds the site: they are in no commit and never out of date.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from textual.pilot import Pilot
 from arc_core.data.seen import choose_tasks
 from arc_core.data.tasks import load_tasks
 from arc_core.evaluation.folder import TaskAnswer, find_eval
+from arc_core.run.directory import open_run
 from arc_tui.console.app import ConsoleApp
 from arc_tui.console.options import Options
 from arc_tui.inspect.app import InspectApp
@@ -38,6 +39,10 @@ from arc_tui.ui.screen import JobScreen
 
 ARC_TUI = Path(sys.executable).with_name("arc-tui")
 TRAIN = "train --headless --device cpu --epochs 1 --max-batches 10 --checkpoint-every 2 --dataset arcagi1"
+SWEEP = (
+    "queue add --name lr --grid agent_lr=1e-4,1e-2 --seeds 2 --device cpu --epochs 2 --max-batches 10 "
+    "--dataset arcagi1 --set validation_inputs=8 --set checkpoint_every=1000 --runs-dir sweep"
+)
 EVAL = "eval --held-out --limit 8 --seconds-per-task 1 --device cpu"
 WIDE, TALL = (150, 44), (110, 32)
 MOMENT_SECONDS = 0.3
@@ -71,8 +76,8 @@ async def _settled(app: BaseApp, pilot: Pilot) -> None:
 
 @contextlib.contextmanager
 def trained(folder: Path) -> Iterator[Path]:
-    """The newest checkpoint of a run, and an evaluation beside it, both made in a folder."""
-    for command in (f"{TRAIN} --name tour", f"{EVAL} --name tour"):
+    """The newest checkpoint of a run; an evaluation and a sweep are made beside it, in a folder."""
+    for command in (f"{TRAIN} --name tour", f"{EVAL} --name tour", SWEEP, "queue run --runs-dir sweep"):
         subprocess.run([ARC_TUI, *command.split()], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     with contextlib.chdir(folder):
         yield max((folder / "runs" / "tour" / "checkpoints").glob("checkpoint_*"))
@@ -97,6 +102,9 @@ async def draw(target: Path) -> None:
             def console() -> ConsoleApp:
                 return ConsoleApp(live.run, Options(str(runs)))
 
+            def sweep() -> ConsoleApp:
+                return ConsoleApp(open_run(Path("sweep"), "lr-1"), Options("sweep"))
+
             def browser() -> InspectApp:
                 return InspectApp(open_checkpoint(str(checkpoint), Path("runs")), Path("runs"))
 
@@ -108,6 +116,7 @@ async def draw(target: Path) -> None:
                 "grids": (console, TALL, ("3", "+")),
                 "cursor": (console, TALL, ("1", "+", *["left"] * 13)),
                 "runs": (console, TALL, ("r",)),
+                "comparison": (sweep, TALL, ("r", "a", "c", "down")),
                 "keys": (console, WIDE, ("?",)),
                 "checkpoint": (browser, WIDE, ("a", *["down"] * 5)),
                 "tensor": (browser, TALL, ("slash", *"embed", "enter", "enter")),

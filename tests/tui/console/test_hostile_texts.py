@@ -88,6 +88,7 @@ async def test_every_screen_shows_hostile_texts_as_texts(tmp_path: Path):
         screens = [
             RunsScreen(str(tmp_path), run.name),
             CompareRuns(run, RunDirectory(tmp_path / "run1")),
+            CompareRuns(run, *(RunDirectory(tmp_path / f"run{at}") for at in range(4))),
             TimelineScreen(run, app.session.view),
             EditScreen(dict.fromkeys(state.settings, TEXTS[0])),
             confirm_stop(run.name, state, TEXTS[0]),
@@ -101,7 +102,7 @@ async def test_every_screen_shows_hostile_texts_as_texts(tmp_path: Path):
             if isinstance(screen, RunsScreen):
                 await until(pilot, lambda screen=screen: screen.described is not None)
             if isinstance(screen, CompareRuns):
-                await until(pilot, lambda screen=screen: all(screen._states))
+                await until(pilot, lambda screen=screen: all(of.state for of in screen.runs))
             await pilot.pause()
             assert obeyed(text_of(app)) == set(), type(screen).__name__
             app.pop_screen()

@@ -154,6 +154,10 @@ async def test_filter_keeps_runs_whose_name_holds_the_word(runs: Path):
         assert screen.query_one(Input).display is False
 
 
+def histories(compared: CompareRuns) -> list[History]:
+    return [run.history for run in compared.runs]
+
+
 async def test_two_marked_runs_are_compared_on_one_chart(runs: Path):
     async with console(whole(runs)) as (app, pilot):
         screen, _ = await open_runs(app, pilot)
@@ -164,12 +168,12 @@ async def test_two_marked_runs_are_compared_on_one_chart(runs: Path):
         await until(pilot, lambda: isinstance(app.screen, CompareRuns))
         compared = app.screen
         assert isinstance(compared, CompareRuns)
-        await until(pilot, lambda: [h.last_step for h in compared._histories] == [40, 34])
+        await until(pilot, lambda: [h.last_step for h in histories(compared)] == [40, 34])
         await until(pilot, lambda: "hidden_dim" in text_of(app))
         shown = text_of(app)
         row = next(line for line in shown.splitlines() if "hidden_dim" in line)
         assert row.split()[1:] == ["128", "64"]
-        losses = [h.latest("loss.combined") for h in compared._histories]
+        losses = [h.latest("loss.combined") for h in histories(compared)]
         row = next(line for line in shown.splitlines() if "loss.combined, last" in line)
         assert [float(word) for word in row.split()[2:]] == pytest.approx(losses, rel=1e-3)
         row = next(line for line in shown.splitlines() if "difference" in line)
@@ -190,7 +194,7 @@ async def test_runs_of_two_recipes_are_compared_by_the_numbers_of_both(runs: Pat
     async with console(whole(runs)) as (app, pilot):
         compared = CompareRuns(whole(runs), foreign)
         app.push_screen(compared)
-        await until(pilot, lambda: [h.last_step for h in compared._histories] == [60, 60])
+        await until(pilot, lambda: [h.last_step for h in histories(compared)] == [60, 60])
         assert compared.numbers[:4] == ["accuracy.exact", "loss.combined", "reward.total", "loss.total"]
         assert compared.numbers.index("amp.scale") < compared.numbers.index("loss.risk")  # which both have
         assert {*PIPELINE.names, *FOREIGN.names} < {*compared.numbers}

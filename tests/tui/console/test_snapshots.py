@@ -13,6 +13,7 @@ from odd_runs import make_crowded_run, make_series_run
 from piloting import text_of, until
 from recordings import console_run_json, events_until_step, killed_events, make_run, paused_events
 from solver_run import solver_events, solver_run_json
+from sweep_runs import make_sweep
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -260,6 +261,43 @@ def test_comparison_of_two_runs(snap_compare: Compare, runs: RunDirectory, size:
     app = console(runs)
     pressed = opened("r", "up", "c", screen=CompareRuns)
     assert snap_compare(app, terminal_size=size, run_before=pressed)
+
+
+SWEEP = ("r", "a", "c")
+"""Marks all runs and compares them."""
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
+    """Six runs of a folder, two learning rates with three seeds each; the first of them."""
+    monkeypatch.chdir(tmp_path)
+    return make_sweep(Path("runs"))[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_comparison_of_a_sweep(snap_compare: Compare, sweep: RunDirectory, size: tuple[int, int]):
+    pressed = opened(*SWEEP, screen=CompareRuns)
+    assert snap_compare(console(sweep), terminal_size=size, run_before=pressed)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_comparison_of_each_run_of_a_sweep(snap_compare: Compare, sweep: RunDirectory, size: tuple[int, int]):
+    pressed = opened(*SWEEP, "m", "down", *["left"] * 3, screen=CompareRuns)
+    assert snap_compare(console(sweep), terminal_size=size, run_before=pressed)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_comparison_of_a_sweep_in_every_theme(snap_compare: Compare, sweep: RunDirectory, theme: str):
+    pressed = opened(*SWEEP, "m", screen=CompareRuns)
+    assert snap_compare(console(sweep, theme=theme), terminal_size=SIZES[1], run_before=pressed)
+
+
+def test_comparison_of_a_sweep_without_colour(
+    snap_compare: Compare, sweep: RunDirectory, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("NO_COLOR", "1")
+    pressed = opened(*SWEEP, screen=CompareRuns)
+    assert snap_compare(console(sweep), terminal_size=SIZES[1], run_before=pressed)
 
 
 @pytest.mark.parametrize("size", SIZES)

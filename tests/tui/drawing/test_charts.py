@@ -72,6 +72,51 @@ def _plot_area(rows: list[str]) -> list[str]:
     return [row[GUTTER:].ljust(WIDTH - GUTTER) for row in rows[:LINES]]
 
 
+def _lettered(plain: bool = False, count: int = 3, steps: int = 200) -> Plot:
+    """Level lines, the first one uppermost and solid, each with its letter."""
+    curves: list[Curve] = []
+    for place in range(count):
+        history = _history([float(count - place)] * steps)
+        window = history.window(LOSS, 1, steps, 2 * (WIDTH - GUTTER))
+        sign, dash = "ABCDEFGHIJKLMNOPQRST"[place], 0 if place == 0 else 1
+        curves.append(Curve(f"run {place}", window, None, f"series.{place % 8}", sign=sign, dash=dash))
+    return Plot(1, steps, curves, plain=plain)
+
+
+@pytest.mark.parametrize("count", [3, 8, 20])
+def test_every_line_has_its_letter_on_it_and_none_hides_another(count: int):
+    rows = _plot_area(_text(_lettered(count=count)))
+    found = {char: (x, y) for y, row in enumerate(rows) for x, char in enumerate(row) if char.isalpha()}
+    assert sorted(found) == sorted("ABCDEFGHIJKLMNOPQRST"[:count])
+    assert len({x for x, _ in found.values()}) == count
+    assert [y for _, (_, y) in sorted(found.items())] == sorted(y for _, y in found.values())
+
+
+def test_letter_of_a_line_that_ends_early_stands_at_its_end():
+    whole, short = _lettered(count=2), _history([0.5] * 4)
+    window = short.window(LOSS, 1, 200, 2 * (WIDTH - GUTTER))
+    plot = Plot(1, 200, [*whole.curves, Curve("short", window, None, "series.2", sign="Z")])
+    assert {row.index("Z") for row in _plot_area(_text(plot)) if "Z" in row} == {0}
+
+
+def test_lettered_lines_are_solid_or_broken_as_they_are_told_wherever_they_lie():
+    plot = _lettered(count=2)
+    turned = Plot(1, 200, plot.curves[::-1])
+    for each in (plot, turned):
+        dots = _dots(_plot_area(_text(each)))
+        lines = sorted(dots.sum(axis=1), reverse=True)[:2]
+        letters = 2 * 2  # a letter takes the dots of its cell
+        assert lines[0] >= 2 * (WIDTH - GUTTER) - letters
+        assert lines[1] <= 0.75 * 2 * (WIDTH - GUTTER)
+
+
+def test_lettered_lines_are_drawn_in_letters_where_all_is_plain():
+    rows = [
+        row for row in _plot_area(_text(_lettered(plain=True))) if "AA" in row or "BB" in row or "CC" in row
+    ]
+    assert ["".join(sorted(set(row.replace(".", "")))).strip() for row in rows] == ["A", "B", "C"]
+
+
 @given(rows=st.integers(1, 4), cells=st.integers(1, 6), data=st.data())
 def test_braille_shows_exactly_the_dots(rows: int, cells: int, data: st.DataObject):
     flat = data.draw(st.lists(st.booleans(), min_size=8 * rows * cells, max_size=8 * rows * cells))
