@@ -43,7 +43,12 @@ class HasKeys(Protocol):
 
 
 async def perform(action: Action, screen: Screen[object]) -> None:
-    """Do an action, on a screen or the app that it is shown by."""
+    """Do an action, on a screen or the app that it is shown by.
+
+    A screen that a key typed right before has left, or covered by another, does nothing any more.
+    """
+    if screen is not screen.app.screen:
+        return
     node: DOMNode = screen.app if action.of_app else screen
     if action.scope is Scope.CHART:
         node = screen.focused if isinstance(screen.focused, Chart) else screen.query_one(Chart)

@@ -134,6 +134,18 @@ async def test_going_on_asks_first_and_is_refused_for_a_finished_and_for_a_livin
             await until(pilot, lambda: "A process trains this run already" in text_of(app))
 
 
+async def test_key_typed_twice_in_one_breath_leaves_the_screen_once(runs: Path):
+    async with console(whole(runs)) as (app, pilot):
+        screen, ended = await open_runs(app, pilot)
+        await choose(pilot, screen, "half")
+        for _ in range(2):
+            screen.post_message(events.Key("enter", "\r"))
+        await until(pilot, lambda: ended == [RunChoice(Wanted.ATTACH, "half")])
+        await pilot.pause()
+        assert app.screen_stack == [app.main]
+        assert not app.failed
+
+
 async def test_read_only_console_starts_nothing(runs: Path):
     async with console(whole(runs), read_only=True) as (app, pilot):
         screen, _ = await open_runs(app, pilot)
