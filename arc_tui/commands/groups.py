@@ -40,6 +40,7 @@ COMMANDS: Table = {
         "report": ("report:report", "Write a run as one HTML file, or a panel as a picture."),
         "export": ("export:export", "Write the numbers of a run for other programs."),
         "mirror": ("mirror:mirror", "Take a run into TensorBoard, trackio or W&B while it trains."),
+        "serve": ("serve:serve", "Show console and browsers in a web page, with a token."),
         "inspect": ("inspect:inspect_app", "Browse checkpoints, datasets, tasks and results."),
     },
     "Solve and score": {

@@ -329,9 +329,7 @@ async def test_export_copies_what_is_chosen(tmp_path: Path):
         assert [file.suffix for file in (tmp_path / "out").iterdir()] == [".safetensors"]
 
 
-async def test_reader_writes_no_file_and_begins_no_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_reader_writes_no_file_and_begins_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     run = arc_run(tmp_path / "runs")
     before = sorted(tmp_path.rglob("*"))
