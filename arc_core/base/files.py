@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
-from arc_core.base.errors import RunError
+from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.paths import matching
 from arc_core.base.text import printable
 
@@ -31,6 +31,8 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 LARGEST_JSON = 4 << 20
 """No JSON file of a run that is read whole comes near this."""
+
+LARGEST_PRIVATE = 65_536
 
 PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt"})
 """How the names of files end that are pickles, which may run code when they are read."""
@@ -79,6 +81,26 @@ def read_limited(path: Path, limit: int = LARGEST_JSON) -> bytes:
     if len(raw) > limit:
         raise RunError(f"{printable(str(path))} is larger than {limit} bytes.")
     return raw
+
+
+def read_private(path: Path) -> str:
+    """Read a small text that holds secrets.
+
+    Raises:
+        RunError: If it is a symbolic link, or no regular file.
+        ConfigError: If it cannot be read, others can read it, or it is no text in UTF-8; in a sentence
+            without any of it.
+    """
+    shown = printable(str(path), 200)
+    try:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise ConfigError(f"{shown} holds secrets and is open to others: chmod 600 {shown}")
+            return file.read(LARGEST_PRIVATE).decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"Cannot read {shown}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{shown} is no text in UTF-8.") from None
 
 
 def read_json_object(path: Path, limit: int = LARGEST_JSON) -> dict[str, Any]:

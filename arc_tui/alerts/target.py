@@ -25,7 +25,7 @@ from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
 
 from arc_core.base.errors import ConfigError
-from arc_core.base.files import open_regular
+from arc_core.base.files import read_private
 from arc_core.base.paths import expanded
 from arc_core.base.text import printable
 
@@ -34,8 +34,6 @@ TOKEN = "ARC_TUI_ALERT_TOKEN"
 
 PLACEHOLDERS = ("run", "event", "title", "text", "host")
 """What a template may name."""
-
-LARGEST_FILE = 65_536
 
 FORMS = (
     "An alert's address is https://HOST/..., or http://..., or env:NAME for one in the environment, or "
@@ -127,16 +125,7 @@ def target_of(given: str, environment: Mapping[str, str] | None = None) -> Targe
 
 
 def _from_file(path: Path, variables: Mapping[str, str]) -> Target:
-    shown = printable(str(path), 200)
-    try:
-        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise ConfigError(f"{shown} holds secrets and is open to others: chmod 600 {shown}")
-            text = file.read(LARGEST_FILE).decode("utf-8-sig").strip()
-    except OSError as error:
-        raise ConfigError(f"Cannot read {shown}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{shown} is no text in UTF-8.") from None
+    shown, text = printable(str(path), 200), read_private(path).strip()
     if re.fullmatch(r"https?://\S+", text):
         return _target({"url": text}, shown, variables)
     try:

@@ -15,7 +15,7 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.text import printable
 from arc_core.run.directory import LATEST, is_alive, open_run
 from arc_core.run.resolving import launch_options
-from arc_tui.commands.options import RUNS_DIR, AlertTo, Run, RunsDir, Theme
+from arc_tui.commands.options import RUNS_DIR, AlertTo, ReadOnly, Run, RunsDir, Theme
 from arc_tui.commands.output import echo, echo_error, has_terminal
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 def attach(
     run: Run = LATEST,
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="Only watch: no key asks anything of the run.")
-    ] = False,
+    read_only: ReadOnly = False,
+    choose: Annotated[bool, typer.Option("--choose", help="Begin with the list of runs.")] = False,
     replay: Annotated[
         float | None,
         typer.Option(
@@ -57,8 +56,9 @@ def attach(
 
     settings = load_settings()
     alerts = Alerts.of(alert, settings)
-    options = Options(str(runs_dir), settings, theme, read_only, alert=alerts.address)
-    if replay is None and is_alive(found):
+    options = Options(str(runs_dir), settings, theme, read_only, choose=choose, alert=alerts.address)
+    # Who only looks begins no process, unless it is asked for.
+    if replay is None and is_alive(found) and (alert is not None or not read_only):
         alerts.start(found)
     if replay is not None:
         source = partial(Replay, speed=replay)

@@ -43,6 +43,7 @@ COMMANDS: Table = {
             "Write a run's numbers to a file, or its weights to a hub.",
         ),
         "mirror": ("mirror:mirror", "Take a run into TensorBoard, trackio or W&B while it trains."),
+        "serve": ("serve:serve", "Show console and browsers in a web page, with a token."),
         "inspect": ("inspect:inspect_app", "Browse checkpoints, datasets, tasks and results."),
     },
     "Solve and score": {

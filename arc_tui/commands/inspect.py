@@ -12,7 +12,7 @@ from arc_core.base.errors import ConfigError
 from arc_core.base.paths import expanded
 from arc_tui.commands.completion import checkpoint_ids, run_names
 from arc_tui.commands.groups import InspectGroup
-from arc_tui.commands.options import RUNS_DIR, AsJson, Plain, RunsDir, Theme
+from arc_tui.commands.options import RUNS_DIR, AsJson, Plain, ReadOnly, RunsDir, Theme
 from arc_tui.commands.output import echo, echo_error, has_terminal
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def checkpoint(
         tuple[str, Path] | None,
         typer.Option("--export", metavar="MODULE FOLDER", help="Copy a component or module as safetensors."),
     ] = None,
+    read_only: ReadOnly = False,
     theme: Theme = None,
     runs_dir: RunsDir = RUNS_DIR,
 ) -> None:
@@ -126,10 +127,10 @@ def checkpoint(
     elif json or plain or not has_terminal():
         show.show_everything(found, json)
     else:
-        raise typer.Exit(_browse(found, runs_dir, theme))
+        raise typer.Exit(_browse(found, runs_dir, theme, read_only=read_only))
 
 
-def _browse(found: Checkpoint, runs_dir: Path, theme: str | None) -> int:
+def _browse(found: Checkpoint, runs_dir: Path, theme: str | None, *, read_only: bool) -> int:
     """Browse until the user leaves, and train on from what was chosen there; returns the exit code."""
     from arc_tui.commands.attach import train_in_console
     from arc_tui.inspect.app import InspectApp
@@ -137,7 +138,7 @@ def _browse(found: Checkpoint, runs_dir: Path, theme: str | None) -> int:
     from arc_tui.ui.settings import load_settings
 
     settings = load_settings()
-    app = InspectApp(found, runs_dir, theme or settings.theme, settings.keys)
+    app = InspectApp(found, runs_dir, theme or settings.theme, settings.keys, read_only=read_only)
     begin = app.run()
     code = ended(app, echo_error)
     if code or begin is None:

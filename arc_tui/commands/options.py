@@ -85,6 +85,10 @@ EvalsDir = Annotated[
 RUNS_DIR, EVALS_DIR = Path(TrainConfig().runs_dir), Path("evals")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ReadOnly = Annotated[
+    bool,
+    typer.Option("--read-only", help="Only look: no key asks anything of a run or writes a file."),
+]
 Plain = Annotated[bool, typer.Option("--plain", help="Print text even where the output is a terminal.")]
 Theme = Annotated[
     str | None,

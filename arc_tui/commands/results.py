@@ -11,7 +11,7 @@ import typer
 from arc_core.base.errors import ConfigError, RunError
 from arc_core.base.paths import refusal
 from arc_core.base.text import full_name, printable
-from arc_tui.commands.options import EVALS_DIR, AsJson, EvalsDir, Plain, SplitName, Theme
+from arc_tui.commands.options import EVALS_DIR, AsJson, EvalsDir, Plain, ReadOnly, SplitName, Theme
 from arc_tui.commands.output import echo_error, echo_facts, echo_json, has_terminal, print_rows
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def results(
     ] = None,
     json: AsJson = False,
     plain: Plain = False,
+    read_only: ReadOnly = False,
     theme: Theme = None,
     evals_dir: EvalsDir = EVALS_DIR,
 ) -> None:
@@ -83,7 +84,7 @@ def results(
     if not (json or plain) and has_terminal():
         from arc_tui.results.app import browse
 
-        raise typer.Exit(browse(opened, evals_dir, choice, theme, echo_error))
+        raise typer.Exit(browse(opened, evals_dir, choice, theme, echo_error, read_only=read_only))
     if not opened:
         found = list_evals(evals_dir)
         if not found and (reason := refusal(evals_dir)):

@@ -84,7 +84,9 @@ class ConsoleApp(OpensScreens):
     ) -> None:
         self.options = options if options is not None else Options()
         settings = self.options.settings
-        super().__init__(self.options.theme or settings.theme, settings.keys)
+        # A replay asks nothing of its run, but may write what it shows.
+        read_only = self.options.read_only and not self.options.replay
+        super().__init__(self.options.theme or settings.theme, settings.keys, read_only=read_only)
         self.refused = False
         self.supervisor = supervisor if supervisor is not None else Supervisor()
         self.session = self._session_of(run)
@@ -118,6 +120,8 @@ class ConsoleApp(OpensScreens):
         self.set_interval(MACHINE_SECONDS, self._sample_machine)
         self.set_interval(THEME_SECONDS, self._follow_theme)
         self._sample_machine()
+        if self.options.choose:
+            self.action_runs()
 
     def on_unmount(self) -> None:
         """Let go of everything; the run goes on."""

@@ -90,6 +90,8 @@ class OpensScreens(BaseApp[None]):
         command += ["--checkpoint", str(message.checkpoint), "--runs-dir", str(run.path.parent)]
         if self.options.theme is not None:
             command += ["--theme", self.options.theme]
+        if self.read_only:
+            command.append("--read-only")
         try:
             with self.suspend():
                 subprocess.run(command, check=False)

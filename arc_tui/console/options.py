@@ -23,6 +23,7 @@ class Options:
         settings: The user's settings.
         theme: Name of the theme; None takes that of the settings.
         read_only: Whether nothing may be asked of the run.
+        choose: Whether the list of runs is shown first.
         replay: Whether the source plays a finished run again.
         source: Makes the source of events.
         clock: Seconds since the epoch.
@@ -33,6 +34,7 @@ class Options:
     settings: Settings = field(default_factory=Settings)
     theme: str | None = None
     read_only: bool = False
+    choose: bool = False
     replay: bool = False
     source: SourceOf = Feed
     clock: Callable[[], float] = time.time

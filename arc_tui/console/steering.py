@@ -17,7 +17,7 @@ from arc_tui.runs.state import Phase
 from arc_tui.runs.steering import Request, RequestStage
 from arc_tui.runs.view import RunView
 from arc_tui.ui.actions import ACTIONS, Action, Scope
-from arc_tui.ui.screen import KeyedScreen, KeyLine
+from arc_tui.ui.screen import READ_ONLY, KeyedScreen, KeyLine
 
 MESSAGE_SECONDS = 12.0
 """How long what came of a request is shown."""
@@ -138,7 +138,7 @@ class SteersRun(KeyedScreen[None]):
         elif self.session.gone:
             self.tell(f"✗ {gone_sentence(self.session.run)}", "error")
         elif self._read_only:
-            self.tell("▲ Opened for reading only", "warning")
+            self.tell(READ_ONLY, "warning")
         elif self.session.state.ended:
             self.tell("▲ No process trains this run", "warning")
         else:

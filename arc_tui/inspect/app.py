@@ -42,6 +42,7 @@ class InspectApp(BaseApp[Begin]):
         runs_dir: Where runs are looked up by name.
         theme: Name of the theme.
         keys: The user's own keys by action id.
+        read_only: Whether nothing may be exported and no training begin.
 
     Raises:
         ConfigError: If there is no such theme, its file is refused, or the keys clash.
@@ -57,14 +58,19 @@ class InspectApp(BaseApp[Begin]):
         runs_dir: Path = Path("runs"),
         theme: str = DEFAULT_THEME,
         keys: Keymap | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
-        super().__init__(theme, keys)
+        super().__init__(theme, keys, read_only=read_only)
         self._first = checkpoint
         self._runs_dir = runs_dir
 
     def get_default_screen(self) -> Screen[None]:
         """Return the browser of the checkpoint."""
-        return BrowserScreen(Browsed(self._first))
+        return self._browser_of(self._first)
+
+    def _browser_of(self, checkpoint: Checkpoint) -> BrowserScreen:
+        return BrowserScreen(Browsed(checkpoint), read_only=self.read_only)
 
     @property
     def browser(self) -> BrowserScreen | None:
@@ -94,14 +100,13 @@ class InspectApp(BaseApp[Begin]):
             self.tell("▲ This checkpoint belongs to no run, so it has no timeline", "warning")
             return
         number = checkpoint_id(checkpoint.path)
-        self.push_screen(
-            DriftScreen(checkpoint.run, number, browser.chosen_module or "", browser.chosen_names())
-        )
+        module, names = browser.chosen_module or "", browser.chosen_names()
+        self.push_screen(DriftScreen(checkpoint.run, number, module, names, read_only=self.read_only))
 
     @on(DriftScreen.Open)
     def open_checkpoint(self, message: DriftScreen.Open) -> None:
         """Browse another checkpoint of the run."""
-        self._with_other(message.number, lambda other: self.push_screen(BrowserScreen(Browsed(other))))
+        self._with_other(message.number, lambda other: self.push_screen(self._browser_of(other)))
 
     @on(DriftScreen.Compare)
     def compare_checkpoints(self, message: DriftScreen.Compare) -> None:
@@ -176,7 +181,7 @@ class InspectApp(BaseApp[Begin]):
         """Ask for a folder and copy what is chosen there."""
         browser = self.browser
         module = browser.chosen_module if browser is not None else None
-        if browser is None or module is None:
+        if browser is None or module is None or not browser.may_steer():
             return
         checkpoint = browser.browsed.checkpoint
         whole_model = module == LANGUAGE_MODEL and checkpoint.kind is Kind.CHECKPOINT

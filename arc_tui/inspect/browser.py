@@ -82,8 +82,8 @@ class BrowserScreen(JobScreen[None]):
             super().__init__()
             self.found = found
 
-    def __init__(self, browsed: Browsed) -> None:
-        super().__init__()
+    def __init__(self, browsed: Browsed, *, read_only: bool = False) -> None:
+        super().__init__(read_only=read_only)
         self.browsed = browsed
         self._places: list[int] | None = None
         self._tree = browsed.whole

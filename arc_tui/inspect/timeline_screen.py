@@ -47,6 +47,7 @@ class DriftScreen(JobScreen[None]):
         shown: Id of the checkpoint that is browsed.
         module: What has been chosen in it, for the title.
         names: Its tensors, whose drift is shown; empty for none.
+        read_only: Whether no training may begin from here.
     """
 
     SCOPE = Scope.DRIFT
@@ -83,8 +84,10 @@ class DriftScreen(JobScreen[None]):
             super().__init__()
             self.begin = begin
 
-    def __init__(self, run: RunDirectory, shown: int, module: str, names: Sequence[str]) -> None:
-        super().__init__()
+    def __init__(
+        self, run: RunDirectory, shown: int, module: str, names: Sequence[str], *, read_only: bool = False
+    ) -> None:
+        super().__init__(read_only=read_only)
         self._run = run
         self._shown = shown
         self._module = module
@@ -225,7 +228,7 @@ class DriftScreen(JobScreen[None]):
     def action_resume(self) -> None:
         """Go on with the run from the chosen checkpoint; asks first."""
         chosen = self.chosen
-        if chosen is None:
+        if chosen is None or not self.may_steer():
             return
         if is_alive(self._run):
             self.tell(
@@ -244,7 +247,7 @@ class DriftScreen(JobScreen[None]):
     def action_branch(self) -> None:
         """Begin a new run from the chosen checkpoint; asks for its name."""
         chosen = self.chosen
-        if chosen is not None:
+        if chosen is not None and self.may_steer():
             place = f"checkpoint {chosen.number:05d} of step {chosen.step or 0:,}"
             told = f"A new run begins from {place}; this one stays as it is."
             dialog = Prompt("Name of the new run", [told], check=self._check_name)

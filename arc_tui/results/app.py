@@ -32,6 +32,7 @@ class ResultsApp(BaseApp[None]):
         chosen: What is shown of the tasks at first.
         theme: Name of the theme.
         keys: The user's own keys by action id.
+        read_only: Whether no file may be written.
 
     Raises:
         ConfigError: If there is no such theme, its file is refused, or the keys clash.
@@ -49,8 +50,10 @@ class ResultsApp(BaseApp[None]):
         chosen: Chosen | None = None,
         theme: str = DEFAULT_THEME,
         keys: Keymap | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
-        super().__init__(theme, keys)
+        super().__init__(theme, keys, read_only=read_only)
         self._pair = ResultsPair(*opened) if len(opened) == 2 else None
         self._first = opened[0] if opened else None
         self._evals_dir = evals_dir
@@ -108,6 +111,8 @@ def browse(
     chosen: Chosen,
     theme: str | None,
     show_error: Callable[[str], None],
+    *,
+    read_only: bool = False,
 ) -> int:
     """Browse evaluations until the user leaves.
 
@@ -117,6 +122,7 @@ def browse(
         chosen: What is shown of the tasks at first.
         theme: Name of the theme; None takes the user's own.
         show_error: Shows a line on standard error.
+        read_only: Whether no file may be written.
 
     Returns:
         The exit code: 0, 1 if the browser failed, 128 and the signal's number if one ended it.
@@ -125,6 +131,6 @@ def browse(
         ArcError: If the settings, the theme or the evaluations are refused.
     """
     settings = load_settings()
-    app = ResultsApp(opened, evals_dir, chosen, theme or settings.theme, settings.keys)
+    app = ResultsApp(opened, evals_dir, chosen, theme or settings.theme, settings.keys, read_only=read_only)
     app.run()
     return ended(app, show_error)

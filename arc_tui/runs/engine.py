@@ -65,6 +65,7 @@ class Program(StrEnum):
     EXPORTING = "arc_core.evaluation.export"
     COMMANDS = "arc_tui.cli"
     WATCHING = "arc_tui.alerts.watcher"
+    SEAT = "arc_tui.serve.seat"
 
     def command(self, *arguments: str) -> list[str]:
         """Return its command line."""

@@ -79,7 +79,7 @@ class Action:
         call: What it calls: the method `action_` and this, of the screen, or of the chart for `Scope.CHART`.
         args: What that is called with.
         of_app: Whether it is a method of the app instead.
-        steers: Whether it changes the run, which `--read-only` forbids.
+        steers: Whether it changes a run or writes files, which `--read-only` forbids.
     """
 
     id: str
@@ -259,7 +259,14 @@ ACTIONS: tuple[Action, ...] = (
     ),
     _browser_app("compare", "d", "compare", "Compare with another checkpoint; asks which.", 8),
     _browser_app("verify", "V", "verify", "Hold every file against the manifest.", 9),
-    _browser_app("export", "x", "export", "Copy the chosen component or module to a folder; asks which.", 10),
+    _browser_app(
+        "export",
+        "x",
+        "export",
+        "Copy the chosen component or module to a folder; asks which.",
+        10,
+        steers=True,
+    ),
     _browser("scale", "y", "scale", _HISTOGRAM),
     _tensor("up", "up", "up", "Move the cursor up.", None, "move", (-1, 0)),
     _tensor("down", "down", "down", "Move the cursor down.", None, "move", (1, 0)),
@@ -283,8 +290,22 @@ ACTIONS: tuple[Action, ...] = (
     _drift("open", "enter", "open", "Browse this checkpoint.", 1),
     _drift("compare", "c", "compare", "Compare the checkpoint that is browsed with this one.", 2),
     _drift("metric", "m", "metric", "Show the next metric beside the drift.", 3),
-    _drift("resume", "o", "go on", "Leave, and go on with the run from this checkpoint; asks first.", 4),
-    _drift("branch", "b", "branch", "Leave, and begin a new run from this checkpoint; asks for its name.", 5),
+    _drift(
+        "resume",
+        "o",
+        "go on",
+        "Leave, and go on with the run from this checkpoint; asks first.",
+        4,
+        steers=True,
+    ),
+    _drift(
+        "branch",
+        "b",
+        "branch",
+        "Leave, and begin a new run from this checkpoint; asks for its name.",
+        5,
+        steers=True,
+    ),
     _evals("open", "enter", "open", "Browse the chosen evaluation.", 1),
     _evals("mark", "space", "mark", "Mark an evaluation for comparison, or take the mark off.", 2),
     _evals("compare", "c", "compare", "Compare the two marked ones, or the chosen one with the marked.", 3),

@@ -30,7 +30,7 @@ from arc_tui.ui.crash_report import write_report
 from arc_tui.ui.help import HelpScreen
 from arc_tui.ui.keys import Keymap, by_key, keymap
 from arc_tui.ui.osc import linked
-from arc_tui.ui.screen import KeyedScreen, SideScreen, perform
+from arc_tui.ui.screen import READ_ONLY, KeyedScreen, SideScreen, perform
 from arc_tui.ui.selecting import heard
 from arc_tui.ui.signals import Signals
 from arc_tui.ui.terminal import terminal_size
@@ -59,6 +59,7 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
     Args:
         theme: Name of the theme.
         keys: The user's own keys by action id; other actions keep theirs.
+        read_only: Whether it neither asks anything of a run nor writes a file.
 
     Attributes:
         signal: The signal that ended it; None if the user left it.
@@ -82,7 +83,10 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
     keys: Keymap
     """The keys of every action, the user's own included."""
 
-    def __init__(self, theme: str = DEFAULT_THEME, keys: Keymap | None = None) -> None:
+    def __init__(
+        self, theme: str = DEFAULT_THEME, keys: Keymap | None = None, *, read_only: bool = False
+    ) -> None:
+        self.read_only = read_only
         self.keys = keymap(keys or {})
         self._looks = Looks(theme)
         # Textual's own way without colour still sends greys, unless colours are left to the terminal.
@@ -202,6 +206,9 @@ class BaseApp(App[ReturnType], inherit_bindings=False):
 
     def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
         """Save the screen as an SVG file in the folder where the app was opened."""
+        if self.read_only:
+            self.tell(READ_ONLY, "warning")
+            return
         name = filename or time.strftime(f"{self.PICTURE}_%Y%m%d_%H%M%S.svg")
         try:
             saved = self.save_screenshot(name, path or str(Path.cwd()))

@@ -27,6 +27,7 @@ from arc_tui.ui.selecting import SelectingScreen, heard
 
 PROGRESS_SECONDS = 0.1
 BAR_CELLS = 20
+READ_ONLY = "▲ Opened for reading only"
 ENDS = ("back", "help", "quit")
 """Actions at the end of the line of keys on every screen beside the console's main one."""
 
@@ -42,7 +43,12 @@ class HasKeys(Protocol):
 
 
 async def perform(action: Action, screen: Screen[object]) -> None:
-    """Do an action, on a screen or the app that it is shown by."""
+    """Do an action, on a screen or the app that it is shown by.
+
+    A screen that a key typed right before has left, or covered by another, does nothing any more.
+    """
+    if screen is not screen.app.screen:
+        return
     node: DOMNode = screen.app if action.of_app else screen
     if action.scope is Scope.CHART:
         node = screen.focused if isinstance(screen.focused, Chart) else screen.query_one(Chart)
@@ -171,7 +177,7 @@ class SideScreen(KeyedScreen[ScreenResultType]):
     """A screen beside the console's main one, or in a browser: a title, a line of messages, and keys.
 
     Args:
-        read_only: Whether nothing may be asked of a run.
+        read_only: Whether nothing may be asked of a run, and no file written.
     """
 
     DEFAULT_CSS = """
@@ -232,9 +238,9 @@ class SideScreen(KeyedScreen[ScreenResultType]):
         return [(f" {text}", style) for text, style in self._told]
 
     def may_steer(self) -> bool:
-        """Whether something may be asked of a run; says so where it may not."""
+        """Whether something may be asked of a run, or written; says so where it may not."""
         if self.read_only:
-            self.tell("▲ Opened for reading only", "warning")
+            self.tell(READ_ONLY, "warning")
         return not self.read_only
 
     # The field that some screens have: to search in, or for a name
@@ -282,8 +288,8 @@ class SideScreen(KeyedScreen[ScreenResultType]):
 class JobScreen(SideScreen[ScreenResultType]):
     """A screen that computes something in the background, and shows how far that is."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, read_only: bool = False) -> None:
+        super().__init__(read_only=read_only)
         self.job: Job | None = None
         self._progress: Timer | None = None
 

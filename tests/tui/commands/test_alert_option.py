@@ -5,6 +5,7 @@ from pathlib import Path
 
 import fake_engine
 import pytest
+import typer
 from alert_server import serving
 from live_run import living
 from recordings import make_run
@@ -99,3 +100,15 @@ def test_attach_has_alerts_sent_of_a_living_run(
             live.emit("run_finished", reason="completed")
         if sent:
             server.wait_for(1)
+
+
+def test_who_only_looks_starts_no_alerts_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(attach_command, "has_terminal", lambda: True)
+    monkeypatch.setattr(ConsoleApp, "run", lambda self: None)
+    write_settings(tmp_path, 'alert = "http://127.0.0.1:9/topic"\non_finish = false\n')
+    with living(tmp_path / "runs") as live:
+        for read_only, begun in ((True, False), (False, True)):
+            with pytest.raises(typer.Exit):
+                attach_command.attach(live.run.name, read_only=read_only, runs_dir=live.run.path.parent)
+            assert (live.run.path / LOG).exists() is begun
+        live.emit("run_finished", reason="completed")  # so that the watcher ends, which has nothing to send

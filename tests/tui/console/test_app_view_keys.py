@@ -272,6 +272,14 @@ async def test_screenshot_is_an_svg_where_the_console_was_opened(
     assert "<svg" in saved.read_text()[:200]
 
 
+async def test_reader_saves_no_screenshot(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    async with console(run, read_only=True) as (app, pilot):
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: shows(app, "▲ Opened for reading only"))
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_click_on_a_key_in_the_footer_does_what_the_key_does(run):
     async with console(run) as (app, pilot):
         await until(pilot, lambda: shows(app, "? help"))

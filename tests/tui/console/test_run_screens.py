@@ -134,6 +134,18 @@ async def test_going_on_asks_first_and_is_refused_for_a_finished_and_for_a_livin
             await until(pilot, lambda: "A process trains this run already" in text_of(app))
 
 
+async def test_key_typed_twice_in_one_breath_leaves_the_screen_once(runs: Path):
+    async with console(whole(runs)) as (app, pilot):
+        screen, ended = await open_runs(app, pilot)
+        await choose(pilot, screen, "half")
+        for _ in range(2):
+            screen.post_message(events.Key("enter", "\r"))
+        await until(pilot, lambda: ended == [RunChoice(Wanted.ATTACH, "half")])
+        await pilot.pause()
+        assert app.screen_stack == [app.main]
+        assert not app.failed
+
+
 async def test_read_only_console_starts_nothing(runs: Path):
     async with console(whole(runs), read_only=True) as (app, pilot):
         screen, _ = await open_runs(app, pilot)
@@ -141,6 +153,13 @@ async def test_read_only_console_starts_nothing(runs: Path):
         await choose(pilot, screen, "killed")
         await pilot.press("o")
         await until(pilot, lambda: "Opened for reading only" in text_of(app))
+
+
+async def test_console_may_begin_with_the_list_of_runs(runs: Path):
+    async with console(whole(runs), choose=True) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen) and "killed" in text_of(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.main)
 
 
 async def test_filter_keeps_runs_whose_name_holds_the_word(runs: Path):
@@ -340,19 +359,20 @@ async def test_v_verifies_the_chosen_checkpoint(saved: RunDirectory):
         await until(pilot, lambda: "✗ agent.safetensors is missing" in text_of(app))
 
 
+@pytest.mark.parametrize("read_only", [False, True])
 async def test_enter_lends_the_terminal_to_the_browser_and_comes_back(
-    saved: RunDirectory, monkeypatch: pytest.MonkeyPatch
+    saved: RunDirectory, monkeypatch: pytest.MonkeyPatch, read_only: bool
 ):
     commands: list[list[str]] = []
     monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
-    async with console(saved) as (app, pilot):
+    async with console(saved, read_only=read_only) as (app, pilot):
         monkeypatch.setattr(app, "suspend", contextlib.nullcontext)
         screen, _ = await open_timeline(app, pilot)
         await pilot.press("enter")
         await until(pilot, lambda: bool(commands))
         asked = commands[0][commands[0].index("inspect") :]
         where = ["--checkpoint", "2", "--runs-dir", str(saved.path.parent)]
-        assert asked == ["inspect", "checkpoint", saved.name, *where]
+        assert asked == ["inspect", "checkpoint", saved.name, *where, *["--read-only"] * read_only]
         assert app.screen is screen
 
 

@@ -36,9 +36,14 @@ WIDE, NARROW = (160, 50), (80, 24)
 
 @contextlib.asynccontextmanager
 async def browsing(
-    path: Path, size: tuple[int, int] = WIDE, runs: Path = Path("runs"), theme: str = "arc-dark"
+    path: Path,
+    size: tuple[int, int] = WIDE,
+    runs: Path = Path("runs"),
+    theme: str = "arc-dark",
+    *,
+    read_only: bool = False,
 ) -> AsyncIterator[tuple[InspectApp, Pilot]]:
-    app = InspectApp(open_checkpoint(str(path), runs), runs, theme)
+    app = InspectApp(open_checkpoint(str(path), runs), runs, theme, read_only=read_only)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         yield app, pilot
@@ -331,6 +336,23 @@ async def test_a_copy_that_fails_is_not_told_as_done(tmp_path: Path):
         await press(pilot, "enter")
         assert "is there already and not an empty folder: choose another." in seen(app)
         assert "✓" not in seen(app)
+
+
+async def test_reader_writes_no_file_and_begins_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    run = arc_run(tmp_path / "runs")
+    before = sorted(tmp_path.rglob("*"))
+    async with browsing(run, runs=tmp_path / "runs", read_only=True) as (app, pilot):
+        assert "x export" not in seen(app)
+        for keys in (["x"], ["ctrl+s"], ["k", "home", "b"], ["o"]):
+            await press(pilot, *keys)
+            assert "▲ Opened for reading only" in seen(app), keys
+            assert isinstance(app.screen, BrowserScreen | DriftScreen)
+        assert "o go on" not in seen(app)
+        await press(pilot, "enter", "k", "home", "b")
+        assert "▲ Opened for reading only" in seen(app), "nor from a browser opened from there"
+    assert app.return_value is None
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 async def test_damaged_part_stands_in_its_place(tmp_path: Path):
