@@ -83,6 +83,9 @@ def search(recipe: PipelineRecipe, steps: int, until: float) -> Iterator[dict[st
             return
         took = time.monotonic() - began
         yield {"batch_size": size, **found}
+        if recipe.config.compile:
+            yield {"ended": f"compiled for batches of {size} alone"}
+            return
         if found["pairs_per_second"] < GROWTH * best:
             yield {"ended": f"batches of {size} bring less than 5%"}
             return

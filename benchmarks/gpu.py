@@ -3,7 +3,8 @@
     python -m benchmarks.gpu [--device cuda] [--minutes 8] [--file gpu.json] [--extra-data re_arc.zip]
 
 throughput    pairs/s and peak memory by batch size, of the presets `tiny` (the default) and `seed`; for the
-              latter with a small random language model where its own cannot be had
+              latter with a small random language model where its own cannot be had; of `tiny` compiled too,
+              at its own batch size, after what compiling takes
 resume        a process that goes on from a checkpoint, against the one that wrote it and went through
 float16       200 steps of the default preset with the scaler
 pretraining   five minutes of the preset `solver`, its curve, and its weights beside the JSON
@@ -63,11 +64,11 @@ def finite_losses(steps: Sequence[StepEvent]) -> list[float]:
     return [loss for step in steps if math.isfinite(loss := step.number("loss.efe_total"))]
 
 
-def throughput(session: Session, figures: Figures, preset: str) -> None:
+def throughput(session: Session, figures: Figures, preset: str, *settings: str) -> None:
     """Pairs/s and peak memory by batch size."""
     words = [preset, "--device", session.device, "--seconds", f"{0.8 * session.left:.0f}"]
     words += ["--steps", str(session.form.steps_a_size)]
-    words += [part for setting in session.form.settings for part in ("--set", setting)]
+    words += [part for setting in (*session.form.settings, *settings) for part in ("--set", setting)]
     try:
         session.run("benchmarks.batch_sizes", *words)
     finally:  # what it has told before it failed counts
@@ -242,6 +243,10 @@ Part = Callable[[Session, Figures], None]
 PARTS: dict[str, tuple[float, Part]] = {
     "throughput, tiny": (0.4, partial(throughput, preset="tiny")),
     "throughput, seed": (0.5, partial(throughput, preset="seed")),
+    "throughput, tiny, compiled": (
+        1.2,
+        lambda session, figures: throughput(session, figures, "tiny", "compile=true"),
+    ),
     "resume, tiny": (0.45, partial(resume, preset="tiny")),
     "resume, seed": (0.45, partial(resume, preset="seed")),
     "float16": (0.3, float16),

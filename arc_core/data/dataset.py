@@ -117,6 +117,7 @@ class ARCDataset:
             for number, pair in enumerate(self._pairs_of(task))
             if max_cells is None or largest_grid(pair) <= max_cells
         ][:max_pairs]  # index -> task and pair
+        self._sides = np.array([_sides_of(self._pair(index)) for index in range(len(self))], np.int8)
         self._turns: tuple[int | None, npt.NDArray[np.int8]] = None, np.zeros(0, dtype=np.int8)
 
     def key(self, index: int) -> tuple[str, int]:
@@ -224,17 +225,16 @@ class ARCDataset:
             ValueError: If `epoch` is negative.
         """
         indices = np.arange(len(self)) if among is None else among
-        shapes = np.array(
-            [
-                pair.input.shape + ((0, 0) if pair.output is None else pair.output.shape)
-                for pair in map(self._pair, indices.tolist())
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 4)
+        shapes = self._sides.reshape(-1, 4)[indices].astype(np.int64)
         if self.augment:
             turned = self._turned(indices, epoch)
             shapes[turned] = shapes[turned][:, [1, 0, 3, 2]]
         return shapes
+
+
+def _sides_of(pair: Pair) -> tuple[int, ...]:
+    """Sides of input and output, 0 where there is none."""
+    return pair.input.shape + ((0, 0) if pair.output is None else pair.output.shape)
 
 
 def largest_grid(pair: Pair) -> int:

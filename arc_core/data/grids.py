@@ -64,10 +64,9 @@ def parse_grid(rows: object, where: str) -> Grid:
         raise GridSizeError(
             f"{where} is {height}x{width} (rows x columns), but both sides must be 1 to {MAX_SIDE}."
         )
-    cells = list(chain.from_iterable(rows))
     try:
         # bool is an int to Python, so compare exact types
-        packed = bytes(cells) if set(map(type, cells)) == {int} else None
+        packed = b"".join(map(bytes, rows)) if set(map(type, chain.from_iterable(rows))) == {int} else None
     except ValueError:  # a number outside 0..255
         packed = None
     if packed is None or packed.translate(None, _COLORS):

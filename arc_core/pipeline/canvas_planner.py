@@ -281,7 +281,8 @@ class CanvasPlanner(nn.Module):
         copied = sum(gains[:, way, None, None, None] * laid for way, laid in enumerate(under))  # [N, h, w, C]
         keep = batch.out_mask[..., None].to(read.state.dtype)
         state = read.state + self.enter(prompt)[:, None, None, :]
-        logits, outside = list[Tensor](), keep == 0
+        logits: list[Tensor] = []
+        outside = keep == 0
         for block, vector in zip(self.planner, self.step_vectors, strict=True):
             state = block(state, prompt + vector, keep, outside)
             logits.append(self.colors(state).float() + copied)

@@ -65,6 +65,9 @@ class PipelineConfig(TrainConfig):
         low=1,
         high=65_536,
     )
+    compile: bool = option(
+        False, "Compile planners, loss and language model with torch, all grids on one canvas; for GPUs."
+    )
     max_context: int = option(6, "Most demonstration pairs shown to the prompt.", low=1, high=100)
     max_pairs: int | None = option(None, "Train only on the first so many pairs.", low=1, high=10**9)
 

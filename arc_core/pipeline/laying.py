@@ -39,16 +39,22 @@ class Layouts:
         placements = self._task(example.task_id).queries[example.pair_index].placements
         return placements[0].size if placements else None
 
-    def lay(self, examples: Sequence[Example], sizes: Sequence[Size | None] | None = None) -> CanvasBatch:
+    def lay(
+        self,
+        examples: Sequence[Example],
+        sizes: Sequence[Size | None] | None = None,
+        sides: Sequence[int] = FEW_SIDES,
+    ) -> CanvasBatch:
         """Lay out examples.
 
         Args:
             examples: Training pairs with their targets, or test inputs, whose targets are not looked at.
             sizes: Of the outputs of test inputs in the task's own orientation; None takes what the rules say,
                 and where they say nothing the input's.
+            sides: That canvases may have.
         """
         given = sizes or [None] * len(examples)
-        return pack([self._item(*one) for one in zip(examples, given, strict=True)], FEW_SIDES)
+        return pack([self._item(*one) for one in zip(examples, given, strict=True)], sides)
 
     def task(self, name: str) -> Task:
         """A task without its test outputs."""

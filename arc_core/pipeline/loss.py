@@ -13,7 +13,6 @@ Shape legend: B pairs, T planning steps, H and W padded sides, C colours, P prom
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +43,18 @@ TERMS: tuple[str, ...] = (
     "prompt",
     "size",
 )
+
+
+def _once(make: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Make a tensor when it is first asked for; `functools.cache` as torch can compile it."""
+    made: list[Tensor] = []
+
+    def found() -> Tensor:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return found
 
 
 class EFELoss(nn.Module):
@@ -206,9 +217,9 @@ class EFELoss(nn.Module):
         mask = torch.ones_like(cells, dtype=torch.float32) if grid_mask is None else grid_mask
         weights = mask if cell_weights is None else cell_weights
         zero = mask.new_zeros(len(mask))
-        truth = cache(lambda: one_hot(cells, mask, self.num_colors))
-        log_forward = cache(lambda: color_log_probabilities(forward_preds))
-        log_preference = cache(lambda: self.log_preferences(prompt_embedding, len(mask)))
+        truth = _once(lambda: one_hot(cells, mask, self.num_colors))
+        log_forward = _once(lambda: color_log_probabilities(forward_preds))
+        log_preference = _once(lambda: self.log_preferences(prompt_embedding, len(mask)))
 
         def risk() -> Tensor:
             return risk_term(log_forward(), log_preference(), mask)

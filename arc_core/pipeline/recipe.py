@@ -11,6 +11,7 @@ from arc_core.data.dataset import plan_batches
 from arc_core.data.tasks import Pair
 from arc_core.pipeline.batch import Batch, collate
 from arc_core.pipeline.canvas_step import canvas_step
+from arc_core.pipeline.compiling import ONE_SIDE, compile_system, is_compiled, not_compiled
 from arc_core.pipeline.config import CANVAS, PipelineConfig
 from arc_core.pipeline.declared import declared_by
 from arc_core.pipeline.diagnostics import Diagnostics
@@ -95,8 +96,17 @@ class PipelineRecipe(Recipe[list[int]]):
             system.models.load(checkpoint)
         if config.lm_recompute:
             system.qwen.recompute_language()
+        if is_compiled(config, self.device):
+            compile_system(system)
+        elif config.compile:
+            self.warn(not_compiled(self.device))
         system.join(self.ranks)
         return system
+
+    @property
+    def sides(self) -> Sequence[int]:
+        """That the canvases of steps may have."""
+        return ONE_SIDE if is_compiled(self.config, self.device) else FEW_SIDES
 
     @property
     def sharded(self) -> bool:
@@ -150,14 +160,15 @@ class PipelineRecipe(Recipe[list[int]]):
     def _pairs(self, indices: Sequence[int], epoch: int) -> Batch:
         """Some examples, padded, on the host."""
         examples = [self.dataset.example(index, epoch) for index in indices]
-        return collate(examples, FEW_SIDES, self.layouts.lay(examples) if self.on_canvas else None)
+        canvas = self.layouts.lay(examples, sides=self.sides) if self.on_canvas else None
+        return collate(examples, self.sides, canvas)
 
     def _whole(self, batch: list[int], epoch: int, places: range) -> Whole:
         """The batch, of which this process has a share."""
         # Memory and prompt term alone look at the targets of pairs that are computed elsewhere.
         asked = batch if self.config.memory or self.config.lambda_prompt else batch[:1]
         targets = [self.dataset.example(index, epoch).target for index in asked]
-        outcomes = GridBatch.pad([target for target in targets if target is not None], FEW_SIDES)
+        outcomes = GridBatch.pad([target for target in targets if target is not None], self.sides)
         counted = len(self.ranks.mine(len(batch)))
         return Whole(self.keys_of(batch), to_device(outcomes, self.device), places, counted, self.ranks)
 

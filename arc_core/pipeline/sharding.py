@@ -33,5 +33,7 @@ def refuse_what_shards_cannot(config: PipelineConfig, precision: MixedPrecision)
     """
     if config.accumulate > 1:
         raise ConfigError(f"accumulate is {config.accumulate}, but must be 1 with lm_sharding full.")
+    if config.compile:
+        raise ConfigError("compile is true, but must be false with lm_sharding full.")
     if precision.scaler.is_enabled():
         raise ConfigError("amp is float16, but must be bfloat16 or off with lm_sharding full.")

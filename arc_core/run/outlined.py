@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from arc_core.run.event_forms import Event, EvidenceEvent, SampleEvent, StepEvent
+from arc_core.run.event_forms import CheckpointEvent, Event, EvidenceEvent, SampleEvent, StepEvent
 from arc_core.run.events import EventReader, parse_event
 
 _STEP = b'{"type":"step",'
-_PASSING: dict[type[Event], bytes] = {
-    StepEvent: _STEP,
+_BEGINS: dict[type[Event], bytes] = {
     SampleEvent: b'{"type":"sample",',
     EvidenceEvent: b'{"type":"evidence",',
+    CheckpointEvent: b'{"type":"checkpoint",',
 }
-"""Events that the next of their kind makes count no more, and what the writer begins their lines with."""
+"""What the writer begins the lines of other events with that the next of their kind makes count no more."""
+
+_DONE = (b'"phase":"saved"', b'"phase":"verified"')
+_PASSING_PHASES = (*_DONE, b'"phase":"requested"')
+"""A checkpoint that fails is no such event."""
+
+_Kind = tuple[type[Event], bool]
+"""The form of an event, and whether it is a checkpoint that is on the disk."""
+
+_SAMPLE: _Kind = SampleEvent, False
 
 
 def outlined(reader: EventReader) -> Iterator[Event]:
     """Yield the events up to the present end of a log without those that change nothing of a run's state.
 
-    Of the steps, and of what is told of the parts' work, between two other events only the last counts, and
-    samples do not count at all; the last event is kept in any case, as it tells when the log was last
-    written. The lines of the others are passed over, so that a million steps take a second.
+    Of the steps, of checkpoints that are asked for, of those on the disk, and of what is told of the parts'
+    work, between two other events only the last counts, and samples do not count at all; the last event is
+    kept in any case, as it tells when the log was last written. The lines of the others are passed over, so
+    that a million steps take a second.
 
     Args:
         reader: Of the log; stands at the end afterwards.
@@ -31,55 +41,76 @@ def outlined(reader: EventReader) -> Iterator[Event]:
     """
     passed = _Passed()
     for block in reader.blocks():
-        start, at = reader.offset - len(block), 0
-        steps = passed.places[StepEvent]
-        while end := block.find(b"\n", at) + 1:
-            if block.startswith(_STEP, at):  # by far the most
-                steps.append(at)
-            elif kind := next(
-                (kind for kind, begin in _PASSING.items() if block.startswith(begin, at)), None
-            ):
-                passed.places[kind].append(at)
-            elif event := parse_event(block[at:end]):
+        lines = block.split(b"\n")[:-1]
+        passed.begin(lines)
+        for at in [at for at, line in enumerate(lines) if not line.startswith(_STEP)]:
+            if kind := _passing(lines[at]):
+                passed.places.setdefault(kind, []).append(at)
+            elif event := parse_event(lines[at]):
                 if isinstance(event, StepEvent | SampleEvent | EvidenceEvent):  # of another program
-                    passed.note(start + at, event)
+                    passed.note((type(event), False), at, event)
                 else:
-                    passed.places[SampleEvent].clear()
-                    passed.parse(block, start)
-                    passed.last.pop(SampleEvent, None)
+                    passed.places.pop(_SAMPLE, None)
+                    passed.parse(at)
+                    passed.last.pop(_SAMPLE, None)
                     yield from passed.taken()
                     yield event
-            at = end
-        passed.parse(block, start)
+        passed.parse(len(lines))
     yield from passed.taken()
+
+
+def _passing(line: bytes) -> _Kind | None:
+    """The kind of a line that may be passed over and is no step; None for any other."""
+    for form, begin in _BEGINS.items():
+        if line.startswith(begin):
+            if form is not CheckpointEvent:
+                return form, False
+            phase = next((phase for phase in _PASSING_PHASES if phase in line), None)
+            return None if phase is None else (form, phase in _DONE)
+    return None
 
 
 class _Passed:
     """The events that have been passed over since the last one that was yielded.
 
     Attributes:
-        places: Where in the present block their lines begin, by kind.
-        last: The last of each kind that is parsed, with its place in the log.
+        places: Which lines of the present block they are, by kind; steps are all lines that begin so.
+        last: The last of each kind that is parsed, with the number of its line in the log.
     """
 
     def __init__(self) -> None:
-        self.places: dict[type[Event], list[int]] = {kind: [] for kind in _PASSING}
-        self.last: dict[type[Event], tuple[int, Event]] = {}
+        self.places: dict[_Kind, list[int]] = {}
+        self.last: dict[_Kind, tuple[int, Event]] = {}
+        self._lines: list[bytes] = []
+        self._before = self._since = 0
 
-    def note(self, place: int, event: Event) -> None:
+    def begin(self, lines: list[bytes]) -> None:
+        """Take the lines of the next block; what the block before held is parsed."""
+        self._before += len(self._lines)
+        self._lines, self._since = lines, 0
+
+    def note(self, kind: _Kind, at: int, event: Event) -> None:
         """Take one that is parsed, the last of its kind so far."""
-        self.places[type(event)].clear()
-        self.last[type(event)] = place, event
+        if kind[0] is StepEvent:
+            self._since = at + 1
+        self.places.pop(kind, None)
+        self.last[kind] = self._before + at, event
 
-    def parse(self, block: bytes, start: int) -> None:
-        """Find the last whole one of each kind among the lines of a block, which starts there in the log."""
-        for kind, places in self.places.items():
-            for at in reversed(places):
-                event = parse_event(block[at : block.index(b"\n", at)])
-                if isinstance(event, kind):
-                    self.note(start + at, event)
-                    break
-            places.clear()
+    def parse(self, end: int) -> None:
+        """Find the last whole one of each kind among the lines up to one."""
+        steps = (at for at in range(end - 1, self._since - 1, -1) if self._lines[at].startswith(_STEP))
+        self._parse_last((StepEvent, False), steps)
+        for kind, places in [*self.places.items()]:
+            self._parse_last(kind, reversed(places))
+        self.places.clear()
+        self._since = end
+
+    def _parse_last(self, kind: _Kind, places: Iterator[int]) -> None:
+        for at in places:
+            event = parse_event(self._lines[at])
+            if isinstance(event, kind[0]):
+                self.note(kind, at, event)
+                return
 
     def taken(self) -> Iterator[Event]:
         """Yield the last of each kind, in the order of the log, and forget them."""

@@ -12,11 +12,12 @@ from arc_core.base.other_load import OtherLoad
 from arc_core.base.text import first_of, printable
 from arc_core.checkpoints.persistence import CheckpointFolder
 from arc_core.data.grids import rows_of
+from arc_core.data.tasks import TaskSet
 from arc_core.run.config import TrainConfig
 from arc_core.run.course import Timeline
 from arc_core.run.declared import Declared
 from arc_core.run.declared_json import DECLARED, declared_to_json
-from arc_core.run.directory import RunDirectory
+from arc_core.run.directory import SEEN, RunDirectory
 from arc_core.run.event_forms import RULE
 from arc_core.run.events import EventWriter
 from arc_core.training.control import Control
@@ -93,6 +94,7 @@ class TrainingLoop:
         self.recipe = recipe(config, self.device, self.warn)
         self.recipe.ranks = ranks
         self.declared = self._declared()
+        self._not_noted: TaskSet | None = None
         self._begin(self.recipe.load())
 
     def _declared(self) -> Declared:
@@ -118,7 +120,10 @@ class TrainingLoop:
         noted = {DECLARED: declared_to_json(self.declared)}
         if data.tasks is not None:
             kept["dataset"] = describe_tasks(data.tasks)
-            noted["seen"] = seen_so_far(run, data.tasks).to_json()
+            if self.source is None and SEEN not in run.read():
+                self._not_noted = data.tasks
+            else:
+                noted[SEEN] = seen_so_far(run, data.tasks).to_json()
         start = start_or_resume(
             run, config, self.source, recipe.build, self.declared, self.threads, self.warn, world.count
         )
@@ -315,7 +320,20 @@ class TrainingLoop:
         return self.control.stop_reason is None
 
     def _save(self, reason: str, *, best: bool = False) -> None:
+        if self._not_noted is not None:
+            self._note_seen(self._not_noted)
         self.saver.save(self.progress, self.pace, reason, best=best)
+
+    def _note_seen(self, tasks: TaskSet) -> None:
+        """Write down what a new run is trained on, before its first checkpoint is there.
+
+        Of many tasks that takes seconds, for which the first step is not kept waiting.
+        """
+        began = time.monotonic()
+        if self.ranks.first:
+            self.run.update(**{SEEN: seen_so_far(self.run, tasks).to_json()})
+        self._not_noted = None
+        self.pace.leave_out(time.monotonic() - began)
 
     def _check_in(self) -> None:
         """Obey limits, signals and commands at a step boundary, and stand still while paused."""

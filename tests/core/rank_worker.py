@@ -1,8 +1,8 @@
 """One of two processes that train runs together, one after another: `python rank_worker.py FOLDER RUNS`.
 
 RUNS is JSON: of each run its name, the step after which a rank asks to stop, or null, which rank, and what
-settings are other ones now, `validated` among them to validate before the first step. What this process ends
-with is written to FOLDER/NAME.RANK.json.
+settings are other ones now, `validated` among them to validate before the first step, and `compiled_by` the
+backend by which this CPU compiles steps. What this process ends with is written to FOLDER/NAME.RANK.json.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 from small_run import stop_after
 
 from arc_core.checkpoints.sharded import gathered, is_sharded
+from arc_core.pipeline import compiling
 from arc_core.run.directory import RunDirectory, RunLock, config_of
 from arc_core.run.event_writer import UnwrittenEvents
 from arc_core.run.events import EventWriter, next_seq
@@ -39,6 +40,8 @@ def main(folder: Path, runs: list[tuple[str, int | None, int, dict[str, Any]]]) 
 
 def train(run: RunDirectory, ranks: Ranks, step: int | None, now: dict[str, Any]) -> dict[str, object]:
     validated = now.pop("validated", False)
+    if backend := now.pop("compiled_by", None):
+        compiling.DEVICES, compiling.BACKEND = ("cpu",), backend
     config = dataclasses.replace(config_of(run), **now)
     with contextlib.ExitStack() as stack:
         events: EventWriter = UnwrittenEvents()

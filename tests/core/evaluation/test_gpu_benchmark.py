@@ -126,6 +126,7 @@ def test_an_evaluation_that_was_cut_is_scored_on_what_was_answered(tmp_path):
 class Recipe:
     class config:
         batch_size = 4
+        compile = False
 
     dataset = range(100)
 
@@ -152,6 +153,16 @@ def test_batch_sizes_double_while_that_pays(monkeypatch, rates, ended):
     assert [line["batch_size"] for line in sizes] == [4, 8, 16, 32, 64][: len(sizes)]
     assert [line["pairs_per_second"] for line in sizes] == [rate for rate in rates if rate is not None]
     assert last == {"ended": ended}
+
+
+def test_compiled_steps_are_measured_at_the_one_size_that_they_are_compiled_for(monkeypatch):
+    monkeypatch.setattr(batch_sizes, "measure", lambda *_: {"pairs_per_second": 10.0})
+    monkeypatch.setattr(Recipe.config, "compile", True)
+    found = [*batch_sizes.search(Recipe, 1, time.monotonic() + 60)]
+    assert found == [
+        {"batch_size": 4, "pairs_per_second": 10.0},
+        {"ended": "compiled for batches of 4 alone"},
+    ]
 
 
 def test_a_batch_size_that_would_take_too_long_is_not_begun(monkeypatch):

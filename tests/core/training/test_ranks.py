@@ -30,6 +30,7 @@ Asked = tuple[str, int | None, int, dict[str, Any]]
 """A run, after which step which of the processes asks to stop, and settings that are other ones now."""
 
 SHARDED = {"lm_sharding": "full"}
+ACCUMULATED = {"batch_size": 1, "accumulate": 2}
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +40,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs: list[Asked] = []
     for planner, settings in PLANNERS.items():
         kinds: dict[str, dict[str, Any]] = {
-            **{"whole": {}, "parts": {}, "accumulated": {"batch_size": 1, "accumulate": 2}},
+            **{"whole": {}, "parts": {}},
+            **dict.fromkeys(("accumulated", "reaccumulated"), ACCUMULATED),
             **dict.fromkeys(("sharded", "resharded", "changing"), SHARDED),
         }
         for name, own in kinds.items():
             new_run(folder, f"{name}-{planner}", processes="2", epochs=2, **SLOW | settings | own)
         runs += [(f"{name}-{planner}", None, 0, {}) for name in ("whole", "accumulated", "sharded")]
-        for name in ("parts", "resharded"):
+        for name in ("parts", "reaccumulated", "resharded"):
             runs += [(f"{name}-{planner}", 2, 0, {"validated": True}), (f"{name}-{planner}", None, 0, {})]
         changes = [(2, {}), (4, {"lm_sharding": "none"}), (None, {})]
         runs += [(f"changing-{planner}", step, 0, now) for step, now in changes]
@@ -69,7 +71,7 @@ def two(folder: Path, runs: list[Asked]) -> None:
         )
         for rank in range(2)
     ]
-    said = [process.communicate(timeout=240)[1] for process in processes]
+    said = [process.communicate(timeout=480)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
 
 
@@ -116,7 +118,9 @@ def test_both_processes_end_with_the_same_bits(folder: Path, name: str):
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
-@pytest.mark.parametrize("names", [("whole", "parts"), ("sharded", "resharded")])
+@pytest.mark.parametrize(
+    "names", [("whole", "parts"), ("accumulated", "reaccumulated"), ("sharded", "resharded")]
+)
 def test_a_resume_in_as_many_processes_is_exact_to_the_bit(
     folder: Path, planner: str, names: tuple[str, str]
 ):
@@ -156,6 +160,7 @@ def test_a_checkpoint_of_a_sharded_language_model_is_laid_out_as_any(
     ("settings", "said"),
     [
         ({"accumulate": 2}, "accumulate is 2, but must be 1 with lm_sharding full."),
+        ({"compile": True}, "compile is true, but must be false with lm_sharding full."),
         ({"amp": "float16"}, "amp is float16, but must be bfloat16 or off with lm_sharding full."),
     ],
 )
@@ -166,6 +171,19 @@ def test_a_sharded_language_model_is_refused_what_it_cannot_have(
     with pytest.raises(ConfigError) as refusal:
         refuse_what_shards_cannot(config, MixedPrecision(torch.device("cpu"), cast(Precision, config.amp)))
     assert str(refusal.value) == said
+
+
+@pytest.mark.slow
+def test_two_compiled_processes_are_one_that_is_not(tmp_path: Path):
+    settings = SLOW | PLANNERS["seed"]
+    expected = new_run(tmp_path, "one", batch_size=4, **settings)
+    train(expected)
+    run = new_run(tmp_path, "compiled", processes="2", compile=True, **settings)
+    two(tmp_path, [("compiled", None, 0, {"compiled_by": "aot_eager"})])
+    same_training(run, expected)
+    assert warned(run, "not_compiled") == []
+    first, second = (json.loads((tmp_path / f"compiled.{rank}.json").read_text()) for rank in (0, 1))
+    assert first["tensors"] == second["tensors"]
 
 
 def test_any_process_that_is_asked_to_stop_ends_all_at_the_same_step(folder: Path):

@@ -265,3 +265,34 @@ def test_a_hub_model_whose_cache_was_emptied_is_not_asked_for_again(tmp_path: Pa
     assert train(run) == "completed"
     assert run.read()["language_model"] == before
     assert before["commit"] == COMMIT
+
+
+def test_a_new_run_says_what_it_was_trained_on_before_its_first_checkpoint_and_not_sooner(tmp_path: Path):
+    run, found = new_run(tmp_path, checkpoint_every=2), dict[int, list[bool]]()
+
+    def watch(trainer: TrainingLoop) -> None:
+        save, step = trainer.saver.save, trainer.recipe.step
+
+        def saved(*args: Any, **kwargs: Any) -> None:
+            found.setdefault(trainer.progress.step, []).append("seen" in run.read())
+            save(*args, **kwargs)
+
+        def stepped(batch: list[int], at: Progress) -> Step:
+            found[at.step] = ["seen" in run.read()]
+            return step(batch, at)
+
+        vars(trainer.saver)["save"] = saved
+        vars(trainer.recipe)["step"] = stepped
+
+    train(run, watch)
+    assert [found[step] for step in range(4)] == [[False], [False], [True], [True]]
+    assert run.read()["seen"]["ids"] == list("abcdef")
+
+
+def test_a_run_that_is_killed_before_its_first_checkpoint_says_what_it_went_on_with(tmp_path: Path):
+    run = new_run(tmp_path)
+    with opened(run):
+        assert "seen" not in run.read()
+    give(run, dataset=str(write_tasks(tmp_path / "others", ("x", "y"))))
+    train(run)
+    assert run.read()["seen"]["ids"] == ["x", "y"]
