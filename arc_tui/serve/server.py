@@ -50,9 +50,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-_SILENT = logging.getLogger("arc_tui.serve")
+# Whoever sends garbage would write into our terminal, and addresses hold the token. Made here, out of
+# reach of whatever sets up all loggers of a process.
+_SILENT = logging.Logger("arc_tui.serve")
 _SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False  # whoever sends garbage would write into our terminal, and addresses hold the token
 
 ENDED = "It has ended."
 FULL = f"There are {MOST_VIEWERS} viewers already: close one of them."

@@ -16,6 +16,7 @@ from arc_core.pipeline import loss as loss_module
 from arc_core.pipeline.agent import one_hot
 from arc_core.pipeline.batch import Batch
 from arc_core.pipeline.curriculum import DynamicMemoryThreshold
+from arc_core.pipeline.loss_terms import centred_outcomes
 from arc_core.pipeline.memory import PermanentSolver, Recall
 from arc_core.pipeline.step import training_step
 from arc_core.pipeline.system import ArcSystem
@@ -200,7 +201,7 @@ def outcomes_of(system: ArcSystem, batch: Batch) -> Tensor:
         outcome = system.efe_loss.outcome(
             one_hot(batch.targets.cells, batch.targets.mask), batch.targets.mask
         )
-        return loss_module.centred_outcomes(outcome, outcome[:0])[0]
+        return centred_outcomes(outcome, outcome[:0])[0]
 
 
 def rises_of_a_step_down_the_prompts_gradient(seed: int) -> tuple[Tensor, Tensor]:
@@ -246,7 +247,7 @@ def test_training_step_on_the_prompt_term_raises_the_cosine_with_the_own_outcome
 def test_prompt_that_has_found_its_outcome_is_still_pushed_away_from_the_others():
     for seed in SEEDS:
         outcomes = outcomes_of(small_system(seed), real_batch(4 * seed)).double()
-        directions = loss_module.centred_outcomes(outcomes, outcomes[:0])[0]
+        directions = centred_outcomes(outcomes, outcomes[:0])[0]
         prompts = directions.clone().requires_grad_()
         loss_module.prompt_term(prompts, outcomes, outcomes[:0]).sum().backward()
         assert prompts.grad is not None
@@ -273,7 +274,7 @@ def outcomes_forgotten(patch: Patch) -> None:
 
 def no_negatives(patch: Patch) -> None:
     def pull(prompt: Tensor, outcome: Tensor, past: Tensor) -> Tensor:
-        directions, _ = loss_module.centred_outcomes(outcome, past)
+        directions, _ = centred_outcomes(outcome, past)
         return 1.0 - F.cosine_similarity(prompt, directions[: len(prompt)])
 
     patch.setattr(loss_module, "prompt_term", pull)
