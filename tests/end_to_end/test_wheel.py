@@ -23,9 +23,10 @@ def test_wheel_holds_both_packages_and_every_theme(wheel: Path):
     themes = [path.name for path in (ROOT / "themes").glob("*.toml")]
     assert themes
     assert {f"arc_tui/_themes/{name}" for name in themes} <= names
-    static = [path.name for path in (ROOT / "arc_tui" / "serve" / "static").iterdir()]
+    static = {path.name for path in (ROOT / "arc_tui" / "serve" / "static").iterdir()} - {"xterm.LICENSE"}
     assert "index.html" in static
     assert {f"arc_tui/serve/static/{name}" for name in static} <= names
+    assert [name for name in names if name.endswith("xterm.LICENSE") and "dist-info/licenses" in name]
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"arc_core", "arc_tui"}
 
