@@ -14,7 +14,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,7 +156,8 @@ class Server:
         if not self._access.knows(typed if typed is not None else request.cookies.get(self._cookie)):
             raise web.HTTPForbidden(text=NO_TOKEN)
         if typed is None:
-            return await handler(request)
+            with _told_bugs():
+                return await handler(request)
         response = web.Response(status=303, headers={"Location": request.path})
         response.set_cookie(self._cookie, typed, httponly=True, samesite="Strict")
         return response
@@ -236,6 +239,19 @@ async def _tell(page: web.WebSocketResponse, sentence: str) -> None:
     with contextlib.suppress(ConnectionError):
         await page.send_json({"told": sentence})
     await page.close(code=WSCloseCode.GOING_AWAY)
+
+
+@contextlib.contextmanager
+def _told_bugs() -> Iterator[None]:
+    """Print the traceback of what no handler expects: aiohttp's own log is silent."""
+    try:
+        yield
+    except (web.HTTPException, ConnectionError):
+        raise
+    except Exception as error:
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            sys.stderr.write(f"{printable(line, 1000)}\n")
+        raise
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -186,6 +186,22 @@ async def test_token_is_in_no_log(caplog: pytest.LogCaptureFixture, capfd: pytes
     assert capfd.readouterr() == ("", "")
 
 
+async def test_bug_of_the_server_prints_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    def fail(request: object) -> None:
+        raise RuntimeError("a bug\x1b]0;x\x07")
+
+    monkeypatch.setattr(served.web, "FileResponse", fail)
+    async with browser() as one:
+        assert (await one.client.get("/")).status == 500
+    told = capfd.readouterr().err
+    assert "Traceback" in told
+    assert "RuntimeError: a bug" in told
+    assert SECRET not in told
+    assert "\x1b" not in told
+
+
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:1", "null", ""])
 async def test_websocket_of_another_page_is_refused(origin: str):
     async with browser() as one:
