@@ -71,7 +71,8 @@ def past_rows(samples: Sequence[MachineSample], cells: int) -> list[Row]:
     for place, gpu in enumerate(kept[-1].gpus):
         busy = [sample.gpus[place].busy if place < len(sample.gpus) else None for sample in kept]
         curves.append((f"gpu {gpu.index}", [math.nan if share is None else share for share in busy]))
-    title: Row = [(f"the last {len(kept)} looks", "muted")]
+    looks = "one look" if len(kept) == 1 else f"the last {len(kept)} looks"
+    title: Row = [(looks, "muted")]
     return [
         title,
         *([(name.ljust(LABEL), "muted"), (sparkline(np.array(past), room), "")] for name, past in curves),
